@@ -1,4 +1,5 @@
-//! The console as people use it: tasks, each a file in `tasks/`, done at a browser against the running process and real receivers.
+//! The console as people use it: tasks, each a file in `tasks/`, done at a browser against the
+//! running process and real receivers.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bodies;

@@ -1,5 +1,6 @@
-//! Takes pictures of every page of the console, light, dark and as wide as a phone, of an organization that has lived for a day. Those of the
-//! README are in the folder `readme` of the pictures.
+//! Takes pictures of every page of the console, light, dark and as wide as a phone, of an
+//! organization that has lived for a day. Those of the README are in the folder `readme` of the
+//! pictures.
 //!
 //! ```sh
 //! cargo build --workspace && cargo run --example screenshots -- pictures && cp pictures/readme/* docs/images/
@@ -19,13 +20,23 @@ use life::{Clock, Receivers, Seen};
 
 #[tokio::main]
 async fn main() {
-    let folder: PathBuf = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("pictures"), PathBuf::from);
+    let folder: PathBuf = std::env::args_os()
+        .nth(1)
+        .map_or_else(|| PathBuf::from("pictures"), PathBuf::from);
     std::fs::create_dir_all(folder.join("readme")).expect("the folder can be made");
     let folder = folder.canonicalize().expect("the folder is there");
     // target/debug/examples/screenshots is two folders below target/debug/waybill.
     let own = std::env::current_exe().expect("this program has a path");
-    let waybill = own.ancestors().nth(2).expect("it is in target/debug/examples").join("waybill");
-    assert!(waybill.exists(), "{} is missing: cargo build --workspace", waybill.display());
+    let waybill = own
+        .ancestors()
+        .nth(2)
+        .expect("it is in target/debug/examples")
+        .join("waybill");
+    assert!(
+        waybill.exists(),
+        "{} is missing: cargo build --workspace",
+        waybill.display()
+    );
     let clock = Clock::new(&folder);
     let stack = Launch::of(waybill).at_offset_in(clock.file()).start().await;
     let receivers = Receivers::start().await;
@@ -34,9 +45,11 @@ async fn main() {
     let sink = Sink::start().await;
     others(&stack, &sink).await;
     let local = stack.local_json();
-    let task = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/tasks/screenshots.mjs");
+    let task =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/tasks/screenshots.mjs");
     let knows = json!({
-        "url": local["console_url"], "api": local["api_url"], "key": acme.plain_key(), "operator": local["operator_key"],
+        "url": local["console_url"], "api": local["api_url"], "key": acme.plain_key(),
+        "operator": local["operator_key"],
         "folder": folder, "pages": pages(&seen), "readme": readme(&seen), "organization": acme.id,
     });
     let taken = browser::does(task, knows).await;
@@ -46,23 +59,44 @@ async fn main() {
 
 /// The pages by the names of their pictures.
 fn pages(seen: &Seen) -> Value {
-    let Seen { crm, backup, warehouse, failed, watched, delivery, mail, file, rows, job } = seen;
+    let Seen {
+        crm,
+        backup,
+        warehouse,
+        failed,
+        watched,
+        delivery,
+        mail,
+        file,
+        rows,
+        job,
+    } = seen;
     json!({
-        "overview": "/", "destinations": "/destinations", "destination": format!("/destinations/{backup}"),
+        "overview": "/", "destinations": "/destinations",
+        "destination": format!("/destinations/{backup}"),
         "healthy": format!("/destinations/{warehouse}"), "disabled": format!("/destinations/{crm}"),
         "destination-deliveries": format!("/destinations/{crm}?tab=deliveries"),
         "destination-settings": format!("/destinations/{crm}?tab=settings"),
-        "destination-secrets": format!("/destinations/{crm}?tab=secrets"), "replay": format!("/destinations/{crm}/replay"),
-        "test": format!("/destinations/{crm}/test"), "rotate": format!("/destinations/{crm}/rotate-secret"),
+        "destination-secrets": format!("/destinations/{crm}?tab=secrets"),
+        "replay": format!("/destinations/{crm}/replay"),
+        "test": format!("/destinations/{crm}/test"),
+        "rotate": format!("/destinations/{crm}/rotate-secret"),
         "mailbox": "/mailboxes/new", "new-key": "/api-keys/new",
-        "types": "/destinations/new", "new-webhook": "/destinations/new/webhook", "new-email": "/destinations/new/email",
-        "new-s3": "/destinations/new/s3", "new-sftp": "/destinations/new/sftp", "new-postgres": "/destinations/new/postgres",
-        "edit": format!("/destinations/{crm}/edit"), "deliveries": "/deliveries", "filtered": "/deliveries?status=failed&last=24h",
+        "types": "/destinations/new", "new-webhook": "/destinations/new/webhook",
+        "new-email": "/destinations/new/email",
+        "new-s3": "/destinations/new/s3", "new-sftp": "/destinations/new/sftp",
+        "new-postgres": "/destinations/new/postgres",
+        "edit": format!("/destinations/{crm}/edit"), "deliveries": "/deliveries",
+        "filtered": "/deliveries?status=failed&last=24h",
         "retry-all": "/deliveries/retry?status=failed", "failed": format!("/deliveries/{failed}"),
-        "delivery": format!("/deliveries/{delivery}"), "trace": format!("/deliveries/{delivery}/trace"),
-        "mail": format!("/deliveries/{mail}"), "file": format!("/deliveries/{file}"), "rows": format!("/deliveries/{rows}"),
-        "messages": "/messages", "message": format!("/messages/{}", watched.id), "alerts": "/alerts", "jobs": "/jobs",
-        "job": format!("/jobs/{job}"), "audit": "/audit", "access": "/api-keys", "settings": "/organization",
+        "delivery": format!("/deliveries/{delivery}"),
+        "trace": format!("/deliveries/{delivery}/trace"),
+        "mail": format!("/deliveries/{mail}"), "file": format!("/deliveries/{file}"),
+        "rows": format!("/deliveries/{rows}"),
+        "messages": "/messages", "message": format!("/messages/{}", watched.id),
+        "alerts": "/alerts", "jobs": "/jobs",
+        "job": format!("/jobs/{job}"), "audit": "/audit", "access": "/api-keys",
+        "settings": "/organization",
         "not-found": "/no-such-page",
     })
 }
@@ -83,7 +117,17 @@ fn readme(seen: &Seen) -> Value {
 async fn others(stack: &Stack, sink: &Sink) {
     for name in ["Globex", "Initech", "Umbrella"] {
         let organization = stack.organization(name).await;
-        let destination = organization.destination().webhook(&sink.path("/other")).skip_check().create().await;
-        organization.send([&destination], json!(1)).await.delivery(0).settles().await;
+        let destination = organization
+            .destination()
+            .webhook(&sink.path("/other"))
+            .skip_check()
+            .create()
+            .await;
+        organization
+            .send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
     }
 }

@@ -14,7 +14,9 @@ static WINDOWS: Semaphore = Semaphore::const_new(2);
 
 /// The shared process.
 pub(crate) async fn stack() -> &'static Stack {
-    STACK.get_or_init(|| Launch::of(env!("CARGO_BIN_EXE_waybill")).start()).await
+    STACK
+        .get_or_init(|| Launch::of(env!("CARGO_BIN_EXE_waybill")).start())
+        .await
 }
 
 /// An organization of the test's own.
@@ -32,7 +34,9 @@ pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("{what}: not within 30 s"))
+    tokio::time::timeout(Duration::from_secs(30), looking)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within 30 s"))
 }
 
 /// Does a task, which knows where the console is besides what it is told.
@@ -40,7 +44,9 @@ pub(crate) async fn does(task: &str, mut knows: Value) -> Value {
     let local = stack().await.local_json();
     knows["url"] = local["console_url"].clone();
     knows["api"] = local["api_url"].clone();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/tasks").join(format!("{task}.mjs"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/browser/tasks")
+        .join(format!("{task}.mjs"));
     let _window = WINDOWS.acquire().await.unwrap();
     browser::does(path, knows).await
 }

@@ -10,10 +10,20 @@ use crate::stage;
 /// R1.3: what cannot be reached is not saved, and the answer names the step.
 #[tokio::test]
 async fn a_destination_that_cannot_be_reached_is_not_saved_and_the_failing_step_is_named() {
-    let (acme, sink, closed) = (stage::organization("Acme").await, Sink::start().await, Sink::start().await);
+    let (acme, sink, closed) = (
+        stage::organization("Acme").await,
+        Sink::start().await,
+        Sink::start().await,
+    );
     closed.refuses().await;
     let stranger = Sink::start_tls(Authority::new().server(&["127.0.0.1"], &["http/1.1"])).await;
-    for (path, status) in [("/401", 401), ("/403", 403), ("/404", 404), ("/500", 500), ("/302", 302)] {
+    for (path, status) in [
+        ("/401", 401),
+        ("/403", 403),
+        ("/404", 404),
+        ("/500", 500),
+        ("/302", 302),
+    ] {
         sink.path(path).answers([status]);
     }
     sink.path("/drops").drops();
@@ -31,7 +41,10 @@ async fn a_destination_that_cannot_be_reached_is_not_saved_and_the_failing_step_
     for (url, steps) in cases {
         let answer = acme.destination().url(&url).asks().await;
         let problem = answer.problem(422, "connection_check_failed");
-        assert!(steps.contains(&stage::failed_step(&problem["check"])), "{url}: {problem}");
+        assert!(
+            steps.contains(&stage::failed_step(&problem["check"])),
+            "{url}: {problem}"
+        );
     }
     assert!(acme.list("/v1/destinations").await.is_empty());
 }
@@ -44,10 +57,16 @@ async fn saving_sends_one_signed_check() {
     assert!(created["verified_at"].is_string(), "{created}");
     let requests = sink.requests();
     assert_eq!(requests.len(), 1);
-    assert_eq!(requests[0].header("waybill-event-type"), Some("waybill.destination.check"));
+    assert_eq!(
+        requests[0].header("waybill-event-type"),
+        Some("waybill.destination.check")
+    );
     let secret = created["signing_secret"].as_str().unwrap();
     for verifier in kit::verifier::Verifier::ALL {
-        assert_eq!(verifier.verdicts(&[kit::verifier::Signed::received(secret, &requests[0])]), [Ok(())]);
+        assert_eq!(
+            verifier.verdicts(&[kit::verifier::Signed::received(secret, &requests[0])]),
+            [Ok(())]
+        );
     }
     assert_eq!(created["health"]["status"], "unknown");
 }
@@ -57,7 +76,11 @@ async fn saving_sends_one_signed_check() {
 async fn a_check_may_stop_once_it_is_connected() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     sink.answers([500]);
-    acme.destination().webhook(&sink).settings(json!({"check": "connect"})).create().await;
+    acme.destination()
+        .webhook(&sink)
+        .settings(json!({"check": "connect"}))
+        .create()
+        .await;
     assert_eq!(sink.count(), 0);
 }
 
@@ -65,10 +88,21 @@ async fn a_check_may_stop_once_it_is_connected() {
 #[tokio::test]
 async fn skipping_the_check_saves_and_is_audited() {
     let acme = stage::organization("Acme").await;
-    let destination = acme.destination().url("http://nowhere.invalid/").skip_check().create().await;
+    let destination = acme
+        .destination()
+        .url("http://nowhere.invalid/")
+        .skip_check()
+        .create()
+        .await;
     assert_eq!(destination.created["verified_at"], Value::Null);
     let created = acme.audited("destination.created").await;
-    assert_eq!(created[0]["target"].as_str().map(|target| target.contains(&destination.id)), Some(true), "{created:?}");
+    assert_eq!(
+        created[0]["target"]
+            .as_str()
+            .map(|target| target.contains(&destination.id)),
+        Some(true),
+        "{created:?}"
+    );
 }
 
 /// A check asked for by hand changes nothing and counts nowhere.
@@ -83,9 +117,18 @@ async fn a_check_by_hand_reports_and_changes_nothing() {
     let ill = destination.action("check", json!({})).await.ok(200);
     assert_eq!(stage::failed_step(&ill["check"]), "write");
     let after = destination.read().await;
-    assert_eq!((&before["health"], &before["status"]), (&after["health"], &after["status"]));
+    assert_eq!(
+        (&before["health"], &before["status"]),
+        (&after["health"], &after["status"])
+    );
 
-    let unsaved = acme.post("/v1/destinations/check", acme.destination().webhook(&sink).body()).await.ok(200);
+    let unsaved = acme
+        .post(
+            "/v1/destinations/check",
+            acme.destination().webhook(&sink).body(),
+        )
+        .await
+        .ok(200);
     assert_eq!(stage::failed_step(&unsaved["check"]), "write");
     assert_eq!(acme.list("/v1/destinations").await.len(), 1);
 }
@@ -99,10 +142,14 @@ async fn a_change_that_fails_its_check_changes_nothing() {
     let broken = sink.path("/broken");
     broken.answers([500]);
     let patch = json!({"name": "New name", "settings": {"url": broken.url()}});
-    acme.patch(&destination.path(), patch).await.problem(422, "connection_check_failed");
+    acme.patch(&destination.path(), patch)
+        .await
+        .problem(422, "connection_check_failed");
     assert_eq!(destination.read().await, before);
     // A name needs no check.
-    acme.patch(&destination.path(), json!({"name": "New name"})).await.ok(200);
+    acme.patch(&destination.path(), json!({"name": "New name"}))
+        .await
+        .ok(200);
     assert_eq!(destination.read().await["name"], "New name");
 }
 
@@ -112,7 +159,16 @@ async fn a_check_ends_within_its_time() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     sink.hangs();
     let asked = tokio::time::Instant::now();
-    let answer = acme.destination().webhook(&sink).settings(json!({"timeout_seconds": 2})).asks().await;
+    let answer = acme
+        .destination()
+        .webhook(&sink)
+        .settings(json!({"timeout_seconds": 2}))
+        .asks()
+        .await;
     answer.problem(422, "connection_check_failed");
-    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        asked.elapsed()
+    );
 }

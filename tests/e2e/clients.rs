@@ -1,4 +1,5 @@
-//! Clients that are generated from the OpenAPI document work as they come, and the document says what the API enforces.
+//! Clients that are generated from the OpenAPI document work as they come, and the document says
+//! what the API enforces.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +21,12 @@ fn sources() -> PathBuf {
 /// Runs a program to its end and returns what it printed. Panics, with that, when it fails.
 async fn run(mut command: Command) -> String {
     tokio::task::spawn_blocking(move || {
-        let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start ({error}): run ./test, which installs it"));
-        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        let output = command.output().unwrap_or_else(|error| {
+            panic!("{command:?} does not start ({error}): run ./test, which installs it")
+        });
+        let text = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat();
         assert!(output.status.success(), "{command:?}\n{text}");
         text
     })
@@ -45,15 +50,26 @@ async fn document() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// A client's surroundings: where Waybill is, as whom it calls, and a receiver that refuses the first delivery only.
-async fn given<'a>(command: &'a mut Command, organization: &Organization, sink: &Sink) -> &'a mut Command {
+/// A client's surroundings: where Waybill is, as whom it calls, and a receiver that refuses the
+/// first delivery only.
+async fn given<'a>(
+    command: &'a mut Command,
+    organization: &Organization,
+    sink: &Sink,
+) -> &'a mut Command {
     sink.answers([500, 204]);
     let local = stage::stack().await.local_json();
     command
-        .env("WAYBILL_URL", local["api_url"].as_str().expect("an address"))
+        .env(
+            "WAYBILL_URL",
+            local["api_url"].as_str().expect("an address"),
+        )
         .env("WAYBILL_KEY", organization.plain_key())
         .env("RECEIVER_URL", sink.url())
-        .env("SERVICE_ACCOUNT_PRIVATE_KEY", kit::gcs::stranger()["private_key"].as_str().expect("a key"))
+        .env(
+            "SERVICE_ACCOUNT_PRIVATE_KEY",
+            kit::gcs::stranger()["private_key"].as_str().expect("a key"),
+        )
 }
 
 #[tokio::test]
@@ -62,30 +78,50 @@ async fn the_generated_python_client_creates_delivers_retries_and_rotates() {
     let (folder, document) = document().await;
     let python = tools().join("clients/bin");
     let mut generate = Command::new(python.join("openapi-python-client"));
-    generate.current_dir(folder.path()).args(["generate", "--meta", "none", "--output-path", "waybill_client"]);
-    generate.arg("--path").arg(&document).arg("--config").arg(sources().join("python.yaml"));
+    generate.current_dir(folder.path()).args([
+        "generate",
+        "--meta",
+        "none",
+        "--output-path",
+        "waybill_client",
+    ]);
+    generate
+        .arg("--path")
+        .arg(&document)
+        .arg("--config")
+        .arg(sources().join("python.yaml"));
     let said = run(generate).await;
     for complaint in ["WARNING", "Unable to", "omitted"] {
         assert!(!said.contains(complaint), "{said}");
     }
     let mut flow = Command::new(python.join("python"));
-    flow.arg(sources().join("flow.py")).env("PYTHONPATH", folder.path());
+    flow.arg(sources().join("flow.py"))
+        .env("PYTHONPATH", folder.path());
     given(&mut flow, &organization, &sink).await;
     assert!(run(flow).await.ends_with("complete\n"));
 }
 
 #[tokio::test]
-async fn the_generated_typescript_client_compiles_strictly_and_creates_delivers_retries_and_rotates() {
+async fn the_generated_typescript_client_compiles_strictly_and_creates_delivers_retries_and_rotates()
+ {
     let (organization, sink) = (stage::organization("TypeScript").await, Sink::start().await);
     let (folder, document) = document().await;
-    std::fs::write(folder.path().join("package.json"), r#"{"type": "module"}"#).expect("a file is written");
+    std::fs::write(folder.path().join("package.json"), r#"{"type": "module"}"#)
+        .expect("a file is written");
     for name in ["flow.ts", "tsconfig.json"] {
         std::fs::copy(sources().join(name), folder.path().join(name)).expect("a file is copied");
     }
-    let modules = tools().join("node_modules").canonicalize().expect("./test installs the modules");
-    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).expect("a link is made");
+    let modules = tools()
+        .join("node_modules")
+        .canonicalize()
+        .expect("./test installs the modules");
+    std::os::unix::fs::symlink(modules, folder.path().join("node_modules"))
+        .expect("a link is made");
     let mut generate = node("openapi-typescript/bin/cli.js");
-    generate.arg(&document).args(["--default-non-nullable", "false", "--output"]).arg(folder.path().join("schema.d.ts"));
+    generate
+        .arg(&document)
+        .args(["--default-non-nullable", "false", "--output"])
+        .arg(folder.path().join("schema.d.ts"));
     run(generate).await;
     let mut compile = node("typescript/bin/tsc");
     compile.arg("--project").arg(folder.path());
@@ -100,16 +136,30 @@ async fn the_generated_typescript_client_compiles_strictly_and_creates_delivers_
 async fn the_document_passes_redocly_without_an_error_or_a_warning() {
     let (_folder, document) = document().await;
     let mut lint = node("@redocly/cli/bin/cli.js");
-    lint.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
-    lint.arg("lint").arg("--format").arg("json").arg("--config").arg(sources().join("redocly.yaml")).arg(&document);
+    lint.env("REDOCLY_TELEMETRY", "off")
+        .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
+    lint.arg("lint")
+        .arg("--format")
+        .arg("json")
+        .arg("--config")
+        .arg(sources().join("redocly.yaml"))
+        .arg(&document);
     let said = run(lint).await;
     let from = said.find("{\n").expect("an answer in JSON");
-    let report = serde_json::Deserializer::from_str(&said[from..]).into_iter::<serde_json::Value>().next().expect("a report");
+    let report = serde_json::Deserializer::from_str(&said[from..])
+        .into_iter::<serde_json::Value>()
+        .next()
+        .expect("a report");
     let report = report.expect("the report is JSON");
-    assert_eq!((&report["totals"]["errors"], &report["totals"]["warnings"]), (&0.into(), &0.into()), "{report:#}");
+    assert_eq!(
+        (&report["totals"]["errors"], &report["totals"]["warnings"]),
+        (&0.into(), &0.into()),
+        "{report:#}"
+    );
 }
 
-/// What the document's schemas refuse, the API refuses; what it refuses for a reason that a schema can state, the schemas refuse.
+/// What the document's schemas refuse, the API refuses; what it refuses for a reason that a schema
+/// can state, the schemas refuse.
 #[tokio::test]
 async fn the_document_and_the_reader_agree_on_what_is_accepted() {
     let organization = stage::organization("Agreement").await;

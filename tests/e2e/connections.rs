@@ -1,5 +1,5 @@
-//! What becomes of attempts when receivers and networks misbehave (behaviours 46 and 47): on the running process, with receivers on bare
-//! sockets and a name server of the test's own.
+//! What becomes of attempts when receivers and networks misbehave (behaviours 46 and 47): on the
+//! running process, with receivers on bare sockets and a name server of the test's own.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,14 +17,25 @@ use crate::stage;
 
 /// A process whose names come from this server.
 async fn stack_with_names(server: &NameServer) -> Stack {
-    stage::launch().environment("WAYBILL_NAME_SERVER", &server.address().to_string()).start().await
+    stage::launch()
+        .environment("WAYBILL_NAME_SERVER", &server.address().to_string())
+        .start()
+        .await
 }
 
 /// Delivers once to this URL; without a retry.
 async fn delivered(acme: &Organization, url: &str, settings: Value, credentials: Value) -> Value {
-    let new = acme.destination().url(url).settings(settings).credentials(credentials);
+    let new = acme
+        .destination()
+        .url(url)
+        .settings(settings)
+        .credentials(credentials);
     let destination = new.retries(0).skip_check().create().await;
-    acme.send([&destination], json!({"n": 1})).await.delivery(0).settles().await
+    acme.send([&destination], json!({"n": 1}))
+        .await
+        .delivery(0)
+        .settles()
+        .await
 }
 
 fn trusting(authority: &Authority) -> Value {
@@ -36,13 +47,38 @@ async fn a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
     let acme = stage::organization("Acme").await;
     for turn in [Turn::Close, Turn::Reset] {
         let spoiled = turn.clone();
-        // The check opens two connections: one to look at each step, and one for its request, which it leaves behind.
-        let script = move |connection, request| if (connection, request) == (2, 2) { spoiled.clone() } else { Turn::ok() };
+        // The check opens two connections: one to look at each step, and one for its request, which
+        // it leaves behind.
+        let script = move |connection, request| {
+            if (connection, request) == (2, 2) {
+                spoiled.clone()
+            } else {
+                Turn::ok()
+            }
+        };
         let receiver = Receiver::start(script).await;
-        let destination = acme.destination().url(&receiver.url()).retries(0).create().await;
-        let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{turn:?}: {delivery}");
-        assert_eq!((receiver.connections(), receiver.requests()), (3, 3), "{turn:?}");
+        let destination = acme
+            .destination()
+            .url(&receiver.url())
+            .retries(0)
+            .create()
+            .await;
+        let delivery = acme
+            .send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
+        assert_eq!(
+            (&delivery["status"], &delivery["attempt_count"]),
+            (&json!("succeeded"), &json!(1)),
+            "{turn:?}: {delivery}"
+        );
+        assert_eq!(
+            (receiver.connections(), receiver.requests()),
+            (3, 3),
+            "{turn:?}"
+        );
     }
 }
 
@@ -50,28 +86,73 @@ async fn a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
 async fn a_check_and_a_token_request_survive_a_closed_connection_too() {
     let acme = stage::organization("Acme").await;
     let token = r#"{"access_token": "t", "token_type": "bearer", "expires_in": 1}"#;
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{token}", token.len());
-    let tokens =
-        Receiver::start(move |connection, request| if (connection, request) == (1, 2) { Turn::Close } else { Turn::text(&answer) });
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{token}",
+        token.len()
+    );
+    let tokens = Receiver::start(move |connection, request| {
+        if (connection, request) == (1, 2) {
+            Turn::Close
+        } else {
+            Turn::text(&answer)
+        }
+    });
     let tokens = tokens.await;
-    let receiver = Receiver::start(|connection, request| if (connection, request) == (2, 2) { Turn::Reset } else { Turn::ok() }).await;
-    let credentials = json!({"kind": "oauth2_client_credentials", "token_url": tokens.url(), "client_id": "i", "client_secret": "s"});
-    let destination = acme.destination().url(&receiver.url()).credentials(credentials).retries(0).create().await;
+    let receiver = Receiver::start(|connection, request| {
+        if (connection, request) == (2, 2) {
+            Turn::Reset
+        } else {
+            Turn::ok()
+        }
+    })
+    .await;
+    let credentials = json!({"kind": "oauth2_client_credentials", "token_url": tokens.url(),
+        "client_id": "i", "client_secret": "s"});
+    let destination = acme
+        .destination()
+        .url(&receiver.url())
+        .credentials(credentials)
+        .retries(0)
+        .create()
+        .await;
     let check = destination.action("check", json!({})).await.ok(200);
     assert_eq!(check["check"]["ok"], true, "{check}");
-    assert_eq!((tokens.requests(), receiver.requests()), (3, 3), "each lost one request and sent it again");
+    assert_eq!(
+        (tokens.requests(), receiver.requests()),
+        (3, 3),
+        "each lost one request and sent it again"
+    );
 }
 
 #[tokio::test]
 async fn a_silent_http_2_connection_disables_no_destination() {
     let (acme, authority) = (stage::organization("Acme").await, Authority::new());
-    let script = |connection, request| if (connection, request) == (2, 2) { Turn::FallSilent } else { Turn::ok_http_2() };
+    let script = |connection, request| {
+        if (connection, request) == (2, 2) {
+            Turn::FallSilent
+        } else {
+            Turn::ok_http_2()
+        }
+    };
     let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
-    let new = acme.destination().url(&receiver.url()).settings(json!({"timeout_seconds": 10})).credentials(trusting(&authority));
+    let new = acme
+        .destination()
+        .url(&receiver.url())
+        .settings(json!({"timeout_seconds": 10}))
+        .credentials(trusting(&authority));
     let destination = new.retries(0).create().await;
     for _ in 0..5 {
-        let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{delivery}");
+        let delivery = acme
+            .send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
+        assert_eq!(
+            (&delivery["status"], &delivery["attempt_count"]),
+            (&json!("succeeded"), &json!(1)),
+            "{delivery}"
+        );
     }
     assert_eq!(destination.read().await["status"], "enabled");
 }
@@ -81,12 +162,31 @@ async fn what_http_2_says_was_not_processed_is_sent_again() {
     let (acme, authority) = (stage::organization("Acme").await, Authority::new());
     for turn in [Turn::Refuse, Turn::GoAway] {
         let spoiled = turn.clone();
-        let script = move |connection, request| if (connection, request) == (2, 2) { spoiled.clone() } else { Turn::ok_http_2() };
-        let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
-        let new = acme.destination().url(&receiver.url()).credentials(trusting(&authority));
+        let script = move |connection, request| {
+            if (connection, request) == (2, 2) {
+                spoiled.clone()
+            } else {
+                Turn::ok_http_2()
+            }
+        };
+        let receiver =
+            Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
+        let new = acme
+            .destination()
+            .url(&receiver.url())
+            .credentials(trusting(&authority));
         let destination = new.retries(0).create().await;
-        let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{turn:?}: {delivery}");
+        let delivery = acme
+            .send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
+        assert_eq!(
+            (&delivery["status"], &delivery["attempt_count"]),
+            (&json!("succeeded"), &json!(1)),
+            "{turn:?}: {delivery}"
+        );
     }
 }
 
@@ -104,10 +204,15 @@ impl BlackHole {
         let listener = socket.listen(1).unwrap();
         let mut waiting = Vec::new();
         #[expect(clippy::disallowed_methods, reason = "a test fills its own listener")]
-        while let Ok(Ok(stream)) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
             waiting.push(stream);
         }
-        Self { _listener: listener, _waiting: waiting }
+        Self {
+            _listener: listener,
+            _waiting: waiting,
+        }
     }
 }
 
@@ -122,8 +227,13 @@ async fn another_address_of_the_name_is_tried_within_the_attempt() {
     }
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
-    let lines = "127.0.0.2 two.example four.example dead.example\n127.0.0.3 four.example\n127.0.0.4 four.example\n";
-    std::fs::write(&hosts, format!("{lines}127.0.0.1 two.example four.example\n")).unwrap();
+    let lines = "127.0.0.2 two.example four.example dead.example\n127.0.0.3 \
+         four.example\n127.0.0.4 four.example\n";
+    std::fs::write(
+        &hosts,
+        format!("{lines}127.0.0.1 two.example four.example\n"),
+    )
+    .unwrap();
     // In one process: functions in processes of their own would not inherit this.
     let stack = Launch::of(env!("CARGO_BIN_EXE_waybill"))
         .environment("LD_PRELOAD", "libnss_wrapper.so")
@@ -132,15 +242,38 @@ async fn another_address_of_the_name_is_tried_within_the_attempt() {
         .await;
     let acme = stack.organization("Acme").await;
     for name in ["two.example", "four.example"] {
-        let new = acme.destination().url(&format!("http://{name}:{port}/")).settings(json!({"timeout_seconds": 3}));
+        let new = acme
+            .destination()
+            .url(&format!("http://{name}:{port}/"))
+            .settings(json!({"timeout_seconds": 3}));
         let destination = new.retries(0).create().await;
-        let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{name}: {delivery}");
+        let delivery = acme
+            .send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
+        assert_eq!(
+            (&delivery["status"], &delivery["attempt_count"]),
+            (&json!("succeeded"), &json!(1)),
+            "{name}: {delivery}"
+        );
     }
-    let dead = delivered(&acme, &format!("http://dead.example:{port}/"), json!({"timeout_seconds": 1}), json!({"kind": "none"})).await;
+    let dead = delivered(
+        &acme,
+        &format!("http://dead.example:{port}/"),
+        json!({"timeout_seconds": 1}),
+        json!({"kind": "none"}),
+    )
+    .await;
     assert_eq!(
         (&dead["reason"], &dead["attempts"][0]["detail"]),
-        (&json!("timeout"), &json!(format!("127.0.0.2:{port} did not accept a connection in time")))
+        (
+            &json!("timeout"),
+            &json!(format!(
+                "127.0.0.2:{port} did not accept a connection in time"
+            ))
+        )
     );
     drop(holes);
 }
@@ -150,11 +283,29 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
     let acme = stage::organization("Acme").await;
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", mute.local_addr().unwrap());
-    let delivery = delivered(&acme, &url, json!({"timeout_seconds": 1}), json!({"kind": "none"})).await;
+    let delivery = delivered(
+        &acme,
+        &url,
+        json!({"timeout_seconds": 1}),
+        json!({"kind": "none"}),
+    )
+    .await;
     let attempt = &delivery["attempts"][0];
     assert_eq!(attempt["reason"], "timeout", "{delivery}");
-    assert!(attempt["detail"].as_str().unwrap().starts_with("the TLS handshake with 127.0.0.1"), "{attempt}");
-    let problem = acme.destination().url(&url).settings(json!({"timeout_seconds": 1})).asks().await.problem(422, "connection_check_failed");
+    assert!(
+        attempt["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("the TLS handshake with 127.0.0.1"),
+        "{attempt}"
+    );
+    let problem = acme
+        .destination()
+        .url(&url)
+        .settings(json!({"timeout_seconds": 1}))
+        .asks()
+        .await
+        .problem(422, "connection_check_failed");
     assert_eq!(stage::failed_step(&problem["check"]), "tls");
 }
 
@@ -162,28 +313,55 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
 async fn names_that_no_server_answers_hold_up_nobody_else() {
     let (server, sink) = (NameServer::start().await, Sink::start().await);
     let stack = stack_with_names(&server).await;
-    let (slow, fast) = (stack.organization("Slow").await, stack.organization("Fast").await);
+    let (slow, fast) = (
+        stack.organization("Slow").await,
+        stack.organization("Fast").await,
+    );
     server.silence("slow.example");
     server.set("fast.example", &["127.0.0.1"], 60);
     let mut destinations = Vec::new();
     for number in 0..100 {
-        let new = slow.destination().url(&format!("http://n{number}.slow.example/")).skip_check();
-        destinations.push(new.settings(json!({"timeout_seconds": 5})).retries(0).create().await);
+        let new = slow
+            .destination()
+            .url(&format!("http://n{number}.slow.example/"))
+            .skip_check();
+        destinations.push(
+            new.settings(json!({"timeout_seconds": 5}))
+                .retries(0)
+                .create()
+                .await,
+        );
     }
     let port = sink.address().port();
-    let healthy = fast.destination().url(&format!("http://fast.example:{port}/")).create().await;
+    let healthy = fast
+        .destination()
+        .url(&format!("http://fast.example:{port}/"))
+        .create()
+        .await;
     for destination in &destinations {
         slow.send([destination], json!(1)).await;
     }
     let started = Instant::now();
-    fast.send([&healthy], json!(1)).await.delivery(0).reaches("succeeded").await;
-    assert!(started.elapsed() < Duration::from_secs(4), "took {:?}", started.elapsed());
+    fast.send([&healthy], json!(1))
+        .await
+        .delivery(0)
+        .reaches("succeeded")
+        .await;
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "took {:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn the_status_line_decides_whatever_else_is_in_the_head() {
     let acme = stage::organization("Acme").await;
-    let many = |count: usize, line: &str| (0..count).map(|number| format!("{line}{number}\r\n")).collect::<String>();
+    let many = |count: usize, line: &str| {
+        (0..count)
+            .map(|number| format!("{line}{number}\r\n"))
+            .collect::<String>()
+    };
     let heads = [
         many(101, "x: "),
         many(500, "set-cookie: c="),
@@ -197,14 +375,36 @@ async fn the_status_line_decides_whatever_else_is_in_the_head() {
         let answer = format!("HTTP/1.1 200 OK\r\n{head}content-length: 0\r\n\r\n");
         let receiver = Receiver::start(move |_, _| Turn::text(&answer)).await;
         let delivery = delivered(&acme, &receiver.url(), json!({}), json!({"kind": "none"})).await;
-        assert_eq!(delivery["status"], "succeeded", "{:?}: {delivery}", &head[..head.len().min(40)]);
+        assert_eq!(
+            delivery["status"],
+            "succeeded",
+            "{:?}: {delivery}",
+            &head[..head.len().min(40)]
+        );
         assert_eq!(receiver.requests(), 1);
     }
-    let answer = format!("HTTP/1.1 429 Slow\r\n{}retry-after: 3600\r\ncontent-length: 0\r\n\r\n", many(120, "set-cookie: c="));
+    let answer = format!(
+        "HTTP/1.1 429 Slow\r\n{}retry-after: 3600\r\ncontent-length: 0\r\n\r\n",
+        many(120, "set-cookie: c=")
+    );
     let receiver = Receiver::start(move |_, _| Turn::text(&answer)).await;
-    let destination = acme.destination().url(&receiver.url()).skip_check().create().await;
-    let delivery = acme.send([&destination], json!(1)).await.delivery(0).attempts(1).await;
-    assert_eq!((&delivery["status"], &delivery["attempts"][0]["reason"]), (&json!("retrying"), &json!("rate_limited")), "{delivery}");
+    let destination = acme
+        .destination()
+        .url(&receiver.url())
+        .skip_check()
+        .create()
+        .await;
+    let delivery = acme
+        .send([&destination], json!(1))
+        .await
+        .delivery(0)
+        .attempts(1)
+        .await;
+    assert_eq!(
+        (&delivery["status"], &delivery["attempts"][0]["reason"]),
+        (&json!("retrying"), &json!("rate_limited")),
+        "{delivery}"
+    );
 }
 
 #[tokio::test]
@@ -212,20 +412,42 @@ async fn an_empty_body_says_that_it_is_empty() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     let content = json!({"base64": "", "content_type": "text/plain"});
-    let message = json!({"event_type": "report.ready", "content": content, "destination_ids": [destination.id]});
-    acme.submit(message).await.delivery(0).reaches("succeeded").await;
+    let message = json!({"event_type": "report.ready", "content": content,
+        "destination_ids": [destination.id]});
+    acme.submit(message)
+        .await
+        .delivery(0)
+        .reaches("succeeded")
+        .await;
     assert_eq!(sink.requests()[0].header("content-length"), Some("0"));
 }
 
 #[tokio::test]
-async fn a_destination_with_an_authority_of_its_own_keeps_its_connection_though_it_was_saved_unchecked() {
+async fn a_destination_with_an_authority_of_its_own_keeps_its_connection_though_it_was_saved_unchecked()
+ {
     let (acme, authority) = (stage::organization("Acme").await, Authority::new());
     let sink = Sink::start_tls(authority.server(&["127.0.0.1"], &[])).await;
-    let destination = acme.destination().webhook(&sink).credentials(trusting(&authority)).skip_check().create().await;
+    let destination = acme
+        .destination()
+        .webhook(&sink)
+        .credentials(trusting(&authority))
+        .skip_check()
+        .create()
+        .await;
     for _ in 0..3 {
-        acme.send([&destination], json!(1)).await.delivery(0).reaches("succeeded").await;
+        acme.send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .reaches("succeeded")
+            .await;
     }
-    assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(
+        sink.requests()
+            .iter()
+            .map(|request| request.connection)
+            .collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
 }
 
 /// OpenSSL's server, which speaks TLS 1.2 and requires a client certificate.
@@ -244,7 +466,12 @@ impl DemandingServer {
             std::fs::write(&path, text).unwrap();
             path
         };
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut command = Command::new("openssl");
         command.args([
             "s_server",
@@ -257,15 +484,30 @@ impl DemandingServer {
             "-accept",
             &format!("127.0.0.1:{port}"),
         ]);
-        command.arg("-cert").arg(file("cert.pem", &certificate)).arg("-key").arg(file("key.pem", &key));
-        command.arg("-CAfile").arg(file("ca.pem", &authority.certificate_pem()));
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("openssl is installed (./test installs it)");
+        command
+            .arg("-cert")
+            .arg(file("cert.pem", &certificate))
+            .arg("-key")
+            .arg(file("key.pem", &key));
+        command
+            .arg("-CAfile")
+            .arg(file("ca.pem", &authority.certificate_pem()));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command
+            .spawn()
+            .expect("openssl is installed (./test installs it)");
         #[expect(clippy::disallowed_methods, reason = "a test waits for its own server")]
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             sleep(Duration::from_millis(50)).await;
         }
-        Self { child, port, _folder: folder }
+        Self {
+            child,
+            port,
+            _folder: folder,
+        }
     }
 }
 
@@ -284,18 +526,37 @@ async fn a_missing_client_certificate_under_tls_1_2_is_an_authentication_failure
     let delivery = delivered(&acme, &url, json!({}), trusting(&authority)).await;
     let attempt = &delivery["attempts"][0];
     assert_eq!(attempt["reason"], "authentication", "{delivery}");
-    assert!(attempt["detail"].as_str().unwrap().contains("requires a client certificate"), "{attempt}");
+    assert!(
+        attempt["detail"]
+            .as_str()
+            .unwrap()
+            .contains("requires a client certificate"),
+        "{attempt}"
+    );
 }
 
 /// One destination's slow answers hold up no other organization's at the same receiver.
 #[tokio::test]
 async fn organizations_share_no_connection() {
-    let (acme, beta) = (stage::organization("Acme").await, stage::organization("Beta").await);
+    let (acme, beta) = (
+        stage::organization("Acme").await,
+        stage::organization("Beta").await,
+    );
     let sink = Sink::start().await;
     sink.replies([Reply::status(200)]);
     for organization in [&acme, &beta] {
-        let destination = organization.destination().webhook(&sink).skip_check().create().await;
-        organization.send([&destination], json!(1)).await.delivery(0).reaches("succeeded").await;
+        let destination = organization
+            .destination()
+            .webhook(&sink)
+            .skip_check()
+            .create()
+            .await;
+        organization
+            .send([&destination], json!(1))
+            .await
+            .delivery(0)
+            .reaches("succeeded")
+            .await;
     }
     let requests = sink.wait_for(1, Duration::from_secs(5)).await;
     let mut connections: Vec<u64> = requests.iter().map(|request| request.connection).collect();

@@ -19,12 +19,19 @@ async fn failures_are_counted_once_each_and_the_count_survives_a_restart() {
     assert_eq!(destination.health().await["status"], "unknown");
     sink.answers([500]);
     for number in 0..2 {
-        acme.send([&destination], json!(number)).await.delivery(0).settles().await;
+        acme.send([&destination], json!(number))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
     }
     let before = destination.health().await;
     assert_eq!(before["consecutive_failures"], 4);
     assert_eq!(before["last_error"]["reason"], "server_error");
-    assert!(before["first_failure_at"].is_string() && before["last_failure_at"].is_string(), "{before}");
+    assert!(
+        before["first_failure_at"].is_string() && before["last_failure_at"].is_string(),
+        "{before}"
+    );
 
     stack.kill();
     stack.restart().await;
@@ -33,7 +40,11 @@ async fn failures_are_counted_once_each_and_the_count_survives_a_restart() {
         (&after["consecutive_failures"], &after["first_failure_at"]),
         (&before["consecutive_failures"], &before["first_failure_at"])
     );
-    acme.send([&destination], json!(2)).await.delivery(0).settles().await;
+    acme.send([&destination], json!(2))
+        .await
+        .delivery(0)
+        .settles()
+        .await;
     assert_eq!(destination.health().await["consecutive_failures"], 6);
     destination.action("disable", json!({})).await.ok(200);
     stack.kill();
@@ -48,13 +59,30 @@ async fn one_success_ends_the_streak() {
     let destination = acme.destination().webhook(&sink).retries(0).create().await;
     sink.answers([500, 500, 200]);
     for number in 0..2 {
-        acme.send([&destination], json!(number)).await.delivery(0).settles().await;
+        acme.send([&destination], json!(number))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
     }
     let failing = destination.health().await;
-    assert_eq!((&failing["consecutive_failures"], &failing["status"]), (&json!(2), &json!("degraded")));
-    acme.send([&destination], json!(2)).await.delivery(0).settles().await;
+    assert_eq!(
+        (&failing["consecutive_failures"], &failing["status"]),
+        (&json!(2), &json!("degraded"))
+    );
+    acme.send([&destination], json!(2))
+        .await
+        .delivery(0)
+        .settles()
+        .await;
     let healthy = destination.health().await;
-    assert_eq!((&healthy["consecutive_failures"], &healthy["first_failure_at"]), (&json!(0), &json!(null)));
+    assert_eq!(
+        (
+            &healthy["consecutive_failures"],
+            &healthy["first_failure_at"]
+        ),
+        (&json!(0), &json!(null))
+    );
     assert!(healthy["last_success_at"].is_string(), "{healthy}");
 }
 
@@ -64,7 +92,11 @@ async fn enabling_resets_the_counter() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).retries(2).create().await;
     sink.answers([500]);
-    acme.send([&destination], json!(1)).await.delivery(0).settles().await;
+    acme.send([&destination], json!(1))
+        .await
+        .delivery(0)
+        .settles()
+        .await;
     assert_eq!(destination.health().await["consecutive_failures"], 3);
     destination.action("disable", json!({})).await.ok(200);
     destination.action("enable", json!({})).await.ok(200);
@@ -77,8 +109,12 @@ const STORMED: usize = 12;
 const FIRST: usize = 20;
 
 async fn burst(acme: &Organization, to: &Destination, count: usize) {
-    let messages: Vec<Value> = (0..count).map(|n| json!({"event_type": "a", "payload": n, "destination_ids": [to.id]})).collect();
-    acme.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+    let messages: Vec<Value> = (0..count)
+        .map(|n| json!({"event_type": "a", "payload": n, "destination_ids": [to.id]}))
+        .collect();
+    acme.post("/v1/messages/batch", json!({"messages": messages}))
+        .await
+        .ok(202);
 }
 
 /// Waits until its health is so, and returns it.
@@ -94,36 +130,73 @@ async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Valu
     }
 }
 
-/// Behaviours 17, 20, 21: many destinations at once, each of which fails twenty times at once, works, and fails a few times more: each streak is
-/// what came after its own success, and the sums have every attempt once.
+/// Behaviours 17, 20, 21: many destinations at once, each of which fails twenty times at once,
+/// works, and fails a few times more: each streak is what came after its own success, and the sums
+/// have every attempt once.
 #[tokio::test]
 async fn after_a_storm_each_streak_is_what_came_after_its_own_success_and_the_sums_add_up() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let never = json!({"disable_after_failures": null, "alert_after_failures": 1_000_000});
     let storms = (0..STORMED).map(async |number| {
         let (receiver, last) = (sink.path(&format!("/{number}")), number % 4 + 1);
-        let destination = acme.destination().webhook(&receiver).retries(0).with("failure_policy", never.clone()).create().await;
+        let destination = acme
+            .destination()
+            .webhook(&receiver)
+            .retries(0)
+            .with("failure_policy", never.clone())
+            .create()
+            .await;
         receiver.answers([500]);
         burst(&acme, &destination, FIRST).await;
-        healthy(&destination, |health| health["consecutive_failures"] == FIRST).await;
+        healthy(&destination, |health| {
+            health["consecutive_failures"] == FIRST
+        })
+        .await;
         receiver.answers([200]);
         burst(&acme, &destination, 1).await;
-        healthy(&destination, |health| health["consecutive_failures"] == 0 && health["last_success_at"].is_string()).await;
+        healthy(&destination, |health| {
+            health["consecutive_failures"] == 0 && health["last_success_at"].is_string()
+        })
+        .await;
         receiver.answers([500]);
         burst(&acme, &destination, last).await;
         let all = FIRST + last;
-        healthy(&destination, |health| health["last_24h"]["failed_attempts"].as_u64() >= Some(all as u64)).await;
+        healthy(&destination, |health| {
+            health["last_24h"]["failed_attempts"].as_u64() >= Some(all as u64)
+        })
+        .await;
         (destination, last)
     });
     let stormed = join_all(storms).await;
     for (destination, last) in &stormed {
         let health = destination.health().await;
-        assert_eq!((&health["consecutive_failures"], &health["status"]), (&json!(last), &json!("degraded")), "{health}");
+        assert_eq!(
+            (&health["consecutive_failures"], &health["status"]),
+            (&json!(last), &json!("degraded")),
+            "{health}"
+        );
         let day = &health["last_24h"];
-        assert_eq!((&day["succeeded"], &day["failed_attempts"]), (&json!(1), &json!(FIRST + last)), "{health}");
-        assert!(health["first_failure_at"].as_str() >= health["last_success_at"].as_str(), "{health}");
+        assert_eq!(
+            (&day["succeeded"], &day["failed_attempts"]),
+            (&json!(1), &json!(FIRST + last)),
+            "{health}"
+        );
+        assert!(
+            health["first_failure_at"].as_str() >= health["last_success_at"].as_str(),
+            "{health}"
+        );
     }
     let failed: usize = stormed.iter().map(|(_, last)| FIRST + last).sum();
-    let sums = acme.get("/v1/stats?group_by=destination_type").await.ok(200);
-    assert_eq!((&sums["data"][0]["succeeded"], &sums["data"][0]["failed_attempts"]), (&json!(STORMED), &json!(failed)), "{sums}");
+    let sums = acme
+        .get("/v1/stats?group_by=destination_type")
+        .await
+        .ok(200);
+    assert_eq!(
+        (
+            &sums["data"][0]["succeeded"],
+            &sums["data"][0]["failed_attempts"]
+        ),
+        (&json!(STORMED), &json!(failed)),
+        "{sums}"
+    );
 }

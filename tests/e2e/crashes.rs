@@ -27,32 +27,51 @@ const MESSAGES_MAX: u64 = 50_000;
 type Promise = (u64, Message);
 
 /// Submits numbered messages, `together` in a request, until the process is gone.
-async fn submits_until_killed(acme: &Organization, destination: &str, numbers: &AtomicU64, together: u64) -> Vec<Promise> {
+async fn submits_until_killed(
+    acme: &Organization,
+    destination: &str,
+    numbers: &AtomicU64,
+    together: u64,
+) -> Vec<Promise> {
     let mut promises = Vec::new();
     loop {
         let first = numbers.fetch_add(together, Ordering::Relaxed);
         assert!(first < MESSAGES_MAX, "the kill does not come");
-        let message = |number: u64| json!({"event_type": "crash.test", "payload": number, "destination_ids": [destination]});
+        let message = |number: u64| {
+            json!({"event_type": "crash.test", "payload": number,
+            "destination_ids": [destination]})
+        };
         let call = match together {
-            1 => acme.call(Method::POST, "/v1/messages").json(&message(first)),
+            1 => acme
+                .call(Method::POST, "/v1/messages")
+                .json(&message(first)),
             _ => {
                 let messages: Vec<_> = (first..first + together).map(message).collect();
-                acme.call(Method::POST, "/v1/messages/batch").json(&json!({"messages": messages}))
+                acme.call(Method::POST, "/v1/messages/batch")
+                    .json(&json!({"messages": messages}))
             }
         };
-        let Some(answer) = call.try_send().await else { return promises };
+        let Some(answer) = call.try_send().await else {
+            return promises;
+        };
         let answer = answer.ok(202);
         match answer["results"].as_array() {
             None => promises.push((first, acme.message(answer))),
             Some(results) => {
-                let accepted = (first..).zip(results).filter(|(_, result)| result["status"] == 202);
-                promises.extend(accepted.map(|(number, result)| (number, acme.message(result["message"].clone()))));
+                let accepted = (first..)
+                    .zip(results)
+                    .filter(|(_, result)| result["status"] == 202);
+                promises.extend(
+                    accepted
+                        .map(|(number, result)| (number, acme.message(result["message"].clone()))),
+                );
             }
         }
     }
 }
 
-/// Behaviour 1: what was answered 202 is delivered or visibly failed, and what the receiver gets twice has the same id.
+/// Behaviour 1: what was answered 202 is delivered or visibly failed, and what the receiver gets
+/// twice has the same id.
 #[tokio::test]
 async fn ten_kills_under_load_lose_no_accepted_message() {
     let mut stack = stage::launch().start().await;
@@ -67,7 +86,11 @@ async fn ten_kills_under_load_lose_no_accepted_message() {
     let (numbers, mut promises) = (AtomicU64::new(0), Vec::new());
     for _ in 0..KILLS {
         let submitting = futures_util::future::join_all((0..SUBMITTERS).map(|submitter| {
-            let together = if submitter % BATCHES_EVERY == 0 { BATCH } else { 1 };
+            let together = if submitter % BATCHES_EVERY == 0 {
+                BATCH
+            } else {
+                1
+            };
             submits_until_killed(&acme, &destination.id, &numbers, together)
         }));
         let killing = async {
@@ -81,7 +104,10 @@ async fn ten_kills_under_load_lose_no_accepted_message() {
     let ready = Instant::now();
     for (_, message) in &promises {
         let settled = message.settles_within(Duration::from_secs(30)).await;
-        assert!(settled["status"] == "succeeded" || settled["status"] == "failed", "{settled}");
+        assert!(
+            settled["status"] == "succeeded" || settled["status"] == "failed",
+            "{settled}"
+        );
     }
     let settled_after = ready.elapsed();
     let (received, duplicates) = ids_by_number(&sink);
@@ -92,20 +118,30 @@ async fn ten_kills_under_load_lose_no_accepted_message() {
         }
     }
     println!(
-        "{KILLS} kills: {} accepted, {duplicates} attempts made twice, all settled {settled_after:?} after the last start",
+        "{KILLS} kills: {} accepted, {duplicates} attempts made twice, all settled \
+         {settled_after:?} after the last start",
         promises.len()
     );
 }
 
-/// The delivery ids under which each number arrived, and how many requests came again with an attempt number that had come before: those
-/// whose record a kill took away.
+/// The delivery ids under which each number arrived, and how many requests came again with an
+/// attempt number that had come before: those whose record a kill took away.
 fn ids_by_number(sink: &Sink) -> (BTreeMap<u64, BTreeSet<String>>, usize) {
-    let (mut received, mut attempts, mut duplicates) = (BTreeMap::<u64, BTreeSet<String>>::new(), BTreeSet::new(), 0);
+    let (mut received, mut attempts, mut duplicates) =
+        (BTreeMap::<u64, BTreeSet<String>>::new(), BTreeSet::new(), 0);
     for request in sink.requests() {
-        let header = |name: &str| request.header(name).expect("the header is always sent").to_owned();
+        let header = |name: &str| {
+            request
+                .header(name)
+                .expect("the header is always sent")
+                .to_owned()
+        };
         let (id, attempt) = (header("webhook-id"), header("waybill-attempt"));
         duplicates += usize::from(!attempts.insert((id.clone(), attempt)));
-        received.entry(request.json().as_u64().expect("a number")).or_default().insert(id);
+        received
+            .entry(request.json().as_u64().expect("a number"))
+            .or_default()
+            .insert(id);
     }
     (received, duplicates)
 }
@@ -116,15 +152,25 @@ async fn a_delivery_whose_sender_died_midway_is_sent_again_with_the_same_id() {
     let mut stack = stage::launch().start().await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
-    sink.replies([Reply::status(200).after(Duration::from_secs(60)), Reply::status(200)]);
+    sink.replies([
+        Reply::status(200).after(Duration::from_secs(60)),
+        Reply::status(200),
+    ]);
     let message = acme.send([&destination], json!("once")).await;
     sink.wait_for(1, Duration::from_secs(10)).await;
     stack.kill();
     stack.restart().await;
     let ready = Instant::now();
     let requests = sink.wait_for(2, Duration::from_secs(10)).await;
-    assert!(ready.elapsed() < Duration::from_secs(10), "{:?}", ready.elapsed());
-    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    assert!(
+        ready.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        ready.elapsed()
+    );
+    assert_eq!(
+        requests[0].header("webhook-id"),
+        requests[1].header("webhook-id")
+    );
     assert_eq!(message.delivery(0).settles().await["status"], "succeeded");
 }
 
@@ -133,7 +179,12 @@ async fn a_delivery_whose_sender_died_midway_is_sent_again_with_the_same_id() {
 async fn a_retry_that_is_not_yet_due_keeps_its_time_over_a_kill() {
     let mut stack = stage::launch().start().await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
-    let destination = acme.destination().webhook(&sink).retry(json!({"initial_seconds": 6, "jitter": 0})).create().await;
+    let destination = acme
+        .destination()
+        .webhook(&sink)
+        .retry(json!({"initial_seconds": 6, "jitter": 0}))
+        .create()
+        .await;
     sink.answers([500, 200]);
     let message = acme.send([&destination], json!("later")).await;
     let due = message.delivery(0).reaches("retrying").await["next_attempt_at"].clone();

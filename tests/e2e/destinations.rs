@@ -11,25 +11,54 @@ use crate::stage;
 #[tokio::test]
 async fn a_destination_is_created_with_an_id_and_shown_whole() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
-    let answer = acme.destination().webhook(&sink).with("description", "For audits").with("external_id", "crm-1").asks().await;
+    let answer = acme
+        .destination()
+        .webhook(&sink)
+        .with("description", "For audits")
+        .with("external_id", "crm-1")
+        .asks()
+        .await;
     let created = answer.ok(201);
     let id = created["id"].as_str().unwrap();
     assert!(id.starts_with("dst_") && id.len() == 30, "{id}");
-    assert!(answer.header("location").is_some_and(|location| location.ends_with(&format!("/v1/destinations/{id}"))));
+    assert!(
+        answer
+            .header("location")
+            .is_some_and(|location| location.ends_with(&format!("/v1/destinations/{id}")))
+    );
     let read = acme.get(&format!("/v1/destinations/{id}")).await;
-    assert_eq!(read.header("etag"), Some(&*format!("\"{}\"", created["revision"])));
+    assert_eq!(
+        read.header("etag"),
+        Some(&*format!("\"{}\"", created["revision"]))
+    );
     let read = read.ok(200);
     assert_eq!(read["organization_id"], acme.id);
-    assert_eq!((&read["type"], &read["status"], &read["disabled"]), (&json!("webhook"), &json!("enabled"), &Value::Null));
-    assert_eq!((&read["description"], &read["external_id"]), (&json!("For audits"), &json!("crm-1")));
-    assert_eq!((&read["credentials"], &read["event_types"]), (&json!({"kind": "none"}), &Value::Null));
+    assert_eq!(
+        (&read["type"], &read["status"], &read["disabled"]),
+        (&json!("webhook"), &json!("enabled"), &Value::Null)
+    );
+    assert_eq!(
+        (&read["description"], &read["external_id"]),
+        (&json!("For audits"), &json!("crm-1"))
+    );
+    assert_eq!(
+        (&read["credentials"], &read["event_types"]),
+        (&json!({"kind": "none"}), &Value::Null)
+    );
     assert_eq!(read["settings"]["timeout_seconds"], 15);
-    let defaults =
-        json!({"max_retries": 5, "initial_seconds": 1, "multiplier": 2, "max_seconds": 3600, "jitter": 0.1, "retry_client_errors": true});
+    let defaults = json!({"max_retries": 5, "initial_seconds": 1, "multiplier": 2,
+        "max_seconds": 3600, "jitter": 0.1, "retry_client_errors": true});
     for (name, value) in defaults.as_object().unwrap() {
-        assert_eq!(read["retry_policy"][name].as_f64(), value.as_f64(), "{name}");
+        assert_eq!(
+            read["retry_policy"][name].as_f64(),
+            value.as_f64(),
+            "{name}"
+        );
     }
-    assert!(read.get("signing_secret").is_none_or(Value::is_null), "shown once: {read}");
+    assert!(
+        read.get("signing_secret").is_none_or(Value::is_null),
+        "shown once: {read}"
+    );
     assert_eq!(read["signing_secrets"][0]["source"], "generated");
 }
 
@@ -41,30 +70,70 @@ async fn a_change_based_on_an_older_revision_is_refused() {
     let revision = destination.created["revision"].as_u64().unwrap();
     let patch = |name: &str, revision: u64| {
         let call = acme.call(http::Method::PATCH, &destination.path());
-        call.header("if-match", &format!("\"{revision}\"")).json(&json!({"name": name})).send()
+        call.header("if-match", &format!("\"{revision}\""))
+            .json(&json!({"name": name}))
+            .send()
     };
     let changed = patch("First", revision).await.ok(200);
     assert!(changed["revision"].as_u64() > Some(revision), "{changed}");
-    patch("Second", revision).await.problem(412, "revision_conflict");
+    patch("Second", revision)
+        .await
+        .problem(412, "revision_conflict");
     assert_eq!(destination.read().await["name"], "First");
     let revision = destination.read().await["revision"].clone();
     acme.patch(&destination.path(), json!({})).await.ok(200);
-    assert_eq!(destination.read().await["revision"], revision, "an empty patch changes nothing");
+    assert_eq!(
+        destination.read().await["revision"],
+        revision,
+        "an empty patch changes nothing"
+    );
 }
 
 /// A merge patch: null goes back to the default, what is read-only is said to be.
 #[tokio::test]
 async fn a_patch_merges_and_read_only_fields_are_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
-    let destination = acme.destination().webhook(&sink).event_types(["a.*"]).with("description", "x").create().await;
-    let patched = destination.change(json!({"event_types": null, "description": null, "retry_policy": {"max_retries": 2}})).await;
-    assert_eq!((&patched["event_types"], &patched["description"]), (&Value::Null, &Value::Null));
-    assert_eq!((&patched["retry_policy"]["max_retries"], patched["retry_policy"]["initial_seconds"].as_f64()), (&json!(2), Some(1.0)));
-    for patch in [json!({"id": "dst_1"}), json!({"revision": 9}), json!({"type": "email"}), json!({"status": "disabled"})] {
+    let destination = acme
+        .destination()
+        .webhook(&sink)
+        .event_types(["a.*"])
+        .with("description", "x")
+        .create()
+        .await;
+    let patched = destination
+        .change(
+            json!({"event_types": null, "description": null, "retry_policy": {"max_retries": 2}}),
+        )
+        .await;
+    assert_eq!(
+        (&patched["event_types"], &patched["description"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (
+            &patched["retry_policy"]["max_retries"],
+            patched["retry_policy"]["initial_seconds"].as_f64()
+        ),
+        (&json!(2), Some(1.0))
+    );
+    for patch in [
+        json!({"id": "dst_1"}),
+        json!({"revision": 9}),
+        json!({"type": "email"}),
+        json!({"status": "disabled"}),
+    ] {
         let answer = acme.patch(&destination.path(), patch.clone()).await;
         let problem = answer.ok(422);
-        let codes: Vec<&Value> = problem["errors"].as_array().unwrap().iter().map(|error| &error["code"]).collect();
-        assert!(problem["code"] == "read_only" || codes == ["read_only"], "{patch}: {problem}");
+        let codes: Vec<&Value> = problem["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| &error["code"])
+            .collect();
+        assert!(
+            problem["code"] == "read_only" || codes == ["read_only"],
+            "{patch}: {problem}"
+        );
     }
 }
 
@@ -74,22 +143,44 @@ async fn enabling_and_disabling_are_idempotent_and_audited() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     for _ in 0..2 {
-        assert_eq!(destination.action("disable", json!({})).await.ok(200)["status"], "disabled");
+        assert_eq!(
+            destination.action("disable", json!({})).await.ok(200)["status"],
+            "disabled"
+        );
     }
     for _ in 0..2 {
         let enabled = destination.action("enable", json!({})).await.ok(200);
-        assert_eq!((&enabled["status"], &enabled["disabled"]), (&json!("enabled"), &Value::Null));
+        assert_eq!(
+            (&enabled["status"], &enabled["disabled"]),
+            (&json!("enabled"), &Value::Null)
+        );
     }
-    for action in ["destination.created", "destination.disabled", "destination.enabled"] {
+    for action in [
+        "destination.created",
+        "destination.disabled",
+        "destination.enabled",
+    ] {
         let events = acme.audited(action).await;
-        assert!(events.iter().all(|event| event["target"].as_str().is_some_and(|target| target.contains(&destination.id))), "{events:?}");
+        assert!(
+            events.iter().all(|event| event["target"]
+                .as_str()
+                .is_some_and(|target| target.contains(&destination.id))),
+            "{events:?}"
+        );
         assert!(!events.is_empty(), "{action}");
     }
-    let without_body = acme.call(http::Method::POST, &format!("{}/disable", destination.path())).send().await;
+    let without_body = acme
+        .call(
+            http::Method::POST,
+            &format!("{}/disable", destination.path()),
+        )
+        .send()
+        .await;
     without_body.ok(200);
 }
 
-/// Behaviour 9, the part that is visible at once: what was pending is skipped, and can be taken up again.
+/// Behaviour 9, the part that is visible at once: what was pending is skipped, and can be taken up
+/// again.
 #[tokio::test]
 async fn disabling_skips_what_is_pending_and_says_so() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -99,21 +190,33 @@ async fn disabling_skips_what_is_pending_and_says_so() {
     delivery.reaches("retrying").await;
     destination.action("disable", json!({})).await.ok(200);
     let skipped = delivery.settles().await;
-    assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("destination_disabled")));
+    assert_eq!(
+        (&skipped["status"], &skipped["reason"]),
+        (&json!("skipped"), &json!("destination_disabled"))
+    );
 }
 
-/// Behaviour 9: an attempt that is under way when its destination is disabled leaves nothing waiting behind.
+/// Behaviour 9: an attempt that is under way when its destination is disabled leaves nothing
+/// waiting behind.
 #[tokio::test]
 async fn what_fails_while_its_destination_is_being_disabled_is_skipped_too() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
-    sink.replies([Reply::status(429).header("retry-after", "3600").after(Duration::from_secs(1))]);
+    sink.replies([Reply::status(429)
+        .header("retry-after", "3600")
+        .after(Duration::from_secs(1))]);
     let delivery = acme.send([&destination], json!(1)).await.delivery(0);
     sink.wait_for(1, Duration::from_secs(10)).await;
     destination.action("disable", json!({})).await.ok(200);
     let skipped = delivery.settles().await;
-    assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("destination_disabled")));
-    assert_eq!((&skipped["attempt_count"], &skipped["attempts"][0]["reason"]), (&json!(1), &json!("rate_limited")));
+    assert_eq!(
+        (&skipped["status"], &skipped["reason"]),
+        (&json!("skipped"), &json!("destination_disabled"))
+    );
+    assert_eq!(
+        (&skipped["attempt_count"], &skipped["attempts"][0]["reason"]),
+        (&json!(1), &json!("rate_limited"))
+    );
 }
 
 /// R6.2, and the list's filters.
@@ -122,18 +225,40 @@ async fn destinations_are_listed_oldest_first_by_type_and_status() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let mut ids = Vec::new();
     for number in 0..5 {
-        ids.push(acme.destination().webhook(&sink).with("name", format!("Number {number}")).create().await);
+        ids.push(
+            acme.destination()
+                .webhook(&sink)
+                .with("name", format!("Number {number}"))
+                .create()
+                .await,
+        );
     }
     ids[1].action("disable", json!({})).await.ok(200);
     let all: Vec<&str> = ids.iter().map(|destination| &*destination.id).collect();
-    assert_eq!(stage::texts(&acme.list("/v1/destinations?limit=2").await, "id"), all);
-    assert_eq!(stage::texts(&acme.list("/v1/destinations?status=disabled").await, "id"), [all[1]]);
-    assert_eq!(acme.list("/v1/destinations?type=webhook&status=enabled").await.len(), 4);
+    assert_eq!(
+        stage::texts(&acme.list("/v1/destinations?limit=2").await, "id"),
+        all
+    );
+    assert_eq!(
+        stage::texts(&acme.list("/v1/destinations?status=disabled").await, "id"),
+        [all[1]]
+    );
+    assert_eq!(
+        acme.list("/v1/destinations?type=webhook&status=enabled")
+            .await
+            .len(),
+        4
+    );
     let with_health = acme.list("/v1/destinations?include=health").await;
-    assert!(with_health.iter().all(|destination| destination["health"].is_object()));
+    assert!(
+        with_health
+            .iter()
+            .all(|destination| destination["health"].is_object())
+    );
 }
 
-/// A literal address that no destination may have is refused, however it is spelled, also without a check (behaviour 31).
+/// A literal address that no destination may have is refused, however it is spelled, also without a
+/// check (behaviour 31).
 #[tokio::test]
 async fn a_blocked_address_is_refused_whatever_its_spelling() {
     let acme = stage::organization("Acme").await;
@@ -157,16 +282,27 @@ async fn a_blocked_address_is_refused_whatever_its_spelling() {
         "http://[fe80::1]/",
     ];
     for url in blocked {
-        for destination in [acme.destination().url(url), acme.destination().url(url).skip_check()] {
+        for destination in [
+            acme.destination().url(url),
+            acme.destination().url(url).skip_check(),
+        ] {
             let answer = destination.asks().await;
             let problem = answer.problem(422, "validation_failed");
             assert_eq!(answer.mistakes(), ["/settings/url"], "{url}");
-            assert_eq!(problem["errors"][0]["code"], "blocked_address", "{url}: {problem}");
+            assert_eq!(
+                problem["errors"][0]["code"], "blocked_address",
+                "{url}: {problem}"
+            );
         }
     }
-    for url in
-        ["ftp://example.com/", "http://user:pass@example.com/", "http://example.com:0/", "http://a..example.com/", "http://", "nonsense"]
-    {
+    for url in [
+        "ftp://example.com/",
+        "http://user:pass@example.com/",
+        "http://example.com:0/",
+        "http://a..example.com/",
+        "http://",
+        "nonsense",
+    ] {
         let answer = acme.destination().url(url).skip_check().asks().await;
         answer.problem(422, "validation_failed");
         assert_eq!(answer.mistakes(), ["/settings/url"], "{url}");
@@ -177,7 +313,10 @@ async fn a_blocked_address_is_refused_whatever_its_spelling() {
 /// Loopback is allowed only until something else is (api.md, Local mode).
 #[tokio::test]
 async fn allowing_other_networks_takes_loopback_away() {
-    let stack = stage::launch().arguments(["--allow-egress", "10.11.12.0/24"]).start().await;
+    let stack = stage::launch()
+        .arguments(["--allow-egress", "10.11.12.0/24"])
+        .start()
+        .await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let answer = acme.destination().webhook(&sink).skip_check().asks().await;
     answer.problem(422, "validation_failed");
@@ -189,7 +328,11 @@ async fn allowing_other_networks_takes_loopback_away() {
     let id = saved.json()["id"].clone();
     let request = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [id]});
     let delivery = acme.submit(request).await.delivery(0).settles().await;
-    assert_eq!((&delivery["reason"], &delivery["attempt_count"]), (&json!("blocked_address"), &json!(1)), "{delivery}");
+    assert_eq!(
+        (&delivery["reason"], &delivery["attempt_count"]),
+        (&json!("blocked_address"), &json!(1)),
+        "{delivery}"
+    );
     assert_eq!(delivery["exhausted"], false);
     assert!(!acme.audited("blocked_address").await.is_empty());
     assert_eq!(sink.count(), 0);

@@ -1,5 +1,5 @@
-//! No organization and no destination holds up the others (behaviours 8, 42): every lane, with receivers that accept connections and say
-//! nothing.
+//! No organization and no destination holds up the others (behaviours 8, 42): every lane, with
+//! receivers that accept connections and say nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,14 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 const SILENT_DESTINATIONS: usize = 200;
-/// A first attempt starts within this time, whoever else is waited for: a second, and another for a machine that is busy with tests.
+/// A first attempt starts within this time, whoever else is waited for: a second, and another for a
+/// machine that is busy with tests.
 const SOON: Duration = Duration::from_secs(2);
 /// Each test fills a process of its own; together they would measure the machine.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// With processes of their own, functions have as many places as the template gives them, which are fewer.
+/// With processes of their own, functions have as many places as the template gives them, which are
+/// fewer.
 fn in_one_process() -> Launch {
     Launch::of(env!("CARGO_BIN_EXE_waybill"))
 }
@@ -42,7 +44,11 @@ impl Silent {
                 kept.push(connection);
             }
         });
-        Self { port, accepted, serving }
+        Self {
+            port,
+            accepted,
+            serving,
+        }
     }
 
     fn count(&self) -> usize {
@@ -71,15 +77,21 @@ const KINDS: [&str; 5] = ["webhook", "email", "s3", "sftp", "postgres"];
 fn described(organization: &Organization, kind: &str, port: u16) -> NewDestination {
     let fingerprint = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
     let (settings, credentials): (Value, Value) = match kind {
-        "webhook" => (json!({"url": format!("http://127.0.0.1:{port}/")}), json!({"kind": "none"})),
+        "webhook" => (
+            json!({"url": format!("http://127.0.0.1:{port}/")}),
+            json!({"kind": "none"}),
+        ),
         "email" => (
-            json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port, "security": "none"}}, "from": "a@acme.example",
+            json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port, "security": "none"}},
+                "from": "a@acme.example",
                 "to": ["b@acme.example"], "subject_template": "x"}),
             json!({"kind": "smtp_password", "username": "a", "password": "a-long-password"}),
         ),
         "s3" => (
-            json!({"bucket": "reports", "region": "us-east-1", "endpoint": format!("http://127.0.0.1:{port}")}),
-            json!({"kind": "access_key", "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "a-long-secret-access-key"}),
+            json!({"bucket": "reports", "region": "us-east-1",
+                "endpoint": format!("http://127.0.0.1:{port}")}),
+            json!({"kind": "access_key", "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+                "secret_access_key": "a-long-secret-access-key"}),
         ),
         "sftp" => (
             json!({"host": "127.0.0.1", "port": port, "username": "acme", "host_key": fingerprint}),
@@ -90,14 +102,34 @@ fn described(organization: &Organization, kind: &str, port: u16) -> NewDestinati
             json!({"kind": "password", "username": "app", "password": "a-long-password"}),
         ),
     };
-    let described = organization.destination().with("type", kind).settings(settings).retries(0);
-    if kind == "webhook" { described.skip_check() } else { described.credentials(credentials).skip_check() }
+    let described = organization
+        .destination()
+        .with("type", kind)
+        .settings(settings)
+        .retries(0);
+    if kind == "webhook" {
+        described.skip_check()
+    } else {
+        described.credentials(credentials).skip_check()
+    }
 }
 
-async fn silent_destinations(organization: &Organization, kind: &str, silent: &Silent, count: usize) -> Vec<Destination> {
+async fn silent_destinations(
+    organization: &Organization,
+    kind: &str,
+    silent: &Silent,
+    count: usize,
+) -> Vec<Destination> {
     let mut made = Vec::new();
     for chunk in (0..count).collect::<Vec<_>>().chunks(20) {
-        made.extend(join_all(chunk.iter().map(|_| described(organization, kind, silent.port).create())).await);
+        made.extend(
+            join_all(
+                chunk
+                    .iter()
+                    .map(|_| described(organization, kind, silent.port).create()),
+            )
+            .await,
+        );
     }
     made
 }
@@ -109,25 +141,39 @@ async fn send_to_all(organization: &Organization, destinations: &[Destination]) 
     }
 }
 
-/// Sends to a receiver that nothing else is sent to, and sees how long its first attempt takes to start.
+/// Sends to a receiver that nothing else is sent to, and sees how long its first attempt takes to
+/// start.
 async fn starts_soon(organization: &Organization, kind: &str, what: &str) {
     let quiet = Silent::start().await;
     let destination = described(organization, kind, quiet.port).create().await;
     let sent = Instant::now();
     organization.send([&destination], json!(1)).await;
-    assert!(quiet.reached(Duration::from_secs(30)).await, "{kind}, {what}: no attempt at all");
+    assert!(
+        quiet.reached(Duration::from_secs(30)).await,
+        "{kind}, {what}: no attempt at all"
+    );
     let waited = sent.elapsed();
     println!("{kind}, {what}: the first attempt started after {waited:?}");
-    assert!(waited < SOON, "{kind}, {what}: the first attempt started after {waited:?}");
+    assert!(
+        waited < SOON,
+        "{kind}, {what}: the first attempt started after {waited:?}"
+    );
 }
 
-/// Fills a lane with one organization's silent destinations, and then asks for another's and for one of its own.
+/// Fills a lane with one organization's silent destinations, and then asks for another's and for
+/// one of its own.
 async fn lane_stays_open(stack: &Stack, kind: &str) {
-    let (loud, quiet) = (stack.organization("Loud").await, stack.organization("Quiet").await);
+    let (loud, quiet) = (
+        stack.organization("Loud").await,
+        stack.organization("Quiet").await,
+    );
     let silent = Silent::start().await;
     let destinations = silent_destinations(&loud, kind, &silent, SILENT_DESTINATIONS).await;
     send_to_all(&loud, &destinations).await;
-    assert!(silent.reached(Duration::from_secs(10)).await, "{kind}: the lane does not move");
+    assert!(
+        silent.reached(Duration::from_secs(10)).await,
+        "{kind}: the lane does not move"
+    );
     starts_soon(&quiet, kind, "another organization").await;
     starts_soon(&loud, kind, "another destination of the organization").await;
 }
@@ -162,21 +208,34 @@ async fn a_backlog_for_one_silent_destination_holds_up_no_other_of_its_organizat
         let silent = Silent::start().await;
         let destination = described(&organization, kind, silent.port).create().await;
         for first in (0..1_000).step_by(100) {
-            let message = |number: usize| json!({"event_type": "a.b", "payload": number, "destination_ids": [destination.id]});
+            let message = |number: usize| {
+                json!({"event_type": "a.b", "payload": number,
+                "destination_ids": [destination.id]})
+            };
             let messages: Vec<Value> = (first..first + 100).map(message).collect();
-            organization.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+            organization
+                .post("/v1/messages/batch", json!({"messages": messages}))
+                .await
+                .ok(202);
         }
-        assert!(silent.reached(Duration::from_secs(10)).await, "{kind}: the lane does not move");
+        assert!(
+            silent.reached(Duration::from_secs(10)).await,
+            "{kind}: the lane does not move"
+        );
         starts_soon(&organization, kind, "another destination").await;
     }
 }
 
-/// Behaviour 42: however many organizations' messages wait, and however many destinations one of them has, it holds half at most.
+/// Behaviour 42: however many organizations' messages wait, and however many destinations one of
+/// them has, it holds half at most.
 #[tokio::test]
 async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let stack = in_one_process().start().await;
-    let (loud, quiet) = (stack.organization("Loud").await, stack.organization("Quiet").await);
+    let (loud, quiet) = (
+        stack.organization("Loud").await,
+        stack.organization("Quiet").await,
+    );
     let (loud_server, quiet_server) = (Silent::start().await, Silent::start().await);
     let many = silent_destinations(&loud, "sftp", &loud_server, 100).await;
     for _ in 0..10 {
@@ -192,12 +251,16 @@ async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
     assert!(loud <= quiet + quiet / 10, "{loud} of {}", loud + quiet);
 }
 
-/// Behaviour 8, for connection checks: those of one organization against a silent server hold up neither the API nor another's check.
+/// Behaviour 8, for connection checks: those of one organization against a silent server hold up
+/// neither the API nor another's check.
 #[tokio::test]
 async fn a_hundred_checks_against_a_silent_server_hold_up_nobody() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let stack = in_one_process().start().await;
-    let (loud, quiet) = (stack.organization("Loud").await, stack.organization("Quiet").await);
+    let (loud, quiet) = (
+        stack.organization("Loud").await,
+        stack.organization("Quiet").await,
+    );
     let silent = Silent::start().await;
     let url = format!("http://127.0.0.1:{}/", silent.port);
     let checks: Vec<_> = (0..100)
@@ -213,8 +276,13 @@ async fn a_hundred_checks_against_a_silent_server_hold_up_nobody() {
     let sink = kit::sink::Sink::start().await;
     quiet.destination().webhook(&sink).create().await;
     let checked = asked.elapsed();
-    println!("/healthz answered after {answered:?}, another organization's check after {checked:?}");
+    println!(
+        "/healthz answered after {answered:?}, another organization's check after {checked:?}"
+    );
     // A check against a silent server takes 15 s.
-    assert!(answered < 2 * SOON && checked < 4 * SOON, "{answered:?}, {checked:?}");
+    assert!(
+        answered < 2 * SOON && checked < 4 * SOON,
+        "{answered:?}, {checked:?}"
+    );
     checks.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -51,20 +51,42 @@ impl Receiver {
     }
 }
 
-async fn destination(acme: &Organization, sink: &Sink, closed: &Sink, number: usize) -> Destination {
+async fn destination(
+    acme: &Organization,
+    sink: &Sink,
+    closed: &Sink,
+    number: usize,
+) -> Destination {
     let path = format!("/{number}");
     let receiver = Receiver::of(number);
-    let url = if receiver == Receiver::Refusing { closed.path(&path).url() } else { sink.path(&path).url() };
-    acme.destination().url(&url).retries(1).skip_check().create().await
+    let url = if receiver == Receiver::Refusing {
+        closed.path(&path).url()
+    } else {
+        sink.path(&path).url()
+    };
+    acme.destination()
+        .url(&url)
+        .retries(1)
+        .skip_check()
+        .create()
+        .await
 }
 
-/// R2.5, behaviour 2: of a hundred some are down, slow or refuse; nobody else notices, nobody gets it twice.
+/// R2.5, behaviour 2: of a hundred some are down, slow or refuse; nobody else notices, nobody gets
+/// it twice.
 #[tokio::test]
 async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
-    let (acme, sink, closed) = (stage::organization("Acme").await, Sink::start().await, Sink::start().await);
+    let (acme, sink, closed) = (
+        stage::organization("Acme").await,
+        Sink::start().await,
+        Sink::start().await,
+    );
     closed.refuses().await;
-    let destinations: Vec<Destination> =
-        stream::iter(0..DESTINATIONS).map(|number| destination(&acme, &sink, &closed, number)).buffered(CREATED_AT_ONCE).collect().await;
+    let destinations: Vec<Destination> = stream::iter(0..DESTINATIONS)
+        .map(|number| destination(&acme, &sink, &closed, number))
+        .buffered(CREATED_AT_ONCE)
+        .collect()
+        .await;
     for number in 0..DESTINATIONS {
         Receiver::of(number).prepare(&sink.path(&format!("/{number}")));
     }
@@ -81,11 +103,23 @@ async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
             // A kept connection that closes without an answer is replaced once within the attempt.
             Receiver::Broken => ("failed", 2, 2..=4),
         };
-        assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!(status), &json!(attempts)), "{delivery}");
+        assert_eq!(
+            (&delivery["status"], &delivery["attempt_count"]),
+            (&json!(status), &json!(attempts)),
+            "{delivery}"
+        );
         assert_eq!(delivery["destination_id"], destinations[number].id);
         let received = sink.path(&format!("/{number}")).requests();
-        assert!(requests.contains(&received.len()), "number {number}: {} requests", received.len());
-        assert!(received.iter().all(|request| request.header("webhook-id") == delivery["id"].as_str()));
+        assert!(
+            requests.contains(&received.len()),
+            "number {number}: {} requests",
+            received.len()
+        );
+        assert!(
+            received
+                .iter()
+                .all(|request| request.header("webhook-id") == delivery["id"].as_str())
+        );
     }
 }
 
@@ -94,13 +128,28 @@ async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
 async fn a_slow_destination_with_a_backlog_does_not_delay_the_others() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let other = stage::organization("Other").await;
-    let (slow, quick, elsewhere) = (sink.path("/slow"), sink.path("/quick"), sink.path("/elsewhere"));
-    let hanging = acme.destination().webhook(&slow).settings(json!({"timeout_seconds": 60})).retries(0).create().await;
+    let (slow, quick, elsewhere) = (
+        sink.path("/slow"),
+        sink.path("/quick"),
+        sink.path("/elsewhere"),
+    );
+    let hanging = acme
+        .destination()
+        .webhook(&slow)
+        .settings(json!({"timeout_seconds": 60}))
+        .retries(0)
+        .create()
+        .await;
     let same = acme.destination().webhook(&quick).create().await;
     let theirs = other.destination().webhook(&elsewhere).create().await;
     slow.hangs();
     let message = json!({"event_type": "back.log", "payload": 1, "destination_ids": [hanging.id]});
-    acme.post("/v1/messages/batch", json!({"messages": vec![message; 100]})).await.ok(202);
+    acme.post(
+        "/v1/messages/batch",
+        json!({"messages": vec![message; 100]}),
+    )
+    .await
+    .ok(202);
     for number in 0..5 {
         acme.send([&same], json!(number)).await;
         other.send([&theirs], json!(number)).await;

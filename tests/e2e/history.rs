@@ -25,14 +25,24 @@ async fn walking_all_pages_visits_each_item_exactly_once_while_others_are_added(
             assert!(items.len() <= 4);
             visited.extend(stage::texts(items, id));
             acme.send([&destination], json!("meanwhile")).await;
-            let Some(next) = page["next_cursor"].as_str() else { break };
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
             cursor = format!("&cursor={next}");
         }
         let once: BTreeSet<String> = visited.iter().cloned().collect();
         assert_eq!(once.len(), visited.len(), "{route}: nothing twice");
         assert!(before.is_subset(&once), "{route}: nothing skipped");
-        assert!(visited.is_sorted_by(|newer, older| newer > older), "{route}: newest first");
-        before = acme.list("/v1/messages?limit=100").await.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+        assert!(
+            visited.is_sorted_by(|newer, older| newer > older),
+            "{route}: newest first"
+        );
+        before = acme
+            .list("/v1/messages?limit=100")
+            .await
+            .iter()
+            .map(|message| message["id"].as_str().unwrap().to_owned())
+            .collect();
     }
 }
 
@@ -46,29 +56,63 @@ async fn filters_combine_and_hold_on_every_page() {
     ill.answers([500]);
     let mut last: Option<Message> = None;
     for number in 0..12 {
-        let (kind, reference) = (["a.one", "a.two"][number % 2], ["red", "green", "blue"][number % 3]);
-        let message = json!({"event_type": kind, "payload": number, "reference": reference, "destination_ids": [one.id, other.id]});
+        let (kind, reference) = (
+            ["a.one", "a.two"][number % 2],
+            ["red", "green", "blue"][number % 3],
+        );
+        let message = json!({"event_type": kind, "payload": number, "reference": reference,
+            "destination_ids": [one.id, other.id]});
         last = Some(acme.submit(message).await);
     }
     let last = last.unwrap();
     for message in acme.list("/v1/messages").await {
         acme.message(message).settles().await;
     }
-    let count = async |query: &str| acme.list(&format!("/v1/deliveries?limit=3&{query}")).await.len();
+    let count = async |query: &str| {
+        acme.list(&format!("/v1/deliveries?limit=3&{query}"))
+            .await
+            .len()
+    };
     assert_eq!(count("").await, 24);
     assert_eq!(count(&format!("destination_id={}", one.id)).await, 12);
     assert_eq!(count("status=failed").await, 12);
     assert_eq!(count("status=failed&status=succeeded").await, 24);
     assert_eq!(count("event_type=a.one").await, 12);
     assert_eq!(count("reference=red").await, 8);
-    assert_eq!(count(&format!("destination_id={}&status=failed&event_type=a.one&reference=red", other.id)).await, 2);
-    assert_eq!(count(&format!("destination_id={}&status=failed", one.id)).await, 0);
+    assert_eq!(
+        count(&format!(
+            "destination_id={}&status=failed&event_type=a.one&reference=red",
+            other.id
+        ))
+        .await,
+        2
+    );
+    assert_eq!(
+        count(&format!("destination_id={}&status=failed", one.id)).await,
+        0
+    );
     assert_eq!(count(&format!("message_id={}", last.id)).await, 2);
-    assert_eq!(count(&format!("message_id={}&status=succeeded", last.id)).await, 1);
+    assert_eq!(
+        count(&format!("message_id={}&status=succeeded", last.id)).await,
+        1
+    );
     let created_at = last.accepted["created_at"].as_str().unwrap();
-    assert_eq!(count(&format!("since={created_at}&message_id={}", last.id)).await, 2, "since is inclusive");
-    assert_eq!(count(&format!("until={created_at}&message_id={}", last.id)).await, 0, "until is exclusive");
-    assert_eq!(acme.list("/v1/messages?event_type=a.two&reference=green&limit=1").await.len(), 2);
+    assert_eq!(
+        count(&format!("since={created_at}&message_id={}", last.id)).await,
+        2,
+        "since is inclusive"
+    );
+    assert_eq!(
+        count(&format!("until={created_at}&message_id={}", last.id)).await,
+        0,
+        "until is exclusive"
+    );
+    assert_eq!(
+        acme.list("/v1/messages?event_type=a.two&reference=green&limit=1")
+            .await
+            .len(),
+        2
+    );
 }
 
 /// Behaviour 37, the other half.
@@ -106,8 +150,14 @@ async fn a_cursor_belongs_to_its_query() {
     }
     let page = acme.get("/v1/messages?limit=1").await.ok(200);
     let cursor = page["next_cursor"].as_str().expect("there is more");
-    acme.get(&format!("/v1/messages?limit=2&cursor={cursor}")).await.ok(200);
-    let tampered = format!("{}{}", if cursor.starts_with('A') { 'B' } else { 'A' }, &cursor[1..]);
+    acme.get(&format!("/v1/messages?limit=2&cursor={cursor}"))
+        .await
+        .ok(200);
+    let tampered = format!(
+        "{}{}",
+        if cursor.starts_with('A') { 'B' } else { 'A' },
+        &cursor[1..]
+    );
     let refused = [
         format!("/v1/deliveries?cursor={cursor}"),
         format!("/v1/messages?event_type=report.ready&cursor={cursor}"),

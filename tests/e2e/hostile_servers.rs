@@ -1,5 +1,5 @@
-//! Servers of every protocol that echo the credentials they know in their refusals: nothing of them is readable in the history, at a
-//! check or in the log (behaviours 25 and 52).
+//! Servers of every protocol that echo the credentials they know in their refusals: nothing of them
+//! is readable in the history, at a check or in the log (behaviours 25 and 52).
 
 use std::sync::Arc;
 
@@ -26,13 +26,19 @@ fn forms() -> Vec<(&'static str, String)> {
     vec![
         ("plain", SECRET.to_owned()),
         ("base64", STANDARD.encode(SECRET)),
-        ("base64 of a login", URL_SAFE_NO_PAD.encode(format!("\0user\0{SECRET}"))),
+        (
+            "base64 of a login",
+            URL_SAFE_NO_PAD.encode(format!("\0user\0{SECRET}")),
+        ),
         ("URL-encoded", each(|byte| format!("%{byte:02X}"))),
         ("hexadecimal", each(|byte| format!("{byte:02x}"))),
         ("quoted-printable", each(|byte| format!("={byte:02X}"))),
         ("JSON", escaped.trim_matches('"').to_owned()),
         ("two lines", format!("{start}\n{end}")),
-        ("base64 over two lines", STANDARD.encode(SECRET).replacen("dGVk", "dG\nVk", 1)),
+        (
+            "base64 over two lines",
+            STANDARD.encode(SECRET).replacen("dGVk", "dG\nVk", 1),
+        ),
     ]
 }
 
@@ -49,7 +55,11 @@ async fn refusing(greeting: Vec<u8>, refusal: Vec<u8>) -> (u16, JoinHandle<()>) 
     (port, serving)
 }
 
-async fn refuse(mut stream: TcpStream, greeting: Arc<Vec<u8>>, refusal: Arc<Vec<u8>>) -> std::io::Result<()> {
+async fn refuse(
+    mut stream: TcpStream,
+    greeting: Arc<Vec<u8>>,
+    refusal: Arc<Vec<u8>>,
+) -> std::io::Result<()> {
     stream.write_all(&greeting).await?;
     let mut request = vec![0; 4096];
     if stream.read(&mut request).await? > 0 {
@@ -60,10 +70,16 @@ async fn refuse(mut stream: TcpStream, greeting: Arc<Vec<u8>>, refusal: Arc<Vec<
     Ok(())
 }
 
-/// PostgreSQL's ErrorResponse, in the place of an answer to the request for TLS (PostgreSQL 17 documentation, 53.7).
+/// PostgreSQL's ErrorResponse, in the place of an answer to the request for TLS (PostgreSQL 17
+/// documentation, 53.7).
 fn postgres_error(text: &str) -> Vec<u8> {
     let fields = format!("SFATAL\0VFATAL\0C28P01\0M{text}\0D{text}\0\0");
-    [&b"E"[..], &u32::try_from(fields.len() + 4).unwrap().to_be_bytes(), fields.as_bytes()].concat()
+    [
+        &b"E"[..],
+        &u32::try_from(fields.len() + 4).unwrap().to_be_bytes(),
+        fields.as_bytes(),
+    ]
+    .concat()
 }
 
 /// A packet of MySQL's protocol.
@@ -87,8 +103,12 @@ struct Hostile {
 }
 
 fn database(port: u16) -> (Value, Value) {
-    let settings = json!({"host": "127.0.0.1", "port": port, "database": "app", "table": "events", "tls": "require"});
-    (settings, json!({"kind": "password", "username": "user", "password": SECRET}))
+    let settings = json!({"host": "127.0.0.1", "port": port, "database": "app", "table": "events",
+        "tls": "require"});
+    (
+        settings,
+        json!({"kind": "password", "username": "user", "password": SECRET}),
+    )
 }
 
 async fn servers(form: &str) -> Vec<Hostile> {
@@ -99,33 +119,75 @@ async fn servers(form: &str) -> Vec<Hostile> {
     let mut refusal: String = first.iter().map(|line| format!("535-{line}\r\n")).collect();
     refusal.push_str(&format!("535 {last}"));
     let refusal: &'static str = refusal.leak();
-    let mail = ScriptedMail::start(Script { answers: vec![("AUTH", Some(refusal))], ..Script::default() }).await;
-    let smtp = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": mail.port, "security": "none"}},
+    let mail = ScriptedMail::start(Script {
+        answers: vec![("AUTH", Some(refusal))],
+        ..Script::default()
+    })
+    .await;
+    let smtp = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": mail.port,
+        "security": "none"}},
         "from": "a@acme.example", "to": ["b@customer.example"]});
     let bucket = Sink::start().await;
     let xml = format!("<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>");
-    bucket.answers_with(403, &[("content-type", "application/xml"), ("x-amz-request-id", &one_line)], xml);
-    let s3 = json!({"bucket": "bucket", "region": "us-east-1", "endpoint": format!("http://{}", bucket.address()), "key_template": "a"});
+    bucket.answers_with(
+        403,
+        &[
+            ("content-type", "application/xml"),
+            ("x-amz-request-id", &one_line),
+        ],
+        xml,
+    );
+    let s3 = json!({"bucket": "bucket", "region": "us-east-1",
+        "endpoint": format!("http://{}", bucket.address()), "key_template": "a"});
     let (postgres, postgres_server) = refusing(Vec::new(), postgres_error(&said)).await;
     let (mysql, mysql_server) = refusing(mysql_error(&said), Vec::new()).await;
-    let (ssh, ssh_server) =
-        refusing(format!("{one_line}\r\nSSH-2.0-{}\r\n", one_line.replace(' ', "_")).into_bytes(), said.clone().into_bytes()).await;
-    let sftp = json!({"host": "127.0.0.1", "port": ssh, "username": "user", "host_key": format!("SHA256:{}", "A".repeat(43))});
+    let (ssh, ssh_server) = refusing(
+        format!("{one_line}\r\nSSH-2.0-{}\r\n", one_line.replace(' ', "_")).into_bytes(),
+        said.clone().into_bytes(),
+    )
+    .await;
+    let sftp = json!({"host": "127.0.0.1", "port": ssh, "username": "user",
+        "host_key": format!("SHA256:{}", "A".repeat(43))});
     let password = json!({"kind": "smtp_password", "username": "user", "password": SECRET});
     let ((postgres, login), (mysql, _)) = (database(postgres), database(mysql));
-    let hostile = |kind, settings, credentials, is_quoted, server| Hostile { kind, settings, credentials, is_quoted, _server: server };
+    let hostile = |kind, settings, credentials, is_quoted, server| Hostile {
+        kind,
+        settings,
+        credentials,
+        is_quoted,
+        _server: server,
+    };
     vec![
-        hostile("email", smtp, password, true, Box::new(mail) as Box<dyn std::any::Any>),
+        hostile(
+            "email",
+            smtp,
+            password,
+            true,
+            Box::new(mail) as Box<dyn std::any::Any>,
+        ),
         hostile(
             "s3",
             s3,
-            json!({"kind": "access_key", "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": SECRET}),
+            json!({"kind": "access_key", "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+                "secret_access_key": SECRET}),
             true,
             Box::new(bucket),
         ),
-        hostile("postgres", postgres, login.clone(), false, Box::new(postgres_server)),
+        hostile(
+            "postgres",
+            postgres,
+            login.clone(),
+            false,
+            Box::new(postgres_server),
+        ),
         hostile("mysql", mysql, login, true, Box::new(mysql_server)),
-        hostile("sftp", sftp, json!({"kind": "password", "password": SECRET}), false, Box::new(ssh_server)),
+        hostile(
+            "sftp",
+            sftp,
+            json!({"kind": "password", "password": SECRET}),
+            false,
+            Box::new(ssh_server),
+        ),
     ]
 }
 
@@ -135,20 +197,33 @@ fn assert_unreadable(text: &str, what: &str) {
     for (name, form) in forms() {
         // What comes before the secret is the user's name.
         let form = form.trim_start_matches("AHVzZXIA").replace('\n', " ");
-        for part in form.as_bytes().windows(8).filter_map(|part| std::str::from_utf8(part).ok()) {
-            assert!(!text.contains(part), "{what}: {part:?} of the secret can be read ({name}): {text}");
+        for part in form
+            .as_bytes()
+            .windows(8)
+            .filter_map(|part| std::str::from_utf8(part).ok())
+        {
+            assert!(
+                !text.contains(part),
+                "{what}: {part:?} of the secret can be read ({name}): {text}"
+            );
         }
     }
 }
 
 async fn described(acme: &Organization, hostile: &Hostile) -> NewDestination {
-    let new = acme.destination().with("type", hostile.kind).settings(hostile.settings.clone());
+    let new = acme
+        .destination()
+        .with("type", hostile.kind)
+        .settings(hostile.settings.clone());
     new.credentials(hostile.credentials.clone()).retries(0)
 }
 
 #[tokio::test]
 async fn what_servers_of_every_protocol_echo_is_readable_neither_in_the_history_nor_in_the_log() {
-    let mut stack = stage::launch().environment("LOG_LEVEL", "trace").start().await;
+    let mut stack = stage::launch()
+        .environment("LOG_LEVEL", "trace")
+        .start()
+        .await;
     let acme = stack.organization("Acme").await;
     for (name, form) in forms() {
         for hostile in servers(&form).await {
@@ -156,11 +231,19 @@ async fn what_servers_of_every_protocol_echo_is_readable_neither_in_the_history_
             let refused = described(&acme, &hostile).await.asks().await;
             refused.problem(422, "connection_check_failed");
             let destination = described(&acme, &hostile).await.skip_check().create().await;
-            let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).settles().await;
+            let delivery = acme
+                .send([&destination], json!({"n": 1}))
+                .await
+                .delivery(0)
+                .settles()
+                .await;
             assert_eq!(delivery["status"], "failed", "{what}: {delivery}");
             let health = destination.health().await.to_string();
             let read = format!("{} {delivery} {health}", refused.text());
-            assert!(!hostile.is_quoted || read.contains(MARK) || read.contains("[redacted]"), "{what}: {read}");
+            assert!(
+                !hostile.is_quoted || read.contains(MARK) || read.contains("[redacted]"),
+                "{what}: {read}"
+            );
             assert_unreadable(&read, &what);
         }
     }

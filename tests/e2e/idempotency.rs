@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 use crate::stage;
 
 async fn post(caller: &Caller, path: &str, key: &str, body: &Value) -> Answer {
-    caller.call(Method::POST, path).header("idempotency-key", key).json(body).send().await
+    caller
+        .call(Method::POST, path)
+        .header("idempotency-key", key)
+        .json(body)
+        .send()
+        .await
 }
 
 /// The same request again: the first answer, and nothing done twice.
@@ -16,7 +21,8 @@ async fn post(caller: &Caller, path: &str, key: &str, body: &Value) -> Answer {
 async fn the_same_request_again_is_answered_as_before_and_does_nothing() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
-    let request = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id]});
+    let request =
+        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id]});
     let first = post(&acme, "/v1/messages", "key-1", &request).await;
     let message = acme.message(first.ok(202));
     assert_eq!(first.header("idempotent-replayed"), None);
@@ -24,7 +30,10 @@ async fn the_same_request_again_is_answered_as_before_and_does_nothing() {
     let again = post(&acme, "/v1/messages", "key-1", &request).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(again.ok(202)["id"], first.json()["id"]);
-    assert_eq!((acme.list("/v1/messages").await.len(), sink.count()), (1, 1));
+    assert_eq!(
+        (acme.list("/v1/messages").await.len(), sink.count()),
+        (1, 1)
+    );
 }
 
 /// At once, from many sides.
@@ -32,8 +41,12 @@ async fn the_same_request_again_is_answered_as_before_and_does_nothing() {
 async fn the_same_request_many_times_at_once_is_done_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
-    let request = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id]});
-    let answers = futures_util::future::join_all((0..8).map(|_| post(&acme, "/v1/messages", "at-once", &request))).await;
+    let request =
+        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id]});
+    let answers = futures_util::future::join_all(
+        (0..8).map(|_| post(&acme, "/v1/messages", "at-once", &request)),
+    )
+    .await;
     let mut ids: Vec<Value> = Vec::new();
     for answer in &answers {
         match answer.status {
@@ -51,10 +64,24 @@ async fn the_same_request_many_times_at_once_is_done_once() {
 async fn a_key_used_for_another_request_is_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
-    let request = |payload: u32| json!({"event_type": "report.ready", "payload": payload, "destination_ids": [destination.id]});
-    post(&acme, "/v1/messages", "key-2", &request(1)).await.ok(202);
-    post(&acme, "/v1/messages", "key-2", &request(2)).await.problem(409, "idempotency_key_reused");
-    post(&acme, "/v1/messages/batch", "key-2", &json!({"messages": [request(1)]})).await.problem(409, "idempotency_key_reused");
+    let request = |payload: u32| {
+        json!({"event_type": "report.ready", "payload": payload,
+        "destination_ids": [destination.id]})
+    };
+    post(&acme, "/v1/messages", "key-2", &request(1))
+        .await
+        .ok(202);
+    post(&acme, "/v1/messages", "key-2", &request(2))
+        .await
+        .problem(409, "idempotency_key_reused");
+    post(
+        &acme,
+        "/v1/messages/batch",
+        "key-2",
+        &json!({"messages": [request(1)]}),
+    )
+    .await
+    .problem(409, "idempotency_key_reused");
     assert_eq!(acme.list("/v1/messages").await.len(), 1);
 }
 
@@ -63,8 +90,14 @@ async fn a_key_used_for_another_request_is_refused() {
 async fn a_refused_request_frees_its_key() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let request = json!({"event_type": "report.ready", "payload": 1});
-    post(&acme, "/v1/messages", "key-3", &request).await.problem(422, "no_destinations");
-    acme.destination().webhook(&sink).event_types(["**"]).create().await;
+    post(&acme, "/v1/messages", "key-3", &request)
+        .await
+        .problem(422, "no_destinations");
+    acme.destination()
+        .webhook(&sink)
+        .event_types(["**"])
+        .create()
+        .await;
     post(&acme, "/v1/messages", "key-3", &request).await.ok(202);
 }
 
@@ -73,14 +106,19 @@ async fn a_refused_request_frees_its_key() {
 async fn a_repeated_create_makes_one_destination_and_shows_no_secret_again() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let body = acme.destination().webhook(&sink).body();
-    let first = post(&acme, "/v1/destinations", "create-1", &body).await.ok(201);
+    let first = post(&acme, "/v1/destinations", "create-1", &body)
+        .await
+        .ok(201);
     let again = post(&acme, "/v1/destinations", "create-1", &body).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let again = again.ok(201);
     assert_eq!(again["id"], first["id"]);
     assert!(first["signing_secret"].is_string());
     assert_eq!(again["signing_secret"], Value::Null);
-    assert_eq!((acme.list("/v1/destinations").await.len(), sink.count()), (1, 1));
+    assert_eq!(
+        (acme.list("/v1/destinations").await.len(), sink.count()),
+        (1, 1)
+    );
 
     let key = json!({"name": "ci", "role": "sender"});
     let first = post(&acme, "/v1/api-keys", "create-2", &key).await.ok(201);
@@ -91,19 +129,37 @@ async fn a_repeated_create_makes_one_destination_and_shows_no_secret_again() {
 /// Behaviour 29.
 #[tokio::test]
 async fn two_organizations_with_the_same_key_and_reference_do_not_meet() {
-    let (acme, other, sink) = (stage::organization("Acme").await, stage::organization("Other").await, Sink::start().await);
+    let (acme, other, sink) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+        Sink::start().await,
+    );
     let (mine, theirs) = (sink.path("/mine"), sink.path("/theirs"));
-    acme.destination().webhook(&mine).event_types(["**"]).create().await;
-    other.destination().webhook(&theirs).event_types(["**"]).create().await;
+    acme.destination()
+        .webhook(&mine)
+        .event_types(["**"])
+        .create()
+        .await;
+    other
+        .destination()
+        .webhook(&theirs)
+        .event_types(["**"])
+        .create()
+        .await;
     let request = json!({"event_type": "report.ready", "payload": 1, "reference": "shared"});
-    let one = post(&acme, "/v1/messages", "shared", &request).await.ok(202);
+    let one = post(&acme, "/v1/messages", "shared", &request)
+        .await
+        .ok(202);
     let two = post(&other, "/v1/messages", "shared", &request).await;
     assert_eq!(two.header("idempotent-replayed"), None);
     let two = two.ok(202);
     assert_ne!(one["id"], two["id"]);
     for (organization, message) in [(&acme, &one), (&other, &two)] {
         let found = organization.list("/v1/messages?reference=shared").await;
-        assert_eq!(stage::texts(&found, "id"), [message["id"].as_str().unwrap()]);
+        assert_eq!(
+            stage::texts(&found, "id"),
+            [message["id"].as_str().unwrap()]
+        );
         organization.message(message.clone()).settles().await;
     }
     assert_eq!((mine.count(), theirs.count()), (1, 1));
@@ -114,7 +170,13 @@ async fn two_organizations_with_the_same_key_and_reference_do_not_meet() {
 async fn a_key_of_no_or_too_many_characters_is_refused() {
     let acme = stage::organization("Acme").await;
     for key in ["", &*"k".repeat(256), "tab\there"] {
-        let answer = post(&acme, "/v1/messages", key, &json!({"event_type": "a", "payload": 1})).await;
+        let answer = post(
+            &acme,
+            "/v1/messages",
+            key,
+            &json!({"event_type": "a", "payload": 1}),
+        )
+        .await;
         assert_eq!(answer.status, 400, "{key:?}: {}", answer.text());
     }
 }

@@ -12,7 +12,8 @@ async fn all_invalid_fields_of_a_destination_are_reported_together_and_nothing_i
     let acme = stage::organization("Acme").await;
     let body = json!({
         "type": "webhook", "name": "", "nickname": "x", "external_id": 7,
-        "settings": {"url": "https://example.com/", "method": "GET", "timeout_seconds": 0, "headers": {"Host": "x", "a/b": "y", "X-A": "a\r\nb"}, "colour": 1},
+        "settings": {"url": "https://example.com/", "method": "GET", "timeout_seconds": 0,
+            "headers": {"Host": "x", "a/b": "y", "X-A": "a\r\nb"}, "colour": 1},
         "credentials": {"kind": "basic", "username": "u", "extra": 1},
         "event_types": ["a.*", "b..c", 7],
         "retry_policy": {"max_retries": 21, "jitter": "much"},
@@ -46,14 +47,19 @@ async fn all_invalid_fields_of_a_message_are_reported_together_and_nothing_is_st
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     let body = json!({
-        "event_type": "not ok", "payload": 1, "content": {"base64": "!", "content_type": "text/plain"},
-        "destination_ids": [destination.id, "dst_1"], "metadata": {"k": 1}, "reference": "", "expires_at": "2020-01-01T00:00:00Z", "colour": "red",
+        "event_type": "not ok", "payload": 1,
+        "content": {"base64": "!", "content_type": "text/plain"},
+        "destination_ids": [destination.id, "dst_1"], "metadata": {"k": 1}, "reference": "",
+        "expires_at": "2020-01-01T00:00:00Z", "colour": "red",
     });
     let answer = acme.post("/v1/messages", body).await;
     answer.problem(422, "validation_failed");
     let mistakes = answer.mistakes();
     for expected in ["/event_type", "/metadata/k", "/expires_at", "/colour"] {
-        assert!(mistakes.iter().any(|mistake| mistake == expected), "{expected} in {mistakes:?}");
+        assert!(
+            mistakes.iter().any(|mistake| mistake == expected),
+            "{expected} in {mistakes:?}"
+        );
     }
     assert!(acme.list("/v1/messages").await.is_empty());
     assert_eq!(sink.count(), 0);
@@ -83,15 +89,23 @@ async fn each_mistake_in_a_message_is_named_where_it_is() {
         (json!({"priority": 1}), "/priority"),
     ];
     for (change, pointer) in cases {
-        let mut body = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id]});
-        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let mut body = json!({"event_type": "report.ready", "payload": 1,
+            "destination_ids": [destination.id]});
+        body.as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
         let answer = acme.post("/v1/messages", body).await;
         answer.problem(422, "validation_failed");
         assert_eq!(answer.mistakes(), [pointer], "{change}: {}", answer.text());
     }
-    for neither in [json!({}), json!({"payload": 1, "content": {"base64": "", "content_type": "text/plain"}})] {
+    for neither in [
+        json!({}),
+        json!({"payload": 1, "content": {"base64": "", "content_type": "text/plain"}}),
+    ] {
         let mut body = json!({"event_type": "report.ready", "destination_ids": [destination.id]});
-        body.as_object_mut().unwrap().extend(neither.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(neither.as_object().unwrap().clone());
         let answer = acme.post("/v1/messages", body).await;
         answer.problem(422, "validation_failed");
     }
@@ -113,25 +127,48 @@ async fn what_is_no_json_object_is_malformed() {
         b"{\"event_type\":\"\xff\"}",
         b"{\"event_type\":\"a\",\"event_type\":\"a\",\"payload\":1}",
     ];
-    for path in ["/v1/messages", "/v1/destinations", "/v1/api-keys", "/v1/messages/batch"] {
+    for path in [
+        "/v1/messages",
+        "/v1/destinations",
+        "/v1/api-keys",
+        "/v1/messages/batch",
+    ] {
         for body in bodies {
-            let answer = acme.call(Method::POST, path).json_text(body.to_vec()).send().await;
+            let answer = acme
+                .call(Method::POST, path)
+                .json_text(body.to_vec())
+                .send()
+                .await;
             answer.problem(400, "malformed_request");
         }
     }
     let nested = r#"{"event_type":"a","payload":1,"metadata":{"a":"1","a":"2"}}"#;
-    acme.call(Method::POST, "/v1/messages").json_text(nested).send().await.problem(400, "malformed_request");
+    acme.call(Method::POST, "/v1/messages")
+        .json_text(nested)
+        .send()
+        .await
+        .problem(400, "malformed_request");
 }
 
 /// A body that does not say what it is, or is something else.
 #[tokio::test]
 async fn another_media_type_is_refused() {
     let acme = stage::organization("Acme").await;
-    for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/xml"] {
-        let call = acme.call(Method::POST, "/v1/messages").header("content-type", media_type).body("{}");
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/xml",
+    ] {
+        let call = acme
+            .call(Method::POST, "/v1/messages")
+            .header("content-type", media_type)
+            .body("{}");
         call.send().await.problem(415, "unsupported_media_type");
     }
-    let call = acme.call(Method::POST, "/v1/messages").header("content-type", "application/json; charset=utf-8").body("{}");
+    let call = acme
+        .call(Method::POST, "/v1/messages")
+        .header("content-type", "application/json; charset=utf-8")
+        .body("{}");
     call.send().await.problem(422, "validation_failed");
 }
 
@@ -170,7 +207,8 @@ async fn each_mistake_in_a_query_is_named() {
 async fn mistakes_in_settings_and_keys_are_named() {
     let acme = stage::organization("Acme").await;
     let settings = json!({
-        "alert_emails": ["nobody"], "failure_policy": {"alert_after_failures": 0}, "retention_days": 0, "latency_warning_ms": "x",
+        "alert_emails": ["nobody"], "failure_policy": {"alert_after_failures": 0},
+        "retention_days": 0, "latency_warning_ms": "x",
         "success_rate_warning": 2, "status_events": ["x"], "colour": 1,
     });
     let answer = acme.settings(settings).await;
@@ -186,57 +224,130 @@ async fn mistakes_in_settings_and_keys_are_named() {
     ];
     assert_eq!(answer.mistakes(), expected, "{}", answer.text());
     let kept = acme.settings(json!({"retention_days": 7})).await.ok(200);
-    assert_eq!(kept["settings"]["payload_retention_days"], 7, "payloads go with their history");
+    assert_eq!(
+        kept["settings"]["payload_retention_days"], 7,
+        "payloads go with their history"
+    );
     let longer = acme.settings(json!({"payload_retention_days": 8})).await;
     longer.problem(422, "validation_failed");
     assert_eq!(longer.mistakes(), ["/settings/payload_retention_days"]);
-    let unknown = acme.settings(json!({"default_destination_ids": ["dst_01jzzzzzzzzzzzzzzzzzzzzzzz"]})).await;
+    let unknown = acme
+        .settings(json!({"default_destination_ids": ["dst_01jzzzzzzzzzzzzzzzzzzzzzzz"]}))
+        .await;
     unknown.problem(404, "not_found");
 
-    let answer = acme.post("/v1/api-keys", json!({"name": "", "role": "king", "expires_at": "2020-01-01T00:00:00Z"})).await;
+    let answer = acme
+        .post(
+            "/v1/api-keys",
+            json!({"name": "", "role": "king", "expires_at": "2020-01-01T00:00:00Z"}),
+        )
+        .await;
     answer.problem(422, "validation_failed");
     assert_eq!(answer.mistakes(), ["/expires_at", "/name", "/role"]);
     let operator = stage::stack().await.operator();
-    let answer = operator.post("/v1/organizations", json!({"settings": {"retention_days": 0}})).await;
+    let answer = operator
+        .post(
+            "/v1/organizations",
+            json!({"settings": {"retention_days": 0}}),
+        )
+        .await;
     answer.problem(422, "validation_failed");
-    assert!(answer.mistakes().contains(&"/name".to_owned()), "{}", answer.text());
+    assert!(
+        answer.mistakes().contains(&"/name".to_owned()),
+        "{}",
+        answer.text()
+    );
     let read = acme.get("/v1/organization").await.ok(200);
-    assert_eq!(read["settings"]["default_destination_ids"], Value::Array(Vec::new()));
+    assert_eq!(
+        read["settings"]["default_destination_ids"],
+        Value::Array(Vec::new())
+    );
 }
 
-/// Each member of each request, replaced by values nobody means: refused or accepted, never a failure of ours.
+/// Each member of each request, replaced by values nobody means: refused or accepted, never a
+/// failure of ours.
 #[tokio::test]
 async fn no_value_in_any_field_makes_it_fail() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
-    let destination = acme.destination().webhook(&sink).with("event_types", json!(["never.sent"])).create().await;
-    let settings = json!({"url": sink.url(), "method": "POST", "headers": {"X-A": "a"}, "signature": {"enabled": true}, "timeout_seconds": 5,
+    let destination = acme
+        .destination()
+        .webhook(&sink)
+        .with("event_types", json!(["never.sent"]))
+        .create()
+        .await;
+    let settings = json!({"url": sink.url(), "method": "POST", "headers": {"X-A": "a"},
+        "signature": {"enabled": true}, "timeout_seconds": 5,
         "user_agent": "me", "check": "connect"});
-    let whole = json!({"type": "webhook", "name": "n", "description": "d", "external_id": "x", "settings": settings,
-        "credentials": {"kind": "basic", "username": "u", "password": "p"}, "event_types": ["never.sent"], "signing_secret": "whsec_",
-        "retry_policy": {"max_retries": 1, "initial_seconds": 1, "multiplier": 1, "max_seconds": 1, "jitter": 0, "retry_client_errors": true},
-        "failure_policy": {"alert_after_failures": 1, "disable_after_failures": 2, "disable_min_failing_seconds": 3,
-            "failure_rate": {"percent": 5, "window_seconds": 300, "min_attempts": 10}, "auto_recover": true}});
+    let whole = json!({"type": "webhook", "name": "n", "description": "d", "external_id": "x",
+        "settings": settings,
+        "credentials": {"kind": "basic", "username": "u", "password": "p"},
+        "event_types": ["never.sent"], "signing_secret": "whsec_",
+        "retry_policy": {"max_retries": 1, "initial_seconds": 1, "multiplier": 1, "max_seconds": 1,
+            "jitter": 0, "retry_client_errors": true},
+        "failure_policy": {"alert_after_failures": 1, "disable_after_failures": 2,
+            "disable_min_failing_seconds": 3,
+            "failure_rate": {"percent": 5, "window_seconds": 300, "min_attempts": 10},
+            "auto_recover": true}});
     let content = json!({"base64": "", "content_type": "text/plain", "filename": "f"});
-    let message = json!({"event_type": "a", "content": content, "destination_ids": [destination.id], "reference": "r", "metadata": {"k": "v"},
+    let message = json!({"event_type": "a", "content": content, "destination_ids": [destination.id],
+        "reference": "r", "metadata": {"k": "v"},
         "expires_at": "2020-01-01T00:00:00Z"});
-    let organization = json!({"name": "Acme", "settings": {"default_destination_ids": [destination.id], "alert_emails": ["a@example.com"],
-        "status_events": ["message.completed"], "failure_policy": {"alert_after_failures": 5}, "success_rate_warning": 0.5, "retention_days": 30}});
+    let organization = json!({"name": "Acme",
+        "settings": {"default_destination_ids": [destination.id], "alert_emails": ["a@example.com"],
+        "status_events": ["message.completed"], "failure_policy": {"alert_after_failures": 5},
+        "success_rate_warning": 0.5, "retention_days": 30}});
     let requests = [
-        (Method::POST, "/v1/destinations?skip_check=true".to_owned(), whole.clone()),
-        (Method::PATCH, format!("{}?skip_check=true", destination.path()), whole),
+        (
+            Method::POST,
+            "/v1/destinations?skip_check=true".to_owned(),
+            whole.clone(),
+        ),
+        (
+            Method::PATCH,
+            format!("{}?skip_check=true", destination.path()),
+            whole,
+        ),
         (Method::POST, "/v1/messages".to_owned(), message.clone()),
-        (Method::POST, "/v1/messages/batch".to_owned(), json!({"messages": [message]})),
-        (Method::POST, "/v1/api-keys".to_owned(), json!({"name": "n", "role": "viewer", "expires_at": "2099-01-01T00:00:00Z"})),
+        (
+            Method::POST,
+            "/v1/messages/batch".to_owned(),
+            json!({"messages": [message]}),
+        ),
+        (
+            Method::POST,
+            "/v1/api-keys".to_owned(),
+            json!({"name": "n", "role": "viewer", "expires_at": "2099-01-01T00:00:00Z"}),
+        ),
         (Method::PATCH, "/v1/organization".to_owned(), organization),
-        (Method::POST, format!("{}/rotate-secret", destination.path()), json!({"secret": "whsec_", "overlap_seconds": 0})),
-        (Method::POST, format!("{}/disable", destination.path()), json!({"reason": "r"})),
-        (Method::POST, format!("{}/enable", destination.path()), json!({"replay_since": "disabled_at"})),
-        (Method::POST, format!("{}/test", destination.path()), json!({"event_type": "waybill.test", "payload": 1})),
+        (
+            Method::POST,
+            format!("{}/rotate-secret", destination.path()),
+            json!({"secret": "whsec_", "overlap_seconds": 0}),
+        ),
+        (
+            Method::POST,
+            format!("{}/disable", destination.path()),
+            json!({"reason": "r"}),
+        ),
+        (
+            Method::POST,
+            format!("{}/enable", destination.path()),
+            json!({"replay_since": "disabled_at"}),
+        ),
+        (
+            Method::POST,
+            format!("{}/test", destination.path()),
+            json!({"event_type": "waybill.test", "payload": 1}),
+        ),
     ];
     for (method, path, body) in &requests {
         for odd in variations(body) {
             let answer = acme.call(method.clone(), path).json(&odd).send().await;
-            assert!(answer.status < 500, "{method} {path} {odd}: {}", answer.text());
+            assert!(
+                answer.status < 500,
+                "{method} {path} {odd}: {}",
+                answer.text()
+            );
         }
     }
 }

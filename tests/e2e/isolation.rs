@@ -38,50 +38,124 @@ async fn ids(organization: &Organization, sink: &Sink) -> Ids {
     let destination = organization.destination().webhook(sink).create().await;
     let message = organization.send([&destination], json!("private")).await;
     message.settles().await;
-    let secret = destination.read().await["signing_secrets"][0]["id"].as_str().expect("an id").to_owned();
+    let secret = destination.read().await["signing_secrets"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     let (delivery, key) = (message.delivery(0).id, organization.key("viewer").await.id);
-    let job = organization.post("/v1/jobs", json!({"kind": "retry", "filter": {"message_id": message.id}})).await.ok(202);
-    let link = organization.post("/v1/portal-links", json!({"role": "viewer", "subject": {"id": "u-1"}})).await.ok(201);
+    let job = organization
+        .post(
+            "/v1/jobs",
+            json!({"kind": "retry", "filter": {"message_id": message.id}}),
+        )
+        .await
+        .ok(202);
+    let link = organization
+        .post(
+            "/v1/portal-links",
+            json!({"role": "viewer", "subject": {"id": "u-1"}}),
+        )
+        .await
+        .ok(201);
     let id = |of: &Value| of["id"].as_str().expect("an id").to_owned();
-    Ids { destination: destination.id, secret, message: message.id, delivery, key, job: id(&job), link: id(&link) }
+    Ids {
+        destination: destination.id,
+        secret,
+        message: message.id,
+        delivery,
+        key,
+        job: id(&job),
+        link: id(&link),
+    }
 }
 
 /// Every way to name each of these ids in a path or body.
 fn requests(ids: &Ids) -> Vec<(Method, String, Option<Value>)> {
-    let Ids { destination, secret, message, delivery, key, job, link } = ids;
+    let Ids {
+        destination,
+        secret,
+        message,
+        delivery,
+        key,
+        job,
+        link,
+    } = ids;
     let at = |path: &str| format!("/v1/destinations/{destination}{path}");
     let submit = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
     vec![
         (Method::GET, at(""), None),
         (Method::PATCH, at(""), Some(json!({"name": "mine now"}))),
-        (Method::PATCH, at("?skip_check=true"), Some(json!({"settings": {"url": "http://127.0.0.1:9/"}}))),
+        (
+            Method::PATCH,
+            at("?skip_check=true"),
+            Some(json!({"settings": {"url": "http://127.0.0.1:9/"}})),
+        ),
         (Method::POST, at("/disable"), Some(json!({}))),
         (Method::POST, at("/enable"), Some(json!({}))),
         (Method::POST, at("/check"), Some(json!({}))),
         (Method::POST, at("/test"), Some(json!({}))),
-        (Method::POST, at("/rotate-secret"), Some(json!({"overlap_seconds": 0}))),
-        (Method::DELETE, at(&format!("/signing-secrets/{secret}")), None),
+        (
+            Method::POST,
+            at("/rotate-secret"),
+            Some(json!({"overlap_seconds": 0})),
+        ),
+        (
+            Method::DELETE,
+            at(&format!("/signing-secrets/{secret}")),
+            None,
+        ),
         (Method::DELETE, at(""), None),
         (Method::GET, at("/health"), None),
         (Method::GET, format!("/v1/messages/{message}"), None),
         (Method::GET, format!("/v1/messages/{message}/payload"), None),
-        (Method::DELETE, format!("/v1/messages/{message}/payload"), None),
+        (
+            Method::DELETE,
+            format!("/v1/messages/{message}/payload"),
+            None,
+        ),
         (Method::GET, format!("/v1/deliveries/{delivery}/body"), None),
         (Method::GET, format!("/v1/jobs/{job}"), None),
-        (Method::POST, format!("/v1/jobs/{job}/cancel"), Some(json!({}))),
+        (
+            Method::POST,
+            format!("/v1/jobs/{job}/cancel"),
+            Some(json!({})),
+        ),
         (Method::DELETE, format!("/v1/portal-links/{link}"), None),
         (Method::GET, format!("/v1/deliveries/{delivery}"), None),
-        (Method::POST, format!("/v1/deliveries/{delivery}/retry"), Some(json!({"force": true}))),
-        (Method::POST, format!("/v1/deliveries/{delivery}/cancel"), Some(json!({}))),
+        (
+            Method::POST,
+            format!("/v1/deliveries/{delivery}/retry"),
+            Some(json!({"force": true})),
+        ),
+        (
+            Method::POST,
+            format!("/v1/deliveries/{delivery}/cancel"),
+            Some(json!({})),
+        ),
         (Method::DELETE, format!("/v1/api-keys/{key}"), None),
         (Method::POST, "/v1/messages".to_owned(), Some(submit)),
-        (Method::PATCH, "/v1/organization".to_owned(), Some(json!({"settings": {"default_destination_ids": [destination]}}))),
-        (Method::PATCH, "/v1/organization".to_owned(), Some(json!({"settings": {"alert_destination_ids": [destination]}}))),
-        (Method::PATCH, "/v1/organization".to_owned(), Some(json!({"settings": {"status_destination_ids": [destination]}}))),
+        (
+            Method::PATCH,
+            "/v1/organization".to_owned(),
+            Some(json!({"settings": {"default_destination_ids": [destination]}})),
+        ),
+        (
+            Method::PATCH,
+            "/v1/organization".to_owned(),
+            Some(json!({"settings": {"alert_destination_ids": [destination]}})),
+        ),
+        (
+            Method::PATCH,
+            "/v1/organization".to_owned(),
+            Some(json!({"settings": {"status_destination_ids": [destination]}})),
+        ),
     ]
 }
 
-async fn send(organization: &Organization, (method, path, body): &(Method, String, Option<Value>)) -> Answer {
+async fn send(
+    organization: &Organization,
+    (method, path, body): &(Method, String, Option<Value>),
+) -> Answer {
     let call = organization.call(method.clone(), path);
     match body {
         Some(body) => call.json(body).send().await,
@@ -89,10 +163,15 @@ async fn send(organization: &Organization, (method, path, body): &(Method, Strin
     }
 }
 
-/// R6.3–6.5, behaviour 28: another's id, anywhere, is answered as one that was never issued, and is recorded.
+/// R6.3–6.5, behaviour 28: another's id, anywhere, is answered as one that was never issued, and is
+/// recorded.
 #[tokio::test]
 async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_is_recorded() {
-    let (acme, other, sink) = (stage::organization("Acme").await, stage::organization("Other").await, Sink::start().await);
+    let (acme, other, sink) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+        Sink::start().await,
+    );
     let theirs = ids(&other, &sink).await;
     let nobodys = Ids {
         destination: never_issued(&theirs.destination),
@@ -103,19 +182,53 @@ async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_
         job: never_issued(&theirs.job),
         link: never_issued(&theirs.link),
     };
-    let before = (other.get(&format!("/v1/destinations/{}", theirs.destination)).await.ok(200), sink.count());
+    let before = (
+        other
+            .get(&format!("/v1/destinations/{}", theirs.destination))
+            .await
+            .ok(200),
+        sink.count(),
+    );
     for (theirs, nobodys) in requests(&theirs).iter().zip(&requests(&nobodys)) {
         let recorded = acme.audited("cross_organization_access_denied").await.len();
         let answer = send(&acme, theirs).await;
         answer.problem(404, "not_found");
         let after = acme.audited("cross_organization_access_denied").await;
-        assert!(after.len() > recorded, "{} {} is not recorded", theirs.0, theirs.1);
-        assert_eq!((&after[0]["outcome"], &after[0]["actor"]["kind"]), (&json!("denied"), &json!("key")), "{}", after[0]);
-        assert_eq!(essence(&answer), essence(&send(&acme, nobodys).await), "{} {}", theirs.0, theirs.1);
+        assert!(
+            after.len() > recorded,
+            "{} {} is not recorded",
+            theirs.0,
+            theirs.1
+        );
+        assert_eq!(
+            (&after[0]["outcome"], &after[0]["actor"]["kind"]),
+            (&json!("denied"), &json!("key")),
+            "{}",
+            after[0]
+        );
+        assert_eq!(
+            essence(&answer),
+            essence(&send(&acme, nobodys).await),
+            "{} {}",
+            theirs.0,
+            theirs.1
+        );
     }
-    let after = (other.get(&format!("/v1/destinations/{}", theirs.destination)).await.ok(200), sink.count());
+    let after = (
+        other
+            .get(&format!("/v1/destinations/{}", theirs.destination))
+            .await
+            .ok(200),
+        sink.count(),
+    );
     assert_eq!(before, after, "nothing was touched");
-    assert!(other.audited("cross_organization_access_denied").await.is_empty(), "and they are not told");
+    assert!(
+        other
+            .audited("cross_organization_access_denied")
+            .await
+            .is_empty(),
+        "and they are not told"
+    );
     let key_still_works = other.list("/v1/api-keys").await.len();
     assert_eq!(key_still_works, 2);
 }
@@ -123,14 +236,26 @@ async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_
 /// Behaviour 28, filters: an empty list, as for an id never issued.
 #[tokio::test]
 async fn another_organizations_id_as_a_filter_finds_nothing() {
-    let (acme, other, sink) = (stage::organization("Acme").await, stage::organization("Other").await, Sink::start().await);
+    let (acme, other, sink) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+        Sink::start().await,
+    );
     let theirs = ids(&other, &sink).await;
-    for (name, id) in [("destination_id", &theirs.destination), ("message_id", &theirs.message)] {
+    for (name, id) in [
+        ("destination_id", &theirs.destination),
+        ("message_id", &theirs.message),
+    ] {
         let recorded = acme.audited("cross_organization_access_denied").await.len();
         let found = acme.get(&format!("/v1/deliveries?{name}={id}")).await;
         assert_eq!(found.ok(200), json!({"data": [], "next_cursor": null}));
-        assert!(acme.audited("cross_organization_access_denied").await.len() > recorded, "{name} is not recorded");
-        let never = acme.get(&format!("/v1/deliveries?{name}={}", never_issued(id))).await;
+        assert!(
+            acme.audited("cross_organization_access_denied").await.len() > recorded,
+            "{name} is not recorded"
+        );
+        let never = acme
+            .get(&format!("/v1/deliveries?{name}={}", never_issued(id)))
+            .await;
         assert_eq!(essence(&found), essence(&never));
     }
 }
@@ -138,45 +263,97 @@ async fn another_organizations_id_as_a_filter_finds_nothing() {
 /// Behaviour 28, the organization itself.
 #[tokio::test]
 async fn a_key_cannot_name_another_organization() {
-    let (acme, other) = (stage::organization("Acme").await, stage::organization("Other").await);
-    for path in ["/v1/destinations", "/v1/messages", "/v1/deliveries", "/v1/api-keys", "/v1/audit-events", "/v1/organization"] {
-        acme.get(&format!("{path}?organization_id={}", acme.id)).await.ok(200);
-        let answer = acme.get(&format!("{path}?organization_id={}", other.id)).await;
+    let (acme, other) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+    );
+    for path in [
+        "/v1/destinations",
+        "/v1/messages",
+        "/v1/deliveries",
+        "/v1/api-keys",
+        "/v1/audit-events",
+        "/v1/organization",
+    ] {
+        acme.get(&format!("{path}?organization_id={}", acme.id))
+            .await
+            .ok(200);
+        let answer = acme
+            .get(&format!("{path}?organization_id={}", other.id))
+            .await;
         answer.problem(404, "not_found");
-        let never = acme.get(&format!("{path}?organization_id={}", never_issued(&other.id))).await;
+        let never = acme
+            .get(&format!(
+                "{path}?organization_id={}",
+                never_issued(&other.id)
+            ))
+            .await;
         assert_eq!(essence(&answer), essence(&never), "{path}");
     }
-    assert!(!acme.audited("cross_organization_access_denied").await.is_empty());
+    assert!(
+        !acme
+            .audited("cross_organization_access_denied")
+            .await
+            .is_empty()
+    );
     // Only the operator has a list of organizations, or a say in them.
-    acme.get("/v1/organizations").await.problem(403, "forbidden");
-    acme.get(&format!("/v1/organizations/{}", other.id)).await.problem(403, "forbidden");
+    acme.get("/v1/organizations")
+        .await
+        .problem(403, "forbidden");
+    acme.get(&format!("/v1/organizations/{}", other.id))
+        .await
+        .problem(403, "forbidden");
 }
 
 /// Behaviour 32.
 #[tokio::test]
 async fn a_cursor_of_another_organization_is_refused() {
-    let (acme, other, sink) = (stage::organization("Acme").await, stage::organization("Other").await, Sink::start().await);
+    let (acme, other, sink) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+        Sink::start().await,
+    );
     let destination = other.destination().webhook(&sink).create().await;
     for number in 0..2 {
         other.send([&destination], json!(number)).await;
     }
     for route in ["/v1/messages", "/v1/deliveries", "/v1/audit-events"] {
         let page = other.get(&format!("{route}?limit=1")).await.ok(200);
-        let cursor = page["next_cursor"].as_str().unwrap_or_else(|| panic!("{route} has more"));
-        acme.get(&format!("{route}?limit=1&cursor={cursor}")).await.problem(400, "invalid_cursor");
-        other.get(&format!("{route}?limit=1&cursor={cursor}")).await.ok(200);
+        let cursor = page["next_cursor"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{route} has more"));
+        acme.get(&format!("{route}?limit=1&cursor={cursor}"))
+            .await
+            .problem(400, "invalid_cursor");
+        other
+            .get(&format!("{route}?limit=1&cursor={cursor}"))
+            .await
+            .ok(200);
     }
 }
 
 /// R6.2, R6.3: lists hold the caller's own.
 #[tokio::test]
 async fn lists_hold_only_the_callers_own() {
-    let (acme, other, sink) = (stage::organization("Acme").await, stage::organization("Other").await, Sink::start().await);
+    let (acme, other, sink) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+        Sink::start().await,
+    );
     let mine = ids(&acme, &sink).await;
     ids(&other, &sink).await;
-    assert_eq!(stage::texts(&acme.list("/v1/destinations").await, "id"), [mine.destination]);
-    assert_eq!(stage::texts(&acme.list("/v1/messages").await, "id"), [mine.message]);
-    assert_eq!(stage::texts(&acme.list("/v1/deliveries").await, "id"), [mine.delivery]);
+    assert_eq!(
+        stage::texts(&acme.list("/v1/destinations").await, "id"),
+        [mine.destination]
+    );
+    assert_eq!(
+        stage::texts(&acme.list("/v1/messages").await, "id"),
+        [mine.message]
+    );
+    assert_eq!(
+        stage::texts(&acme.list("/v1/deliveries").await, "id"),
+        [mine.delivery]
+    );
     assert!(stage::texts(&acme.list("/v1/api-keys").await, "id").contains(&mine.key));
     assert_eq!(acme.list("/v1/api-keys").await.len(), 2);
 }
@@ -187,12 +364,29 @@ async fn a_suspended_organization_waits() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let operator = stage::stack().await.operator();
     let destination = acme.destination().webhook(&sink).create().await;
-    operator.patch(&format!("/v1/organizations/{}", acme.id), json!({"status": "suspended"})).await.ok(200);
+    operator
+        .patch(
+            &format!("/v1/organizations/{}", acme.id),
+            json!({"status": "suspended"}),
+        )
+        .await
+        .ok(200);
     let request = json!({"event_type": "a", "payload": 1, "destination_ids": [destination.id]});
-    acme.post("/v1/messages", request).await.problem(403, "organization_suspended");
+    acme.post("/v1/messages", request)
+        .await
+        .problem(403, "organization_suspended");
     assert_eq!(sink.count(), 0);
-    operator.patch(&format!("/v1/organizations/{}", acme.id), json!({"status": "active"})).await.ok(200);
-    assert_eq!(acme.send([&destination], json!(1)).await.settles().await["status"], "succeeded");
+    operator
+        .patch(
+            &format!("/v1/organizations/{}", acme.id),
+            json!({"status": "active"}),
+        )
+        .await
+        .ok(200);
+    assert_eq!(
+        acme.send([&destination], json!(1)).await.settles().await["status"],
+        "succeeded"
+    );
 }
 
 /// An operator says for whom it acts.
@@ -201,15 +395,48 @@ async fn an_operator_names_the_organization() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let operator = stage::stack().await.operator();
     let destination = acme.destination().webhook(&sink).create().await;
-    operator.get("/v1/destinations").await.problem(422, "organization_required");
-    let found = operator.list(&format!("/v1/destinations?organization_id={}", acme.id)).await;
+    operator
+        .get("/v1/destinations")
+        .await
+        .problem(422, "organization_required");
+    let found = operator
+        .list(&format!("/v1/destinations?organization_id={}", acme.id))
+        .await;
     assert_eq!(stage::texts(&found, "id"), [destination.id]);
-    operator.get(&format!("/v1/destinations?organization_id={}", never_issued(&acme.id))).await.problem(404, "not_found");
-    let organization = operator.get(&format!("/v1/organizations/{}", acme.id)).await.ok(200);
-    assert_eq!((&organization["name"], &organization["status"]), (&json!("Acme"), &json!("active")));
-    operator.delete(&format!("/v1/organizations/{}", acme.id)).await.problem(409, "not_empty");
-    acme.delete(&format!("/v1/destinations/{}", found[0]["id"].as_str().unwrap())).await.ok(204);
-    operator.delete(&format!("/v1/organizations/{}", acme.id)).await.ok(204);
-    operator.get(&format!("/v1/organizations/{}", acme.id)).await.problem(404, "not_found");
-    acme.get("/v1/organization").await.problem(401, "unauthenticated");
+    operator
+        .get(&format!(
+            "/v1/destinations?organization_id={}",
+            never_issued(&acme.id)
+        ))
+        .await
+        .problem(404, "not_found");
+    let organization = operator
+        .get(&format!("/v1/organizations/{}", acme.id))
+        .await
+        .ok(200);
+    assert_eq!(
+        (&organization["name"], &organization["status"]),
+        (&json!("Acme"), &json!("active"))
+    );
+    operator
+        .delete(&format!("/v1/organizations/{}", acme.id))
+        .await
+        .problem(409, "not_empty");
+    acme.delete(&format!(
+        "/v1/destinations/{}",
+        found[0]["id"].as_str().unwrap()
+    ))
+    .await
+    .ok(204);
+    operator
+        .delete(&format!("/v1/organizations/{}", acme.id))
+        .await
+        .ok(204);
+    operator
+        .get(&format!("/v1/organizations/{}", acme.id))
+        .await
+        .problem(404, "not_found");
+    acme.get("/v1/organization")
+        .await
+        .problem(401, "unauthenticated");
 }

@@ -1,10 +1,13 @@
-//! Waybill as people use it: the running process, spoken to over HTTP, and receivers that do what receivers do.
+//! Waybill as people use it: the running process, spoken to over HTTP, and receivers that do what
+//! receivers do.
 //!
-//! A file for each theme; each test is named as the behaviour it shows. Most share one process ([`stage`]), where every test is an
-//! organization of its own; those that kill, stop or configure the process have their own.
+//! A file for each theme; each test is named as the behaviour it shows. Most share one process
+//! ([`stage`]), where every test is an organization of its own; those that kill, stop or configure
+//! the process have their own.
 //!
-//! What cannot be seen from outside is shown elsewhere: tasks that come twice, poisoned tasks and failing AWS services in the tests of the
-//! functions, ciphertexts moved to another record in those of the vault.
+//! What cannot be seen from outside is shown elsewhere: tasks that come twice, poisoned tasks and
+//! failing AWS services in the tests of the functions, ciphertexts moved to another record in those
+//! of the vault.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod alert_emails;

@@ -1,4 +1,5 @@
-//! What a worker holds is bounded by bytes, not by the number of its tasks (behaviour 43), measured on the processes that are deployed.
+//! What a worker holds is bounded by bytes, not by the number of its tasks (behaviour 43), measured
+//! on the processes that are deployed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +23,14 @@ const READS_AFTER: Duration = Duration::from_millis(500);
 
 /// What the template gives a function, less a quarter.
 fn usable_mib(binary: &str) -> usize {
-    let stack = Template::read(COMPILED_IN, &std::collections::BTreeMap::new()).expect("the template reads").stack();
+    let stack = Template::read(COMPILED_IN, &std::collections::BTreeMap::new())
+        .expect("the template reads")
+        .stack();
     let functions = stack.expect("the template is understood").functions;
-    let function = functions.iter().find(|function| function.binary == binary).expect("the template has the function");
+    let function = functions
+        .iter()
+        .find(|function| function.binary == binary)
+        .expect("the template has the function");
     usize::try_from(function.memory_mb * 3 / 4).expect("it fits")
 }
 
@@ -44,7 +50,10 @@ where
 }
 
 /// Takes one request after the other, counts the bytes of their bodies, and keeps none.
-async fn takes_requests(mut connection: BufReader<TcpStream>, taken: Arc<AtomicUsize>) -> std::io::Result<()> {
+async fn takes_requests(
+    mut connection: BufReader<TcpStream>,
+    taken: Arc<AtomicUsize>,
+) -> std::io::Result<()> {
     loop {
         let mut left = 0;
         loop {
@@ -69,12 +78,17 @@ async fn takes_requests(mut connection: BufReader<TcpStream>, taken: Arc<AtomicU
             left -= read;
             taken.fetch_add(read, Ordering::SeqCst);
         }
-        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+        connection
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await?;
     }
 }
 
 /// Takes mails from anybody, counts their bytes, and keeps none.
-async fn takes_mails(mut connection: BufReader<TcpStream>, taken: Arc<AtomicUsize>) -> std::io::Result<()> {
+async fn takes_mails(
+    mut connection: BufReader<TcpStream>,
+    taken: Arc<AtomicUsize>,
+) -> std::io::Result<()> {
     connection.write_all(b"220 mail.test ESMTP\r\n").await?;
     loop {
         let mut line = String::new();
@@ -89,7 +103,10 @@ async fn takes_mails(mut connection: BufReader<TcpStream>, taken: Arc<AtomicUsiz
                 sleep(READS_AFTER).await;
                 loop {
                     let mut text = Vec::new();
-                    taken.fetch_add(connection.read_until(b'\n', &mut text).await?, Ordering::SeqCst);
+                    taken.fetch_add(
+                        connection.read_until(b'\n', &mut text).await?,
+                        Ordering::SeqCst,
+                    );
                     if text == b".\r\n" {
                         break;
                     }
@@ -107,26 +124,37 @@ async fn takes_mails(mut connection: BufReader<TcpStream>, taken: Arc<AtomicUsiz
 fn peak_mib(stack: &Stack, binary: &str) -> usize {
     let parent = format!("PPid:\t{}", stack.process_id());
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let statuses = processes.filter_map(|process| std::fs::read_to_string(process.path().join("status")).ok());
+    let statuses =
+        processes.filter_map(|process| std::fs::read_to_string(process.path().join("status")).ok());
     // The kernel keeps 15 characters of a name.
     let name = format!("Name:\t{}\n", &binary[..binary.len().min(15)]);
     let own = statuses.filter(|status| status.contains(&parent) && status.starts_with(&name));
     let peaks = own.filter_map(|status| {
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().to_owned();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?
+            .trim()
+            .to_owned();
         line.strip_suffix(" kB")?.parse::<usize>().ok()
     });
     peaks.max().expect("a process of the function runs") >> 10
 }
 
 async fn upload(organization: &Organization, bytes: usize) -> Value {
-    let body = json!({"content_type": "application/octet-stream", "filename": "large.bin", "size_bytes": bytes});
+    let body = json!({"content_type": "application/octet-stream", "filename": "large.bin",
+        "size_bytes": bytes});
     let upload = organization.post("/v1/uploads", body).await.ok(201);
     assert_eq!(put(&upload, vec![b'x'; bytes].into()).await, 200);
     upload["id"].clone()
 }
 
-/// Sends a file of this size to `AT_ONCE` destinations of two organizations at once, and waits until all have it.
-async fn deliver(stack: &Stack, bytes: usize, describe: impl Fn(&Organization) -> kit::stack::NewDestination) {
+/// Sends a file of this size to `AT_ONCE` destinations of two organizations at once, and waits
+/// until all have it.
+async fn deliver(
+    stack: &Stack,
+    bytes: usize,
+    describe: impl Fn(&Organization) -> kit::stack::NewDestination,
+) {
     let mut sent: Vec<Message> = Vec::new();
     for name in ["Acme", "Globex"] {
         let organization = stack.organization(name).await;
@@ -135,7 +163,12 @@ async fn deliver(stack: &Stack, bytes: usize, describe: impl Fn(&Organization) -
             ids.push(describe(&organization).skip_check().create().await.id);
         }
         let upload = upload(&organization, bytes).await;
-        sent.push(organization.submit(json!({"event_type": "file.ready", "upload_id": upload, "destination_ids": ids})).await);
+        sent.push(
+            organization
+                .submit(json!({"event_type": "file.ready", "upload_id": upload,
+            "destination_ids": ids}))
+                .await,
+        );
     }
     for message in &sent {
         let settled = message.settles_within(Duration::from_secs(120)).await;
@@ -145,13 +178,25 @@ async fn deliver(stack: &Stack, bytes: usize, describe: impl Fn(&Organization) -
 
 #[tokio::test]
 async fn ten_large_webhooks_at_once_stay_within_the_workers_memory() {
-    assert!(Path::new("/proc/self/status").exists(), "the peak of a process's memory is read from /proc");
-    let stack = Launch::of(env!("CARGO_BIN_EXE_waybill")).arguments(["--processes"]).start().await;
+    assert!(
+        Path::new("/proc/self/status").exists(),
+        "the peak of a process's memory is read from /proc"
+    );
+    let stack = Launch::of(env!("CARGO_BIN_EXE_waybill"))
+        .arguments(["--processes"])
+        .start()
+        .await;
     let taken = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&taken);
     let port = server(move |connection| takes_requests(connection, Arc::clone(&counter))).await;
     let url = format!("http://127.0.0.1:{port}/");
-    deliver(&stack, 60 * MIB, |organization| organization.destination().url(&url).settings(json!({"timeout_seconds": 30}))).await;
+    deliver(&stack, 60 * MIB, |organization| {
+        organization
+            .destination()
+            .url(&url)
+            .settings(json!({"timeout_seconds": 30}))
+    })
+    .await;
     let peak = peak_mib(&stack, "worker_webhook");
     println!("ten webhooks of 60 MiB: at most {peak} MiB");
     assert!(taken.load(Ordering::SeqCst) >= AT_ONCE * 60 * MIB);
@@ -161,15 +206,25 @@ async fn ten_large_webhooks_at_once_stay_within_the_workers_memory() {
 
 #[tokio::test]
 async fn ten_large_mails_at_once_stay_within_the_workers_memory() {
-    let stack = Launch::of(env!("CARGO_BIN_EXE_waybill")).arguments(["--processes"]).start().await;
+    let stack = Launch::of(env!("CARGO_BIN_EXE_waybill"))
+        .arguments(["--processes"])
+        .start()
+        .await;
     let taken = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&taken);
     let port = server(move |connection| takes_mails(connection, Arc::clone(&counter))).await;
-    let settings = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port, "security": "none"}}, "from": "a@acme.example",
-        "to": ["b@acme.example"], "subject_template": "x", "attach": "always", "timeout_seconds": 60});
-    let credentials = json!({"kind": "smtp_password", "username": "a", "password": "a-long-password"});
+    let settings = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port,
+        "security": "none"}}, "from": "a@acme.example",
+        "to": ["b@acme.example"], "subject_template": "x", "attach": "always",
+        "timeout_seconds": 60});
+    let credentials =
+        json!({"kind": "smtp_password", "username": "a", "password": "a-long-password"});
     let describe = |organization: &Organization| {
-        organization.destination().with("type", "email").settings(settings.clone()).credentials(credentials.clone())
+        organization
+            .destination()
+            .with("type", "email")
+            .settings(settings.clone())
+            .credentials(credentials.clone())
     };
     deliver(&stack, 25 * MIB, describe).await;
     let peak = peak_mib(&stack, "worker_email");

@@ -1,4 +1,5 @@
-//! Work that ends the process, as a bug that is not known yet might (behaviour 6): it is isolated over restarts.
+//! Work that ends the process, as a bug that is not known yet might (behaviour 6): it is isolated
+//! over restarts.
 
 use std::time::Duration;
 
@@ -46,24 +47,43 @@ async fn starts_until_it_lives(stack: &mut Stack, mut after_each: impl AsyncFnMu
 /// Submits the message that ends the process, which may do so before it answers.
 async fn submits_poison(stack: &mut Stack, acme: &Organization, destination: &Destination) {
     let poison = json!({"event_type": POISON, "payload": 0, "destination_ids": [destination.id]});
-    drop(acme.call(Method::POST, "/v1/messages").json(&poison).try_send().await);
-    assert!(ends(stack, Duration::from_secs(20)).await, "the fault is not injected\n{}", stack.log());
+    drop(
+        acme.call(Method::POST, "/v1/messages")
+            .json(&poison)
+            .try_send()
+            .await,
+    );
+    assert!(
+        ends(stack, Duration::from_secs(20)).await,
+        "the fault is not injected\n{}",
+        stack.log()
+    );
 }
 
 /// It is visible, with the reason.
 async fn poison_is_dead_lettered(acme: &Organization) {
-    let deliveries = acme.list(&format!("/v1/deliveries?event_type={POISON}")).await;
+    let deliveries = acme
+        .list(&format!("/v1/deliveries?event_type={POISON}"))
+        .await;
     assert_eq!(deliveries.len(), 1, "{deliveries:?}");
     let delivery = &deliveries[0];
-    assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("dead_lettered")), "{delivery}");
+    assert_eq!(
+        (&delivery["status"], &delivery["reason"]),
+        (&json!("failed"), &json!("dead_lettered")),
+        "{delivery}"
+    );
     assert_eq!(delivery["exhausted"], false, "{delivery}");
 }
 
-/// Behaviour 6, for a process that dies: after at most ten starts the culprit is given up. Its neighbours, those that were on their way with it
-/// included, arrive from the first restart on.
+/// Behaviour 6, for a process that dies: after at most ten starts the culprit is given up. Its
+/// neighbours, those that were on their way with it included, arrive from the first restart on.
 #[tokio::test]
-async fn a_delivery_that_kills_the_process_is_dead_lettered_and_its_neighbours_arrive_from_the_first_restart_on() {
-    let mut stack = in_one_process().arguments(["--inject-crash", POISON]).start().await;
+async fn a_delivery_that_kills_the_process_is_dead_lettered_and_its_neighbours_arrive_from_the_first_restart_on()
+ {
+    let mut stack = in_one_process()
+        .arguments(["--inject-crash", POISON])
+        .start()
+        .await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     // On their way when the process dies: they do not get their answer from this start.
@@ -93,10 +113,18 @@ async fn a_delivery_that_kills_the_process_is_dead_lettered_and_its_neighbours_a
 /// A slow neighbour that was on its way at several crashes is not taken for the culprit.
 #[tokio::test]
 async fn a_slow_delivery_that_was_on_its_way_at_the_crashes_is_delivered() {
-    let mut stack = in_one_process().arguments(["--inject-crash", POISON]).start().await;
+    let mut stack = in_one_process()
+        .arguments(["--inject-crash", POISON])
+        .start()
+        .await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let slow = sink.path("/slow");
-    let destination = acme.destination().webhook(&slow).settings(json!({"timeout_seconds": 30})).create().await;
+    let destination = acme
+        .destination()
+        .webhook(&slow)
+        .settings(json!({"timeout_seconds": 30}))
+        .create()
+        .await;
     slow.replies([Reply::status(200).after(Duration::from_secs(4))]);
     let bystander = acme.send([&destination], json!("slow")).await;
     slow.wait_for(1, Duration::from_secs(10)).await;

@@ -11,13 +11,31 @@ async fn health_and_the_contract_are_open_to_all() {
     let anybody = stage::stack().await.anybody();
     anybody.get("/healthz").await.ok(200);
     let contract = anybody.get("/v1/openapi.json").await.ok(200);
-    assert!(contract["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", contract["openapi"]);
+    assert!(
+        contract["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        contract["openapi"]
+    );
     let paths = contract["paths"].as_object().unwrap();
-    for path in ["/v1/messages", "/v1/messages/batch", "/v1/destinations", "/v1/deliveries", "/v1/api-keys", "/v1/organizations"] {
+    for path in [
+        "/v1/messages",
+        "/v1/messages/batch",
+        "/v1/destinations",
+        "/v1/deliveries",
+        "/v1/api-keys",
+        "/v1/organizations",
+    ] {
         assert!(paths.contains_key(path), "{path}");
     }
     let docs = anybody.get("/docs").await;
-    assert!(docs.status == 200 && docs.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert!(
+        docs.status == 200
+            && docs
+                .header("content-type")
+                .is_some_and(|kind| kind.starts_with("text/html"))
+    );
 }
 
 /// Every `$ref` of the contract leads somewhere.
@@ -26,20 +44,37 @@ async fn the_contract_refers_to_what_it_holds() {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => {
-                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                members.values().for_each(|member| references(member, found));
+                found.extend(
+                    members
+                        .get("$ref")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
+                members
+                    .values()
+                    .for_each(|member| references(member, found));
             }
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
             _ => {}
         }
     }
-    let contract = stage::stack().await.anybody().get("/v1/openapi.json").await.ok(200);
+    let contract = stage::stack()
+        .await
+        .anybody()
+        .get("/v1/openapi.json")
+        .await
+        .ok(200);
     let mut found = Vec::new();
     references(&contract, &mut found);
     assert!(!found.is_empty());
     for reference in found {
-        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} is elsewhere"));
-        assert!(contract.pointer(pointer).is_some(), "{reference} leads nowhere");
+        let pointer = reference
+            .strip_prefix('#')
+            .unwrap_or_else(|| panic!("{reference} is elsewhere"));
+        assert!(
+            contract.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
     }
 }
 
@@ -48,8 +83,14 @@ async fn the_contract_refers_to_what_it_holds() {
 async fn meta_says_what_this_waybill_is() {
     let acme = stage::organization("Acme").await;
     let meta = acme.get("/v1/meta").await.ok(200);
-    assert!(meta["version"].is_string() && meta["limits"].is_object() && meta["egress_ips"].is_array(), "{meta}");
-    assert_eq!(meta["roles"], json!(["operator", "admin", "manager", "sender", "viewer"]));
+    assert!(
+        meta["version"].is_string() && meta["limits"].is_object() && meta["egress_ips"].is_array(),
+        "{meta}"
+    );
+    assert_eq!(
+        meta["roles"],
+        json!(["operator", "admin", "manager", "sender", "viewer"])
+    );
     let types = acme.get("/v1/destination-types").await.ok(200);
     assert_eq!(types["data"][0]["type"], "webhook", "{types}");
 }
@@ -58,12 +99,21 @@ async fn meta_says_what_this_waybill_is() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_said_to_be() {
     let acme = stage::organization("Acme").await;
-    for path in
-        ["/v1/nothing", "/v1/destinations/7", "/v1/destinations/msg_01jzzzzzzzzzzzzzzzzzzzzzzz", "/v1/messages/x/y", "/v1/", "/v2/messages"]
-    {
+    for path in [
+        "/v1/nothing",
+        "/v1/destinations/7",
+        "/v1/destinations/msg_01jzzzzzzzzzzzzzzzzzzzzzzz",
+        "/v1/messages/x/y",
+        "/v1/",
+        "/v2/messages",
+    ] {
         acme.get(path).await.problem(404, "not_found");
     }
-    for (method, path) in [(Method::PUT, "/v1/messages"), (Method::DELETE, "/v1/deliveries"), (Method::PATCH, "/v1/api-keys")] {
+    for (method, path) in [
+        (Method::PUT, "/v1/messages"),
+        (Method::DELETE, "/v1/deliveries"),
+        (Method::PATCH, "/v1/api-keys"),
+    ] {
         let answer = acme.call(method, path).send().await;
         answer.problem(405, "method_not_allowed");
         let allowed = answer.header("allow").expect("Allow is there");
@@ -78,9 +128,26 @@ async fn head_works_every_answer_has_an_id_and_no_answer_has_cors_headers() {
     let head = acme.call(Method::HEAD, "/v1/destinations").send().await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     let mut ids = Vec::new();
-    for answer in [head, acme.get("/v1/destinations").await, acme.get("/v1/nothing").await, acme.get("/healthz").await] {
-        ids.push(answer.header("request-id").expect("every answer has one").to_owned());
-        assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control-")), "{:?}", answer.headers);
+    for answer in [
+        head,
+        acme.get("/v1/destinations").await,
+        acme.get("/v1/nothing").await,
+        acme.get("/healthz").await,
+    ] {
+        ids.push(
+            answer
+                .header("request-id")
+                .expect("every answer has one")
+                .to_owned(),
+        );
+        assert!(
+            answer
+                .headers
+                .keys()
+                .all(|name| !name.as_str().starts_with("access-control-")),
+            "{:?}",
+            answer.headers
+        );
     }
     ids.sort();
     ids.dedup();
@@ -91,7 +158,14 @@ async fn head_works_every_answer_has_an_id_and_no_answer_has_cors_headers() {
 #[tokio::test]
 async fn times_are_utc_with_milliseconds() {
     let acme = stage::organization("Acme").await;
-    let created_at = acme.get("/v1/organization").await.ok(200)["created_at"].as_str().unwrap().to_owned();
-    assert_eq!(created_at.len(), "2026-01-01T00:00:00.000Z".len(), "{created_at}");
+    let created_at = acme.get("/v1/organization").await.ok(200)["created_at"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        created_at.len(),
+        "2026-01-01T00:00:00.000Z".len(),
+        "{created_at}"
+    );
     assert!(created_at.ends_with('Z'), "{created_at}");
 }

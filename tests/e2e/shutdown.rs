@@ -7,14 +7,20 @@ use serde_json::json;
 
 use crate::stage;
 
-/// Behaviour 5: what is on its way ends, what has not begun is left to the next start and has lost no try.
+/// Behaviour 5: what is on its way ends, what has not begun is left to the next start and has lost
+/// no try.
 #[tokio::test]
 async fn asked_to_stop_it_finishes_what_it_began_begins_nothing_and_loses_nothing() {
     let mut stack = stage::launch().start().await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let (slow, quick) = (sink.path("/slow"), sink.path("/quick"));
     let began = acme.destination().webhook(&slow).create().await;
-    let waits = acme.destination().webhook(&quick).retry(json!({"initial_seconds": 5, "jitter": 0})).create().await;
+    let waits = acme
+        .destination()
+        .webhook(&quick)
+        .retry(json!({"initial_seconds": 5, "jitter": 0}))
+        .create()
+        .await;
     slow.replies([Reply::status(200).after(Duration::from_secs(2))]);
     quick.answers([500, 200]);
     let on_its_way = acme.send([&began], json!("began")).await;
@@ -27,9 +33,23 @@ async fn asked_to_stop_it_finishes_what_it_began_begins_nothing_and_loses_nothin
     assert!(took < Duration::from_secs(10), "{took:?}");
     stack.restart().await;
     let delivery = on_its_way.delivery(0).settles().await;
-    assert_eq!((&delivery["status"], &delivery["attempt_count"], slow.count()), (&json!("succeeded"), &json!(1), 1));
+    assert_eq!(
+        (
+            &delivery["status"],
+            &delivery["attempt_count"],
+            slow.count()
+        ),
+        (&json!("succeeded"), &json!(1), 1)
+    );
     let delivery = waiting.delivery(0).settles().await;
-    assert_eq!((&delivery["status"], &delivery["attempt_count"], quick.count()), (&json!("succeeded"), &json!(2), 2));
+    assert_eq!(
+        (
+            &delivery["status"],
+            &delivery["attempt_count"],
+            quick.count()
+        ),
+        (&json!("succeeded"), &json!(2), 2)
+    );
 }
 
 /// Behaviour 5, with more work than hands.
@@ -39,15 +59,25 @@ async fn a_backlog_is_left_to_the_next_start_and_costs_no_retry() {
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     sink.delays(Duration::from_millis(200));
-    let message = |number: usize| json!({"event_type": "back.log", "payload": number, "destination_ids": [destination.id]});
+    let message = |number: usize| {
+        json!({"event_type": "back.log", "payload": number,
+        "destination_ids": [destination.id]})
+    };
     let messages: Vec<_> = (0..100).map(message).collect();
-    let answer = acme.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+    let answer = acme
+        .post("/v1/messages/batch", json!({"messages": messages}))
+        .await
+        .ok(202);
     assert_eq!(stack.stop().await.0, Some(0), "{}", stack.log());
     stack.restart().await;
     for result in answer["results"].as_array().unwrap() {
         let message = acme.message(result["message"].clone());
         let delivery = message.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{delivery}");
+        assert_eq!(
+            (&delivery["status"], &delivery["attempt_count"]),
+            (&json!("succeeded"), &json!(1)),
+            "{delivery}"
+        );
     }
     assert_eq!(sink.count(), 100);
 }

@@ -14,7 +14,9 @@ const CLIENT_ID: &str = "waybill";
 const CLIENT_SECRET: &str = "the-client-secret-of-the-identity-provider";
 
 fn json_reply(body: &Value) -> Reply {
-    Reply::status(200).header("content-type", "application/json").body(body.to_string())
+    Reply::status(200)
+        .header("content-type", "application/json")
+        .body(body.to_string())
 }
 
 /// An ID token of an operator, signed with the client's secret or not at all.
@@ -25,14 +27,25 @@ fn id_token(issuer: &str, nonce: &str, algorithm: &str) -> String {
         "iss": issuer, "sub": "1", "aud": CLIENT_ID, "nonce": nonce, "iat": now, "exp": now + 600,
         "name": "Mallory", "waybill_role": "operator",
     });
-    let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+    let signed = format!(
+        "{}.{}",
+        BASE64.encode(header.to_string()),
+        BASE64.encode(claims.to_string())
+    );
     let mut mac = Hmac::<Sha256>::new_from_slice(CLIENT_SECRET.as_bytes()).unwrap();
     mac.update(signed.as_bytes());
-    let signature = if algorithm == "none" { String::new() } else { BASE64.encode(mac.finalize().into_bytes()) };
+    let signature = if algorithm == "none" {
+        String::new()
+    } else {
+        BASE64.encode(mac.finalize().into_bytes())
+    };
     format!("{signed}.{signature}")
 }
 
-#[expect(clippy::disallowed_methods, reason = "an identity provider is outside of Waybill and has a clock of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an identity provider is outside of Waybill and has a clock of its own"
+)]
 fn now_seconds() -> u64 {
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -41,38 +54,82 @@ fn now_seconds() -> u64 {
 fn parameter(url: &str, name: &str) -> String {
     let query = url.split_once('?').expect("a query").1;
     let found = url::form_urlencoded::parse(query.as_bytes()).find(|(own, _)| own == name);
-    found.unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
+    found
+        .unwrap_or_else(|| panic!("no {name} in {url}"))
+        .1
+        .into_owned()
 }
 
-/// Under HS256 whoever knows the client secret could sign tokens, whatever the provider's document says.
+/// Under HS256 whoever knows the client secret could sign tokens, whatever the provider's document
+/// says.
 #[tokio::test]
 async fn an_id_token_that_is_not_signed_with_a_key_of_the_providers_signs_nobody_in() {
     let provider = Sink::start().await;
     let issuer = format!("http://{}", provider.address());
-    let arguments = [format!("OidcIssuer={issuer}"), format!("OidcClientId={CLIENT_ID}"), format!("OidcClientSecret={CLIENT_SECRET}")];
-    let stack = stage::launch().arguments(arguments.iter().flat_map(|parameter| ["--parameter", parameter])).start().await;
+    let arguments = [
+        format!("OidcIssuer={issuer}"),
+        format!("OidcClientId={CLIENT_ID}"),
+        format!("OidcClientSecret={CLIENT_SECRET}"),
+    ];
+    let stack = stage::launch()
+        .arguments(
+            arguments
+                .iter()
+                .flat_map(|parameter| ["--parameter", parameter]),
+        )
+        .start()
+        .await;
     let document = json!({
-        "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize"), "token_endpoint": format!("{issuer}/token"),
-        "jwks_uri": format!("{issuer}/jwks"), "response_types_supported": ["code"], "subject_types_supported": ["public"],
+        "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/jwks"), "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["HS256", "RS256", "none"],
     });
-    provider.path("/.well-known/openid-configuration").replies([json_reply(&document)]);
-    provider.path("/jwks").replies([json_reply(&json!({"keys": []}))]);
+    provider
+        .path("/.well-known/openid-configuration")
+        .replies([json_reply(&document)]);
+    provider
+        .path("/jwks")
+        .replies([json_reply(&json!({"keys": []}))]);
     for algorithm in ["HS256", "none"] {
         let started = stack.anybody().get("/oidc/start").await;
         assert_eq!(started.status, 303, "{}", started.text());
         let location = started.header("location").expect("the provider").to_owned();
-        let cookie = started.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned();
+        let cookie = started
+            .header("set-cookie")
+            .and_then(|cookie| cookie.split(';').next())
+            .expect("a cookie")
+            .to_owned();
         let token = id_token(&issuer, &parameter(&location, "nonce"), algorithm);
-        let granted = json!({"access_token": "a", "token_type": "Bearer", "expires_in": 600, "id_token": token});
+        let granted = json!({"access_token": "a", "token_type": "Bearer", "expires_in": 600,
+            "id_token": token});
         provider.path("/token").replies([json_reply(&granted)]);
-        let path = format!("/oidc/callback?code=c&state={}", parameter(&location, "state"));
-        let call = stack.anybody().call(Method::GET, &path).header("accept", "text/html").header("cookie", &cookie);
+        let path = format!(
+            "/oidc/callback?code=c&state={}",
+            parameter(&location, "state")
+        );
+        let call = stack
+            .anybody()
+            .call(Method::GET, &path)
+            .header("accept", "text/html")
+            .header("cookie", &cookie);
         let answer = call.send().await;
-        assert!(answer.status >= 400, "{algorithm}: {} {}", answer.status, answer.text());
+        assert!(
+            answer.status >= 400,
+            "{algorithm}: {} {}",
+            answer.status,
+            answer.text()
+        );
         let set = answer.header("set-cookie").unwrap_or_default();
-        assert!(!set.starts_with("waybill="), "{algorithm}: a session begins: {set}");
+        assert!(
+            !set.starts_with("waybill="),
+            "{algorithm}: a session begins: {set}"
+        );
     }
     let log = stack.log();
-    assert!(log.contains("Signature verification failed"), "the token was read and its signature refused: {log}");
+    assert!(
+        log.contains("Signature verification failed"),
+        "the token was read and its signature refused: {log}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Templates that tenants write: bounded in depth and time before anything is rendered, and given the payload as it was sent.
+//! Templates that tenants write: bounded in depth and time before anything is rendered, and given
+//! the payload as it was sent.
 
 #[path = "../../shared/template/tests/main/constructs.rs"]
 mod constructs;
@@ -22,8 +23,13 @@ fn webhook(template: &str) -> Value {
 }
 
 async fn preview(acme: &Organization, settings: Value, payload: &str) -> kit::stack::Answer {
-    let body = format!(r#"{{"type": "webhook", "settings": {settings}, "sample": {{"payload": {payload}, "event_type": "a.b"}}}}"#);
-    acme.call(http::Method::POST, "/v1/destinations/preview").json_text(body).send().await
+    let body = format!(
+        r#"{{"type": "webhook", "settings": {settings}, "sample": {{"payload": {payload}, "event_type": "a.b"}}}}"#
+    );
+    acme.call(http::Method::POST, "/v1/destinations/preview")
+        .json_text(body)
+        .send()
+        .await
 }
 
 #[tokio::test]
@@ -31,22 +37,44 @@ async fn a_template_of_any_depth_is_rendered_or_refused_with_its_line() {
     let acme = stage::organization("Acme").await;
     for depth in [50, 1000, 10_000, 60_000] {
         for (name, source) in constructs::sources(depth) {
-            let saved =
-                acme.post("/v1/destinations?skip_check=true", json!({"type": "webhook", "name": "x", "settings": webhook(&source)})).await;
+            let saved = acme
+                .post(
+                    "/v1/destinations?skip_check=true",
+                    json!({"type": "webhook", "name": "x", "settings": webhook(&source)}),
+                )
+                .await;
             let shown = preview(&acme, webhook(&source), "[[1]]").await;
             for answer in [&saved, &shown] {
-                assert!(matches!(answer.status, 200 | 201 | 422), "{name} × {depth}: {}", answer.text());
+                assert!(
+                    matches!(answer.status, 200 | 201 | 422),
+                    "{name} × {depth}: {}",
+                    answer.text()
+                );
                 if depth > 100 {
                     answer.problem(422, "validation_failed");
-                    assert_eq!(answer.mistakes(), ["/settings/body_template"], "{name} × {depth}: {}", answer.text());
+                    assert_eq!(
+                        answer.mistakes(),
+                        ["/settings/body_template"],
+                        "{name} × {depth}: {}",
+                        answer.text()
+                    );
                     let detail = answer.text();
                     let is_long = source.len() > 64 << 10;
-                    assert!(is_long || (detail.contains("line 3") && detail.contains("too deeply nested")), "{name} × {depth}: {detail}");
+                    assert!(
+                        is_long
+                            || (detail.contains("line 3") && detail.contains("too deeply nested")),
+                        "{name} × {depth}: {detail}"
+                    );
                 }
             }
         }
     }
-    stage::stack().await.operator().get("/healthz").await.ok(200);
+    stage::stack()
+        .await
+        .operator()
+        .get("/healthz")
+        .await
+        .ok(200);
 }
 
 #[tokio::test]
@@ -54,13 +82,15 @@ async fn every_setting_that_is_a_template_has_the_same_bound() {
     let acme = stage::organization("Acme").await;
     let deep = format!("{{{{ {}1 }}}}", "-".repeat(1000));
     let mail = |name: &str| {
-        let mut settings = json!({"transport": {"smtp": {"host": "mail.example", "port": 587, "security": "starttls"}},
+        let mut settings = json!({"transport": {"smtp": {"host": "mail.example", "port": 587,
+            "security": "starttls"}},
             "from": "a@acme.example", "to": ["b@customer.example"], "subject_template": "x"});
         settings[name] = deep.as_str().into();
         settings
     };
     let sftp = |name: &str| {
-        let mut settings = json!({"host": "files.example", "username": "u", "host_key": format!("SHA256:{}", "A".repeat(43))});
+        let mut settings = json!({"host": "files.example", "username": "u",
+            "host_key": format!("SHA256:{}", "A".repeat(43))});
         settings[name] = deep.as_str().into();
         settings
     };
@@ -69,18 +99,45 @@ async fn every_setting_that_is_a_template_has_the_same_bound() {
         ("email", mail("subject_template"), "subject_template"),
         ("email", mail("text_template"), "text_template"),
         ("email", mail("html_template"), "html_template"),
-        ("s3", json!({"bucket": "bucket", "region": "eu-west-1", "key_template": deep}), "key_template"),
-        ("gcs", json!({"bucket": "bucket", "key_template": deep}), "key_template"),
-        ("azure_blob", json!({"account": "account", "container": "container", "key_template": deep}), "key_template"),
+        (
+            "s3",
+            json!({"bucket": "bucket", "region": "eu-west-1", "key_template": deep}),
+            "key_template",
+        ),
+        (
+            "gcs",
+            json!({"bucket": "bucket", "key_template": deep}),
+            "key_template",
+        ),
+        (
+            "azure_blob",
+            json!({"account": "account", "container": "container", "key_template": deep}),
+            "key_template",
+        ),
         ("sftp", sftp("directory_template"), "directory_template"),
         ("sftp", sftp("filename_template"), "filename_template"),
     ];
     for (kind, settings, member) in rows {
-        let answer = acme.post("/v1/destinations/preview", json!({"type": kind, "settings": settings})).await;
+        let answer = acme
+            .post(
+                "/v1/destinations/preview",
+                json!({"type": kind, "settings": settings}),
+            )
+            .await;
         answer.problem(422, "validation_failed");
         let pointer = format!("/settings/{member}");
-        assert!(answer.mistakes().contains(&pointer), "{kind} {member}: {}", answer.text());
-        assert!(answer.text().contains("line 1: the template is too deeply nested"), "{kind} {member}: {}", answer.text());
+        assert!(
+            answer.mistakes().contains(&pointer),
+            "{kind} {member}: {}",
+            answer.text()
+        );
+        assert!(
+            answer
+                .text()
+                .contains("line 1: the template is too deeply nested"),
+            "{kind} {member}: {}",
+            answer.text()
+        );
     }
 }
 
@@ -127,7 +184,11 @@ async fn previews_that_do_much_end_soon_and_hold_up_nobody() {
             let began = Instant::now();
             let three = [(); 3].map(|()| preview(&acme, webhook(source), &payload));
             for answer in futures_util::future::join_all(three).await {
-                assert!(matches!(answer.status, 200 | 422 | 429), "{source}: {}", answer.text());
+                assert!(
+                    matches!(answer.status, 200 | 422 | 429),
+                    "{source}: {}",
+                    answer.text()
+                );
             }
             let took = began.elapsed();
             println!("{:5} ms for three: {source}", took.as_millis());
@@ -141,13 +202,25 @@ async fn previews_that_do_much_end_soon_and_hold_up_nobody() {
 
 #[tokio::test]
 async fn deliveries_whose_templates_do_much_fail_visibly_and_delay_no_neighbour() {
-    let (acme, other, sink) = (stage::organization("Acme").await, stage::organization("Other").await, Sink::start().await);
-    let neighbour = other.destination().webhook(&sink.path("/neighbour")).create().await;
+    let (acme, other, sink) = (
+        stage::organization("Acme").await,
+        stage::organization("Other").await,
+        Sink::start().await,
+    );
+    let neighbour = other
+        .destination()
+        .webhook(&sink.path("/neighbour"))
+        .create()
+        .await;
     let payload: Value = serde_json::from_str(&nested_lists()).unwrap();
     let mut costly = Vec::new();
     for source in COSTLY.iter().take(4) {
         let receiver = sink.path("/costly");
-        let new = acme.destination().webhook(&receiver).settings(json!({"body_template": source, "timeout_seconds": 1})).skip_check();
+        let new = acme
+            .destination()
+            .webhook(&receiver)
+            .settings(json!({"body_template": source, "timeout_seconds": 1}))
+            .skip_check();
         costly.push(new.create().await);
     }
     let message = acme.send(&costly, payload).await;
@@ -159,7 +232,11 @@ async fn deliveries_whose_templates_do_much_fail_visibly_and_delay_no_neighbour(
     message.settles().await;
     for position in 0..costly.len() {
         let delivery = message.delivery(position).read().await;
-        assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("misconfigured")), "{delivery}");
+        assert_eq!(
+            (&delivery["status"], &delivery["reason"]),
+            (&json!("failed"), &json!("misconfigured")),
+            "{delivery}"
+        );
     }
     assert_eq!(sink.path("/costly").count(), 0);
 }
@@ -168,8 +245,13 @@ async fn deliveries_whose_templates_do_much_fail_visibly_and_delay_no_neighbour(
 async fn payloads_arrive_in_templates_as_they_were_sent() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let whole = sink.path("/whole");
-    let destination =
-        acme.destination().webhook(&whole).settings(json!({"body_template": "{{ payload | json }}"})).skip_check().create().await;
+    let destination = acme
+        .destination()
+        .webhook(&whole)
+        .settings(json!({"body_template": "{{ payload | json }}"}))
+        .skip_check()
+        .create()
+        .await;
     let payloads = [
         r#"{"z":1,"a":2}"#,
         r#"{"n":[10.10,18446744073709551616,1e400,-0,1E5,0.30000000000000001]}"#,
@@ -180,17 +262,31 @@ async fn payloads_arrive_in_templates_as_they_were_sent() {
         "10.10",
     ];
     for (index, payload) in payloads.iter().enumerate() {
-        let sent = format!(r#"{{"event_type":"a.b","destination_ids":["{}"],"payload":{payload}}}"#, destination.id);
+        let sent = format!(
+            r#"{{"event_type":"a.b","destination_ids":["{}"],"payload":{payload}}}"#,
+            destination.id
+        );
         let message = acme.submit_text(&sent).await;
-        assert_eq!(message.delivery(0).settles().await["status"], "succeeded", "{payload}");
+        assert_eq!(
+            message.delivery(0).settles().await["status"],
+            "succeeded",
+            "{payload}"
+        );
         let content = json!({"event_type": "a.b", "destination_ids": [destination.id],
-            "content": {"base64": STANDARD.encode(payload), "content_type": "application/json; charset=utf-8"}});
-        assert_eq!(acme.submit(content).await.delivery(0).settles().await["status"], "succeeded", "{payload}");
+            "content": {"base64": STANDARD.encode(payload), "content_type": "application/json; \
+                 charset=utf-8"}});
+        assert_eq!(
+            acme.submit(content).await.delivery(0).settles().await["status"],
+            "succeeded",
+            "{payload}"
+        );
         let received = whole.wait_for(2 * index + 2, Duration::from_secs(10)).await;
         for request in &received[2 * index..] {
             assert_eq!(request.text(), *payload);
         }
-        let shown = preview(&acme, webhook("{{ payload | json }}"), payload).await.ok(200);
+        let shown = preview(&acme, webhook("{{ payload | json }}"), payload)
+            .await
+            .ok(200);
         assert_eq!(shown["body"], *payload);
     }
 }
@@ -199,23 +295,59 @@ async fn payloads_arrive_in_templates_as_they_were_sent() {
 async fn what_a_template_cannot_hold_is_misconfigured_in_words() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let template = json!({"body_template": "{\"text\": {{ payload.text | json }}}"});
-    let destination = acme.destination().webhook(&sink.path("/t")).settings(template).skip_check().create().await;
+    let destination = acme
+        .destination()
+        .webhook(&sink.path("/t"))
+        .settings(template)
+        .skip_check()
+        .create()
+        .await;
     let ids = json!([destination.id]);
-    let content = |content_type: &str, text: &str| json!({"event_type": "a.b", "destination_ids": ids, "content": {"base64": STANDARD.encode(text), "content_type": content_type}});
+    let content = |content_type: &str, text: &str| {
+        json!({"event_type": "a.b", "destination_ids": ids,
+        "content": {"base64": STANDARD.encode(text), "content_type": content_type}})
+    };
     let rows = [
         (
-            acme.submit_text(&format!(r#"{{"event_type":"a.b","destination_ids":{ids},"payload":{{"text":"\ud800"}}}}"#)).await,
+            acme.submit_text(&format!(
+                r#"{{"event_type":"a.b","destination_ids":{ids},"payload":{{"text":"\ud800"}}}}"#
+            ))
+            .await,
             "lone surrogate",
         ),
-        (acme.submit(content("application/json", "{\"text\":")).await, "not valid JSON"),
-        (acme.submit(content("application/json; charset=utf-8", "\u{feff}{}")).await, "not valid JSON"),
-        (acme.submit(content("text/csv", "text\n1")).await, "text/csv"),
-        (acme.submit(content("application/json", &format!("{}1{}", "[".repeat(500), "]".repeat(500)))).await, "too deeply nested"),
+        (
+            acme.submit(content("application/json", "{\"text\":")).await,
+            "not valid JSON",
+        ),
+        (
+            acme.submit(content("application/json; charset=utf-8", "\u{feff}{}"))
+                .await,
+            "not valid JSON",
+        ),
+        (
+            acme.submit(content("text/csv", "text\n1")).await,
+            "text/csv",
+        ),
+        (
+            acme.submit(content(
+                "application/json",
+                &format!("{}1{}", "[".repeat(500), "]".repeat(500)),
+            ))
+            .await,
+            "too deeply nested",
+        ),
     ];
     for (message, expected) in rows {
         let delivery = message.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("misconfigured")), "{expected}: {delivery}");
-        assert!(delivery.to_string().contains(expected), "{expected}: {delivery}");
+        assert_eq!(
+            (&delivery["status"], &delivery["reason"]),
+            (&json!("failed"), &json!("misconfigured")),
+            "{expected}: {delivery}"
+        );
+        assert!(
+            delivery.to_string().contains(expected),
+            "{expected}: {delivery}"
+        );
     }
     assert_eq!(sink.path("/t").count(), 0);
 }

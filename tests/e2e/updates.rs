@@ -12,30 +12,63 @@ use crate::stage;
 async fn listening(name: &str, listener: &Sink, events: Value) -> Organization {
     let acme = stage::organization(name).await;
     let destination = acme.destination().webhook(listener).create().await;
-    acme.settings(json!({"status_destination_ids": [destination.id], "status_events": events})).await.ok(200);
+    acme.settings(json!({"status_destination_ids": [destination.id], "status_events": events}))
+        .await
+        .ok(200);
     acme
 }
 
 async fn told(listener: &Sink, count: usize) -> Vec<Value> {
-    listener.wait_for(count, Duration::from_secs(20)).await.iter().map(|request| request.json()).collect()
+    listener
+        .wait_for(count, Duration::from_secs(20))
+        .await
+        .iter()
+        .map(|request| request.json())
+        .collect()
 }
 
 /// Completed once, when all deliveries are finished, and again after a manual retry.
 #[tokio::test]
 async fn a_message_is_completed_once_and_again_after_a_manual_retry() {
-    let (listener, fine, broken) = (Sink::start().await, Sink::start().await, Sink::start().await);
+    let (listener, fine, broken) = (
+        Sink::start().await,
+        Sink::start().await,
+        Sink::start().await,
+    );
     let acme = listening("Completed", &listener, json!(["message.completed"])).await;
     let fine = acme.destination().webhook(&fine).create().await;
-    let destination = acme.destination().webhook(&broken).retries(1).create().await;
+    let destination = acme
+        .destination()
+        .webhook(&broken)
+        .retries(1)
+        .create()
+        .await;
     broken.answers([500, 500, 200]);
     let message = acme.send([&fine, &destination], json!(1)).await;
     let first = told(&listener, 1).await.remove(0);
-    assert_eq!((&first["type"], &first["data"]["message"]["status"]), (&json!("waybill.message.completed"), &json!("partially_failed")));
+    assert_eq!(
+        (&first["type"], &first["data"]["message"]["status"]),
+        (
+            &json!("waybill.message.completed"),
+            &json!("partially_failed")
+        )
+    );
     let read = message.read().await;
-    for member in ["id", "organization_id", "event_type", "payload_info", "status", "created_at", "url"] {
+    for member in [
+        "id",
+        "organization_id",
+        "event_type",
+        "payload_info",
+        "status",
+        "created_at",
+        "url",
+    ] {
         assert_eq!(first["data"]["message"][member], read[member], "{member}");
     }
-    assert_eq!(first["data"]["message"]["deliveries"][1]["last_attempt"], read["deliveries"][1]["last_attempt"]);
+    assert_eq!(
+        first["data"]["message"]["deliveries"][1]["last_attempt"],
+        read["deliveries"][1]["last_attempt"]
+    );
     message.delivery(1).retry().await.ok(202);
     let all = told(&listener, 2).await;
     assert_eq!(all[1]["data"]["message"]["status"], "succeeded");
@@ -43,43 +76,83 @@ async fn a_message_is_completed_once_and_again_after_a_manual_retry() {
     assert_eq!(listener.count(), 2);
 }
 
-/// A failed delivery is told with its attempts, without their bodies; a listener that fails is told nothing of that.
+/// A failed delivery is told with its attempts, without their bodies; a listener that fails is told
+/// nothing of that.
 #[tokio::test]
 async fn a_failed_delivery_is_told_with_its_attempts() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);
-    let acme = listening("Failed", &listener, json!(["delivery.failed", "delivery.succeeded"])).await;
-    let destination = acme.destination().webhook(&broken).retries(1).create().await;
+    let acme = listening(
+        "Failed",
+        &listener,
+        json!(["delivery.failed", "delivery.succeeded"]),
+    )
+    .await;
+    let destination = acme
+        .destination()
+        .webhook(&broken)
+        .retries(1)
+        .create()
+        .await;
     broken.answers_with(500, &[], "a secret of the receiver");
-    let submitted = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id], "reference": "R-1", "metadata": {"k": "v"}});
+    let submitted = json!({"event_type": "report.ready", "payload": 1,
+        "destination_ids": [destination.id], "reference": "R-1", "metadata": {"k": "v"}});
     let message = acme.submit(submitted).await;
     let failed = told(&listener, 1).await.remove(0);
     let data = &failed["data"];
-    assert_eq!((&failed["type"], &data["message_id"]), (&json!("waybill.delivery.failed"), &message.read().await["id"]));
-    assert_eq!((&data["reference"], &data["metadata"]), (&json!("R-1"), &json!({"k": "v"})));
+    assert_eq!(
+        (&failed["type"], &data["message_id"]),
+        (
+            &json!("waybill.delivery.failed"),
+            &message.read().await["id"]
+        )
+    );
+    assert_eq!(
+        (&data["reference"], &data["metadata"]),
+        (&json!("R-1"), &json!({"k": "v"}))
+    );
     let (told, read) = (&data["delivery"], message.delivery(0).read().await);
-    for member in ["id", "status", "reason", "exhausted", "attempt_count", "finished_at", "destination_id", "url"] {
+    for member in [
+        "id",
+        "status",
+        "reason",
+        "exhausted",
+        "attempt_count",
+        "finished_at",
+        "destination_id",
+        "url",
+    ] {
         assert_eq!(told[member], read[member], "{member}");
     }
     assert_eq!(told["attempts"].as_array().map(Vec::len), Some(2));
     assert_eq!(told["attempts"][1]["response"]["status"], 500);
     assert!(!failed.to_string().contains("a secret of the receiver"));
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(listener.count(), 1, "the listener's own deliveries are told to nobody");
+    assert_eq!(
+        listener.count(),
+        1,
+        "the listener's own deliveries are told to nobody"
+    );
 }
 
-/// An address of the message's own: signed with the organization's status secret from the moment there is one, and with both while one replaces
-/// the other.
+/// An address of the message's own: signed with the organization's status secret from the moment
+/// there is one, and with both while one replaces the other.
 #[tokio::test]
 async fn a_message_is_told_of_at_the_address_it_names_signed_with_the_status_secret() {
     let (sink, fine) = (Sink::start().await, Sink::start().await);
     let acme = stage::organization("Called back").await;
     let destination = acme.destination().webhook(&fine).create().await;
     let status = sink.path("/status");
-    let submitted =
-        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id], "status_callback": {"url": status.url()}});
+    let submitted = json!({"event_type": "report.ready", "payload": 1,
+        "destination_ids": [destination.id], "status_callback": {"url": status.url()}});
     acme.submit(submitted.clone()).await;
     let unsigned = status.wait_for(1, Duration::from_secs(20)).await.remove(0);
-    assert_eq!((&unsigned.json()["type"], unsigned.header("webhook-signature")), (&json!("waybill.message.completed"), None));
+    assert_eq!(
+        (
+            &unsigned.json()["type"],
+            unsigned.header("webhook-signature")
+        ),
+        (&json!("waybill.message.completed"), None)
+    );
 
     let path = "/v1/organization/rotate-status-secret";
     let first = acme.post(path, json!({})).await.ok(200);
@@ -95,13 +168,27 @@ async fn a_message_is_told_of_at_the_address_it_names_signed_with_the_status_sec
     let requests = status.wait_for(4, Duration::from_secs(20)).await;
     let verifies = |rotated: &Value, request| {
         let secret = rotated["status_signing_secret"].as_str().unwrap();
-        Verifier::Python.verdicts(&[Signed::received(secret, request)]).remove(0).is_ok()
+        Verifier::Python
+            .verdicts(&[Signed::received(secret, request)])
+            .remove(0)
+            .is_ok()
     };
-    let signatures = |n: usize| requests[n].header("webhook-signature").unwrap().split(' ').count();
+    let signatures = |n: usize| {
+        requests[n]
+            .header("webhook-signature")
+            .unwrap()
+            .split(' ')
+            .count()
+    };
     assert_eq!(signatures(3), 1);
     assert!(verifies(&third, &requests[3]) && !verifies(&second, &requests[3]));
     assert!(verifies(&second, &requests[2]) && verifies(&first, &requests[1]));
-    assert_eq!(acme.audited("organization.status_secret_rotated").await.len(), 3);
+    assert_eq!(
+        acme.audited("organization.status_secret_rotated")
+            .await
+            .len(),
+        3
+    );
     // It is Waybill's own destination, and nobody's to read or change.
     assert_eq!(acme.list("/v1/destinations").await.len(), 1);
 }
@@ -109,46 +196,104 @@ async fn a_message_is_told_of_at_the_address_it_names_signed_with_the_status_sec
 #[tokio::test]
 async fn a_message_is_told_of_to_the_destination_it_names_once() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);
-    let acme = listening("Named twice", &listener, json!(["message.completed", "delivery.failed"])).await;
-    let named = acme.get("/v1/organization").await.ok(200)["settings"]["status_destination_ids"][0].clone();
+    let acme = listening(
+        "Named twice",
+        &listener,
+        json!(["message.completed", "delivery.failed"]),
+    )
+    .await;
+    let named =
+        acme.get("/v1/organization").await.ok(200)["settings"]["status_destination_ids"][0].clone();
     broken.answers([500]);
-    let destination = acme.destination().webhook(&broken).retries(0).skip_check().create().await;
-    let submit = |callback: Value| json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id], "status_callback": callback});
+    let destination = acme
+        .destination()
+        .webhook(&broken)
+        .retries(0)
+        .skip_check()
+        .create()
+        .await;
+    let submit = |callback: Value| {
+        json!({"event_type": "report.ready", "payload": 1,
+        "destination_ids": [destination.id], "status_callback": callback})
+    };
     acme.submit(submit(json!({"destination_id": named}))).await;
-    let told: Vec<Value> = told(&listener, 2).await.iter().map(|body| body["type"].clone()).collect();
-    assert!(told.contains(&json!("waybill.delivery.failed")) && told.contains(&json!("waybill.message.completed")), "{told:?}");
+    let told: Vec<Value> = told(&listener, 2)
+        .await
+        .iter()
+        .map(|body| body["type"].clone())
+        .collect();
+    assert!(
+        told.contains(&json!("waybill.delivery.failed"))
+            && told.contains(&json!("waybill.message.completed")),
+        "{told:?}"
+    );
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(listener.count(), 2);
 
     let other = stage::organization("Another").await;
-    let theirs = other.destination().webhook(&broken).skip_check().create().await;
-    let answer = acme.post("/v1/messages", submit(json!({"destination_id": theirs.id}))).await;
+    let theirs = other
+        .destination()
+        .webhook(&broken)
+        .skip_check()
+        .create()
+        .await;
+    let answer = acme
+        .post("/v1/messages", submit(json!({"destination_id": theirs.id})))
+        .await;
     answer.problem(404, "not_found");
     assert_eq!(answer.mistakes(), ["/status_callback/destination_id"]);
-    let answer = acme.post("/v1/messages", submit(json!({"url": "http://169.254.169.254/"}))).await;
-    assert_eq!((answer.status, answer.mistakes()), (422, vec!["/status_callback/url".to_owned()]));
+    let answer = acme
+        .post(
+            "/v1/messages",
+            submit(json!({"url": "http://169.254.169.254/"})),
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.mistakes()),
+        (422, vec!["/status_callback/url".to_owned()])
+    );
     assert_eq!(acme.audited("blocked_address").await.len(), 1);
 }
 
-/// The last delivery may end without a worker: cancelled by a person, skipped because its destination is disabled or deleted.
+/// The last delivery may end without a worker: cancelled by a person, skipped because its
+/// destination is disabled or deleted.
 #[tokio::test]
 async fn a_message_whose_last_delivery_was_cancelled_or_skipped_is_completed_too() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);
     let acme = listening("Ended otherwise", &listener, json!(["message.completed"])).await;
     let waiting = json!({"max_retries": 5, "initial_seconds": 600});
     broken.answers([500]);
-    let destination = acme.destination().webhook(&broken).retry(waiting.clone()).skip_check().create().await;
+    let destination = acme
+        .destination()
+        .webhook(&broken)
+        .retry(waiting.clone())
+        .skip_check()
+        .create()
+        .await;
     let cancelled = acme.send([&destination], json!(1)).await;
     cancelled.delivery(0).reaches("retrying").await;
-    acme.post(&format!("{}/cancel", cancelled.delivery(0).path()), json!({})).await.ok(200);
+    acme.post(
+        &format!("{}/cancel", cancelled.delivery(0).path()),
+        json!({}),
+    )
+    .await
+    .ok(200);
     let skipped = acme.send([&destination], json!(2)).await;
     skipped.delivery(0).reaches("retrying").await;
     told(&listener, 1).await;
-    acme.post(&format!("{}/disable", destination.path()), json!({})).await.ok(200);
+    acme.post(&format!("{}/disable", destination.path()), json!({}))
+        .await
+        .ok(200);
     let all = told(&listener, 2).await;
-    let ids: Vec<&Value> = all.iter().map(|body| &body["data"]["message"]["id"]).collect();
+    let ids: Vec<&Value> = all
+        .iter()
+        .map(|body| &body["data"]["message"]["id"])
+        .collect();
     assert_eq!(ids, [&json!(cancelled.id), &json!(skipped.id)]);
-    assert_eq!(all[1]["data"]["message"]["deliveries"][0]["status"], "skipped");
+    assert_eq!(
+        all[1]["data"]["message"]["deliveries"][0]["status"],
+        "skipped"
+    );
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(listener.count(), 2, "once each");
 }

@@ -23,7 +23,11 @@ struct Pointed {
 
 impl Pointed {
     fn of(&self, acme: &Organization) -> NewDestination {
-        let destination = acme.destination().with("type", self.kind).settings(self.settings.clone()).credentials(self.credentials.clone());
+        let destination = acme
+            .destination()
+            .with("type", self.kind)
+            .settings(self.settings.clone())
+            .credentials(self.credentials.clone());
         destination.retries(0).skip_check()
     }
 
@@ -37,17 +41,38 @@ fn pointed_at(host: &str, port: u16) -> Vec<Pointed> {
     let bare = host.trim_matches(['[', ']']);
     let url = format!("http://{host}:{port}/");
     let password = json!({"kind": "password", "username": "u", "password": "p"});
-    let of = |kind, settings, credentials, pointer| Pointed { kind, settings, credentials, pointer };
-    let mail =
-        json!({"transport": {"smtp": {"host": bare, "port": port, "security": "none"}}, "from": "a@b.example", "to": ["c@d.example"]});
+    let of = |kind, settings, credentials, pointer| Pointed {
+        kind,
+        settings,
+        credentials,
+        pointer,
+    };
+    let mail = json!({"transport": {"smtp": {"host": bare, "port": port, "security": "none"}},
+        "from": "a@b.example", "to": ["c@d.example"]});
     let database = json!({"host": bare, "port": port, "database": "d", "table": "t"});
     let host_key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
     let key = json!({"kind": "access_key", "access_key_id": "a", "secret_access_key": "b"});
-    let token = json!({"kind": "oauth2_client_credentials", "token_url": url, "client_id": "i", "client_secret": "s"});
+    let token = json!({"kind": "oauth2_client_credentials", "token_url": url, "client_id": "i",
+        "client_secret": "s"});
     vec![
-        of("webhook", json!({"url": url}), json!({"kind": "none"}), "/settings/url"),
-        of("email", mail, json!({"kind": "smtp_password", "username": "u", "password": "p"}), "/settings/transport/smtp/host"),
-        of("s3", json!({"bucket": "bbb", "endpoint": url}), key, "/settings/endpoint"),
+        of(
+            "webhook",
+            json!({"url": url}),
+            json!({"kind": "none"}),
+            "/settings/url",
+        ),
+        of(
+            "email",
+            mail,
+            json!({"kind": "smtp_password", "username": "u", "password": "p"}),
+            "/settings/transport/smtp/host",
+        ),
+        of(
+            "s3",
+            json!({"bucket": "bbb", "endpoint": url}),
+            key,
+            "/settings/endpoint",
+        ),
         of(
             "gcs",
             json!({"bucket": "bbb", "endpoint": url}),
@@ -66,9 +91,19 @@ fn pointed_at(host: &str, port: u16) -> Vec<Pointed> {
             json!({"kind": "password", "password": "p"}),
             "/settings/host",
         ),
-        of("postgres", database.clone(), password.clone(), "/settings/host"),
+        of(
+            "postgres",
+            database.clone(),
+            password.clone(),
+            "/settings/host",
+        ),
         of("mysql", database, password, "/settings/host"),
-        of("webhook", json!({"url": "https://example.com/"}), token, "/credentials/token_url"),
+        of(
+            "webhook",
+            json!({"url": "https://example.com/"}),
+            token,
+            "/credentials/token_url",
+        ),
     ]
 }
 
@@ -94,47 +129,98 @@ async fn no_connector_is_pointed_at_an_inner_address() {
         for pointed in pointed_at(host, 8080) {
             let answer = pointed.of(&acme).asks().await;
             let problem = answer.problem(422, "validation_failed");
-            assert_eq!(answer.mistakes(), [pointed.pointer], "{} {host}: {problem}", pointed.kind);
-            assert_eq!(problem["errors"][0]["code"], "blocked_address", "{} {host}", pointed.kind);
+            assert_eq!(
+                answer.mistakes(),
+                [pointed.pointer],
+                "{} {host}: {problem}",
+                pointed.kind
+            );
+            assert_eq!(
+                problem["errors"][0]["code"], "blocked_address",
+                "{} {host}",
+                pointed.kind
+            );
             refused += 1;
         }
     }
-    let events = acme.list("/v1/audit-events?action=blocked_address&limit=100").await;
+    let events = acme
+        .list("/v1/audit-events?action=blocked_address&limit=100")
+        .await;
     assert_eq!(events.len(), refused, "each refusal is recorded");
     assert!(acme.list("/v1/destinations").await.is_empty());
 }
 
-/// A name is no way round: what it leads to is looked at when it is connected to, by every connector.
+/// A name is no way round: what it leads to is looked at when it is connected to, by every
+/// connector.
 #[tokio::test]
 async fn no_connector_follows_a_name_to_an_inner_address() {
-    let stack = stage::launch().arguments(["--allow-egress", "10.11.12.0/24"]).start().await;
+    let stack = stage::launch()
+        .arguments(["--allow-egress", "10.11.12.0/24"])
+        .start()
+        .await;
     let acme = stack.organization("Acme").await;
     let inner = TcpListener::bind("127.0.0.1:0").unwrap();
     inner.set_nonblocking(true).unwrap();
     let mut blocked = Vec::new();
     for pointed in pointed_at("localhost", inner.local_addr().unwrap().port()) {
         let answer = pointed.of(&acme).asks().await;
-        let destination = acme.post("/v1/destinations/check", pointed.of(&acme).body()).await;
+        let destination = acme
+            .post("/v1/destinations/check", pointed.of(&acme).body())
+            .await;
         assert_eq!(answer.status, 201, "{}: {}", pointed.kind, answer.text());
-        assert!(!destination.text().contains("\"ok\":true}"), "{}: {}", pointed.kind, destination.text());
-        let message = json!({"event_type": "report.ready", "payload": {"n": 1}, "destination_ids": [answer.json()["id"]]});
+        assert!(
+            !destination.text().contains("\"ok\":true}"),
+            "{}: {}",
+            pointed.kind,
+            destination.text()
+        );
+        let message = json!({"event_type": "report.ready", "payload": {"n": 1},
+            "destination_ids": [answer.json()["id"]]});
         let delivery = acme.submit(message).await.delivery(0).settles().await;
-        let seen = (&delivery["status"], &delivery["reason"], &delivery["attempt_count"], &delivery["exhausted"]);
-        assert_eq!(seen, (&json!("failed"), &json!("blocked_address"), &json!(1), &json!(false)), "{}: {delivery}", pointed.kind);
+        let seen = (
+            &delivery["status"],
+            &delivery["reason"],
+            &delivery["attempt_count"],
+            &delivery["exhausted"],
+        );
+        assert_eq!(
+            seen,
+            (
+                &json!("failed"),
+                &json!("blocked_address"),
+                &json!(1),
+                &json!(false)
+            ),
+            "{}: {delivery}",
+            pointed.kind
+        );
         blocked.push(delivery["id"].as_str().unwrap().to_owned());
     }
-    let recorded = stage::texts(&acme.list("/v1/audit-events?action=blocked_address&limit=100").await, "target");
-    assert!(blocked.iter().all(|delivery| recorded.contains(delivery)), "{blocked:?} in {recorded:?}");
-    assert_eq!(inner.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the inner address was connected to");
+    let recorded = stage::texts(
+        &acme
+            .list("/v1/audit-events?action=blocked_address&limit=100")
+            .await,
+        "target",
+    );
+    assert!(
+        blocked.iter().all(|delivery| recorded.contains(delivery)),
+        "{blocked:?} in {recorded:?}"
+    );
+    assert_eq!(
+        inner.accept().unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "the inner address was connected to"
+    );
 }
 
-/// Nor is a name that leads elsewhere after it was checked (rebinding): each connection goes where its own lookup was looked at. The process'
-/// `/etc/hosts` is a file of this test's (nss_wrapper).
+/// Nor is a name that leads elsewhere after it was checked (rebinding): each connection goes where
+/// its own lookup was looked at. The process' `/etc/hosts` is a file of this test's (nss_wrapper).
 #[tokio::test]
 async fn no_connector_follows_a_name_that_was_bound_anew() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
-    let bind = |address: &str| std::fs::write(&hosts, format!("{address} rebound.example\n")).unwrap();
+    let bind =
+        |address: &str| std::fs::write(&hosts, format!("{address} rebound.example\n")).unwrap();
     bind("127.0.0.1");
     let outer = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = outer.local_addr().unwrap().port();
@@ -151,11 +237,17 @@ async fn no_connector_follows_a_name_that_was_bound_anew() {
     // Whoever comes while the name is good hears nothing useful.
     let visits = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&visits);
-    std::thread::spawn(move || outer.incoming().for_each(|visit| drop(visit.map(|_| counted.fetch_add(1, Ordering::SeqCst)))));
+    std::thread::spawn(move || {
+        outer
+            .incoming()
+            .for_each(|visit| drop(visit.map(|_| counted.fetch_add(1, Ordering::SeqCst))))
+    });
     let mut rebound = Vec::new();
     for pointed in pointed_at("rebound.example", port) {
         let before = visits.load(Ordering::SeqCst);
-        let check = acme.post("/v1/destinations/check", pointed.of(&acme).body()).await;
+        let check = acme
+            .post("/v1/destinations/check", pointed.of(&acme).body())
+            .await;
         let is_asked = pointed.pointer.starts_with("/settings/");
         assert!(
             !is_asked || visits.load(Ordering::SeqCst) > before,
@@ -170,26 +262,59 @@ async fn no_connector_follows_a_name_that_was_bound_anew() {
     bind("127.0.0.2");
     let before = visits.load(Ordering::SeqCst);
     for (kind, destination) in rebound {
-        let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).settles().await;
-        assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("blocked_address")), "{kind}: {delivery}");
+        let delivery = acme
+            .send([&destination], json!({"n": 1}))
+            .await
+            .delivery(0)
+            .settles()
+            .await;
+        assert_eq!(
+            (&delivery["status"], &delivery["reason"]),
+            (&json!("failed"), &json!("blocked_address")),
+            "{kind}: {delivery}"
+        );
     }
-    assert_eq!(inner.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the inner address was connected to");
+    assert_eq!(
+        inner.accept().unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "the inner address was connected to"
+    );
     assert_eq!(visits.load(Ordering::SeqCst), before);
 }
 
 /// Nor is a redirect: whoever speaks HTTP takes it for an answer.
 #[tokio::test]
 async fn no_connector_follows_a_redirect() {
-    let (acme, outer, elsewhere) = (stage::organization("Acme").await, Sink::start().await, Sink::start().await);
+    let (acme, outer, elsewhere) = (
+        stage::organization("Acme").await,
+        Sink::start().await,
+        Sink::start().await,
+    );
     for status in [301, 302, 303, 307, 308] {
         outer.answers_with(status, &[("location", &elsewhere.url())], "");
         let address = outer.address();
-        for pointed in pointed_at(&address.ip().to_string(), address.port()).into_iter().filter(Pointed::is_http) {
+        for pointed in pointed_at(&address.ip().to_string(), address.port())
+            .into_iter()
+            .filter(Pointed::is_http)
+        {
             let before = outer.count();
             let destination = pointed.of(&acme).create().await;
-            let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).settles().await;
-            assert_eq!(delivery["status"], "failed", "{} {status}: {delivery}", pointed.kind);
-            assert!(outer.count() > before, "{} {status}: the first address was asked", pointed.kind);
+            let delivery = acme
+                .send([&destination], json!({"n": 1}))
+                .await
+                .delivery(0)
+                .settles()
+                .await;
+            assert_eq!(
+                delivery["status"], "failed",
+                "{} {status}: {delivery}",
+                pointed.kind
+            );
+            assert!(
+                outer.count() > before,
+                "{} {status}: the first address was asked",
+                pointed.kind
+            );
         }
     }
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -61,13 +61,50 @@ const SINGLE: Case = Case {
 
 const CASES: [Case; 8] = [
     SINGLE,
-    Case { name: "4 connections", connections: 4, messages: 1500, ..SINGLE },
-    Case { name: "batches of 100", connections: 8, messages: 6000, batch: 100, ..SINGLE },
-    Case { name: "fan-out 10", connections: 8, messages: 500, fan_out: 10, ..SINGLE },
-    Case { name: "100 a second", connections: 100, is_open: true, messages: 1000, ..SINGLE },
-    Case { name: "20 organizations", organizations: 20, ..SINGLE },
-    Case { name: "64 KiB", messages: 500, payload_bytes: 64 << 10, ..SINGLE },
-    Case { name: "first attempts fail", messages: 1000, fails_first: true, ..SINGLE },
+    Case {
+        name: "4 connections",
+        connections: 4,
+        messages: 1500,
+        ..SINGLE
+    },
+    Case {
+        name: "batches of 100",
+        connections: 8,
+        messages: 6000,
+        batch: 100,
+        ..SINGLE
+    },
+    Case {
+        name: "fan-out 10",
+        connections: 8,
+        messages: 500,
+        fan_out: 10,
+        ..SINGLE
+    },
+    Case {
+        name: "100 a second",
+        connections: 100,
+        is_open: true,
+        messages: 1000,
+        ..SINGLE
+    },
+    Case {
+        name: "20 organizations",
+        organizations: 20,
+        ..SINGLE
+    },
+    Case {
+        name: "64 KiB",
+        messages: 500,
+        payload_bytes: 64 << 10,
+        ..SINGLE
+    },
+    Case {
+        name: "first attempts fail",
+        messages: 1000,
+        fails_first: true,
+        ..SINGLE
+    },
 ];
 
 /// The results of one run of a case.
@@ -82,12 +119,20 @@ struct Measured {
 
 /// Runs every case on each binary, `rounds` times in turn, and prints the medians.
 pub(crate) async fn measure(binaries: &[PathBuf], rounds: usize) {
-    let mut results: Vec<Vec<Vec<Measured>>> = binaries.iter().map(|_| CASES.iter().map(|_| Vec::new()).collect()).collect();
+    let mut results: Vec<Vec<Vec<Measured>>> = binaries
+        .iter()
+        .map(|_| CASES.iter().map(|_| Vec::new()).collect())
+        .collect();
     for round in 0..rounds {
         for (binary, results) in binaries.iter().zip(&mut results) {
             let stack = Launch::of(binary).start().await;
             for (case, results) in CASES.iter().zip(results) {
-                eprintln!("round {} of {rounds}: {} on {}", round + 1, case.name, binary.display());
+                eprintln!(
+                    "round {} of {rounds}: {} on {}",
+                    round + 1,
+                    case.name,
+                    binary.display()
+                );
                 results.push(case.run(&stack).await);
             }
         }
@@ -105,7 +150,11 @@ fn report(binaries: &[PathBuf], results: &[Vec<Vec<Measured>>]) {
         println!("{}", binary.display());
         for (case, runs) in CASES.iter().zip(results) {
             let [rate, cpu, generator, p50, p99, peak] = medians(runs);
-            println!("{:<20} {rate:>12.0} {cpu:>11.2} {generator:>14.2} {p50:>9.1} {p99:>9.1} {peak:>9.0}", case.name);
+            println!(
+                "{:<20} {rate:>12.0} {cpu:>11.2} {generator:>14.2} {p50:>9.1} {p99:>9.1} \
+                 {peak:>9.0}",
+                case.name
+            );
             rows.push(json!({
                 "binary": binary, "case": case.name, "deliveries_per_second": rate, "cpu_ms": cpu,
                 "generator_cpu_ms": generator, "p50_ms": p50, "p99_ms": p99, "peak_mib": peak,
@@ -116,7 +165,12 @@ fn report(binaries: &[PathBuf], results: &[Vec<Vec<Measured>>]) {
         println!("the first against the second");
         for (case, (first, second)) in CASES.iter().zip(first.iter().zip(second)) {
             let ([rate, cpu, ..], [other_rate, other_cpu, ..]) = (medians(first), medians(second));
-            println!("{:<20} {:>10.2} × {:>9.2} ×", case.name, rate / other_rate, other_cpu / cpu);
+            println!(
+                "{:<20} {:>10.2} × {:>9.2} ×",
+                case.name,
+                rate / other_rate,
+                other_cpu / cpu
+            );
         }
     }
     println!("{}", Value::from(rows));
@@ -124,7 +178,16 @@ fn report(binaries: &[PathBuf], results: &[Vec<Vec<Measured>>]) {
 
 /// Returns the median of the rounds for each figure.
 fn medians(runs: &[Measured]) -> [f64; 6] {
-    let figures = |run: &Measured| [run.deliveries_per_second, run.cpu_ms, run.generator_cpu_ms, run.p50_ms, run.p99_ms, run.peak_mib];
+    let figures = |run: &Measured| {
+        [
+            run.deliveries_per_second,
+            run.cpu_ms,
+            run.generator_cpu_ms,
+            run.p50_ms,
+            run.p99_ms,
+            run.peak_mib,
+        ]
+    };
     let all: Vec<[f64; 6]> = runs.iter().map(figures).collect();
     std::array::from_fn(|figure| {
         let mut values: Vec<f64> = all.iter().map(|run| run[figure]).collect();
@@ -153,13 +216,26 @@ impl Case {
         let sink = Sink::start().await;
         let mut tenants = Vec::new();
         for position in 0..self.organizations {
-            let organization = stack.organization(&format!("{} {position}", self.name)).await;
+            let organization = stack
+                .organization(&format!("{} {position}", self.name))
+                .await;
             let mut destinations = Vec::new();
             for _ in 0..self.fan_out {
                 let retry = json!({"initial_seconds": 1, "jitter": 0, "max_retries": 5});
-                destinations.push(organization.destination().webhook(&sink).retry(retry).skip_check().create().await);
+                destinations.push(
+                    organization
+                        .destination()
+                        .webhook(&sink)
+                        .retry(retry)
+                        .skip_check()
+                        .create()
+                        .await,
+                );
             }
-            tenants.push(Tenant { organization, destinations });
+            tenants.push(Tenant {
+                organization,
+                destinations,
+            });
         }
         sink.forget();
         let mut expected = self.messages * self.fan_out;
@@ -167,7 +243,12 @@ impl Case {
             sink.answers(std::iter::repeat_n(500, expected).chain([200]));
             expected *= 2;
         }
-        let run = Run { case: self, tenants, padding: "x".repeat(self.payload_bytes), submitted: Mutex::default() };
+        let run = Run {
+            case: self,
+            tenants,
+            padding: "x".repeat(self.payload_bytes),
+            submitted: Mutex::default(),
+        };
         let before = (cpu_ticks(stack.process_id()), cpu_ticks(std::process::id()));
         let began = Instant::now();
         run.submit_all().await;
@@ -175,8 +256,12 @@ impl Case {
         let took = began.elapsed();
         let after = (cpu_ticks(stack.process_id()), cpu_ticks(std::process::id()));
         let submitted = run.submitted.into_inner().expect("no submitter panics");
-        let mut latencies: Vec<Duration> =
-            received.iter().map(|request| request.at - submitted[&request.json()["number"].as_u64().expect("a number")]).collect();
+        let mut latencies: Vec<Duration> = received
+            .iter()
+            .map(|request| {
+                request.at - submitted[&request.json()["number"].as_u64().expect("a number")]
+            })
+            .collect();
         latencies.sort_unstable();
         let each = |before: f64, after: f64| (after - before) / TICKS * 1000.0 / expected as f64;
         Measured {
@@ -195,7 +280,11 @@ impl Run<'_> {
         let numbers: Vec<u64> = (0..self.case.messages as u64).collect();
         let requests = stream::iter(numbers.chunks(self.case.batch).enumerate());
         if !self.case.is_open {
-            return requests.for_each_concurrent(self.case.connections, |(at, numbers)| self.submit(at, numbers)).await;
+            return requests
+                .for_each_concurrent(self.case.connections, |(at, numbers)| {
+                    self.submit(at, numbers)
+                })
+                .await;
         }
         // Each request has its scheduled time, however long the earlier ones take.
         let gap = Duration::from_secs(1) / u32::try_from(self.case.connections).unwrap_or(1);
@@ -205,25 +294,47 @@ impl Run<'_> {
             sleep_until(due).await;
             self.submit(at, numbers).await;
         };
-        requests.for_each_concurrent(None, |(at, numbers)| at_its_time(at, numbers)).await;
+        requests
+            .for_each_concurrent(None, |(at, numbers)| at_its_time(at, numbers))
+            .await;
     }
 
     async fn submit(&self, at: usize, numbers: &[u64]) {
         let tenant = &self.tenants[at % self.tenants.len()];
         let now = Instant::now();
-        self.submitted.lock().expect("no submitter panics").extend(numbers.iter().map(|number| (*number, now)));
-        let ids: Vec<&str> = tenant.destinations.iter().map(|destination| &*destination.id).collect();
+        self.submitted
+            .lock()
+            .expect("no submitter panics")
+            .extend(numbers.iter().map(|number| (*number, now)));
+        let ids: Vec<&str> = tenant
+            .destinations
+            .iter()
+            .map(|destination| &*destination.id)
+            .collect();
         let message = |number: &u64| {
             let payload = json!({"number": number, "padding": self.padding});
             json!({"event_type": "load.test", "payload": payload, "destination_ids": ids})
         };
         match numbers {
-            [number] => drop(tenant.organization.post("/v1/messages", message(number)).await.ok(202)),
+            [number] => drop(
+                tenant
+                    .organization
+                    .post("/v1/messages", message(number))
+                    .await
+                    .ok(202),
+            ),
             many => {
                 let messages: Vec<Value> = many.iter().map(message).collect();
-                let answer = tenant.organization.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+                let answer = tenant
+                    .organization
+                    .post("/v1/messages/batch", json!({"messages": messages}))
+                    .await
+                    .ok(202);
                 let results = answer["results"].as_array().expect("a result each");
-                assert!(results.iter().all(|result| result["status"] == 202), "{answer}");
+                assert!(
+                    results.iter().all(|result| result["status"] == 202),
+                    "{answer}"
+                );
             }
         }
     }
@@ -231,14 +342,28 @@ impl Run<'_> {
 
 /// Returns the user and system time that a process has used.
 fn cpu_ticks(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux tells what a process used");
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))
+        .expect("Linux tells what a process used");
     let after_name = stat.rsplit_once(')').expect("the name is in parentheses").1;
-    after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum()
+    after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum()
 }
 
 /// Returns the peak memory of a process.
 fn peak_mib(process: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells what a process holds");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is told");
-    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).expect("a number of KiB") / 1024.0
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))
+        .expect("Linux tells what a process holds");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("the peak is told");
+    line.split_whitespace()
+        .next()
+        .and_then(|kib| kib.parse::<f64>().ok())
+        .expect("a number of KiB")
+        / 1024.0
 }

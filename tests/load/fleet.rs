@@ -36,48 +36,125 @@ struct Kind {
 }
 
 const KINDS: [Kind; 6] = [
-    Kind { name: "closes", is_http_2: false, script: |_, request| if request % 7 == 0 { Turn::Close } else { Turn::ok() } },
-    Kind { name: "resets", is_http_2: false, script: |_, request| if request % 5 == 0 { Turn::Reset } else { Turn::ok() } },
-    Kind { name: "refuses", is_http_2: true, script: |_, request| if request % 9 == 0 { Turn::Refuse } else { Turn::ok_http_2() } },
-    Kind { name: "goes away", is_http_2: true, script: |_, request| if request % 20 == 0 { Turn::GoAway } else { Turn::ok_http_2() } },
-    Kind { name: "closes HTTP/2", is_http_2: true, script: |_, request| if request % 20 == 0 { Turn::Close } else { Turn::ok_http_2() } },
+    Kind {
+        name: "closes",
+        is_http_2: false,
+        script: |_, request| {
+            if request % 7 == 0 {
+                Turn::Close
+            } else {
+                Turn::ok()
+            }
+        },
+    },
+    Kind {
+        name: "resets",
+        is_http_2: false,
+        script: |_, request| {
+            if request % 5 == 0 {
+                Turn::Reset
+            } else {
+                Turn::ok()
+            }
+        },
+    },
+    Kind {
+        name: "refuses",
+        is_http_2: true,
+        script: |_, request| {
+            if request % 9 == 0 {
+                Turn::Refuse
+            } else {
+                Turn::ok_http_2()
+            }
+        },
+    },
+    Kind {
+        name: "goes away",
+        is_http_2: true,
+        script: |_, request| {
+            if request % 20 == 0 {
+                Turn::GoAway
+            } else {
+                Turn::ok_http_2()
+            }
+        },
+    },
+    Kind {
+        name: "closes HTTP/2",
+        is_http_2: true,
+        script: |_, request| {
+            if request % 20 == 0 {
+                Turn::Close
+            } else {
+                Turn::ok_http_2()
+            }
+        },
+    },
     Kind {
         name: "falls silent",
         is_http_2: true,
-        script: |_, request| if request % 50 == 0 { Turn::FallSilent } else { Turn::ok_http_2() },
+        script: |_, request| {
+            if request % 50 == 0 {
+                Turn::FallSilent
+            } else {
+                Turn::ok_http_2()
+            }
+        },
     },
 ];
 
 /// Runs the fleet and prints the results for each kind of receiver.
 pub(crate) async fn measure(seconds: u64, messages: usize) -> ExitCode {
-    let Some(binary) = std::env::current_exe().ok().and_then(|example| Some(example.parent()?.parent()?.join("waybill"))) else {
+    let Some(binary) = std::env::current_exe()
+        .ok()
+        .and_then(|example| Some(example.parent()?.parent()?.join("waybill")))
+    else {
         eprintln!("the program waybill was not found next to the examples");
         return ExitCode::FAILURE;
     };
     let (names, authority) = (NameServer::start().await, Authority::new());
-    let launch = Launch::of(binary).environment("WAYBILL_NAME_SERVER", &names.address().to_string());
+    let launch =
+        Launch::of(binary).environment("WAYBILL_NAME_SERVER", &names.address().to_string());
     let stack = launch.start().await;
     let acme = stack.organization("Fleet").await;
     let mut receivers = Vec::new();
     let mut destinations = Vec::new();
     for kind in &KINDS {
         let receiver = match kind.is_http_2 {
-            true => Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), kind.script).await,
+            true => {
+                Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), kind.script).await
+            }
             false => Receiver::start(kind.script).await,
         };
-        let credentials =
-            if kind.is_http_2 { json!({"kind": "none", "ca_pem": authority.certificate_pem()}) } else { json!({"kind": "none"}) };
-        let new = acme.destination().url(&receiver.url()).credentials(credentials).skip_check();
+        let credentials = if kind.is_http_2 {
+            json!({"kind": "none", "ca_pem": authority.certificate_pem()})
+        } else {
+            json!({"kind": "none"})
+        };
+        let new = acme
+            .destination()
+            .url(&receiver.url())
+            .credentials(credentials)
+            .skip_check();
         destinations.push((kind.name, new.create().await));
         receivers.push(receiver);
     }
     let mut moving = Moving::start(&names).await;
     let url = format!("http://moves.example:{}/", moving.port);
-    destinations.push(("moves", acme.destination().url(&url).skip_check().create().await));
+    destinations.push((
+        "moves",
+        acme.destination().url(&url).skip_check().create().await,
+    ));
 
     names.silence("slow.example");
     let slow = stack.organization("Slow").await;
-    let silent = slow.destination().url("http://n1.slow.example/").skip_check().create().await;
+    let silent = slow
+        .destination()
+        .url("http://n1.slow.example/")
+        .skip_check()
+        .create()
+        .await;
 
     let started = Instant::now();
     let rounds = messages.div_ceil(BATCH * destinations.len());
@@ -94,14 +171,26 @@ pub(crate) async fn measure(seconds: u64, messages: usize) -> ExitCode {
     for (name, destination) in &destinations {
         bad += report(&acme, name, destination).await;
     }
-    println!("{} messages in {:.0?}: {bad} without a success at the first attempt", rounds * BATCH * destinations.len(), started.elapsed());
-    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "{} messages in {:.0?}: {bad} without a success at the first attempt",
+        rounds * BATCH * destinations.len(),
+        started.elapsed()
+    );
+    if bad == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn submit(organization: &Organization, destination: &Destination, count: usize) {
-    let message = json!({"event_type": "fleet.test", "payload": 1, "destination_ids": [destination.id]});
+    let message =
+        json!({"event_type": "fleet.test", "payload": 1, "destination_ids": [destination.id]});
     let messages = vec![message; count];
-    organization.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+    organization
+        .post("/v1/messages/batch", json!({"messages": messages}))
+        .await
+        .ok(202);
 }
 
 /// Waits until all deliveries are finished, and prints how many took more than one attempt.
@@ -115,13 +204,23 @@ async fn report(acme: &Organization, name: &str, destination: &Destination) -> u
         }
     }
     let deliveries = acme.list(&path).await;
-    let bad: Vec<_> = deliveries.iter().filter(|one| one["status"] != "succeeded" || one["attempt_count"] != 1).collect();
-    println!("{name}: {} deliveries, {} not at the first attempt", deliveries.len(), bad.len());
+    let bad: Vec<_> = deliveries
+        .iter()
+        .filter(|one| one["status"] != "succeeded" || one["attempt_count"] != 1)
+        .collect();
+    println!(
+        "{name}: {} deliveries, {} not at the first attempt",
+        deliveries.len(),
+        bad.len()
+    );
     for example in bad.iter().take(3) {
         let id = example["id"].as_str().unwrap_or_default();
         let shown = acme.get(&format!("/v1/deliveries/{id}")).await.ok(200);
         let first = &shown["attempts"][0];
-        println!("  {} after {} attempts; the first: {} {}", shown["status"], shown["attempt_count"], first["reason"], first["detail"]);
+        println!(
+            "  {} after {} attempts; the first: {} {}",
+            shown["status"], shown["attempt_count"], first["reason"], first["detail"]
+        );
     }
     bad.len()
 }
@@ -137,9 +236,15 @@ struct Moving {
 
 impl Moving {
     async fn start(names: &NameServer) -> Self {
-        let receiver = Receiver::start_at((IpAddr::from([127, 0, 0, 11]), 0), |_, _| Turn::ok()).await;
+        let receiver =
+            Receiver::start_at((IpAddr::from([127, 0, 0, 11]), 0), |_, _| Turn::ok()).await;
         names.set("moves.example", &["127.0.0.11"], 3_600);
-        Self { port: receiver.address().port(), at: 11, receiver, moved_at: Instant::now() }
+        Self {
+            port: receiver.address().port(),
+            at: 11,
+            receiver,
+            moved_at: Instant::now(),
+        }
     }
 
     async fn follow(&mut self, names: &NameServer) {

@@ -52,7 +52,8 @@ struct Args {
     #[arg(long, default_value = ".waybill")]
     data: PathBuf,
     /// How many messages, one by one and again in batches
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 2_000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
     messages: u32,
     /// How many requests at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -63,19 +64,23 @@ struct Args {
     /// Instead: fill the table with so many deliveries, and measure the console's lists of them
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pages: Option<u32>,
-    /// Instead: for so many seconds, send all messages to receivers that misbehave (no running Waybill is needed)
+    /// Instead: for so many seconds, send all messages to receivers that misbehave (no running
+    /// Waybill is needed)
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     fleet: Option<u64>,
-    /// Instead: measure for so many seconds each what a destination with limits receives while a thousand deliveries wait for it
+    /// Instead: measure for so many seconds each what a destination with limits receives while a
+    /// thousand deliveries wait for it
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..=600))]
     limits: Option<u64>,
-    /// Instead: start this binary, measure every case on it, and compare it with a second one if two are given
+    /// Instead: start this binary, measure every case on it, and compare it with a second one if
+    /// two are given
     #[arg(long)]
     bench: Vec<PathBuf>,
     /// How often each case of --bench runs
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Instead: measure every connector against a real server and its usual tool (no running Waybill is needed)
+    /// Instead: measure every connector against a real server and its usual tool (no running
+    /// Waybill is needed)
     #[arg(long)]
     speeds: bool,
 }
@@ -98,11 +103,20 @@ async fn main() -> ExitCode {
     }
     let local_json = args.data.join("local.json");
     let Ok(text) = std::fs::read_to_string(&local_json) else {
-        eprintln!("{} cannot be read: is a Waybill running with --data {}?", local_json.display(), args.data.display());
+        eprintln!(
+            "{} cannot be read: is a Waybill running with --data {}?",
+            local_json.display(),
+            args.data.display()
+        );
         return ExitCode::FAILURE;
     };
     let local: Value = serde_json::from_str(&text).expect("local.json is JSON");
-    let text = |name: &str| local[name].as_str().expect("local.json is complete").to_owned();
+    let text = |name: &str| {
+        local[name]
+            .as_str()
+            .expect("local.json is complete")
+            .to_owned()
+    };
     let operator = Caller::at(&text("api_url")).with_key(&text("operator_key"));
     let organization = Organization::create(&operator, "Load").await;
     if let Some(count) = args.replay {
@@ -119,7 +133,13 @@ async fn main() -> ExitCode {
     }
     let sink = Sink::start().await;
     let destination = organization.destination().webhook(&sink).create().await;
-    let load = Load { organization, sink, destination, messages: args.messages.into(), concurrency: args.concurrency as usize };
+    let load = Load {
+        organization,
+        sink,
+        destination,
+        messages: args.messages.into(),
+        concurrency: args.concurrency as usize,
+    };
     load.measure("one by one", 1).await;
     load.measure("in batches", BATCH).await;
     ExitCode::SUCCESS
@@ -140,18 +160,23 @@ impl Load {
         let (submitted, began) = (Submitted::default(), Instant::now());
         let numbers: Vec<u64> = (0..self.messages).collect();
         let requests = stream::iter(numbers.chunks(together));
-        requests.for_each_concurrent(self.concurrency, |numbers| self.submit(numbers, &submitted)).await;
+        requests
+            .for_each_concurrent(self.concurrency, |numbers| self.submit(numbers, &submitted))
+            .await;
         let accepting = began.elapsed();
         let requests = self.sink.wait_for(numbers.len(), DELIVERED_MAX).await;
         let delivering = began.elapsed();
         let submitted = submitted.into_inner().expect("nobody panicked");
         let on_its_way = |number: u64, arrived: Instant| arrived - submitted[&number];
-        let mut latencies: Vec<Duration> =
-            requests.iter().map(|request| on_its_way(request.json().as_u64().expect("a number"), request.at)).collect();
+        let mut latencies: Vec<Duration> = requests
+            .iter()
+            .map(|request| on_its_way(request.json().as_u64().expect("a number"), request.at))
+            .collect();
         latencies.sort_unstable();
         let rate = |duration: Duration| numbers.len() as f64 / duration.as_secs_f64();
         println!(
-            "{how}: {} messages, {:.0} accepted/s, {:.0} delivered/s, submitted to received p50 {:.1?}, p99 {:.1?}, {} twice",
+            "{how}: {} messages, {:.0} accepted/s, {:.0} delivered/s, submitted to received p50 \
+             {:.1?}, p99 {:.1?}, {} twice",
             numbers.len(),
             rate(accepting),
             rate(delivering),
@@ -163,15 +188,33 @@ impl Load {
 
     async fn submit(&self, numbers: &[u64], submitted: &Submitted) {
         let now = Instant::now();
-        submitted.lock().expect("nobody panicked").extend(numbers.iter().map(|number| (*number, now)));
-        let message = |number: &u64| json!({"event_type": "load.test", "payload": number, "destination_ids": [self.destination.id]});
+        submitted
+            .lock()
+            .expect("nobody panicked")
+            .extend(numbers.iter().map(|number| (*number, now)));
+        let message = |number: &u64| {
+            json!({"event_type": "load.test", "payload": number,
+            "destination_ids": [self.destination.id]})
+        };
         match numbers {
-            [number] => drop(self.organization.post("/v1/messages", message(number)).await.ok(202)),
+            [number] => drop(
+                self.organization
+                    .post("/v1/messages", message(number))
+                    .await
+                    .ok(202),
+            ),
             many => {
                 let messages: Vec<Value> = many.iter().map(message).collect();
-                let answer = self.organization.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+                let answer = self
+                    .organization
+                    .post("/v1/messages/batch", json!({"messages": messages}))
+                    .await
+                    .ok(202);
                 let results = answer["results"].as_array().expect("a result each");
-                assert!(results.iter().all(|result| result["status"] == 202), "{answer}");
+                assert!(
+                    results.iter().all(|result| result["status"] == 202),
+                    "{answer}"
+                );
             }
         }
     }

@@ -7,5 +7,8 @@
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
-    std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json"), api::openapi::written())
+    std::fs::write(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json"),
+        api::openapi::written(),
+    )
 }

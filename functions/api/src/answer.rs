@@ -31,7 +31,12 @@ pub(crate) fn created(location: String, view: impl Serialize) -> Answer {
 
 /// Responds with 201, the location of the new object and its revision as `ETag`.
 pub(crate) fn created_tagged(location: String, view: impl Serialize, revision: u64) -> Answer {
-    Ok((StatusCode::CREATED, [(LOCATION, location), (ETAG, format!("\"{revision}\""))], Json(view)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        [(LOCATION, location), (ETAG, format!("\"{revision}\""))],
+        Json(view),
+    )
+        .into_response())
 }
 
 /// Responds with 202 and, if given, the location of the accepted object.
@@ -41,7 +46,9 @@ pub(crate) fn accepted(location: Option<String>, view: impl Serialize, replayed:
         response.headers_mut().insert(LOCATION, location);
     }
     if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
 }
@@ -53,7 +60,14 @@ pub(crate) fn no_content() -> Answer {
 
 /// Responds with 303 and a location that is valid for a short time.
 pub(crate) fn see_other(url: &str) -> Answer {
-    Ok((StatusCode::SEE_OTHER, [(LOCATION, url.to_owned()), (CACHE_CONTROL, "no-store".to_owned())]).into_response())
+    Ok((
+        StatusCode::SEE_OTHER,
+        [
+            (LOCATION, url.to_owned()),
+            (CACHE_CONTROL, "no-store".to_owned()),
+        ],
+    )
+        .into_response())
 }
 
 /// Responds with a customer's bytes as a download.

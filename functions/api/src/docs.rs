@@ -29,7 +29,8 @@ const CONTENTS: &[(&str, &str)] = &[
 
 /// Returns the page.
 pub(crate) fn page() -> &'static str {
-    static PAGE: LazyLock<String> = LazyLock::new(|| render(&serde_json::from_str(openapi::KEPT).unwrap_or_default()));
+    static PAGE: LazyLock<String> =
+        LazyLock::new(|| render(&serde_json::from_str(openapi::KEPT).unwrap_or_default()));
     &PAGE
 }
 
@@ -65,9 +66,23 @@ impl Listed<'_> {
 
 fn of_tag<'a>(document: &'a Value, tag: &str) -> Vec<Listed<'a>> {
     let items = document["paths"].as_object().into_iter().flatten();
-    let operations = items
-        .flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |(method, operation)| Listed { path, method, operation }));
-    operations.filter(|one| one.operation["tags"].as_array().is_some_and(|tags| tags.iter().any(|name| name == tag))).collect()
+    let operations = items.flat_map(|(path, item)| {
+        item.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(method, operation)| Listed {
+                path,
+                method,
+                operation,
+            })
+    });
+    operations
+        .filter(|one| {
+            one.operation["tags"]
+                .as_array()
+                .is_some_and(|tags| tags.iter().any(|name| name == tag))
+        })
+        .collect()
 }
 
 fn render(document: &Value) -> String {
@@ -88,7 +103,13 @@ fn render(document: &Value) -> String {
     );
     for tag in &tags {
         let name = tag["name"].as_str().unwrap_or_default();
-        let _ = write!(page, "<h2 id=\"{}\">{}</h2>{}", slug(name), escape(name), paragraphs(&tag["description"]));
+        let _ = write!(
+            page,
+            "<h2 id=\"{}\">{}</h2>{}",
+            slug(name),
+            escape(name),
+            paragraphs(&tag["description"])
+        );
         for one in of_tag(document, name) {
             page.push_str(&section(document, &one));
         }
@@ -98,7 +119,8 @@ fn render(document: &Value) -> String {
 }
 
 fn navigation(document: &Value, tags: &[&Value]) -> String {
-    let mut text = "<nav aria-label=\"Contents\"><details open><summary>Guides</summary><ul>".to_owned();
+    let mut text =
+        "<nav aria-label=\"Contents\"><details open><summary>Guides</summary><ul>".to_owned();
     for (anchor, title) in CONTENTS {
         let _ = write!(text, "<li><a href=\"#{anchor}\">{title}</a></li>");
     }
@@ -107,7 +129,12 @@ fn navigation(document: &Value, tags: &[&Value]) -> String {
         let name = tag["name"].as_str().unwrap_or_default();
         let _ = write!(text, "<details><summary>{}</summary><ul>", escape(name));
         for one in of_tag(document, name) {
-            let _ = write!(text, "<li><a href=\"#{}\">{}</a></li>", one.anchor(), one.summary());
+            let _ = write!(
+                text,
+                "<li><a href=\"#{}\">{}</a></li>",
+                one.anchor(),
+                one.summary()
+            );
         }
         text.push_str("</ul></details>");
     }
@@ -116,41 +143,75 @@ fn navigation(document: &Value, tags: &[&Value]) -> String {
 }
 
 fn section(document: &Value, one: &Listed<'_>) -> String {
-    let Listed { path, method, operation } = one;
+    let Listed {
+        path,
+        method,
+        operation,
+    } = one;
     let heading = format!("{} {}", method.to_uppercase(), escape(path));
     // `try.js` makes a form of these attributes.
-    let can_be_tried =
-        path.starts_with("/v1/").then(|| format!(" data-path=\"{}\" data-method=\"{}\"", escape(path), method.to_uppercase()));
-    let takes_key = if samples::has_key(operation) { " data-key" } else { "" };
+    let can_be_tried = path.starts_with("/v1/").then(|| {
+        format!(
+            " data-path=\"{}\" data-method=\"{}\"",
+            escape(path),
+            method.to_uppercase()
+        )
+    });
+    let takes_key = if samples::has_key(operation) {
+        " data-key"
+    } else {
+        ""
+    };
     let mut text = format!(
-        "<article id=\"{}\"{}{takes_key}><div><h3>{}</h3><p class=\"path\"><code>{heading}</code></p>{}",
+        "<article id=\"{}\"{}{takes_key}><div><h3>{}</h3><p \
+         class=\"path\"><code>{heading}</code></p>{}",
         one.anchor(),
         can_be_tried.unwrap_or_default(),
         one.summary(),
         paragraphs(&operation["description"])
     );
-    let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
+    let parameters: Vec<&Value> = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
     if !parameters.is_empty() {
         text.push_str("<h4>Parameters</h4><table><tbody>");
         for parameter in parameters {
             let cell = |name: &str| escape(parameter[name].as_str().unwrap_or_default());
-            let (name, place, description) = (cell("name"), cell("in"), inline(&parameter["description"]));
+            let (name, place, description) =
+                (cell("name"), cell("in"), inline(&parameter["description"]));
             let kind = kind_of(&parameter["schema"]);
             let _ = write!(
                 text,
-                "<tr data-in=\"{place}\" data-name=\"{name}\"><td><code>{name}</code><small>{place}</small></td><td>{description}<small>{kind}</small></td></tr>"
+                "<tr data-in=\"{place}\" \
+                 data-name=\"{name}\"><td><code>{name}</code><small>{place}</small></td><td>{description}<small>{kind}</small></td></tr>"
             );
         }
         text.push_str("</tbody></table>");
     }
-    text.push_str(&members(document, "Body", &operation["requestBody"]["content"]["application/json"]["schema"]));
+    text.push_str(&members(
+        document,
+        "Body",
+        &operation["requestBody"]["content"]["application/json"]["schema"],
+    ));
     text.push_str("<h4>Responses</h4><table><tbody>");
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
-        let referred = response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
+        let referred = response["$ref"]
+            .as_str()
+            .and_then(|path| document.pointer(path.trim_start_matches('#')));
         let description = inline(&referred.unwrap_or(response)["description"]);
-        let _ = write!(text, "<tr><td><code>{}</code></td><td>{description}</td></tr>", escape(status));
+        let _ = write!(
+            text,
+            "<tr><td><code>{}</code></td><td>{description}</td></tr>",
+            escape(status)
+        );
     }
-    let _ = write!(text, "</tbody></table></div><div class=\"samples\">{}</div></article>", samples::of(path, method, operation));
+    let _ = write!(
+        text,
+        "</tbody></table></div><div class=\"samples\">{}</div></article>",
+        samples::of(path, method, operation)
+    );
     text
 }
 
@@ -159,47 +220,85 @@ fn members(document: &Value, title: &str, schema: &Value) -> String {
     let schema = resolved(document, schema);
     if let Some(variants) = schema["oneOf"].as_array() {
         let each = variants.iter().map(|variant| {
-            let name = variant["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or("object");
+            let name = variant["$ref"]
+                .as_str()
+                .and_then(|path| path.rsplit('/').next())
+                .unwrap_or("object");
             let body = members(document, "", variant);
-            format!("<details><summary><code>{}</code></summary>{body}</details>", escape(name))
+            format!(
+                "<details><summary><code>{}</code></summary>{body}</details>",
+                escape(name)
+            )
         });
         return format!("<h4>{title}: one of</h4>{}", each.collect::<String>());
     }
-    let Some(properties) = schema["properties"].as_object() else { return String::new() };
-    let heading = if title.is_empty() { String::new() } else { format!("<h4>{title}</h4>") };
+    let Some(properties) = schema["properties"].as_object() else {
+        return String::new();
+    };
+    let heading = if title.is_empty() {
+        String::new()
+    } else {
+        format!("<h4>{title}</h4>")
+    };
     let mut text = format!("{heading}<table><tbody>");
     for (name, member) in properties {
-        let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
+        let required = schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|one| one == name));
         let kind = kind_of(member);
         let description = inline(&resolved(document, member)["description"]);
         let note = if required { "required" } else { "" };
-        let _ =
-            write!(text, "<tr><td><code>{}</code><small>{note}</small></td><td>{description}<small>{kind}</small></td></tr>", escape(name));
+        let _ = write!(
+            text,
+            "<tr><td><code>{}</code><small>{note}</small></td><td>{description}<small>{kind}</small></td></tr>",
+            escape(name)
+        );
     }
     text.push_str("</tbody></table>");
     text
 }
 
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    schema["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#'))).unwrap_or(schema)
+    schema["$ref"]
+        .as_str()
+        .and_then(|path| document.pointer(path.trim_start_matches('#')))
+        .unwrap_or(schema)
 }
 
 /// Describes in short what a schema accepts.
 fn kind_of(schema: &Value) -> String {
     let mut parts = Vec::new();
-    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.rsplit('/').next());
     match (&schema["type"], name) {
         (Value::String(one), _) => parts.push(one.clone()),
-        (Value::Array(several), _) => parts.push(several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ")),
+        (Value::Array(several), _) => parts.push(
+            several
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(" or "),
+        ),
         (_, Some(name)) => parts.push(name.to_owned()),
         _ => {}
     }
     if let Some(words) = schema["enum"].as_array() {
-        parts.push(words.iter().map(|word| word.as_str().unwrap_or("null")).collect::<Vec<_>>().join(", "));
+        parts.push(
+            words
+                .iter()
+                .map(|word| word.as_str().unwrap_or("null"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
     }
-    for (member, label) in
-        [("const", "always"), ("default", "default"), ("minimum", "at least"), ("maximum", "at most"), ("maxLength", "length at most")]
-    {
+    for (member, label) in [
+        ("const", "always"),
+        ("default", "default"),
+        ("minimum", "at least"),
+        ("maximum", "at most"),
+        ("maxLength", "length at most"),
+    ] {
         if let Some(value) = schema.get(member).filter(|value| !value.is_null()) {
             parts.push(format!("{label} {value}"));
         }
@@ -213,7 +312,10 @@ fn slug(name: &str) -> String {
 
 fn paragraphs(text: &Value) -> String {
     let text = text.as_str().unwrap_or_default();
-    text.split("\n\n").filter(|part| !part.is_empty()).map(|part| format!("<p>{}</p>", inline(&part.into()))).collect()
+    text.split("\n\n")
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("<p>{}</p>", inline(&part.into())))
+        .collect()
 }
 
 /// Renders text, with words in backticks as code and words in asterisks emphasized.
@@ -231,7 +333,10 @@ fn inline(text: &Value) -> String {
 }
 
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -245,11 +350,18 @@ mod tests {
         for path in document["paths"].as_object().unwrap().keys() {
             assert!(page.contains(&format!(" {path}</code>")), "{path}");
         }
-        assert!(page.matches("<script").count() == 1 && !page.contains("src=") && !page.contains("@import"));
+        assert!(
+            page.matches("<script").count() == 1
+                && !page.contains("src=")
+                && !page.contains("@import")
+        );
     }
 
     #[test]
     fn words_in_backticks_are_shown_as_code() {
-        assert_eq!(inline(&"`a` or *b* & `<c>`".into()), "<code>a</code> or b &amp; <code>&lt;c&gt;</code>");
+        assert_eq!(
+            inline(&"`a` or *b* & `<c>`".into()),
+            "<code>a</code> or b &amp; <code>&lt;c&gt;</code>"
+        );
     }
 }

@@ -20,8 +20,12 @@ pub(crate) async fn envelope(State(api): State<Api>, request: Request, next: Nex
 /// Renders a refusal as a problem. Headers that the response already has are kept.
 fn problem(refusal: Refusal, facts: &RequestFacts, response: Response) -> Response {
     let (parts, _) = response.into_parts();
-    let retry_after = refusal.extra.as_ref().and_then(|extra| extra.retry_after_seconds);
-    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let retry_after = refusal
+        .extra
+        .as_ref()
+        .and_then(|extra| extra.retry_after_seconds);
+    let status =
+        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = (status, Json(Problem::of(refusal, facts.id.clone()))).into_response();
     for (name, value) in parts.headers {
         if let Some(name) = name.filter(|name| *name != http::header::CONTENT_LENGTH) {
@@ -29,7 +33,10 @@ fn problem(refusal: Refusal, facts: &RequestFacts, response: Response) -> Respon
         }
     }
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -24,7 +24,9 @@ impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = Refused;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         let context = parts.extensions.get::<Context>().cloned();
-        context.map(Self).ok_or_else(|| Refusal::internal("the route is not authenticated").into())
+        context
+            .map(Self)
+            .ok_or_else(|| Refusal::internal("the route is not authenticated").into())
     }
 }
 
@@ -45,7 +47,8 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> 
     type Rejection = Refused;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let path = Path::<T>::from_request_parts(parts, state).await;
-        path.map(|Path(ids)| Self(ids)).map_err(|_| Refusal::not_found().into())
+        path.map(|Path(ids)| Self(ids))
+            .map_err(|_| Refusal::not_found().into())
     }
 }
 
@@ -56,7 +59,9 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // A header that is not text matches no revision.
-        Ok(Self(parts.headers.get(IF_MATCH).map(|value| value.to_str().unwrap_or_default().to_owned())))
+        Ok(Self(parts.headers.get(IF_MATCH).map(|value| {
+            value.to_str().unwrap_or_default().to_owned()
+        })))
     }
 }
 
@@ -73,10 +78,14 @@ impl<S: Send + Sync> FromRequest<S> for Content {
         };
         let empty = read.as_ref().is_ok_and(Bytes::is_empty);
         let body = match (read, parts.extensions.get::<MalformedKey>()) {
-            _ if !empty && coding(&parts).is_some() => Body::refused(Refusal::unsupported_coding(&coding(&parts).unwrap_or_default())),
+            _ if !empty && coding(&parts).is_some() => Body::refused(Refusal::unsupported_coding(
+                &coding(&parts).unwrap_or_default(),
+            )),
             _ if !empty && !is_json(&parts) => Body::refused(Refusal::unsupported_media_type()),
             (Err(refusal), _) => Body::refused(refusal),
-            (_, Some(MalformedKey(mistake))) => Body::refused(Refusal::malformed(format!("the header Idempotency-Key {mistake}"))),
+            (_, Some(MalformedKey(mistake))) => Body::refused(Refusal::malformed(format!(
+                "the header Idempotency-Key {mistake}"
+            ))),
             (Ok(bytes), None) => Body::new(bytes),
         };
         Ok(Self(body))
@@ -91,21 +100,33 @@ pub(crate) struct Unreadable(pub(crate) Refusal);
 pub(crate) async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
     match Limited::new(body, BODY_MAX_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refusal::too_large(format!("a request body has at most {BODY_MAX_BYTES} bytes")))
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::too_large(
+            format!("a request body has at most {BODY_MAX_BYTES} bytes"),
+        )),
         Err(error) => Err(Refusal::malformed(format!("the body broke off: {error}"))),
     }
 }
 
 /// Returns the content coding of the body, if it has one (RFC 9110, 8.4).
 fn coding(parts: &Parts) -> Option<String> {
-    let header = parts.headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("an unreadable coding").trim();
-    (!header.is_empty() && !header.eq_ignore_ascii_case("identity")).then(|| header.chars().take(CODING_SHOWN_MAX).collect())
+    let header = parts
+        .headers
+        .get(CONTENT_ENCODING)?
+        .to_str()
+        .unwrap_or("an unreadable coding")
+        .trim();
+    (!header.is_empty() && !header.eq_ignore_ascii_case("identity"))
+        .then(|| header.chars().take(CODING_SHOWN_MAX).collect())
 }
 
 fn is_json(parts: &Parts) -> bool {
-    let header = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = header.split(';').next().unwrap_or_default().trim();
-    ["application/json", "application/merge-patch+json"].iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
+    ["application/json", "application/merge-patch+json"]
+        .iter()
+        .any(|accepted| essence.eq_ignore_ascii_case(accepted))
 }

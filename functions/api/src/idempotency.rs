@@ -29,32 +29,50 @@ pub(crate) struct Once {
 pub(crate) async fn once(State(once): State<Once>, request: Request, next: Next) -> Response {
     let context = request.extensions().get::<Context>().cloned();
     match context {
-        Some(context) if context.idempotency_key.is_some() && context.caller.role.may(once.permission) => {
-            run(&once.api, &context, request, next).await.unwrap_or_else(|refusal| Refused::from(refusal).into_response())
+        Some(context)
+            if context.idempotency_key.is_some() && context.caller.role.may(once.permission) =>
+        {
+            run(&once.api, &context, request, next)
+                .await
+                .unwrap_or_else(|refusal| Refused::from(refusal).into_response())
         }
         _ => next.run(request).await,
     }
 }
 
-async fn run(api: &Api, context: &Context, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn run(
+    api: &Api,
+    context: &Context,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
     let bytes = match read(body).await {
         Ok(bytes) => bytes,
         Err(refusal) => {
             parts.extensions.insert(Unreadable(refusal));
-            return Ok(next.run(Request::from_parts(parts, axum::body::Body::empty())).await);
+            return Ok(next
+                .run(Request::from_parts(parts, axum::body::Body::empty()))
+                .await);
         }
     };
     let operations = api.operations().await?;
-    let named = Query::parse(parts.uri.query()).take_all("organization_id").pop();
+    let named = Query::parse(parts.uri.query())
+        .take_all("organization_id")
+        .pop();
     let named: Option<OrganizationId> = named.and_then(|id| id.parse().ok());
-    let admission = operations.admit(context, context.caller.organization.or(named), &bytes).await?;
+    let admission = operations
+        .admit(context, context.caller.organization.or(named), &bytes)
+        .await?;
     let mut request = Request::from_parts(parts, axum::body::Body::from(bytes));
     match admission {
         None => Ok(next.run(request).await),
         Some(Admission::Replay(answer)) => Ok(replay(answer)),
         Some(Admission::Run(permit, reserved)) => {
-            request.extensions_mut().insert(Context { reserved: Some(reserved), ..context.clone() });
+            request.extensions_mut().insert(Context {
+                reserved: Some(reserved),
+                ..context.clone()
+            });
             let (response, stored) = keep(next.run(request).await).await?;
             operations.conclude(permit, stored).await;
             Ok(response)
@@ -69,14 +87,23 @@ async fn keep(response: Response) -> Result<(Response, Option<StoredAnswer>), Re
     }
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.map_err(Refusal::internal)?.to_bytes();
-    let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name: HeaderName| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
     let stored = StoredAnswer {
         status: parts.status.as_u16(),
         location: header(LOCATION),
         etag: header(ETAG),
         body: serde_json::from_slice(&bytes).map_err(Refusal::internal)?,
     };
-    Ok((Response::from_parts(parts, axum::body::Body::from(bytes)), Some(stored)))
+    Ok((
+        Response::from_parts(parts, axum::body::Body::from(bytes)),
+        Some(stored),
+    ))
 }
 
 fn replay(answer: StoredAnswer) -> Response {
@@ -87,6 +114,8 @@ fn replay(answer: StoredAnswer) -> Response {
             response.headers_mut().insert(name, value);
         }
     }
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }

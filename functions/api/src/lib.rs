@@ -31,7 +31,10 @@ use front::Front as Api;
 pub fn build(platform: &Platform, config: Config) -> Router {
     let api = Api::new(platform.clone(), config);
     routes::router(&api)
-        .layer(from_fn_with_state(api.clone(), authentication::authenticate))
+        .layer(from_fn_with_state(
+            api.clone(),
+            authentication::authenticate,
+        ))
         .layer(from_fn_with_state(api.clone(), envelope::envelope))
         .with_state(api)
 }

@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::http(|platform, environment| Ok(api::build(platform, api::Config::read(environment)?)))
+    runtime::serve::http(|platform, environment| {
+        Ok(api::build(platform, api::Config::read(environment)?))
+    })
 }

@@ -1,7 +1,10 @@
 //! Tests of the API through its router, on embedded engines. The files mirror the URL tree.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(
+    missing_docs,
+    reason = "tests are named so that they read as what they hold"
+)]
 
 #[path = "api/api_keys.rs"]
 mod api_keys;

@@ -34,18 +34,31 @@ pub(crate) fn see(path: &str) -> Response {
     }
 }
 
-/// A list, or what is wrong with the filter that it was asked with: then the page shows its filter again.
-pub(crate) fn list_or_problem<T: serde::Serialize>(found: Result<Page<T>, Refusal>) -> Result<(Page<T>, Option<String>), Refusal> {
+/// A list, or what is wrong with the filter that it was asked with: then the page shows its filter
+/// again.
+pub(crate) fn list_or_problem<T: serde::Serialize>(
+    found: Result<Page<T>, Refusal>,
+) -> Result<(Page<T>, Option<String>), Refusal> {
     match found {
         Ok(found) => Ok((found, None)),
         // Which organization is meant is asked for on a page of its own.
         Err(refusal) if refusal.code == RefusalCode::OrganizationRequired => Err(refusal),
-        Err(refusal) if refusal.is_invalid() && refusal.errors.iter().any(|error| error.parameter.is_some()) => {
+        Err(refusal)
+            if refusal.is_invalid()
+                && refusal.errors.iter().any(|error| error.parameter.is_some()) =>
+        {
             let mistakes = refusal.errors.iter().map(|error| {
-                let name = error.parameter.as_deref().unwrap_or_default().replace('_', " ");
+                let name = error
+                    .parameter
+                    .as_deref()
+                    .unwrap_or_default()
+                    .replace('_', " ");
                 crate::show::sentence(&format!("{name}: {}", error.detail))
             });
-            let text = format!("The filter cannot be used. {}", mistakes.collect::<Vec<_>>().join(" "));
+            let text = format!(
+                "The filter cannot be used. {}",
+                mistakes.collect::<Vec<_>>().join(" ")
+            );
             Ok((Page::empty(), Some(text)))
         }
         Err(refusal) => Err(refusal),

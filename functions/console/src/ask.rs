@@ -1,5 +1,5 @@
-//! One small form on a page of its own: what a thing needs before it is done. A refusal shows the form again, with what was typed and the
-//! mistakes at their fields.
+//! One small form on a page of its own: what a thing needs before it is done. A refusal shows the
+//! form again, with what was typed and the mistakes at their fields.
 
 use askama::Template;
 use http::StatusCode;
@@ -31,7 +31,12 @@ pub(crate) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn new(v: &'a Visitor, part: &'static str, parent: (String, String), title: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        v: &'a Visitor,
+        part: &'static str,
+        parent: (String, String),
+        title: impl Into<String>,
+    ) -> Self {
         Self {
             page: Page::of(Some(v), part),
             v,
@@ -52,7 +57,8 @@ impl<'a> Ask<'a> {
         page_as(StatusCode::OK, &self)
     }
 
-    /// Answers with the form as it was typed and the mistakes in it. A refusal that the form cannot correct has its own page.
+    /// Answers with the form as it was typed and the mistakes in it. A refusal that the form cannot
+    /// correct has its own page.
     pub(crate) fn again(mut self, form: &Form, refusal: Refusal) -> Answer {
         if !refusal.is_correctable() {
             return Err(refusal.into());
@@ -74,9 +80,14 @@ impl<'a> Ask<'a> {
         }
         self.others = others;
         self.problem = match refusal.code {
-            RefusalCode::ValidationFailed => Some("Correct the marked fields and try again.".to_owned()),
+            RefusalCode::ValidationFailed => {
+                Some("Correct the marked fields and try again.".to_owned())
+            }
             _ => Some(show::sentence(&refusal.detail)),
         };
-        page_as(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY), &self)
+        page_as(
+            StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY),
+            &self,
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! Style, script, font and icon: part of the binary, kept by browsers for as long as they like since their addresses name their version.
+//! Style, script, font and icon: part of the binary, kept by browsers for as long as they like
+//! since their addresses name their version.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -27,20 +28,43 @@ struct Asset {
 
 impl Asset {
     const fn text(name: &'static str, kind: &'static str, content: &'static str) -> Self {
-        Self { name, kind, content: content.as_bytes(), compress: true }
+        Self {
+            name,
+            kind,
+            content: content.as_bytes(),
+            compress: true,
+        }
     }
 }
 
 const ICON: &str = "icon.svg";
 const SCRIPT_TYPE: &str = "text/javascript; charset=utf-8";
 const ALL: [Asset; 5] = [
-    Asset::text("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css")),
-    Asset::text("console.js", SCRIPT_TYPE, include_str!("../assets/console.js")),
+    Asset::text(
+        "console.css",
+        "text/css; charset=utf-8",
+        include_str!("../assets/console.css"),
+    ),
+    Asset::text(
+        "console.js",
+        SCRIPT_TYPE,
+        include_str!("../assets/console.js"),
+    ),
     Asset::text(ICON, "image/svg+xml", include_str!("../assets/icon.svg")),
     // <https://htmx.org>, 0BSD.
-    Asset::text("htmx.js", SCRIPT_TYPE, include_str!("../assets/htmx-2.0.11.min.js")),
-    // <https://rsms.me/inter>, SIL Open Font License 1.1 (assets/inter-LICENSE.txt): Latin, all weights.
-    Asset { name: "inter.woff2", kind: "font/woff2", content: include_bytes!("../assets/inter-latin-wght-normal.woff2"), compress: false },
+    Asset::text(
+        "htmx.js",
+        SCRIPT_TYPE,
+        include_str!("../assets/htmx-2.0.11.min.js"),
+    ),
+    // <https://rsms.me/inter>, SIL Open Font License 1.1 (assets/inter-LICENSE.txt): Latin, all
+    // weights.
+    Asset {
+        name: "inter.woff2",
+        kind: "font/woff2",
+        content: include_bytes!("../assets/inter-latin-wght-normal.woff2"),
+        compress: false,
+    },
 ];
 
 /// What tells this build's assets from another's.
@@ -51,7 +75,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The texts in a third of their bytes.
-static COMPRESSED: LazyLock<[Option<Bytes>; ALL.len()]> = LazyLock::new(|| ALL.map(|asset| asset.compress.then(|| gzip(asset.content))));
+static COMPRESSED: LazyLock<[Option<Bytes>; ALL.len()]> =
+    LazyLock::new(|| ALL.map(|asset| asset.compress.then(|| gzip(asset.content))));
 
 fn gzip(content: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -65,7 +90,10 @@ pub(crate) fn address(name: &str) -> String {
 }
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/assets/{version}/{name}", get(read)).route("/favicon.ico", get(icon)).route("/robots.txt", get(robots))
+    Router::new()
+        .route("/assets/{version}/{name}", get(read))
+        .route("/favicon.ico", get(icon))
+        .route("/robots.txt", get(robots))
 }
 
 /// Keeps links that open a payload or a session out of search engines.
@@ -73,7 +101,10 @@ async fn robots() -> &'static str {
     "User-agent: *\nDisallow: /d/\nDisallow: /portal/\n"
 }
 
-async fn read(Path((_, name)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, Refused> {
+async fn read(
+    Path((_, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     sent(&name, &headers)
 }
 
@@ -83,22 +114,42 @@ async fn icon(headers: HeaderMap) -> Result<Response, Refused> {
 }
 
 fn sent(name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
-    let found = ALL.iter().position(|asset| asset.name == name).ok_or_else(Refusal::not_found)?;
+    let found = ALL
+        .iter()
+        .position(|asset| asset.name == name)
+        .ok_or_else(Refusal::not_found)?;
     let kept = (CACHE_CONTROL, "public, max-age=31536000, immutable");
-    let common = [(CONTENT_TYPE, ALL[found].kind), kept, (VARY, "accept-encoding")];
+    let common = [
+        (CONTENT_TYPE, ALL[found].kind),
+        kept,
+        (VARY, "accept-encoding"),
+    ];
     Ok(match &COMPRESSED[found] {
-        Some(bytes) if takes_gzip(headers) => (common, [(CONTENT_ENCODING, "gzip")], bytes.clone()).into_response(),
+        Some(bytes) if takes_gzip(headers) => {
+            (common, [(CONTENT_ENCODING, "gzip")], bytes.clone()).into_response()
+        }
         _ => (common, ALL[found].content).into_response(),
     })
 }
 
-/// Pages are not compressed: what a page repeats of its address would tell, by its length, of what else is in it (BREACH).
+/// Pages are not compressed: what a page repeats of its address would tell, by its length, of what
+/// else is in it (BREACH).
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(','));
-    accepted.map(|coding| coding.split(';').map(str::trim)).any(|mut coding| {
-        coding.next() == Some("gzip")
-            && !coding.next().is_some_and(|weight| weight.strip_prefix("q=0").is_some_and(|rest| rest.trim_matches(['.', '0']).is_empty()))
-    })
+    let accepted = headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','));
+    accepted
+        .map(|coding| coding.split(';').map(str::trim))
+        .any(|mut coding| {
+            coding.next() == Some("gzip")
+                && !coding.next().is_some_and(|weight| {
+                    weight
+                        .strip_prefix("q=0")
+                        .is_some_and(|rest| rest.trim_matches(['.', '0']).is_empty())
+                })
+        })
 }
 
 #[cfg(test)]
@@ -107,9 +158,21 @@ mod tests {
 
     #[test]
     fn who_takes_gzip_gets_it() {
-        let takes = |accept: &'static str| takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, http::HeaderValue::from_static(accept))]));
-        assert!(takes("gzip, deflate, br") && takes("br;q=1.0, gzip;q=0.8") && takes("gzip; q=0.001"));
-        assert!(!takes("br") && !takes("gzip;q=0") && !takes("gzip; q=0.0, br") && !takes_gzip(&HeaderMap::new()));
+        let takes = |accept: &'static str| {
+            takes_gzip(&HeaderMap::from_iter([(
+                ACCEPT_ENCODING,
+                http::HeaderValue::from_static(accept),
+            )]))
+        };
+        assert!(
+            takes("gzip, deflate, br") && takes("br;q=1.0, gzip;q=0.8") && takes("gzip; q=0.001")
+        );
+        assert!(
+            !takes("br")
+                && !takes("gzip;q=0")
+                && !takes("gzip; q=0.0, br")
+                && !takes_gzip(&HeaderMap::new())
+        );
         let small: usize = COMPRESSED.iter().flatten().map(Bytes::len).sum();
         let texts = ALL.iter().filter(|asset| asset.compress);
         let large: usize = texts.map(|asset| asset.content.len()).sum();

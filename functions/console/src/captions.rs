@@ -81,13 +81,23 @@ pub(crate) fn label(name: &str) -> String {
     let words: Vec<String> = name
         .split('_')
         .map(|word| match word {
-            "url" | "uri" | "id" | "dns" | "tls" | "sftp" | "arn" | "ca" | "pem" | "kms" | "sas" | "json" | "sql" => word.to_uppercase(),
+            "url" | "uri" | "id" | "dns" | "tls" | "sftp" | "arn" | "ca" | "pem" | "kms"
+            | "sas" | "json" | "sql" => word.to_uppercase(),
             word => word.to_owned(),
         })
         .collect();
     let text = words.join(" ");
-    let units = [(" seconds", " (seconds)"), (" days", " (days)"), (" ms", " (ms)")];
-    let text = units.iter().find_map(|(unit, shown)| Some(text.strip_suffix(unit)?.to_owned() + shown)).unwrap_or(text);
+    let units = [
+        (" seconds", " (seconds)"),
+        (" days", " (days)"),
+        (" ms", " (ms)"),
+    ];
+    let text = units
+        .iter()
+        .find_map(|(unit, shown)| Some(text.strip_suffix(unit)?.to_owned() + shown))
+        .unwrap_or(text);
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

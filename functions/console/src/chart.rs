@@ -1,7 +1,9 @@
-//! Plots, as SVG: drawn where people would rather look than read, with a sentence for those who cannot look.
+//! Plots, as SVG: drawn where people would rather look than read, with a sentence for those who
+//! cannot look.
 //!
-//! No style stands in them (the pages' policy refuses inline style): classes say what a mark is, and the style sheet how it looks.
-//! Axes are text around the drawing, which stretches with the page; what a bucket holds is shown on hover, and is its title without a script.
+//! No style stands in them (the pages' policy refuses inline style): classes say what a mark is,
+//! and the style sheet how it looks. Axes are text around the drawing, which stretches with the
+//! page; what a bucket holds is shown on hover, and is its title without a script.
 
 use std::fmt::Write as _;
 
@@ -32,15 +34,33 @@ fn failed(bucket: &HealthBucket) -> u64 {
 /// Where the buckets begin and end, from left to right.
 fn columns(buckets: &[HealthBucket]) -> impl Iterator<Item = (u64, u64, &HealthBucket)> {
     let places = buckets.len().max(1) as u64;
-    (0..).zip(buckets).map(move |(place, bucket)| (place * WIDTH / places, (place + 1) * WIDTH / places, bucket))
+    (0..)
+        .zip(buckets)
+        .map(move |(place, bucket)| (place * WIDTH / places, (place + 1) * WIDTH / places, bucket))
 }
 
 /// Attempts over time: what succeeded, and on top of it what failed.
 pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
-    let most = buckets.iter().map(|bucket| bucket.succeeded + failed(bucket)).max().unwrap_or(0);
-    let (good, bad): (u64, u64) = (buckets.iter().map(|b| b.succeeded).sum(), buckets.iter().map(failed).sum());
-    let words = format!("{} attempts succeeded and {} failed", count(good), count(bad));
-    if buckets.iter().filter(|bucket| bucket.succeeded + failed(bucket) > 0).count() < 2 {
+    let most = buckets
+        .iter()
+        .map(|bucket| bucket.succeeded + failed(bucket))
+        .max()
+        .unwrap_or(0);
+    let (good, bad): (u64, u64) = (
+        buckets.iter().map(|b| b.succeeded).sum(),
+        buckets.iter().map(failed).sum(),
+    );
+    let words = format!(
+        "{} attempts succeeded and {} failed",
+        count(good),
+        count(bad)
+    );
+    if buckets
+        .iter()
+        .filter(|bucket| bucket.succeeded + failed(bucket) > 0)
+        .count()
+        < 2
+    {
         return too_little(&words);
     }
     let top = round_up(most);
@@ -52,23 +72,55 @@ pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
         // A failure shows, however few there are.
         let upper = upper.min(HEIGHT - lower.min(HEIGHT - u64::from(upper > 0)));
         let lower = lower.min(HEIGHT - upper);
-        for (class, y, height) in [("good", HEIGHT - lower, lower), ("bad", HEIGHT - lower - upper, upper)] {
+        for (class, y, height) in [
+            ("good", HEIGHT - lower, lower),
+            ("bad", HEIGHT - lower - upper, upper),
+        ] {
             if height > 0 {
-                let _ = write!(marks, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>");
+                let _ = write!(
+                    marks,
+                    "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" \
+                     height=\"{height}\"/>"
+                );
             }
         }
-        let tip = format!("{} succeeded, {} failed", count(bucket.succeeded), count(failed(bucket)));
+        let tip = format!(
+            "{} succeeded, {} failed",
+            count(bucket.succeeded),
+            count(failed(bucket))
+        );
         hit(&mut marks, x, next, bucket, &tip);
     }
-    let middle = if top.is_multiple_of(2) { count(top / 2) } else { String::new() };
-    plot("chart", &words, &marks, &[count(top), middle, "0".to_owned()], buckets)
+    let middle = if top.is_multiple_of(2) {
+        count(top / 2)
+    } else {
+        String::new()
+    };
+    plot(
+        "chart",
+        &words,
+        &marks,
+        &[count(top), middle, "0".to_owned()],
+        buckets,
+    )
 }
 
 /// Latencies over time: half, 95 % and 99 % of the attempts that succeeded took no longer.
 pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
-    let highest = buckets.iter().filter_map(|bucket| bucket.latency_ms.p99).max();
-    let words = highest.map_or_else(|| "No attempt succeeded".to_owned(), |top| format!("The highest p99 is {}", latency(&Some(top))));
-    if buckets.iter().filter(|bucket| bucket.latency_ms.p50.is_some()).count() < 2 {
+    let highest = buckets
+        .iter()
+        .filter_map(|bucket| bucket.latency_ms.p99)
+        .max();
+    let words = highest.map_or_else(
+        || "No attempt succeeded".to_owned(),
+        |top| format!("The highest p99 is {}", latency(&Some(top))),
+    );
+    if buckets
+        .iter()
+        .filter(|bucket| bucket.latency_ms.p50.is_some())
+        .count()
+        < 2
+    {
         return too_little(&words);
     }
     let top = round_up(highest.unwrap_or(0));
@@ -82,26 +134,47 @@ pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
                 _ => bucket.latency_ms.p50,
             };
             if let Some(value) = value {
-                let _ = write!(line, "{},{} ", x.midpoint(next), HEIGHT - (value * HEIGHT / top).min(HEIGHT));
+                let _ = write!(
+                    line,
+                    "{},{} ",
+                    x.midpoint(next),
+                    HEIGHT - (value * HEIGHT / top).min(HEIGHT)
+                );
             }
         }
-        let _ = write!(marks, "<polyline class=\"{class}\" points=\"{}\"/>", line.trim_end());
+        let _ = write!(
+            marks,
+            "<polyline class=\"{class}\" points=\"{}\"/>",
+            line.trim_end()
+        );
     }
     for (x, next, bucket) in columns(buckets) {
         let of = &bucket.latency_ms;
         if of.p50.is_some() {
-            let tip = format!("p50 {} · p95 {} · p99 {}", latency(&of.p50), latency(&of.p95), latency(&of.p99));
+            let tip = format!(
+                "p50 {} · p95 {} · p99 {}",
+                latency(&of.p50),
+                latency(&of.p95),
+                latency(&of.p99)
+            );
             hit(&mut marks, x, next, bucket, &tip);
         }
     }
-    plot("chart lines", &words, &marks, &[millis(top), millis(top / 2), "0".to_owned()], buckets)
+    plot(
+        "chart lines",
+        &words,
+        &marks,
+        &[millis(top), millis(top / 2), "0".to_owned()],
+        buckets,
+    )
 }
 
 /// A bucket's whole height, which says on hover what it holds.
 fn hit(marks: &mut String, x: u64, next: u64, bucket: &HealthBucket, tip: &str) {
     let _ = write!(
         marks,
-        "<rect class=\"hit\" x=\"{x}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\" data-at=\"{}\" data-tip=\"{tip}\"><title>{} {} UTC: {tip}</title></rect>",
+        "<rect class=\"hit\" x=\"{x}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\" data-at=\"{}\" \
+         data-tip=\"{tip}\"><title>{} {} UTC: {tip}</title></rect>",
         next - x,
         bucket.start.as_millis(),
         day(&bucket.start),
@@ -126,10 +199,22 @@ fn round_up(value: u64) -> u64 {
 pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
     const HIGH: u64 = 20;
     const STEP: u64 = 4;
-    let most = hours.iter().map(|hour| hour.succeeded + failed(hour)).max().unwrap_or(0);
-    let (good, bad): (u64, u64) = (hours.iter().map(|b| b.succeeded).sum(), hours.iter().map(failed).sum());
+    let most = hours
+        .iter()
+        .map(|hour| hour.succeeded + failed(hour))
+        .max()
+        .unwrap_or(0);
+    let (good, bad): (u64, u64) = (
+        hours.iter().map(|b| b.succeeded).sum(),
+        hours.iter().map(failed).sum(),
+    );
     let width = hours.len() as u64 * STEP;
-    let words = format!("Last {} hours: {} attempts succeeded, {} failed", hours.len(), count(good), count(bad));
+    let words = format!(
+        "Last {} hours: {} attempts succeeded, {} failed",
+        hours.len(),
+        count(good),
+        count(bad)
+    );
     let mut marks = String::new();
     for (place, hour) in (0..).zip(hours) {
         let total = hour.succeeded + failed(hour);
@@ -139,15 +224,34 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
         }
         let high = (total * HIGH).div_ceil(most).max(2);
         // A failure shows, however few there are.
-        let red = if failed(hour) == 0 { 0 } else { (failed(hour) * high).div_ceil(total) };
-        for (class, y, height) in [("good", HIGH - high + red, high - red), ("bad", HIGH - high, red)] {
+        let red = if failed(hour) == 0 {
+            0
+        } else {
+            (failed(hour) * high).div_ceil(total)
+        };
+        for (class, y, height) in [
+            ("good", HIGH - high + red, high - red),
+            ("bad", HIGH - high, red),
+        ] {
             if height > 0 {
-                let _ = write!(marks, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"3\" height=\"{height}\"/>");
+                let _ = write!(
+                    marks,
+                    "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"3\" height=\"{height}\"/>"
+                );
             }
         }
     }
-    let ground = format!("<rect class=\"room\" x=\"0\" y=\"{}\" width=\"{width}\" height=\"1\"/>", HIGH - 1);
-    Drawing(drawn("spark", &words, width, HIGH, &format!("{ground}{marks}")))
+    let ground = format!(
+        "<rect class=\"room\" x=\"0\" y=\"{}\" width=\"{width}\" height=\"1\"/>",
+        HIGH - 1
+    );
+    Drawing(drawn(
+        "spark",
+        &words,
+        width,
+        HIGH,
+        &format!("{ground}{marks}"),
+    ))
 }
 
 fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> String {
@@ -157,28 +261,67 @@ fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> Stri
 
 /// Below two points there is nothing to see that a sentence does not say.
 fn too_little(words: &str) -> Drawing {
-    Drawing(format!("<div class=\"plot\"><p class=\"none\">{}. Not enough data for a chart yet.</p></div>", escape(words)))
+    Drawing(format!(
+        "<div class=\"plot\"><p class=\"none\">{}. Not enough data for a chart yet.</p></div>",
+        escape(words)
+    ))
 }
 
-fn plot(class: &str, words: &str, marks: &str, scale: &[String], buckets: &[HealthBucket]) -> Drawing {
-    let rules = [0, HEIGHT / 2, HEIGHT].map(|y| format!("<line class=\"rule\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"));
-    let svg = drawn(class, words, WIDTH, HEIGHT, &format!("{}{marks}", rules.concat()));
-    let y: String = scale.iter().map(|label| format!("<span>{label}</span>")).collect();
+fn plot(
+    class: &str,
+    words: &str,
+    marks: &str,
+    scale: &[String],
+    buckets: &[HealthBucket],
+) -> Drawing {
+    let rules = [0, HEIGHT / 2, HEIGHT]
+        .map(|y| format!("<line class=\"rule\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"));
+    let svg = drawn(
+        class,
+        words,
+        WIDTH,
+        HEIGHT,
+        &format!("{}{marks}", rules.concat()),
+    );
+    let y: String = scale
+        .iter()
+        .map(|label| format!("<span>{label}</span>"))
+        .collect();
     Drawing(format!(
-        "<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{svg}<div class=\"x\" aria-hidden=\"true\">{}</div></div>",
+        "<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{svg}<div class=\"x\" \
+         aria-hidden=\"true\">{}</div></div>",
         times(buckets)
     ))
 }
 
 /// The times below a plot: its beginning, its middle, and its last bucket.
 fn times(buckets: &[HealthBucket]) -> String {
-    let is_days = buckets.windows(2).next().is_some_and(|two| two[1].start.since(two[0].start).as_secs() > 3_600);
+    let is_days = buckets
+        .windows(2)
+        .next()
+        .is_some_and(|two| two[1].start.since(two[0].start).as_secs() > 3_600);
     let spans_days = is_days || buckets.len() > 25;
-    let shown = |at: &Timestamp| if spans_days { day(at)[5..].to_owned() } else { format!("{} UTC", &clock(at)[..5]) };
+    let shown = |at: &Timestamp| {
+        if spans_days {
+            day(at)[5..].to_owned()
+        } else {
+            format!("{} UTC", &clock(at)[..5])
+        }
+    };
     let style = if spans_days { "day" } else { "hour" };
-    let label = |at: &Timestamp| format!("<time datetime=\"{at}\" data-at=\"{}\" data-as=\"{style}\">{}</time>", at.as_millis(), shown(at));
+    let label = |at: &Timestamp| {
+        format!(
+            "<time datetime=\"{at}\" data-at=\"{}\" data-as=\"{style}\">{}</time>",
+            at.as_millis(),
+            shown(at)
+        )
+    };
     let places = [0, buckets.len() / 2, buckets.len().saturating_sub(1)];
-    places.iter().filter_map(|place| buckets.get(*place)).map(|bucket| label(&bucket.start)).collect()
+    places
+        .iter()
+        .filter_map(|place| buckets.get(*place))
+        .map(|bucket| label(&bucket.start))
+        .collect()
 }
 
 #[cfg(test)]
@@ -192,20 +335,35 @@ mod tests {
             start: Timestamp::from_millis(1_764_000_000_000),
             succeeded,
             failed_attempts: [("timeout", failed)].into(),
-            latency_ms: Percentiles { p50: None, p95: None, p99: None },
+            latency_ms: Percentiles {
+                p50: None,
+                p95: None,
+                p99: None,
+            },
         }
     }
 
     #[test]
     fn one_failure_among_thousands_shows() {
         let drawing = attempts(&[bucket(100_000, 1), bucket(1, 0)]).to_string();
-        assert!(drawing.contains("class=\"bad\" x=\"0\" y=\"59\" width=\"357\" height=\"1\""), "{drawing}");
-        assert!(sparkline(&[bucket(10_000, 1)]).to_string().contains("class=\"bad\" x=\"0\" y=\"0\" width=\"3\" height=\"1\""));
+        assert!(
+            drawing.contains("class=\"bad\" x=\"0\" y=\"59\" width=\"357\" height=\"1\""),
+            "{drawing}"
+        );
+        assert!(
+            sparkline(&[bucket(10_000, 1)])
+                .to_string()
+                .contains("class=\"bad\" x=\"0\" y=\"0\" width=\"3\" height=\"1\"")
+        );
     }
 
     #[test]
     fn fewer_than_two_points_are_said_and_not_drawn() {
-        for drawing in [attempts(&[]), attempts(&[bucket(3, 0), bucket(0, 0)]), latencies(&[bucket(0, 0)])] {
+        for drawing in [
+            attempts(&[]),
+            attempts(&[bucket(3, 0), bucket(0, 0)]),
+            latencies(&[bucket(0, 0)]),
+        ] {
             assert!(!drawing.to_string().contains("<svg"), "{drawing}");
         }
         assert!(sparkline(&[]).to_string().starts_with("<svg"));
@@ -213,6 +371,9 @@ mod tests {
 
     #[test]
     fn an_axis_ends_at_a_round_number() {
-        assert_eq!([0, 1, 3, 7, 41, 100, 101].map(round_up), [1, 1, 4, 10, 50, 100, 200]);
+        assert_eq!(
+            [0, 1, 3, 7, 41, 100, 101].map(round_up),
+            [1, 1, 4, 10, 50, 100, 200]
+        );
     }
 }

@@ -18,7 +18,8 @@ pub struct Config {
 /// An OpenID provider, and what Waybill is registered as there.
 #[derive(Clone, Debug)]
 pub struct IdentityProvider {
-    /// `OIDC_ISSUER`: its address, below which its discovery document is; empty: nobody signs in so.
+    /// `OIDC_ISSUER`: its address, below which its discovery document is; empty: nobody signs in
+    /// so.
     pub issuer: String,
     /// `OIDC_CLIENT_ID`: what it calls Waybill.
     pub client_id: String,
@@ -34,15 +35,21 @@ impl Config {
     /// Reads the configuration, naming everything that is wrong with it.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
-        let provider = variables.optional("OIDC_ISSUER").map(|issuer| IdentityProvider {
-            issuer,
-            client_id: variables.required("OIDC_CLIENT_ID"),
-            client_secret_arn: variables.optional("OIDC_CLIENT_SECRET_ARN"),
-            organization_claim: variables.required("OIDC_ORGANIZATION_CLAIM"),
-            role_claim: variables.required("OIDC_ROLE_CLAIM"),
-        });
+        let provider = variables
+            .optional("OIDC_ISSUER")
+            .map(|issuer| IdentityProvider {
+                issuer,
+                client_id: variables.required("OIDC_CLIENT_ID"),
+                client_secret_arn: variables.optional("OIDC_CLIENT_SECRET_ARN"),
+                organization_claim: variables.required("OIDC_ORGANIZATION_CLAIM"),
+                role_claim: variables.required("OIDC_ROLE_CLAIM"),
+            });
         let mail_folder = variables.optional("MAIL_FOLDER");
         let identity_provider = variables.finish(provider)?;
-        Ok(Self { front: front::Config::read(environment)?, identity_provider, mail_folder })
+        Ok(Self {
+            front: front::Config::read(environment)?,
+            identity_provider,
+            mail_folder,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Where a person confirms that their address is to get an organization's alerts. Nobody is signed in: whoever has the link reads the mail.
+//! Where a person confirms that their address is to get an organization's alerts. Nobody is signed
+//! in: whoever has the link reads the mail.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -25,8 +26,20 @@ struct ConfirmPage<'a> {
 }
 
 fn shown(address: Option<&AddressToConfirm>, token: &str, confirmed: bool) -> Answer {
-    let status = if address.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    page_as(status, &ConfirmPage { page: Page::outside(), address, action: &format!("{CONFIRM_PATH}{token}"), confirmed })
+    let status = if address.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    page_as(
+        status,
+        &ConfirmPage {
+            page: Page::outside(),
+            address,
+            action: &format!("{CONFIRM_PATH}{token}"),
+            confirmed,
+        },
+    )
 }
 
 /// Looking at a link changes nothing: what scans mails for bad links would confirm it.
@@ -35,7 +48,15 @@ async fn ask(State(front): State<Front>, Path(token): Path<String>) -> Answer {
     shown(address.as_ref(), &token, false)
 }
 
-async fn confirm(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, Path(token): Path<String>) -> Answer {
-    let address = front.operations().await?.confirm_address(&token, facts.ip.as_deref(), &facts.id).await?;
+async fn confirm(
+    State(front): State<Front>,
+    Extension(facts): Extension<RequestFacts>,
+    Path(token): Path<String>,
+) -> Answer {
+    let address = front
+        .operations()
+        .await?
+        .confirm_address(&token, facts.ip.as_deref(), &facts.id)
+        .await?;
     shown(address.as_ref(), &token, true)
 }

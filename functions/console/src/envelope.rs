@@ -7,7 +7,8 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use front::{Front, RequestFacts};
 use http::header::{
-    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use operations::view::problem::Problem;
@@ -17,7 +18,8 @@ use crate::answer::{HX_REQUEST, see};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// Nothing but our own files, and no script in a page: what came from outside cannot run even where it was not escaped.
+/// Nothing but our own files, and no script in a page: what came from outside cannot run even where
+/// it was not escaped.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
@@ -33,43 +35,87 @@ struct RefusedPage<'a> {
 /// Runs a request and finishes its answer.
 pub(crate) async fn envelope(State(front): State<Front>, request: Request, next: Next) -> Response {
     let html = wants_html(&request);
-    let secure = front.config().public_url.as_deref().is_some_and(|url| url.starts_with("https:"));
-    let mut response = front::envelope(&front, request, next, |refusal, facts, response| tell(&refusal, facts, response, html)).await;
+    let secure = front
+        .config()
+        .public_url
+        .as_deref()
+        .is_some_and(|url| url.starts_with("https:"));
+    let mut response = front::envelope(&front, request, next, |refusal, facts, response| {
+        tell(&refusal, facts, response, html)
+    })
+    .await;
     let headers = response.headers_mut();
-    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-    headers.insert(HeaderName::from_static("permissions-policy"), HeaderValue::from_static("camera=(), geolocation=(), microphone=()"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
+    );
     if secure {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        headers.insert(
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
     }
     response
 }
 
 fn wants_html(request: &Request) -> bool {
-    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     accept.contains("text/html") || request.headers().contains_key(HX_REQUEST)
 }
 
-/// A page for people; for programs, which get here by an address that is not the API's, the API's problem.
+/// A page for people; for programs, which get here by an address that is not the API's, the API's
+/// problem.
 fn tell(refusal: &Refusal, facts: &RequestFacts, mut response: Response, html: bool) -> Response {
     let visitor = response.extensions_mut().remove::<Visitor>();
     if let (Some(visitor), RefusalCode::OrganizationRequired) = (&visitor, refusal.code) {
         return see(&visitor.choose_organization());
     }
-    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let retry_after = refusal.extra.as_ref().and_then(|extra| extra.retry_after_seconds);
+    let status =
+        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let retry_after = refusal
+        .extra
+        .as_ref()
+        .and_then(|extra| extra.retry_after_seconds);
     let mut answer = if html {
         let page = Page::of(visitor.as_ref(), "");
-        let body = RefusedPage { page, title: title(refusal.status()), refusal, request_id: &facts.id }.render();
-        (status, Html(body.unwrap_or_else(|_| refusal.detail.clone()))).into_response()
+        let body = RefusedPage {
+            page,
+            title: title(refusal.status()),
+            refusal,
+            request_id: &facts.id,
+        }
+        .render();
+        (
+            status,
+            Html(body.unwrap_or_else(|_| refusal.detail.clone())),
+        )
+            .into_response()
     } else {
         let problem = Json(Problem::of(refusal.clone(), facts.id.clone()));
-        (status, [(CONTENT_TYPE, "application/problem+json")], problem).into_response()
+        (
+            status,
+            [(CONTENT_TYPE, "application/problem+json")],
+            problem,
+        )
+            .into_response()
     };
     if let Some(seconds) = retry_after {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
 }

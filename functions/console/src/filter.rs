@@ -1,4 +1,5 @@
-//! What a list is narrowed to: parameters of the page's address, so that a filtered list can be sent to somebody else.
+//! What a list is narrowed to: parameters of the page's address, so that a filtered list can be
+//! sent to somebody else.
 
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ use crate::show;
 use crate::visitor::Visitor;
 
 /// Choices of how far back to look.
-pub(crate) const SPANS: &[(&str, &str, u64)] =
-    &[("1h", "Last hour", 3_600), ("24h", "Last 24 hours", 86_400), ("7d", "Last 7 days", 604_800), ("30d", "Last 30 days", 2_592_000)];
+pub(crate) const SPANS: &[(&str, &str, u64)] = &[
+    ("1h", "Last hour", 3_600),
+    ("24h", "Last 24 hours", 86_400),
+    ("7d", "Last 7 days", 604_800),
+    ("30d", "Last 30 days", 2_592_000),
+];
 
 /// An address' parameters. Those left empty, as forms send them, are not there.
 #[derive(Clone, Debug)]
@@ -21,27 +26,42 @@ pub(crate) struct Filter {
 impl Filter {
     pub(crate) fn of(query: Option<&str>) -> Self {
         let all = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned();
-        Self { parameters: all.filter(|(name, value)| !value.trim().is_empty() && name != "organization_id").collect() }
+        Self {
+            parameters: all
+                .filter(|(name, value)| !value.trim().is_empty() && name != "organization_id")
+                .collect(),
+        }
     }
 
     /// A parameter's value; empty when it is not there.
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.parameters.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+        self.parameters
+            .iter()
+            .find(|(own, _)| own == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// Every value of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        self.parameters.iter().filter(|(own, _)| own == name).map(|(_, value)| &**value).collect()
+        self.parameters
+            .iter()
+            .filter(|(own, _)| own == name)
+            .map(|(_, value)| &**value)
+            .collect()
     }
 
     /// Is this one of the parameter's values?
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
-        self.parameters.iter().any(|(own, is)| own == name && is == value)
+        self.parameters
+            .iter()
+            .any(|(own, is)| own == name && is == value)
     }
 
     /// Does it narrow the list at all?
     pub(crate) fn narrows(&self) -> bool {
-        self.parameters.iter().any(|(name, _)| !matches!(&**name, "cursor" | "live"))
+        self.parameters
+            .iter()
+            .any(|(name, _)| !matches!(&**name, "cursor" | "live"))
     }
 
     /// The parameters of an operation: those that it knows, times as it reads them.
@@ -51,8 +71,13 @@ impl Filter {
             match &**name {
                 "last" if !known.contains(&"last") => {
                     if let Some((_, _, seconds)) = SPANS.iter().find(|(word, _, _)| word == value) {
-                        let since = now.as_millis() - i64::try_from(Duration::from_secs(*seconds).as_millis()).unwrap_or(i64::MAX);
-                        all.push(("since".to_owned(), Timestamp::from_millis(since).to_string()));
+                        let since = now.as_millis()
+                            - i64::try_from(Duration::from_secs(*seconds).as_millis())
+                                .unwrap_or(i64::MAX);
+                        all.push((
+                            "since".to_owned(),
+                            Timestamp::from_millis(since).to_string(),
+                        ));
                     }
                 }
                 "since" | "until" if known.contains(&&**name) => {
@@ -60,7 +85,9 @@ impl Filter {
                     all.retain(|(own, _)| own != name);
                     all.push((name.clone(), instant(value)));
                 }
-                other if known.contains(&other) => all.push((name.clone(), value.trim().to_owned())),
+                other if known.contains(&other) => {
+                    all.push((name.clone(), value.trim().to_owned()))
+                }
                 _ => {}
             }
         }
@@ -69,10 +96,18 @@ impl Filter {
 
     /// The same page with a parameter set; without it when the value is empty.
     pub(crate) fn with(&self, visitor: &Visitor, name: &str, value: &str) -> String {
-        let kept = self.parameters.iter().filter(|(own, _)| own != name && own != "cursor").map(|(own, is)| (&**own, &**is));
+        let kept = self
+            .parameters
+            .iter()
+            .filter(|(own, _)| own != name && own != "cursor")
+            .map(|(own, is)| (&**own, &**is));
         let added = Some((name, value)).filter(|_| !value.is_empty());
         let all: Vec<(&str, &str)> = kept.chain(added).collect();
-        let path = if all.is_empty() { visitor.path.clone() } else { format!("{}?{}", visitor.path, show::query(&all)) };
+        let path = if all.is_empty() {
+            visitor.path.clone()
+        } else {
+            format!("{}?{}", visitor.path, show::query(&all))
+        };
         visitor.href(&path)
     }
 
@@ -84,7 +119,11 @@ impl Filter {
             .filter(|(name, _)| !matches!(&**name, "cursor" | "live"))
             .map(|(name, value)| (&**name, &**value))
             .collect();
-        visitor.href(&if all.is_empty() { path.to_owned() } else { format!("{path}?{}", show::query(&all)) })
+        visitor.href(&if all.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{}", show::query(&all))
+        })
     }
 }
 
@@ -100,7 +139,9 @@ pub(crate) fn instant(text: &str) -> String {
 
 /// Borrowed pairs, as queries want them.
 pub(crate) fn pairs(all: &[(String, String)]) -> Vec<(&str, &str)> {
-    all.iter().map(|(name, value)| (&**name, &**value)).collect()
+    all.iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -110,11 +151,20 @@ mod tests {
     #[test]
     fn a_forms_parameters_become_an_operations() {
         let now = Timestamp::from_millis(1_764_000_000_000);
-        let filter = Filter::of(Some("status=failed&status=retrying&reference=&last=1h&until=2026-01-02T03%3A04&colour=red&live=true"));
+        let filter = Filter::of(Some(
+            "status=failed&status=retrying&reference=&last=1h&until=2026-01-02T03%3A04&colour=red&live=true",
+        ));
         let found = filter.for_operation(&["status", "reference", "since", "until"], now);
-        let expected =
-            [("status", "failed"), ("status", "retrying"), ("since", "2025-11-24T15:00:00.000Z"), ("until", "2026-01-02T03:04:00Z")];
-        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let expected = [
+            ("status", "failed"),
+            ("status", "retrying"),
+            ("since", "2025-11-24T15:00:00.000Z"),
+            ("until", "2026-01-02T03:04:00Z"),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
         assert!(filter.has("status", "retrying") && filter.narrows());
     }
 }

@@ -1,5 +1,5 @@
-//! What a person does on the other side before a destination works: next to its form, with policies to copy that allow what Waybill does
-//! and nothing else (`docs/destinations`).
+//! What a person does on the other side before a destination works: next to its form, with policies
+//! to copy that allow what Waybill does and nothing else (`docs/destinations`).
 
 use operations::view::destination::DestinationView;
 use operations::{Operations, Refusal};
@@ -18,16 +18,27 @@ pub(crate) struct Guide {
 }
 
 impl Guide {
-    pub(crate) async fn read(operations: &Operations, v: &Visitor, stored: Option<&DestinationView>) -> Result<Self, Refusal> {
+    pub(crate) async fn read(
+        operations: &Operations,
+        v: &Visitor,
+        stored: Option<&DestinationView>,
+    ) -> Result<Self, Refusal> {
         let own = operations.own_organization(&v.ctx, v.query(&[])).await?;
-        let setting = |name: &str| stored.and_then(|stored| stored.settings[name].as_str()).map(str::to_owned);
+        let setting = |name: &str| {
+            stored
+                .and_then(|stored| stored.settings[name].as_str())
+                .map(str::to_owned)
+        };
         let key = setting("key_template").unwrap_or_else(|| "waybill/".to_owned());
         let prefix = key.split("{{").next().unwrap_or_default();
         Ok(Self {
             account_id: operations.settings.account_id.clone(),
             external_id: own.aws_external_id.to_string(),
             bucket: setting("bucket").unwrap_or_else(|| "YOUR-BUCKET".to_owned()),
-            prefix: prefix.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default(),
+            prefix: prefix
+                .rsplit_once('/')
+                .map(|(folder, _)| format!("{folder}/"))
+                .unwrap_or_default(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Icons from <https://lucide.dev> (ISC, `assets/lucide/LICENSE.txt`), as they stand in pages.
 //!
-//! They are inline: the pages' policy admits no image of others, and an icon takes the colour of its text.
+//! They are inline: the pages' policy admits no image of others, and an icon takes the colour of
+//! its text.
 
 use std::fmt;
 
@@ -8,7 +9,8 @@ use askama::filters::HtmlSafe;
 
 macro_rules! icons {
     ($($name:literal),* $(,)?) => {
-        const ALL: &[(&str, &str)] = &[$(($name, include_str!(concat!("../assets/lucide/", $name, ".svg")))),*];
+        const ALL: &[(&str, &str)] = &[$(($name,
+            include_str!(concat!("../assets/lucide/", $name, ".svg")))),*];
     };
 }
 
@@ -65,19 +67,29 @@ pub(crate) struct Icon(&'static str);
 
 /// The icon of this name. A test makes sure that every name in a template is known.
 pub(crate) fn icon(name: &str) -> Icon {
-    Icon(ALL.iter().find(|(own, _)| *own == name).map_or("", |(_, svg)| drawing(svg)))
+    Icon(
+        ALL.iter()
+            .find(|(own, _)| *own == name)
+            .map_or("", |(_, svg)| drawing(svg)),
+    )
 }
 
 /// What stands inside the outermost element of a file.
 fn drawing(svg: &'static str) -> &'static str {
-    let inside = svg.split_once("<svg").and_then(|(_, rest)| rest.split_once('>'));
-    inside.and_then(|(_, rest)| rest.rsplit_once("</svg>")).map_or("", |(inside, _)| inside.trim())
+    let inside = svg
+        .split_once("<svg")
+        .and_then(|(_, rest)| rest.split_once('>'));
+    inside
+        .and_then(|(_, rest)| rest.rsplit_once("</svg>"))
+        .map_or("", |(inside, _)| inside.trim())
 }
 
 impl fmt::Display for Icon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(r#"<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">"#)?;
-        self.0.lines().try_for_each(|line| f.write_str(line.trim()))?;
+        self.0
+            .lines()
+            .try_for_each(|line| f.write_str(line.trim()))?;
         f.write_str("</svg>")
     }
 }

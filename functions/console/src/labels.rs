@@ -1,92 +1,305 @@
-//! What people read at the fields of forms that are made from schemas: labels, examples and help in the words of each service. A field that
-//! is not listed here is shown as its schema describes it.
+//! What people read at the fields of forms that are made from schemas: labels, examples and help in
+//! the words of each service. A field that is not listed here is shown as its schema describes it.
 
 use crate::captions;
 use crate::schema_form::{Choice, Control, Field};
 
-/// (form or `*`, name without its group, label, example, help); an empty help keeps the schema's. The form is a destination type or
-/// [`ORGANIZATION`].
-type Words = (&'static str, &'static str, &'static str, &'static str, &'static str);
+/// (form or `*`, name without its group, label, example, help); an empty help keeps the schema's.
+/// The form is a destination type or [`ORGANIZATION`].
+type Words = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
 
 /// The form of an organization's settings.
 pub(crate) const ORGANIZATION: &str = "organization";
 
 const WORDS: &[Words] = &[
-    ("*", "name", "Name", "Billing events", "Shown in lists, alerts and the audit log."),
-    ("*", "description", "Description", "", "Who uses it and whom to ask."),
+    (
+        "*",
+        "name",
+        "Name",
+        "Billing events",
+        "Shown in lists, alerts and the audit log.",
+    ),
+    (
+        "*",
+        "description",
+        "Description",
+        "",
+        "Who uses it and whom to ask.",
+    ),
     (
         "*",
         "event_types",
         "Event types",
         "invoice.*\nreport.ready",
-        "One pattern per line: * matches one segment, ** any number. If empty, it receives only messages that name it.",
+        "One pattern per line: * matches one segment, ** any number. If empty, it receives only \
+         messages that name it.",
     ),
-    ("*", "external_id", "External ID", "", "Your own identifier for it."),
-    ("webhook", "url", "Endpoint URL", "https://api.example.com/hooks/waybill", "Each delivery is one request to this address."),
+    (
+        "*",
+        "external_id",
+        "External ID",
+        "",
+        "Your own identifier for it.",
+    ),
+    (
+        "webhook",
+        "url",
+        "Endpoint URL",
+        "https://api.example.com/hooks/waybill",
+        "Each delivery is one request to this address.",
+    ),
     ("webhook", "method", "HTTP method", "", ""),
-    ("webhook", "headers", "Custom headers", "X-Team: data", "One per line. Put secret values under Authentication instead."),
-    ("webhook", "enabled", "Sign requests (Standard Webhooks)", "", "The receiver verifies each request with the signing secret."),
+    (
+        "webhook",
+        "headers",
+        "Custom headers",
+        "X-Team: data",
+        "One per line. Put secret values under Authentication instead.",
+    ),
+    (
+        "webhook",
+        "enabled",
+        "Sign requests (Standard Webhooks)",
+        "",
+        "The receiver verifies each request with the signing secret.",
+    ),
     (
         "webhook",
         "preset",
         "Format",
         "",
-        "The message format of a chat or paging service. PagerDuty uses the integration key as the bearer token.",
+        "The message format of a chat or paging service. PagerDuty uses the integration key as \
+         the bearer token.",
     ),
-    ("webhook", "body_template", "Body template", "{\"text\": \"{{ event_type }}\"}", "Replaces the payload as the request body."),
-    ("webhook", "content_type", "Content type of the template", "application/json", ""),
+    (
+        "webhook",
+        "body_template",
+        "Body template",
+        "{\"text\": \"{{ event_type }}\"}",
+        "Replaces the payload as the request body.",
+    ),
+    (
+        "webhook",
+        "content_type",
+        "Content type of the template",
+        "application/json",
+        "",
+    ),
     ("webhook", "disable_on_gone", "Disable on 410 Gone", "", ""),
-    ("webhook", "check", "Connection check", "", "How the connection is tested when you save or check it."),
-    ("*", "timeout_seconds", "Timeout (seconds)", "", "The longest that one attempt may take."),
+    (
+        "webhook",
+        "check",
+        "Connection check",
+        "",
+        "How the connection is tested when you save or check it.",
+    ),
+    (
+        "*",
+        "timeout_seconds",
+        "Timeout (seconds)",
+        "",
+        "The longest that one attempt may take.",
+    ),
     ("email", "transport", "Send through", "", ""),
     ("email", "host", "Mail server", "smtp.example.com", ""),
     ("email", "security", "Encryption", "", ""),
-    ("email", "from", "From", "Reports <reports@example.com>", "An address, or a name and an address in angle brackets."),
-    ("email", "to", "Recipients", "ann@example.com", "One address per line; with Cc and Bcc {bounds}."),
+    (
+        "email",
+        "from",
+        "From",
+        "Reports <reports@example.com>",
+        "An address, or a name and an address in angle brackets.",
+    ),
+    (
+        "email",
+        "to",
+        "Recipients",
+        "ann@example.com",
+        "One address per line; with Cc and Bcc {bounds}.",
+    ),
     ("email", "cc", "Cc", "", "One address per line."),
-    ("email", "bcc", "Bcc", "", "One address per line. Other recipients do not see them."),
+    (
+        "email",
+        "bcc",
+        "Bcc",
+        "",
+        "One address per line. Other recipients do not see them.",
+    ),
     ("email", "reply_to", "Reply to", "support@example.com", ""),
-    ("email", "subject_template", "Subject template", "Report {{ reference }}", ""),
-    ("email", "text_template", "Text template", "", "The plain-text part."),
-    ("email", "html_template", "HTML template", "", "The HTML part. Values are escaped."),
+    (
+        "email",
+        "subject_template",
+        "Subject template",
+        "Report {{ reference }}",
+        "",
+    ),
+    (
+        "email",
+        "text_template",
+        "Text template",
+        "",
+        "The plain-text part.",
+    ),
+    (
+        "email",
+        "html_template",
+        "HTML template",
+        "",
+        "The HTML part. Values are escaped.",
+    ),
     ("email", "attach", "Payload", "", ""),
-    ("email", "username", "Mailbox", "reports@example.com", "The address to sign in as."),
-    ("email", "authorization_id", "Connected mailbox", "oau_…", "The ID of a mailbox that you connected."),
+    (
+        "email",
+        "username",
+        "Mailbox",
+        "reports@example.com",
+        "The address to sign in as.",
+    ),
+    (
+        "email",
+        "authorization_id",
+        "Connected mailbox",
+        "oau_…",
+        "The ID of a mailbox that you connected.",
+    ),
     ("*", "bucket", "Bucket", "acme-reports", ""),
-    ("*", "region", "Region", "eu-west-1", "The Region of the bucket. If empty, the Region that Waybill runs in."),
-    ("*", "endpoint", "Custom endpoint", "https://s3.example.com", ""),
-    ("*", "key_template", "Object key", "", "A template. {{ message_id }}, {{ event_type }} and {{ created_at }} are available."),
-    ("sftp", "if_exists", "If the file exists", "", "What happens when a file with this name already exists."),
-    ("*", "if_exists", "If the object exists", "", "What happens when an object with this key already exists."),
+    (
+        "*",
+        "region",
+        "Region",
+        "eu-west-1",
+        "The Region of the bucket. If empty, the Region that Waybill runs in.",
+    ),
+    (
+        "*",
+        "endpoint",
+        "Custom endpoint",
+        "https://s3.example.com",
+        "",
+    ),
+    (
+        "*",
+        "key_template",
+        "Object key",
+        "",
+        "A template. {{ message_id }}, {{ event_type }} and {{ created_at }} are available.",
+    ),
+    (
+        "sftp",
+        "if_exists",
+        "If the file exists",
+        "",
+        "What happens when a file with this name already exists.",
+    ),
+    (
+        "*",
+        "if_exists",
+        "If the object exists",
+        "",
+        "What happens when an object with this key already exists.",
+    ),
     ("*", "storage_class", "Storage class", "STANDARD_IA", ""),
     ("*", "server_side_encryption", "Encryption at rest", "", ""),
     ("*", "kms_key_id", "KMS key", "arn:aws:kms:…", ""),
-    ("*", "tags", "Tags", "team: data", "One per line, on every object."),
+    (
+        "*",
+        "tags",
+        "Tags",
+        "team: data",
+        "One per line, on every object.",
+    ),
     ("*", "account", "Storage account", "acmereports", ""),
     ("*", "container", "Container", "reports", ""),
-    ("sftp", "host", "Server", "sftp.example.com", "Host name or address."),
+    (
+        "sftp",
+        "host",
+        "Server",
+        "sftp.example.com",
+        "Host name or address.",
+    ),
     ("sftp", "username", "User name", "waybill", ""),
     (
         "sftp",
         "host_keys",
         "Host keys",
         "ssh-ed25519 AAAA…",
-        "Public keys or SHA256 fingerprints, one per line. Fetch them from the server, then compare them with the ones that its administrator gives you.",
+        "Public keys or SHA256 fingerprints, one per line. Fetch them from the server, then \
+         compare them with the ones that its administrator gives you.",
     ),
     ("sftp", "directory_template", "Directory", "", "A template."),
     ("sftp", "filename_template", "File name", "", "A template."),
-    ("sftp", "private_key", "Private key", "-----BEGIN OPENSSH PRIVATE KEY-----", "OpenSSH, PEM or PuTTY format; Ed25519 is recommended."),
-    ("sftp", "passphrase", "Passphrase of the key", "", "Only for an encrypted key."),
-    ("*", "host", "Server", "db.example.com", "Host name or address."),
+    (
+        "sftp",
+        "private_key",
+        "Private key",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "OpenSSH, PEM or PuTTY format; Ed25519 is recommended.",
+    ),
+    (
+        "sftp",
+        "passphrase",
+        "Passphrase of the key",
+        "",
+        "Only for an encrypted key.",
+    ),
+    (
+        "*",
+        "host",
+        "Server",
+        "db.example.com",
+        "Host name or address.",
+    ),
     ("*", "port", "Port", "", ""),
     ("*", "database", "Database", "app", ""),
-    ("*", "tls", "Server certificate", "", "How strictly it is verified."),
-    ("*", "table", "Table", "public.reports", "table, or schema.table."),
+    (
+        "*",
+        "tls",
+        "Server certificate",
+        "",
+        "How strictly it is verified.",
+    ),
+    (
+        "*",
+        "table",
+        "Table",
+        "public.reports",
+        "table, or schema.table.",
+    ),
     ("*", "mode", "Write", "", ""),
-    ("*", "columns", "Column mapping", "orderId: order_id", "Field and column, one pair per line. If empty, columns are matched by name."),
-    ("*", "on_conflict", "If the key exists", "", "What happens when a row with this key already exists."),
-    ("*", "key_columns", "Key columns", "order_id", "One per line."),
-    ("*", "create_table", "Create the table if it is missing", "", ""),
+    (
+        "*",
+        "columns",
+        "Column mapping",
+        "orderId: order_id",
+        "Field and column, one pair per line. If empty, columns are matched by name.",
+    ),
+    (
+        "*",
+        "on_conflict",
+        "If the key exists",
+        "",
+        "What happens when a row with this key already exists.",
+    ),
+    (
+        "*",
+        "key_columns",
+        "Key columns",
+        "order_id",
+        "One per line.",
+    ),
+    (
+        "*",
+        "create_table",
+        "Create the table if it is missing",
+        "",
+        "",
+    ),
     ("*", "token", "Token", "", ""),
     ("*", "header", "Header name", "X-Api-Key", ""),
     ("*", "value", "Value", "", ""),
@@ -97,10 +310,22 @@ const WORDS: &[Words] = &[
         "https://hooks.slack.com/services/…",
         "The incoming-webhook URLs of Slack, Discord and Teams are secrets.",
     ),
-    ("*", "credentials.headers", "Secret headers", "X-Api-Key: …", "One per line."),
+    (
+        "*",
+        "credentials.headers",
+        "Secret headers",
+        "X-Api-Key: …",
+        "One per line.",
+    ),
     ("*", "username", "User name", "", ""),
     ("*", "password", "Password", "", ""),
-    ("*", "token_url", "Token URL", "https://login.example.com/oauth2/token", ""),
+    (
+        "*",
+        "token_url",
+        "Token URL",
+        "https://login.example.com/oauth2/token",
+        "",
+    ),
     ("*", "client_id", "Client ID", "", ""),
     ("*", "client_secret", "Client secret", "", ""),
     (
@@ -112,46 +337,186 @@ const WORDS: &[Words] = &[
     ),
     ("*", "access_key_id", "Access key ID", "AKIA…", ""),
     ("*", "secret_access_key", "Secret access key", "", ""),
-    ("*", "json", "Service account key", "", "The JSON key file that Google Cloud gives you."),
+    (
+        "*",
+        "json",
+        "Service account key",
+        "",
+        "The JSON key file that Google Cloud gives you.",
+    ),
     ("*", "sas_token", "SAS token", "sv=…&sig=…", ""),
     ("*", "tenant_id", "Directory (tenant) ID", "", ""),
-    ("mysql", "connection_string", "Connection string", "mysql://user:password@db.example.com/app", ""),
-    ("*", "connection_string", "Connection string", "postgresql://user:password@db.example.com/app", ""),
-    ("*", "certificate_pem", "Client certificate", "-----BEGIN CERTIFICATE-----", "PEM, the leaf first."),
-    ("*", "private_key_pem", "Private key of the certificate", "-----BEGIN PRIVATE KEY-----", "PEM."),
-    ("*", "ca_pem", "Certificate authority", "-----BEGIN CERTIFICATE-----", "PEM; only for servers with a private authority."),
-    ("*", "max_retries", "Retries", "", "Attempts after the first one."),
-    ("*", "max_per_second", "Deliveries per second", "", "{bounds}. If empty, no limit."),
-    ("*", "max_concurrent", "Deliveries at once", "", "{bounds}. For SFTP, this is the number of sessions. If empty, no limit."),
-    ("*", "schedule_seconds", "Waits (seconds)", "5\n300\n3600", "One per line, {bounds}. There are as many retries as waits."),
+    (
+        "mysql",
+        "connection_string",
+        "Connection string",
+        "mysql://user:password@db.example.com/app",
+        "",
+    ),
+    (
+        "*",
+        "connection_string",
+        "Connection string",
+        "postgresql://user:password@db.example.com/app",
+        "",
+    ),
+    (
+        "*",
+        "certificate_pem",
+        "Client certificate",
+        "-----BEGIN CERTIFICATE-----",
+        "PEM, the leaf first.",
+    ),
+    (
+        "*",
+        "private_key_pem",
+        "Private key of the certificate",
+        "-----BEGIN PRIVATE KEY-----",
+        "PEM.",
+    ),
+    (
+        "*",
+        "ca_pem",
+        "Certificate authority",
+        "-----BEGIN CERTIFICATE-----",
+        "PEM; only for servers with a private authority.",
+    ),
+    (
+        "*",
+        "max_retries",
+        "Retries",
+        "",
+        "Attempts after the first one.",
+    ),
+    (
+        "*",
+        "max_per_second",
+        "Deliveries per second",
+        "",
+        "{bounds}. If empty, no limit.",
+    ),
+    (
+        "*",
+        "max_concurrent",
+        "Deliveries at once",
+        "",
+        "{bounds}. For SFTP, this is the number of sessions. If empty, no limit.",
+    ),
+    (
+        "*",
+        "schedule_seconds",
+        "Waits (seconds)",
+        "5\n300\n3600",
+        "One per line, {bounds}. There are as many retries as waits.",
+    ),
     ("*", "initial_seconds", "First wait (seconds)", "", ""),
-    ("*", "multiplier", "Multiplier", "", "Each wait is this many times the previous one."),
+    (
+        "*",
+        "multiplier",
+        "Multiplier",
+        "",
+        "Each wait is this many times the previous one.",
+    ),
     ("*", "max_seconds", "Longest wait (seconds)", "", ""),
-    ("*", "jitter", "Jitter", "", "The share of a wait that may be added at random."),
-    ("*", "retry_client_errors", "Retry 3xx and 4xx responses", "", ""),
-    ("*", "alert_after_failures", "Alert after", "", "Consecutive failed attempts."),
-    ("*", "disable_after_failures", "Disable after", "", "Consecutive failed attempts. If empty, never."),
-    ("*", "disable_min_failing_seconds", "… and failing for at least (seconds)", "", ""),
-    ("*", "percent", "Alert at a failure rate of (percent)", "", "Even if some attempts succeed. If empty, never."),
-    ("*", "window_seconds", "… within (seconds)", "900", "{bounds}."),
-    ("*", "min_attempts", "… of at least (attempts)", "20", "{bounds}."),
+    (
+        "*",
+        "jitter",
+        "Jitter",
+        "",
+        "The share of a wait that may be added at random.",
+    ),
+    (
+        "*",
+        "retry_client_errors",
+        "Retry 3xx and 4xx responses",
+        "",
+        "",
+    ),
+    (
+        "*",
+        "alert_after_failures",
+        "Alert after",
+        "",
+        "Consecutive failed attempts.",
+    ),
+    (
+        "*",
+        "disable_after_failures",
+        "Disable after",
+        "",
+        "Consecutive failed attempts. If empty, never.",
+    ),
+    (
+        "*",
+        "disable_min_failing_seconds",
+        "… and failing for at least (seconds)",
+        "",
+        "",
+    ),
+    (
+        "*",
+        "percent",
+        "Alert at a failure rate of (percent)",
+        "",
+        "Even if some attempts succeed. If empty, never.",
+    ),
+    (
+        "*",
+        "window_seconds",
+        "… within (seconds)",
+        "900",
+        "{bounds}.",
+    ),
+    (
+        "*",
+        "min_attempts",
+        "… of at least (attempts)",
+        "20",
+        "{bounds}.",
+    ),
     (
         "*",
         "auto_recover",
         "Recover automatically",
         "",
-        "If failures disable it, Waybill checks it for a week. When a check passes, it is enabled and receives what it missed.",
+        "If failures disable it, Waybill checks it for a week. When a check passes, it is enabled \
+         and receives what it missed.",
     ),
-    (ORGANIZATION, "name", "Name", "", "The name of the organization, as shown in the console and in alerts."),
-    (ORGANIZATION, "alert_emails", "Email addresses", "oncall@example.com", "One per line. Each address gets a confirmation link first."),
-    (ORGANIZATION, "alert_after_failures", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
-    (ORGANIZATION, "disable_after_failures", "Disable a destination after", "", "Consecutive failed attempts. If empty, never."),
+    (
+        ORGANIZATION,
+        "name",
+        "Name",
+        "",
+        "The name of the organization, as shown in the console and in alerts.",
+    ),
+    (
+        ORGANIZATION,
+        "alert_emails",
+        "Email addresses",
+        "oncall@example.com",
+        "One per line. Each address gets a confirmation link first.",
+    ),
+    (
+        ORGANIZATION,
+        "alert_after_failures",
+        "Alert after",
+        "",
+        "Consecutive failed attempts. A destination can have its own threshold.",
+    ),
+    (
+        ORGANIZATION,
+        "disable_after_failures",
+        "Disable a destination after",
+        "",
+        "Consecutive failed attempts. If empty, never.",
+    ),
     (
         ORGANIZATION,
         "auto_recover",
         "Recover disabled destinations automatically",
         "",
-        "If failures disable a destination, Waybill checks it for a week. When a check passes, it is enabled and receives what it missed.",
+        "If failures disable a destination, Waybill checks it for a week. When a check passes, it \
+         is enabled and receives what it missed.",
     ),
     (
         ORGANIZATION,
@@ -160,8 +525,20 @@ const WORDS: &[Words] = &[
         "",
         "A destination causes no second alert of the same kind within this time.",
     ),
-    (ORGANIZATION, "latency_warning_ms", "Slow delivery (ms)", "", "Deliveries that take longer are shown as slow."),
-    (ORGANIZATION, "success_rate_warning", "Success rate", "", "A destination below this share is shown as degraded. 0.95 is 95%."),
+    (
+        ORGANIZATION,
+        "latency_warning_ms",
+        "Slow delivery (ms)",
+        "",
+        "Deliveries that take longer are shown as slow.",
+    ),
+    (
+        ORGANIZATION,
+        "success_rate_warning",
+        "Success rate",
+        "",
+        "A destination below this share is shown as degraded. 0.95 is 95%.",
+    ),
     (
         ORGANIZATION,
         "pending_age_warning_seconds",
@@ -169,9 +546,27 @@ const WORDS: &[Words] = &[
         "",
         "Deliveries that are pending for longer are shown as late.",
     ),
-    (ORGANIZATION, "payload_retention_days", "Payloads (days)", "", "At most as many days as history."),
-    (ORGANIZATION, "audit_retention_days", "Audit log (days)", "", ""),
-    (ORGANIZATION, "retention_days", "History (days)", "", "Messages, deliveries and their attempts."),
+    (
+        ORGANIZATION,
+        "payload_retention_days",
+        "Payloads (days)",
+        "",
+        "At most as many days as history.",
+    ),
+    (
+        ORGANIZATION,
+        "audit_retention_days",
+        "Audit log (days)",
+        "",
+        "",
+    ),
+    (
+        ORGANIZATION,
+        "retention_days",
+        "History (days)",
+        "",
+        "Messages, deliveries and their attempts.",
+    ),
 ];
 
 /// Gives a field the words of a form, or those of all forms.
@@ -191,31 +586,59 @@ pub(crate) fn describe(form: &str, field: &mut Field) {
 fn words_of(form: &str, name: &str) -> Option<&'static Words> {
     let last = name.rsplit('.').next().unwrap_or_default();
     let qualified = format!("{}.{last}", name.split('.').next().unwrap_or_default());
-    let found = WORDS.iter().filter(|(of, ..)| *of == "*" || *of == form).find(|(_, name, ..)| *name == qualified);
+    let found = WORDS
+        .iter()
+        .filter(|(of, ..)| *of == "*" || *of == form)
+        .find(|(_, name, ..)| *name == qualified);
     found.or_else(|| {
-        let own = WORDS.iter().find(|(of, name, ..)| *of == form && *name == last);
-        own.or_else(|| WORDS.iter().find(|(of, name, ..)| *of == "*" && *name == last))
+        let own = WORDS
+            .iter()
+            .find(|(of, name, ..)| *of == form && *name == last);
+        own.or_else(|| {
+            WORDS
+                .iter()
+                .find(|(of, name, ..)| *of == "*" && *name == last)
+        })
     })
 }
 
-/// The label of a stored value, as the form calls it; a member that the customer named keeps its name.
+/// The label of a stored value, as the form calls it; a member that the customer named keeps its
+/// name.
 pub(crate) fn label_of(form: &str, group: &str, path: &str) -> String {
     match path.split_once('.') {
-        Some((map @ ("headers" | "tags" | "columns"), own)) => format!("{}: {own}", label_of(form, group, map)),
+        Some((map @ ("headers" | "tags" | "columns"), own)) => {
+            format!("{}: {own}", label_of(form, group, map))
+        }
         _ => {
             let last = path.rsplit('.').next().unwrap_or_default();
-            words_of(form, &format!("{group}.{path}")).map_or_else(|| captions::label(last), |(_, _, label, ..)| (*label).to_owned())
+            words_of(form, &format!("{group}.{path}")).map_or_else(
+                || captions::label(last),
+                |(_, _, label, ..)| (*label).to_owned(),
+            )
         }
     }
 }
 
-/// What counts only with a choice that stands elsewhere in the form: impossible combinations are not offered.
+/// What counts only with a choice that stands elsewhere in the form: impossible combinations are
+/// not offered.
 fn depend(kind: &str, last: &str, field: &mut Field) {
-    let when = |on: &str, is: &[&str]| Some((on.to_owned(), is.iter().map(|value| (*value).to_owned()).collect()));
+    let when = |on: &str, is: &[&str]| {
+        Some((
+            on.to_owned(),
+            is.iter().map(|value| (*value).to_owned()).collect(),
+        ))
+    };
     let kinds = "credentials.kind";
     match (kind, &*field.name, last) {
         ("webhook", "settings.url", _) => {
-            let others = ["none", "headers", "api_key", "bearer", "basic", "oauth2_client_credentials"];
+            let others = [
+                "none",
+                "headers",
+                "api_key",
+                "bearer",
+                "basic",
+                "oauth2_client_credentials",
+            ];
             field.when = when(kinds, &others);
             field.required = true;
         }
@@ -227,8 +650,12 @@ fn depend(kind: &str, last: &str, field: &mut Field) {
             "bearer" => None,
             _ => when("settings.preset", &["", "slack", "teams", "discord"]),
         }),
-        (_, "settings.columns" | "settings.on_conflict" | "settings.key_columns", _) => field.when = when("settings.mode", &["rows"]),
-        (_, "settings.kms_key_id", _) => field.when = when("settings.server_side_encryption", &["aws:kms"]),
+        (_, "settings.columns" | "settings.on_conflict" | "settings.key_columns", _) => {
+            field.when = when("settings.mode", &["rows"])
+        }
+        (_, "settings.kms_key_id", _) => {
+            field.when = when("settings.server_side_encryption", &["aws:kms"])
+        }
         ("postgres" | "mysql", "settings.host" | "settings.port" | "settings.database", _) => {
             field.when = when(kinds, &["password", "client_certificate", "iam"]);
         }
@@ -239,7 +666,9 @@ fn depend(kind: &str, last: &str, field: &mut Field) {
 fn restrict(field: &mut Field, when: impl Fn(&str) -> Option<crate::schema_form::When>) {
     if let Control::Choice(choices) = &mut field.control {
         for choice in choices {
-            let Choice { value, when: own, .. } = choice;
+            let Choice {
+                value, when: own, ..
+            } = choice;
             *own = when(value);
         }
     }

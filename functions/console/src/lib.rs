@@ -2,12 +2,13 @@
 //!
 //! A request passes, in this order:
 //!
-//! 1. [`envelope`]: gets its id and the headers that keep a browser safe; a refusal becomes a page that says why;
+//! 1. [`envelope`]: gets its id and the headers that keep a browser safe; a refusal becomes a page
+//!    that says why;
 //! 2. [`same_site`]: what would change something must come from our own pages;
-//! 3. [`visitor`]: whoever has no session is sent to [`sign_in`], with a key, a portal link or the operator's [`identity`] provider, and comes
-//!    back to the page they asked for;
-//! 4. a handler in [`pages`], which asks operations and fills a template of `templates/`. A POST carries the [`form`]'s token, so that no
-//!    other site can send it, and answers with a redirect.
+//! 3. [`visitor`]: whoever has no session is sent to [`sign_in`], with a key, a portal link or the
+//!    operator's [`identity`] provider, and comes back to the page they asked for;
+//! 4. a handler in [`pages`], which asks operations and fills a template of `templates/`. A POST
+//!    carries the [`form`]'s token, so that no other site can send it, and answers with a redirect.
 //!
 //! Pages work without script; `assets/console.js` and htmx make them live.
 
@@ -47,8 +48,9 @@ pub use config::{Config, IdentityProvider};
 
 /// The router of the whole console.
 pub fn build(platform: &Platform, config: Config) -> Router {
-    let provider: identity::Configured =
-        config.identity_provider.map(|provider| Arc::new(identity::Provider::new(provider, platform, &config.front)));
+    let provider: identity::Configured = config
+        .identity_provider
+        .map(|provider| Arc::new(identity::Provider::new(provider, platform, &config.front)));
     let mail = pages::inbox::Folder(config.mail_folder.map(Arc::new));
     let front = Front::new(platform.clone(), config.front);
     let inside = pages::router().layer(from_fn_with_state(front.clone(), visitor::signed_in));

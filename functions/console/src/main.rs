@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::http(|platform, environment| Ok(console::build(platform, console::Config::read(environment)?)))
+    runtime::serve::http(|platform, environment| {
+        Ok(console::build(
+            platform,
+            console::Config::read(environment)?,
+        ))
+    })
 }

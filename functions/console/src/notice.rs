@@ -1,8 +1,9 @@
-//! What came of a form, shown once on the page that its answer redirects to: what was done, why it was refused, and secrets that are shown
-//! this once. So no page that changed something can be loaded again, and the address says nothing of it.
+//! What came of a form, shown once on the page that its answer redirects to: what was done, why it
+//! was refused, and secrets that are shown this once. So no page that changed something can be
+//! loaded again, and the address says nothing of it.
 //!
-//! It travels in a cookie that scripts cannot read, ends with the page that shows it, and is signed for the session: no other site and no
-//! other session can make one.
+//! It travels in a cookie that scripts cannot read, ends with the page that shows it, and is signed
+//! for the session: no other site and no other session can make one.
 
 use axum::response::{IntoResponse as _, Response};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -45,13 +46,21 @@ pub(crate) struct Reveal {
 
 impl std::fmt::Debug for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Notice").field("text", &self.text).finish_non_exhaustive()
+        f.debug_struct("Notice")
+            .field("text", &self.text)
+            .finish_non_exhaustive()
     }
 }
 
 impl Notice {
     fn new(tone: &str, text: impl Into<String>) -> Self {
-        Self { tone: tone.to_owned(), text: text.into(), link: None, secret: None, check: None }
+        Self {
+            tone: tone.to_owned(),
+            text: text.into(),
+            link: None,
+            secret: None,
+            check: None,
+        }
     }
 
     /// Confirms that an action was carried out.
@@ -75,39 +84,72 @@ impl Notice {
     }
 
     pub(crate) fn and_link(self, href: String, label: &str) -> Self {
-        Self { link: Some((href, label.to_owned())), ..self }
+        Self {
+            link: Some((href, label.to_owned())),
+            ..self
+        }
     }
 
     pub(crate) fn and_check(self, check: CheckReport) -> Self {
-        Self { check: Some(check), ..self }
+        Self {
+            check: Some(check),
+            ..self
+        }
     }
 
     pub(crate) fn and_secret(self, title: &str, text: &str, value: String) -> Self {
         let (id, title, text) = ("secret".to_owned(), title.to_owned(), text.to_owned());
-        Self { secret: Some(Reveal { id, title, text, value }), ..self }
+        Self {
+            secret: Some(Reveal {
+                id,
+                title,
+                text,
+                value,
+            }),
+            ..self
+        }
     }
 
     /// A link that is as good as a secret.
     pub(crate) fn and_secret_link(self, title: &str, text: &str, value: String) -> Self {
         let (id, title, text) = ("link".to_owned(), title.to_owned(), text.to_owned());
-        Self { secret: Some(Reveal { id, title, text, value }), ..self }
+        Self {
+            secret: Some(Reveal {
+                id,
+                title,
+                text,
+                value,
+            }),
+            ..self
+        }
     }
 
     /// The notice in a request's cookies, if it was made for this session.
-    pub(crate) fn of(operations: &Operations, headers: &HeaderMap, base_url: &str, session: &str) -> Option<Self> {
+    pub(crate) fn of(
+        operations: &Operations,
+        headers: &HeaderMap,
+        base_url: &str,
+        session: &str,
+    ) -> Option<Self> {
         let is_part = headers.contains_key(HX_REQUEST);
         let value = cookie(headers, &name(base_url)).filter(|_| !is_part)?;
         let (payload, token) = value.split_once('.')?;
-        let is_own = operations.sessions.is_own_form(&signed(session, payload), token);
+        let is_own = operations
+            .sessions
+            .is_own_form(&signed(session, payload), token);
         serde_json::from_slice(&BASE64.decode(payload).ok().filter(|_| is_own)?).ok()
     }
 
     fn cookie(&self, operations: &Operations, v: &Visitor) -> Option<HeaderValue> {
         let payload = BASE64.encode(serde_json::to_vec(self).ok()?);
-        let token = operations.sessions.form_token(&signed(&v.session.0, &payload));
+        let token = operations
+            .sessions
+            .form_token(&signed(&v.session.0, &payload));
         let value = format!("{payload}.{token}");
         let fits = value.len() <= CHARS_MAX;
-        HeaderValue::from_str(&set(&v.base_url, &value, LIFE_SECONDS)).ok().filter(|_| fits)
+        HeaderValue::from_str(&set(&v.base_url, &value, LIFE_SECONDS))
+            .ok()
+            .filter(|_| fits)
     }
 }
 
@@ -123,8 +165,15 @@ fn name(base_url: &str) -> String {
 }
 
 fn set(base_url: &str, value: &str, seconds: u32) -> String {
-    let secure = if base_url.starts_with("https:") { "; Secure" } else { "" };
-    format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", name(base_url))
+    let secure = if base_url.starts_with("https:") {
+        "; Secure"
+    } else {
+        ""
+    };
+    format!(
+        "{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}",
+        name(base_url)
+    )
 }
 
 fn signed(session: &str, payload: &str) -> String {
@@ -137,10 +186,17 @@ pub(crate) async fn to(front: &Front, v: &Visitor, path: &str, notice: Notice) -
     let mut response = go(path, v.is_scripted);
     // A text that no cookie has room for is cut; a secret never is.
     let cookie = notice.cookie(operations, v).or_else(|| {
-        let short = Notice { text: notice.text.chars().take(300).collect(), check: None, ..notice };
+        let short = Notice {
+            text: notice.text.chars().take(300).collect(),
+            check: None,
+            ..notice
+        };
         short.cookie(operations, v)
     });
-    response.headers_mut().append(SET_COOKIE, cookie.ok_or_else(|| Refusal::internal("a notice is too long"))?);
+    response.headers_mut().append(
+        SET_COOKIE,
+        cookie.ok_or_else(|| Refusal::internal("a notice is too long"))?,
+    );
     Ok(response)
 }
 

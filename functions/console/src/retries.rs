@@ -1,4 +1,5 @@
-//! How failed attempts are retried, as a part of a form: the inherited schedule, waits that grow, the preset, or a list of waits.
+//! How failed attempts are retried, as a part of a form: the inherited schedule, waits that grow,
+//! the preset, or a list of waits.
 
 use domain::retry::{RetryPolicy, SCHEDULE, SCHEDULE_SECONDS};
 use serde_json::{Map, Value, json};
@@ -52,7 +53,12 @@ fn switch(group: &str) -> String {
 }
 
 /// The members of a policy that make waits grow.
-const GROWTH: [&str; 4] = ["max_retries", "initial_seconds", "multiplier", "max_seconds"];
+const GROWTH: [&str; 4] = [
+    "max_retries",
+    "initial_seconds",
+    "multiplier",
+    "max_seconds",
+];
 
 /// The fields of a policy; `inherited` is what holds without one, in words.
 pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Field> {
@@ -64,16 +70,28 @@ pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Fie
         (Plan::LISTED, "Custom list of waits"),
     ];
     let plan = Field {
-        help: "Patient waits 5 s, 5 min, 30 min, then 2 to 24 h, as Standard Webhooks recommends.".to_owned(),
-        ..Field::switch(&switch(&name), "Retry schedule", &choices, Plan::of(stored).word())
+        help: "Patient waits 5 s, 5 min, 30 min, then 2 to 24 h, as Standard Webhooks recommends."
+            .to_owned(),
+        ..Field::switch(
+            &switch(&name),
+            "Retry schedule",
+            &choices,
+            Plan::of(stored).word(),
+        )
     };
     let mut stored = stored.clone();
-    let waits = stored["schedule_seconds"].as_array().cloned().unwrap_or_default();
+    let waits = stored["schedule_seconds"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     if Plan::of(&stored) != Plan::Growing {
         // A schedule's number of retries is no setting.
-        stored = json!({"jitter": stored["jitter"], "retry_client_errors": stored["retry_client_errors"]});
+        stored = json!({"jitter": stored["jitter"],
+            "retry_client_errors": stored["retry_client_errors"]});
     }
-    let growing = schema_form::fields(&growth(), group, &stored).into_iter().map(|field| field.only_when(&plan.name, &[Plan::GROWING]));
+    let growing = schema_form::fields(&growth(), group, &stored)
+        .into_iter()
+        .map(|field| field.only_when(&plan.name, &[Plan::GROWING]));
     let listed = Field {
         bounds: Some(format!(
             "up to {} of {} to {} seconds each",
@@ -81,12 +99,23 @@ pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Fie
             SCHEDULE_SECONDS.min,
             show::count(u64::from(SCHEDULE_SECONDS.max))
         )),
-        value: waits.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
-        ..Field::area(&[group, &["schedule_seconds"]].concat(), "Waits (seconds)").only_when(&plan.name, &[Plan::LISTED])
+        value: waits
+            .iter()
+            .map(Value::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        ..Field::area(&[group, &["schedule_seconds"]].concat(), "Waits (seconds)")
+            .only_when(&plan.name, &[Plan::LISTED])
     };
     let own = [Plan::GROWING, "patient", Plan::LISTED];
-    let both = schema_form::fields(&always(), group, &stored).into_iter().map(|field| field.only_when(&plan.name, &own));
-    std::iter::once(plan.clone()).chain(growing).chain([listed]).chain(both).collect()
+    let both = schema_form::fields(&always(), group, &stored)
+        .into_iter()
+        .map(|field| field.only_when(&plan.name, &own));
+    std::iter::once(plan.clone())
+        .chain(growing)
+        .chain([listed])
+        .chain(both)
+        .collect()
 }
 
 fn growth() -> Value {
@@ -98,16 +127,24 @@ fn growth() -> Value {
 fn always() -> Value {
     let mut numbers = RetryPolicy::numbers();
     numbers.retain(|name, _| !GROWTH.contains(&&**name));
-    numbers.insert("retry_client_errors".to_owned(), json!({"type": "boolean", "default": true}));
+    numbers.insert(
+        "retry_client_errors".to_owned(),
+        json!({"type": "boolean", "default": true}),
+    );
     json!({"properties": numbers})
 }
 
 /// Puts into `members` what the form says of the policy: nothing where it says what is stored.
 pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut Map<String, Value>) {
     let name = group.join(".");
-    let Some(plan) = Plan::chosen(form, &name) else { return };
+    let Some(plan) = Plan::chosen(form, &name) else {
+        return;
+    };
     let is_changed = plan != Plan::of(stored);
-    let mut policy = members.remove("retry_policy").and_then(|policy| policy.as_object().cloned()).unwrap_or_default();
+    let mut policy = members
+        .remove("retry_policy")
+        .and_then(|policy| policy.as_object().cloned())
+        .unwrap_or_default();
     policy.remove("schedule_seconds");
     match plan {
         Plan::Inherited => {
@@ -122,7 +159,10 @@ pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut M
                 policy.extend(typed.map(|typed| (member.to_owned(), number(typed))));
             }
             // What is stored in place of the formula goes.
-            for member in ["preset", "schedule_seconds"].into_iter().filter(|member| !stored[*member].is_null()) {
+            for member in ["preset", "schedule_seconds"]
+                .into_iter()
+                .filter(|member| !stored[*member].is_null())
+            {
                 policy.insert(member.to_owned(), Value::Null);
             }
         }
@@ -131,8 +171,15 @@ pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut M
         }
         Plan::Growing | Plan::Patient => {}
         Plan::Listed => {
-            let typed = form.text(&format!("{name}.schedule_seconds")).unwrap_or_default();
-            let waits: Value = typed.split([',', '\n', ' ']).map(str::trim).filter(|wait| !wait.is_empty()).map(number).collect();
+            let typed = form
+                .text(&format!("{name}.schedule_seconds"))
+                .unwrap_or_default();
+            let waits: Value = typed
+                .split([',', '\n', ' '])
+                .map(str::trim)
+                .filter(|wait| !wait.is_empty())
+                .map(number)
+                .collect();
             if waits != stored["schedule_seconds"] {
                 policy.insert("schedule_seconds".to_owned(), waits);
             }
@@ -145,7 +192,10 @@ pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut M
 
 /// A number. Text that is not a number is passed on as it was typed, and the API refuses it.
 fn number(typed: &str) -> Value {
-    serde_json::from_str(typed).ok().filter(Value::is_number).unwrap_or_else(|| typed.into())
+    serde_json::from_str(typed)
+        .ok()
+        .filter(Value::is_number)
+        .unwrap_or_else(|| typed.into())
 }
 
 #[cfg(test)]
@@ -154,7 +204,11 @@ mod tests {
 
     fn sent(stored: &Value, form: &str) -> Value {
         let form = Form::parse(form.as_bytes());
-        let mut members = schema_form::read(&fields(&["retry_policy"], stored, "The organization's"), &form, !stored.is_null());
+        let mut members = schema_form::read(
+            &fields(&["retry_policy"], stored, "The organization's"),
+            &form,
+            !stored.is_null(),
+        );
         apply(&form, &["retry_policy"], stored, &mut members);
         members.into()
     }
@@ -167,29 +221,64 @@ mod tests {
                  &retry_policy.max_seconds=3600&retry_policy.jitter=0.1&retry_policy.retry_client_errors=true{rest}"
             )
         };
-        let growing = json!({"max_retries": 5, "initial_seconds": 1, "multiplier": 2, "max_seconds": 3600});
-        let patient = json!({"preset": "patient", "max_retries": 9, "jitter": 0.1, "retry_client_errors": true});
-        let listed = json!({"schedule_seconds": [5, 60], "max_retries": 2, "jitter": 0.1, "retry_client_errors": true});
-        let stored = json!({"max_retries": 5, "initial_seconds": 1, "multiplier": 2, "max_seconds": 3600, "jitter": 0.1, "retry_client_errors": true});
+        let growing =
+            json!({"max_retries": 5, "initial_seconds": 1, "multiplier": 2, "max_seconds": 3600});
+        let patient = json!({"preset": "patient", "max_retries": 9, "jitter": 0.1,
+            "retry_client_errors": true});
+        let listed = json!({"schedule_seconds": [5, 60], "max_retries": 2, "jitter": 0.1,
+            "retry_client_errors": true});
+        let stored = json!({"max_retries": 5, "initial_seconds": 1, "multiplier": 2,
+            "max_seconds": 3600, "jitter": 0.1, "retry_client_errors": true});
         let waits = "&retry_policy.schedule_seconds=5%0A60";
         let cases = [
             (Value::Null, at("inherited", ""), json!({})),
-            (Value::Null, at("growing", ""), json!({"retry_policy": growing})),
-            (Value::Null, at("patient", ""), json!({"retry_policy": {"preset": "patient"}})),
-            (Value::Null, at("listed", waits), json!({"retry_policy": {"schedule_seconds": [5, 60]}})),
-            (Value::Null, at("listed", "&retry_policy.schedule_seconds=5,x"), json!({"retry_policy": {"schedule_seconds": [5, "x"]}})),
+            (
+                Value::Null,
+                at("growing", ""),
+                json!({"retry_policy": growing}),
+            ),
+            (
+                Value::Null,
+                at("patient", ""),
+                json!({"retry_policy": {"preset": "patient"}}),
+            ),
+            (
+                Value::Null,
+                at("listed", waits),
+                json!({"retry_policy": {"schedule_seconds": [5, 60]}}),
+            ),
+            (
+                Value::Null,
+                at("listed", "&retry_policy.schedule_seconds=5,x"),
+                json!({"retry_policy": {"schedule_seconds": [5, "x"]}}),
+            ),
             (patient.clone(), at("patient", ""), json!({})),
             (listed.clone(), at("listed", waits), json!({})),
             (stored.clone(), at("growing", ""), json!({})),
-            (stored.clone(), at("growing", "").replace("max_retries=5", "max_retries=7"), json!({"retry_policy": {"max_retries": 7}})),
-            (stored.clone(), at("inherited", ""), json!({"retry_policy": null})),
-            (stored, at("listed", ""), json!({"retry_policy": {"schedule_seconds": []}})),
+            (
+                stored.clone(),
+                at("growing", "").replace("max_retries=5", "max_retries=7"),
+                json!({"retry_policy": {"max_retries": 7}}),
+            ),
+            (
+                stored.clone(),
+                at("inherited", ""),
+                json!({"retry_policy": null}),
+            ),
+            (
+                stored,
+                at("listed", ""),
+                json!({"retry_policy": {"schedule_seconds": []}}),
+            ),
         ];
         for (stored, form, expected) in cases {
             assert_eq!(sent(&stored, &form), expected, "{stored} {form}");
         }
         let mut back = growing;
         back["schedule_seconds"] = Value::Null;
-        assert_eq!(sent(&listed, &at("growing", "")), json!({"retry_policy": back}));
+        assert_eq!(
+            sent(&listed, &at("growing", "")),
+            json!({"retry_policy": back})
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! Requests that change something come from our own pages.
 //!
-//! A form's token keeps other sites from acting in a session. Signing in and opening a portal link have no session yet: another site could
-//! sign its visitor in as somebody else. So every request that is not a read must come from this site, as the browser says it
-//! (`Sec-Fetch-Site`, else `Origin`). A request with neither header was not sent by a browser that a site could have made do it.
+//! A form's token keeps other sites from acting in a session. Signing in and opening a portal link
+//! have no session yet: another site could sign its visitor in as somebody else. So every request
+//! that is not a read must come from this site, as the browser says it (`Sec-Fetch-Site`, else
+//! `Origin`). A request with neither header was not sent by a browser that a site could have made
+//! do it.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -16,7 +18,11 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what another site sent.
 pub(crate) async fn same_site(request: Request, next: Next) -> Response {
-    let base_url = request.extensions().get::<RequestFacts>().map(|facts| facts.base_url.as_str()).unwrap_or_default();
+    let base_url = request
+        .extensions()
+        .get::<RequestFacts>()
+        .map(|facts| facts.base_url.as_str())
+        .unwrap_or_default();
     if request.method().is_safe() || is_own(request.headers(), base_url) {
         return next.run(request).await;
     }
@@ -27,7 +33,11 @@ pub(crate) async fn same_site(request: Request, next: Next) -> Response {
 }
 
 fn is_own(headers: &HeaderMap, base_url: &str) -> bool {
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let text = |name: &HeaderName| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())
+    };
     match (text(&SEC_FETCH_SITE), text(&ORIGIN)) {
         // `none`: a person did it, without any site (Fetch Metadata Request Headers, 2.3).
         (Some(site), _) => matches!(site, "same-origin" | "none"),
@@ -44,7 +54,9 @@ mod tests {
     use super::*;
 
     fn is_own_request(headers: &[(&'static str, &'static str)]) -> bool {
-        let all = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let all = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         is_own(&all.collect(), "https://waybill.example")
     }
 
@@ -52,14 +64,28 @@ mod tests {
     fn what_another_site_sends_is_not_our_own() {
         for site in ["cross-site", "same-site", "", "nonsense"] {
             assert!(!is_own_request(&[("sec-fetch-site", site)]), "{site}");
-            assert!(!is_own_request(&[("sec-fetch-site", site), ("origin", "https://waybill.example")]), "{site}");
+            assert!(
+                !is_own_request(&[
+                    ("sec-fetch-site", site),
+                    ("origin", "https://waybill.example")
+                ]),
+                "{site}"
+            );
         }
-        for origin in
-            ["null", "https://evil.example", "http://waybill.example", "https://waybill.example.evil.example", "", "waybill.example"]
-        {
+        for origin in [
+            "null",
+            "https://evil.example",
+            "http://waybill.example",
+            "https://waybill.example.evil.example",
+            "",
+            "waybill.example",
+        ] {
             assert!(!is_own_request(&[("origin", origin)]), "{origin}");
         }
-        assert!(!is_own_request(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8080")]));
+        assert!(!is_own_request(&[
+            ("origin", "http://evil.example"),
+            ("host", "127.0.0.1:8080")
+        ]));
     }
 
     #[test]
@@ -68,6 +94,9 @@ mod tests {
         assert!(is_own_request(&[("sec-fetch-site", "same-origin")]));
         assert!(is_own_request(&[("sec-fetch-site", "none")]));
         assert!(is_own_request(&[("origin", "https://waybill.example")]));
-        assert!(is_own_request(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")]));
+        assert!(is_own_request(&[
+            ("origin", "http://127.0.0.1:8080"),
+            ("host", "127.0.0.1:8080")
+        ]));
     }
 }

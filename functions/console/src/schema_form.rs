@@ -1,7 +1,9 @@
-//! Forms made from the JSON Schemas of `GET /v1/destination-types`: a new setting appears in the console by being in its schema.
+//! Forms made from the JSON Schemas of `GET /v1/destination-types`: a new setting appears in the
+//! console by being in its schema.
 //!
-//! A schema's members become [`Field`]s; what was sent is read back by the same fields into the body of the API's request, which alone
-//! decides what is right. A secret never goes into a page: a field of one that is stored says so, and left empty it keeps it.
+//! A schema's members become [`Field`]s; what was sent is read back by the same fields into the
+//! body of the API's request, which alone decides what is right. A secret never goes into a page: a
+//! field of one that is stored says so, and left empty it keeps it.
 
 use serde_json::{Map, Value, json};
 
@@ -55,7 +57,11 @@ pub(crate) struct Choice {
 
 impl Choice {
     fn new(value: &str, label: String) -> Self {
-        Self { value: value.to_owned(), label, when: None }
+        Self {
+            value: value.to_owned(),
+            label,
+            when: None,
+        }
     }
 }
 
@@ -152,24 +158,45 @@ impl Field {
 
     /// A choice that only decides which fields count.
     pub(crate) fn switch(name: &str, label: &str, choices: &[(&str, &str)], value: &str) -> Self {
-        let choices = choices.iter().map(|(value, label)| Choice::new(value, (*label).to_owned())).collect();
+        let choices = choices
+            .iter()
+            .map(|(value, label)| Choice::new(value, (*label).to_owned()))
+            .collect();
         let field = Self::new(&[name.to_owned()], label.to_owned());
-        Self { control: Control::Choice(choices), value: value.to_owned(), reading: Reading::Switch, required: true, ..field }
+        Self {
+            control: Control::Choice(choices),
+            value: value.to_owned(),
+            reading: Reading::Switch,
+            required: true,
+            ..field
+        }
     }
 
     /// A secret in one line, or a text next to it, that no schema describes.
     pub(crate) fn line(path: &[&str], label: &str, secret: bool) -> Self {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         let kind = if secret { "password" } else { "text" };
-        Self { control: Control::Line(kind), secret, required: true, ..Self::new(&path, label.to_owned()) }
+        Self {
+            control: Control::Line(kind),
+            secret,
+            required: true,
+            ..Self::new(&path, label.to_owned())
+        }
     }
 
     pub(crate) fn optional_line(name: &str, label: &str) -> Self {
-        Self { required: false, ..Self::line(&[name], label, false) }
+        Self {
+            required: false,
+            ..Self::line(&[name], label, false)
+        }
     }
 
     pub(crate) fn area(path: &[&str], label: &str) -> Self {
-        Self { control: Control::Area, required: false, ..Self::line(path, label, false) }
+        Self {
+            control: Control::Area,
+            required: false,
+            ..Self::line(path, label, false)
+        }
     }
 
     /// Sets the explanation, in which `{bounds}` stands for the limits.
@@ -178,17 +205,28 @@ impl Field {
     }
 
     pub(crate) fn only_when(self, field: &str, is: &[&str]) -> Self {
-        Self { when: Some((field.to_owned(), is.iter().map(|value| (*value).to_owned()).collect())), ..self }
+        Self {
+            when: Some((
+                field.to_owned(),
+                is.iter().map(|value| (*value).to_owned()).collect(),
+            )),
+            ..self
+        }
     }
 
     /// Is a secret typed into it, which is masked?
     pub(crate) fn is_masked(&self) -> bool {
-        matches!(self.control, Control::Line("password") | Control::SecretArea)
+        matches!(
+            self.control,
+            Control::Line("password") | Control::SecretArea
+        )
     }
 
     /// May its text come from a file, as keys and certificates do?
     pub(crate) fn is_file(&self) -> bool {
-        ["_pem", ".private_key", ".json"].iter().any(|end| self.name.ends_with(end))
+        ["_pem", ".private_key", ".json"]
+            .iter()
+            .any(|end| self.name.ends_with(end))
     }
 
     pub(crate) fn is_ticked(&self) -> bool {
@@ -197,7 +235,10 @@ impl Field {
 
     /// Does it count, with what the form says of the choice it depends on?
     pub(crate) fn counts(&self, form: &Form) -> bool {
-        self.when.as_ref().is_none_or(|(name, values)| form.text(name).is_none_or(|chosen| values.iter().any(|value| value == chosen)))
+        self.when.as_ref().is_none_or(|(name, values)| {
+            form.text(name)
+                .is_none_or(|chosen| values.iter().any(|value| value == chosen))
+        })
     }
 
     /// Takes over what was typed. A secret does not come back.
@@ -219,48 +260,108 @@ pub(crate) fn fields(schema: &Value, path: &[&str], stored: &Value) -> Vec<Field
 }
 
 fn members(schema: &Value, path: &[String], stored: &Value) -> Vec<Field> {
-    let properties = schema["properties"].as_object().cloned().unwrap_or_default();
-    let is_required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|own| own == name));
+    let properties = schema["properties"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    let is_required = |name: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|own| own == name))
+    };
     let mut names: Vec<&String> = properties.keys().collect();
-    let place = |name: &str| ORDER.iter().position(|own| *own == name).unwrap_or(ORDER.len());
+    let place = |name: &str| {
+        ORDER
+            .iter()
+            .position(|own| *own == name)
+            .unwrap_or(ORDER.len())
+    };
     names.sort_by_key(|name| (!is_required(name), place(name), (*name).clone()));
     let mut fields = Vec::new();
     for name in names {
         let path = [path, std::slice::from_ref(name)].concat();
-        fields.extend(of_property(&properties[name], &path, is_required(name), &stored[name]));
+        fields.extend(of_property(
+            &properties[name],
+            &path,
+            is_required(name),
+            &stored[name],
+        ));
     }
     fields
 }
 
 fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) -> Vec<Field> {
     let name = path.last().map_or("", |name| &**name);
-    let value = if stored.is_null() { &schema["default"] } else { stored };
-    let base = Field { help: schema["description"].as_str().unwrap_or_default().to_owned(), required, ..Field::new(path, label(name)) };
+    let value = if stored.is_null() {
+        &schema["default"]
+    } else {
+        stored
+    };
+    let base = Field {
+        help: schema["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        required,
+        ..Field::new(path, label(name))
+    };
     if let Some(forms) = schema["oneOf"].as_array() {
         return of_forms(base, forms, value);
     }
     if let Some(words) = schema["enum"].as_array() {
-        let choices =
-            words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| Choice::new(word, choice_label(name, word))).collect();
-        return vec![Field { control: Control::Choice(choices), value: value.as_str().unwrap_or_default().to_owned(), ..base }];
+        let choices = words
+            .iter()
+            .map(|word| word.as_str().unwrap_or_default())
+            .map(|word| Choice::new(word, choice_label(name, word)))
+            .collect();
+        return vec![Field {
+            control: Control::Choice(choices),
+            value: value.as_str().unwrap_or_default().to_owned(),
+            ..base
+        }];
     }
     let secret = schema["writeOnly"] == true || schema["additionalProperties"]["writeOnly"] == true;
-    let is = |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|own| own == kind));
+    let is = |kind: &str| {
+        schema["type"] == kind
+            || schema["type"]
+                .as_array()
+                .is_some_and(|kinds| kinds.iter().any(|own| own == kind))
+    };
     if is("object") && schema["properties"].is_object() {
         // A group that may be left out needs none of its members.
-        return members(schema, path, value).into_iter().map(|field| Field { required: field.required && required, ..field }).collect();
+        return members(schema, path, value)
+            .into_iter()
+            .map(|field| Field {
+                required: field.required && required,
+                ..field
+            })
+            .collect();
     }
     let (control, reading, text) = match () {
-        () if is("boolean") => (Control::Tick, Reading::Tick, (value == &json!(true)).to_string()),
-        () if is("integer") || is("number") => {
-            (Control::Line("number"), Reading::Number, if value.is_number() { value.to_string() } else { String::new() })
-        }
+        () if is("boolean") => (
+            Control::Tick,
+            Reading::Tick,
+            (value == &json!(true)).to_string(),
+        ),
+        () if is("integer") || is("number") => (
+            Control::Line("number"),
+            Reading::Number,
+            if value.is_number() {
+                value.to_string()
+            } else {
+                String::new()
+            },
+        ),
         () if is("array") => (Control::Area, Reading::List, list(value)),
-        () if is("object") && schema["additionalProperties"].is_object() => (area(secret), Reading::Pairs, pairs(value)),
-        () if is("object") => (area(secret), Reading::Json, String::new()),
-        () if schema["format"] == "multiline" && !(secret && is_short(schema)) => {
-            (area(secret), Reading::Text, value.as_str().unwrap_or_default().to_owned())
+        () if is("object") && schema["additionalProperties"].is_object() => {
+            (area(secret), Reading::Pairs, pairs(value))
         }
+        () if is("object") => (area(secret), Reading::Json, String::new()),
+        () if schema["format"] == "multiline" && !(secret && is_short(schema)) => (
+            area(secret),
+            Reading::Text,
+            value.as_str().unwrap_or_default().to_owned(),
+        ),
         () => {
             let kind = match schema["format"].as_str() {
                 _ if secret => "password",
@@ -268,15 +369,41 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
                 // An address may stand with a name, which browsers refuse.
                 _ => "text",
             };
-            (Control::Line(kind), Reading::Text, value.as_str().unwrap_or_default().to_owned())
+            (
+                Control::Line(kind),
+                Reading::Text,
+                value.as_str().unwrap_or_default().to_owned(),
+            )
         }
     };
-    let names = value.as_object().filter(|_| reading == Reading::Pairs).map(|map| map.keys().cloned().collect()).unwrap_or_default();
+    let names = value
+        .as_object()
+        .filter(|_| reading == Reading::Pairs)
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default();
     // A certificate is not secret, and yet not shown: only what is known of it.
-    let kept = if secret || reading == Reading::Text { known_of(value) } else { None };
+    let kept = if secret || reading == Reading::Text {
+        known_of(value)
+    } else {
+        None
+    };
     let removable = !stored.is_null() && kept.is_none();
-    let value = if secret || kept.is_some() { String::new() } else { text };
-    vec![Field { control, reading, value, secret, removable, stored: kept, names, bounds: bounds(schema), ..base }]
+    let value = if secret || kept.is_some() {
+        String::new()
+    } else {
+        text
+    };
+    vec![Field {
+        control,
+        reading,
+        value,
+        secret,
+        removable,
+        stored: kept,
+        names,
+        bounds: bounds(schema),
+        ..base
+    }]
 }
 
 /// The numbers that are accepted, "From 0.1 to 1,000", or the items of a list, "at most 50".
@@ -284,17 +411,32 @@ fn bounds(schema: &Value) -> Option<String> {
     if let Some(most) = schema["maxItems"].as_u64() {
         return Some(format!("at most {most}"));
     }
-    let number = |bound: &Value| bound.as_u64().map(show::count).or_else(|| Some(bound.as_f64()?.to_string()));
-    Some(format!("From {} to {}", number(&schema["minimum"])?, number(&schema["maximum"])?))
+    let number = |bound: &Value| {
+        bound
+            .as_u64()
+            .map(show::count)
+            .or_else(|| Some(bound.as_f64()?.to_string()))
+    };
+    Some(format!(
+        "From {} to {}",
+        number(&schema["minimum"])?,
+        number(&schema["maximum"])?
+    ))
 }
 
 fn area(secret: bool) -> Control {
-    if secret { Control::SecretArea } else { Control::Area }
+    if secret {
+        Control::SecretArea
+    } else {
+        Control::Area
+    }
 }
 
 /// Passwords, passphrases and connection strings have one line; keys have many.
 fn is_short(schema: &Value) -> bool {
-    schema["maxLength"].as_u64().is_some_and(|most| most <= 4_096)
+    schema["maxLength"]
+        .as_u64()
+        .is_some_and(|most| most <= 4_096)
 }
 
 /// A choice between forms: a word alone, or an object of one member.
@@ -314,10 +456,22 @@ fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
             }
             let path = [&base.path[..], std::slice::from_ref(word)].concat();
             let when = Some((base.name.clone(), vec![word.clone()]));
-            below.extend(members(inner, &path, &value[word]).into_iter().map(|field| Field { when: when.clone(), ..field }));
+            below.extend(
+                members(inner, &path, &value[word])
+                    .into_iter()
+                    .map(|field| Field {
+                        when: when.clone(),
+                        ..field
+                    }),
+            );
         }
     }
-    let choice = Field { control: Control::Choice(choices), reading: Reading::Form, value: chosen, ..base };
+    let choice = Field {
+        control: Control::Choice(choices),
+        reading: Reading::Form,
+        value: chosen,
+        ..base
+    };
     std::iter::once(choice).chain(below).collect()
 }
 
@@ -331,9 +485,25 @@ pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
         .map(|kind| Choice::new(kind, choice_label("kind", kind)))
         .collect();
     let own = stored["kind"].as_str().unwrap_or_default().to_owned();
-    let chosen = if own.is_empty() { kinds.first().map(|kind| kind.value.clone()).unwrap_or_default() } else { own.clone() };
-    let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Method".to_owned());
-    let mut all = vec![Field { name: KIND.to_owned(), control: Control::Choice(kinds.clone()), value: chosen, required: true, ..base }];
+    let chosen = if own.is_empty() {
+        kinds
+            .first()
+            .map(|kind| kind.value.clone())
+            .unwrap_or_default()
+    } else {
+        own.clone()
+    };
+    let base = Field::new(
+        &["credentials".to_owned(), "kind".to_owned()],
+        "Method".to_owned(),
+    );
+    let mut all = vec![Field {
+        name: KIND.to_owned(),
+        control: Control::Choice(kinds.clone()),
+        value: chosen,
+        required: true,
+        ..base
+    }];
     for (form, kind) in forms.iter().zip(kinds.iter().map(|kind| &kind.value)) {
         let mut form = form.clone();
         if let Some(properties) = form["properties"].as_object_mut() {
@@ -342,14 +512,18 @@ pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
         let known = if *kind == own { stored } else { &Value::Null };
         for field in members(&form, &["credentials".to_owned()], known) {
             let name = format!("credentials.{kind}.{}", field.path[1..].join("."));
-            all.push(Field { name, when: Some((KIND.to_owned(), vec![kind.clone()])), ..field });
+            all.push(Field {
+                name,
+                when: Some((KIND.to_owned(), vec![kind.clone()])),
+                ..field
+            });
         }
     }
     all
 }
 
-/// What a form says, as members of a request's body: what must be there and what is other than the form showed. `patch` is what it changes:
-/// emptied fields are removed, empty secrets stay.
+/// What a form says, as members of a request's body: what must be there and what is other than the
+/// form showed. `patch` is what it changes: emptied fields are removed, empty secrets stay.
 pub(crate) fn read(fields: &[Field], form: &Form, patch: bool) -> Map<String, Value> {
     let mut body = Value::Object(Map::new());
     for field in fields.iter().filter(|field| field.counts(form)) {
@@ -376,11 +550,19 @@ fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
         Reading::Tick => Some(form.ticked(&field.name).into()),
         _ if trimmed.is_empty() => (patch && field.removable).then_some(Value::Null),
         // Where a form was chosen its fields make the object.
-        Reading::Form => matches!(&field.control, Control::Choice(_)).then(|| trimmed.into()).filter(|_| !has_fields(field, form)),
-        Reading::Text if matches!(field.control, Control::Area | Control::SecretArea) => Some(typed.into()),
+        Reading::Form => matches!(&field.control, Control::Choice(_))
+            .then(|| trimmed.into())
+            .filter(|_| !has_fields(field, form)),
+        Reading::Text if matches!(field.control, Control::Area | Control::SecretArea) => {
+            Some(typed.into())
+        }
         Reading::Text => Some(trimmed.into()),
         Reading::Number => Some(
-            trimmed.parse::<i64>().map(Value::from).or_else(|_| trimmed.parse::<f64>().map(Value::from)).unwrap_or_else(|_| trimmed.into()),
+            trimmed
+                .parse::<i64>()
+                .map(Value::from)
+                .or_else(|_| trimmed.parse::<f64>().map(Value::from))
+                .unwrap_or_else(|_| trimmed.into()),
         ),
         Reading::List => Some(form.lines(&field.name).into()),
         Reading::Pairs => Some(map_of(field, form, patch)),
@@ -390,7 +572,11 @@ fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
 
 /// Are there fields below the chosen form?
 fn has_fields(field: &Field, form: &Form) -> bool {
-    let below = format!("{}.{}.", field.name, form.text(&field.name).unwrap_or_default());
+    let below = format!(
+        "{}.{}.",
+        field.name,
+        form.text(&field.name).unwrap_or_default()
+    );
     form.names().any(|name| name.starts_with(&below))
 }
 
@@ -407,7 +593,9 @@ fn map_of(field: &Field, form: &Form, patch: bool) -> Value {
 }
 
 fn put(body: &mut Value, path: &[String], value: Value) {
-    let Some((last, groups)) = path.split_last() else { return };
+    let Some((last, groups)) = path.split_last() else {
+        return;
+    };
     let mut place = body;
     for group in groups {
         if !place[group].is_object() {
@@ -419,21 +607,31 @@ fn put(body: &mut Value, path: &[String], value: Value) {
 }
 
 fn list(value: &Value) -> String {
-    let items: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let items: Vec<&str> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     items.join("\n")
 }
 
 fn pairs(value: &Value) -> String {
-    let lines = value.as_object().into_iter().flatten().filter_map(|(name, value)| Some(format!("{name}: {}", value.as_str()?)));
+    let lines = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some(format!("{name}: {}", value.as_str()?)));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What is known of a stored secret, or of a map of them.
 fn known_of(value: &Value) -> Option<String> {
     if value["set"] == true {
-        return Some(
-            value["hint"].as_str().map_or_else(|| "Set".to_owned(), |hint| format!("Set, ends in {}", hint.trim_start_matches('…'))),
-        );
+        return Some(value["hint"].as_str().map_or_else(
+            || "Set".to_owned(),
+            |hint| format!("Set, ends in {}", hint.trim_start_matches('…')),
+        ));
     }
     if let Some(fingerprint) = value["fingerprint"].as_str() {
         return Some(format!("Set, {fingerprint}"));
@@ -453,11 +651,15 @@ mod tests {
     fn schema() -> Value {
         json!({"properties": {
             "url": {"type": "string", "format": "uri"},
-            "signature": {"type": "object", "properties": {"enabled": {"type": "boolean", "default": true}}, "default": {"enabled": true}},
-            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "default": {}},
+            "signature": {"type": "object",
+                "properties": {"enabled": {"type": "boolean", "default": true}},
+                "default": {"enabled": true}},
+            "headers": {"type": "object", "additionalProperties": {"type": "string"},
+                "default": {}},
             "timeout_seconds": {"type": "integer", "default": 15},
             "to": {"type": "array", "items": {"type": "string"}},
-            "transport": {"oneOf": [{"const": "ses", "title": "SES"}, {"title": "SMTP", "properties": {"smtp": {"properties": {"host": {"type": "string"}}}}}]},
+            "transport": {"oneOf": [{"const": "ses", "title": "SES"},
+                {"title": "SMTP", "properties": {"smtp": {"properties": {"host": {"type": "string"}}}}}]},
         }, "required": ["url"]})
     }
 
@@ -469,31 +671,58 @@ mod tests {
                     &settings.transport=smtp&settings.transport.smtp.host=h";
         let body = read(&fields, &form(sent), false);
         let expected = json!({"settings": {
-            "url": "https://a.example", "headers": {"X-A": "1", "X-B": "2"}, "timeout_seconds": "x", "to": ["a", "b"],
+            "url": "https://a.example", "headers": {"X-A": "1", "X-B": "2"}, "timeout_seconds": "x",
+            "to": ["a", "b"],
             "signature": {"enabled": false}, "transport": {"smtp": {"host": "h"}},
         }});
         assert_eq!(Value::Object(body), expected);
         let defaults = "settings.url=https%3A%2F%2Fa.example&settings.timeout_seconds=15&settings.signature.enabled=true";
-        assert_eq!(Value::Object(read(&fields, &form(defaults), false)), json!({"settings": {"url": "https://a.example"}}));
-        let ses = read(&fields, &form("settings.transport=ses&settings.transport.smtp.host=left"), false);
+        assert_eq!(
+            Value::Object(read(&fields, &form(defaults), false)),
+            json!({"settings": {"url": "https://a.example"}})
+        );
+        let ses = read(
+            &fields,
+            &form("settings.transport=ses&settings.transport.smtp.host=left"),
+            false,
+        );
         assert_eq!(ses["settings"]["transport"], "ses");
     }
 
     #[test]
     fn a_patch_removes_what_was_emptied_and_keeps_secrets() {
-        let schema = json!({"oneOf": [{"title": "bearer", "properties": {"kind": {"const": "bearer"}, "token": {"type": "string", "writeOnly": true}}, "required": ["kind", "token"]}]});
+        let schema = json!({"oneOf": [{"title": "bearer",
+            "properties": {"kind": {"const": "bearer"},
+                "token": {"type": "string", "writeOnly": true}}, "required": ["kind", "token"]}]});
         let stored = json!({"kind": "bearer", "token": {"set": true, "hint": "…abcd"}});
         let secrets = credentials(&schema, &stored);
         assert_eq!(secrets[1].stored.as_deref(), Some("Set, ends in abcd"));
-        let kept = read(&secrets, &form("credentials.kind=bearer&credentials.bearer.token="), true);
-        assert_eq!(Value::Object(kept), json!({"credentials": {"kind": "bearer"}}));
+        let kept = read(
+            &secrets,
+            &form("credentials.kind=bearer&credentials.bearer.token="),
+            true,
+        );
+        assert_eq!(
+            Value::Object(kept),
+            json!({"credentials": {"kind": "bearer"}})
+        );
         let settings = fields(
             &self::schema(),
             &["settings"],
-            &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses", "timeout_seconds": 20}),
+            &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses",
+                "timeout_seconds": 20}),
         );
-        let body = read(&settings, &form("settings.url=https%3A%2F%2Fa.example&settings.headers=X-B%3A2&settings.transport=ses"), true);
-        assert_eq!(body["settings"]["headers"], json!({"X-A": null, "X-B": "2"}));
+        let body = read(
+            &settings,
+            &form(
+                "settings.url=https%3A%2F%2Fa.example&settings.headers=X-B%3A2&settings.transport=ses",
+            ),
+            true,
+        );
+        assert_eq!(
+            body["settings"]["headers"],
+            json!({"X-A": null, "X-B": "2"})
+        );
         assert_eq!(body["settings"]["timeout_seconds"], Value::Null);
     }
 }

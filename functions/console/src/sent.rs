@@ -1,4 +1,5 @@
-//! What a destination received, in the form that people know it in: a mail with its headers and text, rows as a table, a file with its name.
+//! What a destination received, in the form that people know it in: a mail with its headers and
+//! text, rows as a table, a file with its name.
 
 use std::fmt;
 
@@ -37,20 +38,29 @@ impl Mail {
             headers.extend(value.map(|value| (name, value)));
         }
         let attachments = mail.attachments().map(|part| {
-            let name = part.attachment_name().unwrap_or("without a name").to_owned();
+            let name = part
+                .attachment_name()
+                .unwrap_or("without a name")
+                .to_owned();
             (name, show::bytes(part.len() as u64))
         });
         let text = mail.body_text(0).unwrap_or_default().trim_end().to_owned();
-        Some(Self { headers, text, attachments: attachments.collect() })
+        Some(Self {
+            headers,
+            text,
+            attachments: attachments.collect(),
+        })
     }
 }
 
 /// `Ann Example <ann@example.com>, bob@example.com`
 fn addresses(addresses: &Address<'_>) -> String {
-    let each = addresses.iter().map(|one| match (one.name(), one.address()) {
-        (Some(name), Some(address)) => format!("{name} <{address}>"),
-        (name, address) => name.or(address).unwrap_or_default().to_owned(),
-    });
+    let each = addresses
+        .iter()
+        .map(|one| match (one.name(), one.address()) {
+            (Some(name), Some(address)) => format!("{name} <{address}>"),
+            (name, address) => name.or(address).unwrap_or_default().to_owned(),
+        });
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -65,28 +75,43 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Reads rows of JSON (an array of objects, or objects one after the other) or of CSV with a header. `None` if the text has other rows.
+    /// Reads rows of JSON (an array of objects, or objects one after the other) or of CSV with a
+    /// header. `None` if the text has other rows.
     pub(crate) fn read(text: &str, content_type: &str) -> Option<Self> {
-        let rows = if content_type.contains("csv") { of_csv(text)? } else { of_json(text)? };
+        let rows = if content_type.contains("csv") {
+            of_csv(text)?
+        } else {
+            of_json(text)?
+        };
         Some(rows).filter(|rows| !rows.rows.is_empty() && rows.columns.len() <= COLUMNS_MAX)
     }
 
     fn of(rows: Vec<Vec<(String, String)>>) -> Self {
-        let mut table = Self { more: rows.len().saturating_sub(ROWS_SHOWN_MAX), ..Self::default() };
+        let mut table = Self {
+            more: rows.len().saturating_sub(ROWS_SHOWN_MAX),
+            ..Self::default()
+        };
         for row in rows.into_iter().take(ROWS_SHOWN_MAX) {
             let mut cells = vec![None; table.columns.len()];
             for (column, value) in row {
-                let place = table.columns.iter().position(|own| *own == column).unwrap_or_else(|| {
-                    table.columns.push(column);
-                    cells.push(None);
-                    cells.len() - 1
-                });
+                let place = table
+                    .columns
+                    .iter()
+                    .position(|own| *own == column)
+                    .unwrap_or_else(|| {
+                        table.columns.push(column);
+                        cells.push(None);
+                        cells.len() - 1
+                    });
                 cells[place] = Some(value);
             }
             table.rows.push(cells);
         }
         let width = table.columns.len();
-        table.rows.iter_mut().for_each(|row| row.resize(width, None));
+        table
+            .rows
+            .iter_mut()
+            .for_each(|row| row.resize(width, None));
         table
     }
 }
@@ -95,22 +120,35 @@ fn of_csv(text: &str) -> Option<Rows> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().ok()?.clone();
     let named = |record: csv::StringRecord| {
-        let pairs = header.iter().zip(record.iter()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let pairs = header
+            .iter()
+            .zip(record.iter())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         pairs.collect::<Vec<_>>()
     };
-    let rows: Result<Vec<_>, csv::Error> = reader.records().map(|record| record.map(named)).collect();
+    let rows: Result<Vec<_>, csv::Error> =
+        reader.records().map(|record| record.map(named)).collect();
     rows.ok().map(Rows::of)
 }
 
 fn of_json(text: &str) -> Option<Rows> {
     let members: Vec<Members> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(text).ok()?,
-        false => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().ok()?,
+        false => serde_json::Deserializer::from_str(text)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .ok()?,
     };
-    Some(Rows::of(members.into_iter().map(|Members(members)| members).collect()))
+    Some(Rows::of(
+        members
+            .into_iter()
+            .map(|Members(members)| members)
+            .collect(),
+    ))
 }
 
-/// The members of a JSON object in their order, each value as its text: a number keeps its digits, a string loses its quotes.
+/// The members of a JSON object in their order, each value as its text: a number keeps its digits,
+/// a string loses its quotes.
 struct Members(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -153,7 +191,12 @@ mod tests {
                     Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8sIFfDtnJsZCE=\r\n--b\r\nContent-Type: text/csv; name=a.csv\r\n\
                     Content-Disposition: attachment; filename=a.csv\r\n\r\n1,2\r\n--b--\r\n";
         let mail = Mail::read(mime.as_bytes()).unwrap();
-        let header = |name: &str| mail.headers.iter().find(|(own, _)| *own == name).map(|(_, value)| &**value);
+        let header = |name: &str| {
+            mail.headers
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map(|(_, value)| &**value)
+        };
         assert_eq!(header("From"), Some("Waybill <bot@waybill.example>"));
         assert_eq!(header("To"), Some("ann@example.com, Bob <bob@example.com>"));
         assert_eq!(header("Subject"), Some("Résumé"));
@@ -163,14 +206,34 @@ mod tests {
 
     #[test]
     fn rows_keep_the_order_of_columns_and_the_digits_of_numbers() {
-        let cells = |row: &[Option<&str>]| row.iter().map(|cell| cell.map(str::to_owned)).collect::<Vec<_>>();
-        let expected = vec![cells(&[Some("x"), Some("1.10"), None]), cells(&[None, Some("2"), Some("null")])];
-        for text in [r#"[{"z":"x","a":1.10},{"a":2,"n":null}]"#, "{\"z\":\"x\",\"a\":1.10}\n{\"a\":2,\"n\":null}\n"] {
+        let cells = |row: &[Option<&str>]| {
+            row.iter()
+                .map(|cell| cell.map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
+        let expected = vec![
+            cells(&[Some("x"), Some("1.10"), None]),
+            cells(&[None, Some("2"), Some("null")]),
+        ];
+        for text in [
+            r#"[{"z":"x","a":1.10},{"a":2,"n":null}]"#,
+            "{\"z\":\"x\",\"a\":1.10}\n{\"a\":2,\"n\":null}\n",
+        ] {
             let rows = Rows::read(text, "application/json").unwrap();
-            assert_eq!(rows, Rows { columns: ["z", "a", "n"].map(str::to_owned).into(), rows: expected.clone(), more: 0 });
+            assert_eq!(
+                rows,
+                Rows {
+                    columns: ["z", "a", "n"].map(str::to_owned).into(),
+                    rows: expected.clone(),
+                    more: 0
+                }
+            );
         }
         let rows = Rows::read("a,b\n1,\"x, y\"\n", "text/csv; charset=utf-8").unwrap();
-        assert_eq!((rows.columns.len(), rows.rows), (2, vec![cells(&[Some("1"), Some("x, y")])]));
+        assert_eq!(
+            (rows.columns.len(), rows.rows),
+            (2, vec![cells(&[Some("1"), Some("x, y")])])
+        );
         assert_eq!(Rows::read("[1,2]", "application/json"), None);
         let many = format!("[{}]", vec!["{\"n\":1}"; 30].join(","));
         assert_eq!(Rows::read(&many, "application/json").unwrap().more, 5);
@@ -178,8 +241,14 @@ mod tests {
 
     #[test]
     fn a_files_name_ends_its_address() {
-        assert_eq!(file_name("sftp://h:22/in/r%C3%A9sum%C3%A9.json").as_deref(), Some("résumé.json"));
-        assert_eq!(file_name("https://b.s3.example/a/b.csv?versionId=1").as_deref(), Some("b.csv"));
+        assert_eq!(
+            file_name("sftp://h:22/in/r%C3%A9sum%C3%A9.json").as_deref(),
+            Some("résumé.json")
+        );
+        assert_eq!(
+            file_name("https://b.s3.example/a/b.csv?versionId=1").as_deref(),
+            Some("b.csv")
+        );
         assert_eq!(file_name("https://b.s3.example/"), None);
     }
 }

@@ -46,7 +46,9 @@ impl<'a> Page<'a> {
 
 /// Parameters as a query.
 pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters)
+        .finish()
 }
 
 /// Text as a part of a query.
@@ -93,7 +95,13 @@ pub(crate) fn wait(seconds: impl Borrow<u32>) -> String {
 
 /// `2026-11-26 20:04:05.123 UTC`
 pub(crate) fn exact(at: impl Borrow<Timestamp>) -> String {
-    format!("{} UTC", at.borrow().to_string().replace('T', " ").trim_end_matches('Z'))
+    format!(
+        "{} UTC",
+        at.borrow()
+            .to_string()
+            .replace('T', " ")
+            .trim_end_matches('Z')
+    )
 }
 
 /// `2026-11-26`
@@ -112,7 +120,13 @@ pub(crate) fn time(at: &Timestamp) -> Clock {
 impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (at, exact) = (self.0, exact(self.0));
-        write!(f, "<time datetime=\"{at}\" title=\"{exact}\" data-at=\"{}\" data-as=\"clock\">{} UTC</time>", at.as_millis(), clock(&at))
+        write!(
+            f,
+            "<time datetime=\"{at}\" title=\"{exact}\" data-at=\"{}\" data-as=\"clock\">{} \
+             UTC</time>",
+            at.as_millis(),
+            clock(&at)
+        )
     }
 }
 
@@ -125,7 +139,14 @@ pub(crate) fn clock(at: &Timestamp) -> String {
 
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<time datetime=\"{}\" title=\"{}\" data-at=\"{}\">{}</time>", self.at, exact(self.at), self.at.as_millis(), self.words())
+        write!(
+            f,
+            "<time datetime=\"{}\" title=\"{}\" data-at=\"{}\">{}</time>",
+            self.at,
+            exact(self.at),
+            self.at.as_millis(),
+            self.words()
+        )
     }
 }
 
@@ -133,7 +154,10 @@ impl HtmlSafe for When {}
 
 /// A word of the API's.
 pub(crate) fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// A state, as a shape and a word.
@@ -147,7 +171,8 @@ pub(crate) fn badge(state: impl AsRef<str>) -> Badge {
 impl fmt::Display for Badge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (class, shape) = match &*self.0 {
-            "succeeded" | "healthy" | "enabled" | "finished" | "active" | "recovered" | "granted" => ("good", "circle-check"),
+            "succeeded" | "healthy" | "enabled" | "finished" | "active" | "recovered"
+            | "granted" => ("good", "circle-check"),
             "failed" | "failing" | "denied" | "refused" => ("bad", "circle-x"),
             "retrying" | "degraded" | "partially_failed" => ("warn", "rotate-cw"),
             "running" => ("wait", "rotate-cw"),
@@ -157,7 +182,12 @@ impl fmt::Display for Badge {
             "skipped" | "cancelled" => ("off", "ban"),
             _ => ("off", "circle-dot"),
         };
-        write!(f, "<span class=\"badge {class}\">{} {}</span>", icon(shape), escape(&self.0.replace('_', " ")))
+        write!(
+            f,
+            "<span class=\"badge {class}\">{} {}</span>",
+            icon(shape),
+            escape(&self.0.replace('_', " "))
+        )
     }
 }
 
@@ -175,7 +205,10 @@ pub(crate) fn waiting(waiting_for: &WaitingFor) -> &'static str {
 /// A detail of the API's as a sentence.
 pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.trim().chars();
-    let mut sentence: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let mut sentence: String = letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default();
     if !sentence.is_empty() && !sentence.ends_with(['.', '!', '?', ':']) {
         sentence.push('.');
     }
@@ -205,7 +238,11 @@ pub(crate) fn reason(word: impl AsRef<str>) -> String {
 
 /// A number that may be cut off.
 pub(crate) fn counted(counted: &operations::Counted) -> String {
-    format!("{}{}", count(counted.count), if counted.more { "+" } else { "" })
+    format!(
+        "{}{}",
+        count(counted.count),
+        if counted.more { "+" } else { "" }
+    )
 }
 
 /// Text for HTML.
@@ -238,7 +275,11 @@ impl fmt::Display for Linked {
             let word = part.trim_end();
             let shown = escape(word);
             match word.starts_with("https://") || word.starts_with("http://") {
-                true => write!(f, "<a href=\"{shown}\" rel=\"noreferrer\">{shown}</a>{}", &part[word.len()..])?,
+                true => write!(
+                    f,
+                    "<a href=\"{shown}\" rel=\"noreferrer\">{shown}</a>{}",
+                    &part[word.len()..]
+                )?,
                 false => write!(f, "{shown}{}", &part[word.len()..])?,
             }
         }
@@ -258,14 +299,22 @@ pub(crate) fn bytes(count: impl Borrow<u64>) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", units[unit]) }
+    if unit == 0 {
+        format!("{count} B")
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
 }
 
 /// `340 ms`, `2.4 s`
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 pub(crate) fn millis(count: impl Borrow<u64>) -> String {
     let count = *count.borrow();
-    if count < 1000 { format!("{count} ms") } else { format!("{:.1} s", count as f64 / 1000.0) }
+    if count < 1000 {
+        format!("{count} ms")
+    } else {
+        format!("{:.1} s", count as f64 / 1000.0)
+    }
 }
 
 /// `99.2%`; nothing is `–`.
@@ -301,7 +350,10 @@ pub(crate) fn count(number: impl Borrow<u64>) -> String {
 pub(crate) fn short(id: &impl fmt::Display) -> String {
     let id = id.to_string();
     let (prefix, rest) = id.split_once('_').unwrap_or(("", &id));
-    let tail: String = rest.chars().skip(rest.chars().count().saturating_sub(10)).collect();
+    let tail: String = rest
+        .chars()
+        .skip(rest.chars().count().saturating_sub(10))
+        .collect();
     format!("{prefix}_…{tail}")
 }
 
@@ -314,17 +366,36 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_millis(1_764_000_000_000 + seconds * 1000);
         let words = |seconds: i64| When::new(at(seconds), at(0)).words();
         assert_eq!(
-            [words(0), words(-61), words(-3_600), words(-200_000), words(2)],
+            [
+                words(0),
+                words(-61),
+                words(-3_600),
+                words(-200_000),
+                words(2)
+            ],
             ["just now", "61 s ago", "60 min ago", "2 d ago", "in 2 s"]
         );
-        assert_eq!([bytes(0), bytes(1024), bytes(1_500_000)], ["0 B", "1.0 KiB", "1.4 MiB"]);
-        assert_eq!([percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))], ["–", "100%", "99.9%"]);
+        assert_eq!(
+            [bytes(0), bytes(1024), bytes(1_500_000)],
+            ["0 B", "1.0 KiB", "1.4 MiB"]
+        );
+        assert_eq!(
+            [percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))],
+            ["–", "100%", "99.9%"]
+        );
         assert_eq!(count(1_234_567), "1,234,567");
         let shown = badge("<b>").to_string();
-        assert!(shown.starts_with("<span class=\"badge off\"><svg") && shown.ends_with("</svg> &lt;b&gt;</span>"), "{shown}");
+        assert!(
+            shown.starts_with("<span class=\"badge off\"><svg")
+                && shown.ends_with("</svg> &lt;b&gt;</span>"),
+            "{shown}"
+        );
         assert_eq!(sentence("it is disabled"), "It is disabled.");
         let mail = linked("Open <b>\nhttps://a.example/?a=1&b=\"\n").to_string();
         let address = "https://a.example/?a=1&amp;b=&quot;";
-        assert_eq!(mail, format!("Open &lt;b&gt;\n<a href=\"{address}\" rel=\"noreferrer\">{address}</a>\n"));
+        assert_eq!(
+            mail,
+            format!("Open &lt;b&gt;\n<a href=\"{address}\" rel=\"noreferrer\">{address}</a>\n")
+        );
     }
 }

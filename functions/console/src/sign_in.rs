@@ -52,17 +52,29 @@ impl Problem {
     fn words(self) -> &'static str {
         match self {
             Self::Key => "This key is not valid. It may have been revoked or have expired.",
-            Self::NotBegun => "Signing in took too long or was started in another browser. Sign in again.",
+            Self::NotBegun => {
+                "Signing in took too long or was started in another browser. Sign in again."
+            }
             Self::NotVouchedFor => "Your identity provider did not sign you in.",
-            Self::NoRole => "Your identity provider has not assigned you a role here. Ask its administrator for one.",
+            Self::NoRole => {
+                "Your identity provider has not assigned you a role here. Ask its administrator \
+                 for one."
+            }
         }
     }
 }
 
 impl<'a> SignInPage<'a> {
     fn of(configured: &Configured, next: &'a str, problem: Option<Problem>) -> Self {
-        let provider = configured.as_ref().map(|_| format!("{}?{}", identity::START, show::query(&[("next", next)])));
-        Self { page: Page::outside(), next, problem, provider }
+        let provider = configured
+            .as_ref()
+            .map(|_| format!("{}?{}", identity::START, show::query(&[("next", next)])));
+        Self {
+            page: Page::outside(),
+            next,
+            problem,
+            provider,
+        }
     }
 }
 
@@ -81,7 +93,10 @@ async fn ask(Extension(configured): Extension<Configured>, request: Request) -> 
 
 /// The page of somebody who was not let in.
 pub(crate) fn refused(configured: &Configured, next: &str, problem: Problem) -> Answer {
-    page_as(StatusCode::UNAUTHORIZED, &SignInPage::of(configured, next, Some(problem)))
+    page_as(
+        StatusCode::UNAUTHORIZED,
+        &SignInPage::of(configured, next, Some(problem)),
+    )
 }
 
 /// No token is asked for: whoever sends this brings a key, and is let in as its holder.
@@ -94,19 +109,37 @@ async fn sign_in(
     let form = form::read(request.into_body()).await?;
     let next = local(form.text("next").unwrap_or_default());
     let operations = front.operations().await?;
-    match operations.sign_in(form.filled("key").unwrap_or_default(), facts.ip.as_deref(), &facts.id).await {
+    match operations
+        .sign_in(
+            form.filled("key").unwrap_or_default(),
+            facts.ip.as_deref(),
+            &facts.id,
+        )
+        .await
+    {
         Ok(link) => Ok(begun(&front, &facts, &Session::from(&link), next).await?),
-        Err(refusal) if refusal.code == RefusalCode::Unauthenticated => refused(&configured, next, Problem::Key),
+        Err(refusal) if refusal.code == RefusalCode::Unauthenticated => {
+            refused(&configured, next, Problem::Key)
+        }
         Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// Ends the session on the server: a copy of its cookie is refused from now on.
-async fn sign_out(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, headers: HeaderMap, _: Form) -> Answer {
+async fn sign_out(
+    State(front): State<Front>,
+    Extension(facts): Extension<RequestFacts>,
+    headers: HeaderMap,
+    _: Form,
+) -> Answer {
     let operations = front.operations().await?;
     let cookie = cookie(&headers, cookie_name(&facts.base_url)).unwrap_or_default();
     if let Some(session) = operations.sessions.open(cookie, operations.clock.now()) {
-        operations.access.sign_out(&session).await.map_err(Refusal::from)?;
+        operations
+            .access
+            .sign_out(&session)
+            .await
+            .map_err(Refusal::from)?;
     }
     Ok(with_cookie(see("/sign-in"), &facts, "", 0))
 }
@@ -114,16 +147,51 @@ async fn sign_out(State(front): State<Front>, Extension(facts): Extension<Reques
 /// Looking at a link changes nothing: what scans mails for bad links would use it up.
 async fn show_link(State(front): State<Front>, Path(token): Path<String>) -> Answer {
     let link = usable(front.operations().await?.access.portal_link(&token).await)?;
-    let status = if link.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    page_as(status, &PortalPage { page: Page::outside(), link: link.as_ref(), address: &format!("{PORTAL_PATH}{token}") })
+    let status = if link.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    page_as(
+        status,
+        &PortalPage {
+            page: Page::outside(),
+            link: link.as_ref(),
+            address: &format!("{PORTAL_PATH}{token}"),
+        },
+    )
 }
 
-async fn open_link(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, Path(token): Path<String>) -> Answer {
-    let opened = usable(front.operations().await?.access.open_portal_link(&token).await)?;
+async fn open_link(
+    State(front): State<Front>,
+    Extension(facts): Extension<RequestFacts>,
+    Path(token): Path<String>,
+) -> Answer {
+    let opened = usable(
+        front
+            .operations()
+            .await?
+            .access
+            .open_portal_link(&token)
+            .await,
+    )?;
     let Some(link) = opened else {
-        return page_as(StatusCode::NOT_FOUND, &PortalPage { page: Page::outside(), link: None, address: "" });
+        return page_as(
+            StatusCode::NOT_FOUND,
+            &PortalPage {
+                page: Page::outside(),
+                link: None,
+                address: "",
+            },
+        );
     };
-    Ok(begun(&front, &facts, &Session::from(&link), local(link.path.as_deref().unwrap_or_default())).await?)
+    Ok(begun(
+        &front,
+        &facts,
+        &Session::from(&link),
+        local(link.path.as_deref().unwrap_or_default()),
+    )
+    .await?)
 }
 
 fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalLink>, Refusal> {
@@ -135,32 +203,59 @@ fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalL
 }
 
 /// Signed in, and on the way to the page that was asked for.
-pub(crate) async fn begun(front: &Front, facts: &RequestFacts, session: &Session, next: &str) -> Result<Response, Refusal> {
+pub(crate) async fn begun(
+    front: &Front,
+    facts: &RequestFacts,
+    session: &Session,
+    next: &str,
+) -> Result<Response, Refusal> {
     let operations = front.operations().await?;
     let seconds = session.until.since(operations.clock.now()).as_secs();
-    Ok(with_cookie(see(next), facts, &operations.sessions.seal(session), seconds))
+    Ok(with_cookie(
+        see(next),
+        facts,
+        &operations.sessions.seal(session),
+        seconds,
+    ))
 }
 
 fn with_cookie(response: Response, facts: &RequestFacts, value: &str, seconds: u64) -> Response {
-    ([(SET_COOKIE, cookie_of(cookie_name(&facts.base_url), facts, value, seconds))], response).into_response()
+    (
+        [(
+            SET_COOKIE,
+            cookie_of(cookie_name(&facts.base_url), facts, value, seconds),
+        )],
+        response,
+    )
+        .into_response()
 }
 
 /// A cookie that no script and no other site's form gets to see.
 pub(crate) fn cookie_of(name: &str, facts: &RequestFacts, value: &str, seconds: u64) -> String {
-    let secure = if facts.base_url.starts_with("https:") { "; Secure" } else { "" };
+    let secure = if facts.base_url.starts_with("https:") {
+        "; Secure"
+    } else {
+        ""
+    };
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
 /// The page that was asked for before.
 pub(crate) fn next_of(query: Option<&str>) -> String {
     let mut parameters = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let next = parameters.find(|(name, _)| name == "next").map(|(_, value)| value.into_owned()).unwrap_or_default();
+    let next = parameters
+        .find(|(name, _)| name == "next")
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default();
     local(&next).to_owned()
 }
 
 /// A path of ours; anything that a browser could take for another site's address leads home.
 pub(crate) fn local(path: &str) -> &str {
-    let ours = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.chars().any(char::is_control);
+    let ours = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && !path.chars().any(char::is_control);
     if ours { path } else { "/" }
 }
 

@@ -1,4 +1,5 @@
-//! Who looks: somebody with a session. Whoever has none signs in first and then gets the page they asked for.
+//! Who looks: somebody with a session. Whoever has none signs in first and then gets the page they
+//! asked for.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -56,23 +57,47 @@ impl std::fmt::Debug for SessionCookie {
 /// Pages of things that each belong to one organization, which the thing's id says.
 const OF_ONE_ORGANIZATION: [&str; 4] = ["destinations", "deliveries", "messages", "jobs"];
 
-/// The session's cookie. With TLS its name keeps other hosts of the domain from setting it (RFC 6265bis, `__Host-`).
+/// The session's cookie. With TLS its name keeps other hosts of the domain from setting it (RFC
+/// 6265bis, `__Host-`).
 pub(crate) fn cookie_name(base_url: &str) -> &'static str {
-    if base_url.starts_with("https:") { "__Host-waybill" } else { "waybill" }
+    if base_url.starts_with("https:") {
+        "__Host-waybill"
+    } else {
+        "waybill"
+    }
 }
 
 /// A cookie of a request.
 pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Lets in whoever has a session.
-pub(crate) async fn signed_in(State(front): State<Front>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn signed_in(
+    State(front): State<Front>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let facts = request.extensions().get::<RequestFacts>().cloned();
-    match visitor(&front, facts, request.headers().clone(), request.uri().clone()).await {
+    match visitor(
+        &front,
+        facts,
+        request.headers().clone(),
+        request.uri().clone(),
+    )
+    .await
+    {
         Ok(Some(mut visitor)) => {
-            let keeps_mail = request.extensions().get::<Folder>().is_some_and(|folder| folder.0.is_some());
+            let keeps_mail = request
+                .extensions()
+                .get::<Folder>()
+                .is_some_and(|folder| folder.0.is_some());
             visitor.has_mail = keeps_mail && visitor.is_operator();
             match in_its_organization(&front, &visitor, request.method()).await {
                 Ok(Some(address)) => return see(&address),
@@ -93,12 +118,21 @@ pub(crate) async fn signed_in(State(front): State<Front>, mut request: Request, 
     }
 }
 
-async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap, uri: Uri) -> Result<Option<Visitor>, Refusal> {
+async fn visitor(
+    front: &Front,
+    facts: Option<RequestFacts>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Option<Visitor>, Refusal> {
     let facts = facts.ok_or_else(|| Refusal::internal("the request has no envelope"))?;
-    let Some(cookie) = cookie(&headers, cookie_name(&facts.base_url)) else { return Ok(None) };
+    let Some(cookie) = cookie(&headers, cookie_name(&facts.base_url)) else {
+        return Ok(None);
+    };
     let operations = front.operations().await?;
     let now = operations.clock.now();
-    let Some(session) = operations.sessions.open(cookie, now) else { return Ok(None) };
+    let Some(session) = operations.sessions.open(cookie, now) else {
+        return Ok(None);
+    };
     let caller = match operations.access.resume(&session).await {
         Ok(caller) => caller,
         Err(access::AuthenticateError::Unauthenticated(_)) => return Ok(None),
@@ -106,10 +140,19 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
     };
     operations.admit_request(&caller).await?;
     let mut query = Query::parse(uri.query());
-    let named = query.take_all("organization_id").pop().filter(|id| !id.is_empty());
-    let looked_at: Option<OrganizationId> = caller.organization.or_else(|| named.as_deref().and_then(|id| id.parse().ok()));
+    let named = query
+        .take_all("organization_id")
+        .pop()
+        .filter(|id| !id.is_empty());
+    let looked_at: Option<OrganizationId> = caller
+        .organization
+        .or_else(|| named.as_deref().and_then(|id| id.parse().ok()));
     let organization = match looked_at {
-        Some(id) => operations.store.organization(id).await.map_err(Refusal::from)?,
+        Some(id) => operations
+            .store
+            .organization(id)
+            .await
+            .map_err(Refusal::from)?,
         None => None,
     };
     Ok(Some(Visitor {
@@ -117,7 +160,10 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
         named,
         organization_name: organization.map(|organization| organization.name),
         path: uri.path().to_owned(),
-        address: uri.path_and_query().map_or("/", |address| address.as_str()).to_owned(),
+        address: uri
+            .path_and_query()
+            .map_or("/", |address| address.as_str())
+            .to_owned(),
         now,
         notice: Notice::of(operations, &headers, &facts.base_url, cookie),
         is_scripted: headers.contains_key(HX_REQUEST),
@@ -128,17 +174,28 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
     }))
 }
 
-/// Where an operator finds the page of one thing whose organization the address does not name: its id says which organization it belongs to.
-async fn in_its_organization(front: &Front, v: &Visitor, method: &http::Method) -> Result<Option<String>, Refusal> {
+/// Where an operator finds the page of one thing whose organization the address does not name: its
+/// id says which organization it belongs to.
+async fn in_its_organization(
+    front: &Front,
+    v: &Visitor,
+    method: &http::Method,
+) -> Result<Option<String>, Refusal> {
     if v.has_organization() || !v.is_operator() || method != http::Method::GET {
         return Ok(None);
     }
     let mut parts = v.path.trim_start_matches('/').split('/');
-    let (Some(noun), Some(id)) = (parts.next(), parts.next()) else { return Ok(None) };
+    let (Some(noun), Some(id)) = (parts.next(), parts.next()) else {
+        return Ok(None);
+    };
     if !OF_ONE_ORGANIZATION.contains(&noun) {
         return Ok(None);
     }
-    let organization = front.operations().await?.organization_of(&v.ctx, id).await?;
+    let organization = front
+        .operations()
+        .await?
+        .organization_of(&v.ctx, id)
+        .await?;
     Ok(organization.map(|organization| in_organization(&v.address, &organization)))
 }
 
@@ -150,8 +207,15 @@ fn in_organization(address: &str, organization: &impl std::fmt::Display) -> Stri
 
 /// A page is asked for again after signing in; what a script or a form asked for is not.
 fn to_sign_in(request: &Request) -> Response {
-    let address = request.uri().path_and_query().map_or("/", |address| address.as_str());
-    let next = if request.method() == http::Method::GET { address } else { "/" };
+    let address = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |address| address.as_str());
+    let next = if request.method() == http::Method::GET {
+        address
+    } else {
+        "/"
+    };
     let path = format!("/sign-in?{}", show::query(&[("next", next)]));
     if request.headers().contains_key(HX_REQUEST) {
         let path = HeaderValue::from_str("/sign-in").unwrap_or(HeaderValue::from_static("/"));
@@ -172,15 +236,26 @@ impl Visitor {
     /// A link to a page of the console: the operator's go on naming the organization.
     pub(crate) fn href(&self, path: &str) -> String {
         match &self.named {
-            Some(organization) if self.is_operator() => in_organization(path, &show::encoded(organization)),
+            Some(organization) if self.is_operator() => {
+                in_organization(path, &show::encoded(organization))
+            }
             _ => path.to_owned(),
         }
     }
 
     /// The page of one thing of an organization; an operator's address names the organization.
-    pub(crate) fn at_in(&self, organization: &impl std::fmt::Display, noun: &str, id: &impl std::fmt::Display) -> String {
+    pub(crate) fn at_in(
+        &self,
+        organization: &impl std::fmt::Display,
+        noun: &str,
+        id: &impl std::fmt::Display,
+    ) -> String {
         let path = format!("{noun}/{id}");
-        if self.is_operator() { in_organization(&path, organization) } else { path }
+        if self.is_operator() {
+            in_organization(&path, organization)
+        } else {
+            path
+        }
     }
 
     /// The page of one thing.
@@ -195,7 +270,11 @@ impl Visitor {
 
     /// Parameters of an operation, about the organization that the address names.
     pub(crate) fn query<'v>(&'v self, parameters: &[(&'v str, &'v str)]) -> Query {
-        let mut all: Vec<(&str, &str)> = self.named.iter().map(|organization| ("organization_id", &**organization)).collect();
+        let mut all: Vec<(&str, &str)> = self
+            .named
+            .iter()
+            .map(|organization| ("organization_id", &**organization))
+            .collect();
         all.extend_from_slice(parameters);
         Query::parse(Some(&show::query(&all)))
     }
@@ -216,7 +295,11 @@ impl Visitor {
 
     /// Refuses the page of a form to whoever may not send it.
     pub(crate) fn must_manage(&self) -> Result<(), Refusal> {
-        if self.may_manage() { Ok(()) } else { Err(Refusal::forbidden()) }
+        if self.may_manage() {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden())
+        }
     }
 
     /// Keys, settings, people.

@@ -17,7 +17,10 @@ impl Config {
     /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
-        let config = Self { table_name: variables.required("TABLE_NAME"), queue_urls: variables.per_lane("*_QUEUE_URL") };
+        let config = Self {
+            table_name: variables.required("TABLE_NAME"),
+            queue_urls: variables.per_lane("*_QUEUE_URL"),
+        };
         variables.finish(config)
     }
 }

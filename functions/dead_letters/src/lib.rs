@@ -19,11 +19,26 @@ use telemetry::metrics::Threshold;
 pub fn build(
     platform: &Platform,
     config: Config,
-) -> impl Service<LambdaEvent<SqsEvent>, Response = SqsBatchResponse, Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
+) -> impl Service<
+    LambdaEvent<SqsEvent>,
+    Response = SqsBatchResponse,
+    Error = lambda_runtime::Error,
+    Future: Send,
+> + Clone
++ Send
++ use<> {
     let store = Store::new(&platform.aws, config.table_name, None);
     let clock = platform.clock.clone();
-    let dispatcher = Dispatcher::new(store.clone(), Queues::new(&platform.aws, config.queue_urls), clock.clone());
-    let undertaker = Undertaker { store, clock, dispatcher };
+    let dispatcher = Dispatcher::new(
+        store.clone(),
+        Queues::new(&platform.aws, config.queue_urls),
+        clock.clone(),
+    );
+    let undertaker = Undertaker {
+        store,
+        clock,
+        dispatcher,
+    };
     service_fn(move |event: LambdaEvent<SqsEvent>| {
         let undertaker = undertaker.clone();
         async move {
@@ -52,14 +67,22 @@ impl Undertaker {
     async fn is_settled(&self, received: &Received) -> bool {
         let settled = match &received.task {
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), message_id = received.message_id, "failed to parse a dead letter; it stays in its queue");
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    message_id = received.message_id,
+                    "failed to parse a dead letter; it stays in its queue"
+                );
                 telemetry::metrics::threshold_exceeded(Threshold::DeadLetters);
                 return false;
             }
             Ok(task) => self.settle(task).await,
         };
         if let Err(error) = &settled {
-            tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "failed to settle a dead letter; it returns to its queue");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                message_id = received.message_id,
+                "failed to settle a dead letter; it returns to its queue"
+            );
         }
         settled.unwrap_or(false)
     }
@@ -67,15 +90,27 @@ impl Undertaker {
     /// Ends the task's delivery, unless it has finished or was redelivered since. Returns `false`
     /// if it changed at the same time.
     async fn settle(&self, task: &Task) -> Result<bool, EndError> {
-        let Some(before) = self.store.delivery(task.organization, task.delivery).await? else { return Ok(true) };
+        let Some(before) = self
+            .store
+            .delivery(task.organization, task.delivery)
+            .await?
+        else {
+            return Ok(true);
+        };
         if task.generation < before.generation {
             return Ok(true);
         }
         let now = self.clock.now();
-        let Ok(after) = before.clone().dead_letter(now) else { return Ok(true) };
+        let Ok(after) = before.clone().dead_letter(now) else {
+            return Ok(true);
+        };
         let ended = self.dispatcher.end(&before, &after).await?;
         if ended {
-            tracing::error!(delivery = %before.id, organization = %before.organization, "a delivery was dead-lettered");
+            tracing::error!(
+                delivery = %before.id,
+                organization = %before.organization,
+                "a delivery was dead-lettered"
+            );
         }
         Ok(ended)
     }

@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::events(|platform, environment| Ok(dead_letters::build(platform, dead_letters::Config::read(environment)?)))
+    runtime::serve::events(|platform, environment| {
+        Ok(dead_letters::build(
+            platform,
+            dead_letters::Config::read(environment)?,
+        ))
+    })
 }

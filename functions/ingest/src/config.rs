@@ -17,7 +17,11 @@ impl Config {
     /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let text = environment.get("INGEST_SOURCES").unwrap_or_default();
-        let sources = Sources::parse(text).map_err(|problem| ConfigError::because(format!("INGEST_SOURCES {problem}")))?;
-        Ok(Self { front: front::Config::read(environment)?, sources })
+        let sources = Sources::parse(text)
+            .map_err(|problem| ConfigError::because(format!("INGEST_SOURCES {problem}")))?;
+        Ok(Self {
+            front: front::Config::read(environment)?,
+            sources,
+        })
     }
 }

@@ -27,7 +27,9 @@ impl Detail {
     /// Takes the organization out. `None` if the detail does not name exactly one.
     pub(crate) fn take_organization(&mut self) -> Option<OrganizationId> {
         let named = self.take("organization_id");
-        let [named] = named.as_slice() else { return None };
+        let [named] = named.as_slice() else {
+            return None;
+        };
         string(named)?.parse().ok()
     }
 
@@ -46,7 +48,10 @@ impl Detail {
 
     /// Takes out every member with this name.
     fn take(&mut self, name: &str) -> Vec<Box<RawValue>> {
-        self.0.extract_if(.., |(member, _)| member == name).map(|(_, value)| value).collect()
+        self.0
+            .extract_if(.., |(member, _)| member == name)
+            .map(|(_, value)| value)
+            .collect()
     }
 }
 
@@ -103,8 +108,11 @@ mod tests {
     #[test]
     fn the_events_id_is_the_key_only_of_a_detail_without_one() {
         let parsed = |key: &str| IdempotencyKey::parse(key).map_err(|_| BadKey);
-        for (given, expected) in [("{}", EVENT), (r#"{"idempotency_key": null}"#, EVENT), (r#"{"idempotency_key": "order-1"}"#, "order-1")]
-        {
+        for (given, expected) in [
+            ("{}", EVENT),
+            (r#"{"idempotency_key": null}"#, EVENT),
+            (r#"{"idempotency_key": "order-1"}"#, "order-1"),
+        ] {
             assert_eq!(key(given), parsed(expected), "{given}");
         }
     }
@@ -112,17 +120,32 @@ mod tests {
     #[test]
     fn a_key_that_is_no_string_or_is_given_twice_is_refused() {
         for given in ["7", "true", "[]", r#"{"a": 1}"#, r#""""#, r#""a\nb""#] {
-            assert_eq!(key(&format!(r#"{{"idempotency_key": {given}}}"#)), Err(BadKey), "{given}");
+            assert_eq!(
+                key(&format!(r#"{{"idempotency_key": {given}}}"#)),
+                Err(BadKey),
+                "{given}"
+            );
         }
-        assert_eq!(key(r#"{"idempotency_key": "a", "idempotency_key": "b"}"#), Err(BadKey));
+        assert_eq!(
+            key(r#"{"idempotency_key": "a", "idempotency_key": "b"}"#),
+            Err(BadKey)
+        );
     }
 
     #[test]
     fn an_organization_is_named_exactly_once() {
         let id = "org_01kavd83802s63efghp3q1cpj4";
         let named = |text: &str| detail(text).take_organization().map(|id| id.to_string());
-        assert_eq!(named(&format!(r#"{{"organization_id": "{id}"}}"#)).as_deref(), Some(id));
-        assert_eq!(named(&format!(r#"{{"organization_id": "{id}", "organization_id": "{id}"}}"#)), None);
+        assert_eq!(
+            named(&format!(r#"{{"organization_id": "{id}"}}"#)).as_deref(),
+            Some(id)
+        );
+        assert_eq!(
+            named(&format!(
+                r#"{{"organization_id": "{id}", "organization_id": "{id}"}}"#
+            )),
+            None
+        );
         for other in ["{}", "[]", "null", r#""text""#, r#"{"organization_id": 7}"#] {
             assert_eq!(named(other), None, "{other}");
         }
@@ -130,9 +153,14 @@ mod tests {
 
     #[test]
     fn what_remains_is_passed_on_as_it_was_sent_with_members_that_occur_twice() {
-        let mut detail = detail(r#"{"b": {"x": 1.0,  "x": 2}, "organization_id": "o", "a": 1, "idempotency_key": "k", "a": 2}"#);
+        let mut detail = detail(
+            r#"{"b": {"x": 1.0,  "x": 2}, "organization_id": "o", "a": 1, "idempotency_key": "k", "a": 2}"#,
+        );
         detail.take("organization_id");
         detail.take("idempotency_key");
-        assert_eq!(serde_json::to_string(&detail).unwrap(), r#"{"b":{"x": 1.0,  "x": 2},"a":1,"a":2}"#);
+        assert_eq!(
+            serde_json::to_string(&detail).unwrap(),
+            r#"{"b":{"x": 1.0,  "x": 2},"a":1,"a":2}"#
+        );
     }
 }

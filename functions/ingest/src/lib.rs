@@ -38,8 +38,13 @@ pub struct Event {
 pub fn build(
     platform: &Platform,
     config: Config,
-) -> Result<impl Service<LambdaEvent<Event>, Response = (), Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<>, ConfigError>
-{
+) -> Result<
+    impl Service<LambdaEvent<Event>, Response = (), Error = lambda_runtime::Error, Future: Send>
+    + Clone
+    + Send
+    + use<>,
+    ConfigError,
+> {
     let front = front::Front::new(platform.clone(), config.front);
     let sources = Arc::new(config.sources);
     Ok(service_fn(move |event: LambdaEvent<Event>| {
@@ -47,7 +52,14 @@ pub fn build(
         async move {
             let operations = front.operations().await.map_err(failed)?;
             let trace = telemetry::propagation::new_trace().trace;
-            take(operations, &sources, event.payload, event.context.request_id, trace).await
+            take(
+                operations,
+                &sources,
+                event.payload,
+                event.context.request_id,
+                trace,
+            )
+            .await
         }
     }))
 }
@@ -61,7 +73,12 @@ async fn take(
     request_id: String,
     trace: TraceId,
 ) -> Result<(), lambda_runtime::Error> {
-    let Event { id, source, account, detail } = event;
+    let Event {
+        id,
+        source,
+        account,
+        detail,
+    } = event;
     let mut detail = Detail::read(&detail);
     let Some(organization) = detail.take_organization() else {
         telemetry::metrics::security_event("ingest_rejected");
@@ -77,7 +94,10 @@ async fn take(
     let key = detail.take_idempotency_key(&id);
     let ctx = Context {
         caller: Caller {
-            by: LetInBy::EventSource { account: account.clone(), source: source.clone() },
+            by: LetInBy::EventSource {
+                account: account.clone(),
+                source: source.clone(),
+            },
             name: source.clone(),
             role: Role::Sender,
             organization: Some(organization),
@@ -94,26 +114,59 @@ async fn take(
     };
     if !sources.may_speak(&account, &source, organization) {
         operations
-            .reject_ingest(&ctx, organization, "the operator's map does not allow this account and source to submit for the organization")
+            .reject_ingest(
+                &ctx,
+                organization,
+                "the operator's map does not allow this account \
+                 and source to submit for the organization",
+            )
             .await;
         return Ok(());
     }
     if ctx.idempotency_key.is_none() {
         operations
-            .reject_ingest(&ctx, organization, "idempotency_key must be a string of 1 to 255 printable characters, given at most once")
+            .reject_ingest(
+                &ctx,
+                organization,
+                "idempotency_key must be a string of 1 to 255 \
+                 printable characters, given at most once",
+            )
             .await;
         return Ok(());
     }
     let body = serde_json::to_string(&detail)?;
-    match operations.submit_message(&ctx, Query::default(), Body::new(body.into())).await {
+    match operations
+        .submit_message(&ctx, Query::default(), Body::new(body.into()))
+        .await
+    {
         Ok(submitted) => {
-            tracing::info!(message = %submitted.message.id, %organization, source, "submitted a message from the event bus");
+            tracing::info!(
+                message = %submitted.message.id,
+                %organization,
+                source,
+                "submitted a message from the event bus"
+            );
             Ok(())
         }
         Err(refusal) if refusal.is_temporary() => Err(failed(refusal)),
         Err(refusal) => {
-            let mistakes: Vec<String> = refusal.errors.iter().filter_map(|error| error.pointer.clone()).collect();
-            operations.reject_ingest(&ctx, organization, &format!("{}: {} {}", refusal.code, refusal.detail, mistakes.join(" "))).await;
+            let mistakes: Vec<String> = refusal
+                .errors
+                .iter()
+                .filter_map(|error| error.pointer.clone())
+                .collect();
+            operations
+                .reject_ingest(
+                    &ctx,
+                    organization,
+                    &format!(
+                        "{}: {} {}",
+                        refusal.code,
+                        refusal.detail,
+                        mistakes.join(" ")
+                    ),
+                )
+                .await;
             Ok(())
         }
     }

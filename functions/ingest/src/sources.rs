@@ -26,8 +26,13 @@ impl Sources {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let lines: Vec<Line> = serde_json::from_str(text).map_err(|error| format!("is no such list: {error}"))?;
-        match lines.iter().flat_map(|line| &line.organization_ids).find(|id| *id != ANY && id.parse::<OrganizationId>().is_err()) {
+        let lines: Vec<Line> =
+            serde_json::from_str(text).map_err(|error| format!("is no such list: {error}"))?;
+        match lines
+            .iter()
+            .flat_map(|line| &line.organization_ids)
+            .find(|id| *id != ANY && id.parse::<OrganizationId>().is_err())
+        {
             Some(id) => Err(format!("names {id}, which is no organization's id")),
             None => Ok(Self(lines)),
         }
@@ -39,7 +44,12 @@ impl Sources {
         let organization = organization.to_string();
         let fits = |own: &str, is: &str| own == ANY || own == is;
         self.0.iter().any(|line| {
-            fits(&line.account, account) && fits(&line.source, source) && line.organization_ids.iter().any(|own| fits(own, &organization))
+            fits(&line.account, account)
+                && fits(&line.source, source)
+                && line
+                    .organization_ids
+                    .iter()
+                    .any(|own| fits(own, &organization))
         })
     }
 }
@@ -50,19 +60,39 @@ mod tests {
 
     #[test]
     fn who_is_not_in_the_map_speaks_for_nobody() {
-        let (acme, other): (OrganizationId, OrganizationId) =
-            ("org_01kavd83802s63efghp3q1cpj4".parse().unwrap(), "org_01kavd83802s63efghp3q1cpj5".parse().unwrap());
-        let map = format!(r#"[{{"account": "111122223333", "source": "com.acme", "organization_ids": ["{acme}"]}}]"#);
+        let (acme, other): (OrganizationId, OrganizationId) = (
+            "org_01kavd83802s63efghp3q1cpj4".parse().unwrap(),
+            "org_01kavd83802s63efghp3q1cpj5".parse().unwrap(),
+        );
+        let map = format!(
+            r#"[{{"account": "111122223333", "source": "com.acme", "organization_ids": ["{acme}"]}}]"#
+        );
         let sources = Sources::parse(&map).unwrap();
         assert!(sources.may_speak("111122223333", "com.acme", acme));
-        for (account, source, organization) in
-            [("444455556666", "com.acme", acme), ("111122223333", "com.other", acme), ("111122223333", "com.acme", other)]
-        {
-            assert!(!sources.may_speak(account, source, organization), "{account} {source}");
+        for (account, source, organization) in [
+            ("444455556666", "com.acme", acme),
+            ("111122223333", "com.other", acme),
+            ("111122223333", "com.acme", other),
+        ] {
+            assert!(
+                !sources.may_speak(account, source, organization),
+                "{account} {source}"
+            );
         }
-        assert!(!Sources::parse("").unwrap().may_speak("111122223333", "com.acme", acme));
-        assert!(Sources::parse(r#"[{"account": "*", "source": "*", "organization_ids": ["*"]}]"#).unwrap().may_speak("1", "x", other));
-        assert!(Sources::parse(r#"[{"account": "*", "source": "*", "organization_ids": ["acme"]}]"#).is_err());
+        assert!(
+            !Sources::parse("")
+                .unwrap()
+                .may_speak("111122223333", "com.acme", acme)
+        );
+        assert!(
+            Sources::parse(r#"[{"account": "*", "source": "*", "organization_ids": ["*"]}]"#)
+                .unwrap()
+                .may_speak("1", "x", other)
+        );
+        assert!(
+            Sources::parse(r#"[{"account": "*", "source": "*", "organization_ids": ["acme"]}]"#)
+                .is_err()
+        );
         assert!(Sources::parse("{}").is_err());
     }
 }

@@ -28,7 +28,12 @@ impl Jobs {
         let Some((destination, shards, missed)) = self.missed(&job).await? else {
             let now = self.clock.now();
             let error = Some("the destination no longer takes deliveries".to_owned());
-            return self.saved(Job { error, ..job.ended(JobStatus::Failed, now) }).await;
+            return self
+                .saved(Job {
+                    error,
+                    ..job.ended(JobStatus::Failed, now)
+                })
+                .await;
         };
         if job.chunk.is_empty() {
             if job.walked {
@@ -36,17 +41,26 @@ impl Jobs {
                 return self.saved(job.ended(JobStatus::Finished, now)).await;
             }
             for _ in 0..STRETCHES_MAX {
-                let mut step = self.store.missed(job.organization_id, shards, &missed, job.after).await?;
+                let mut step = self
+                    .store
+                    .missed(job.organization_id, shards, &missed, job.after)
+                    .await?;
                 let cut = step.items.len() > CHUNK;
                 step.items.truncate(CHUNK);
                 job.chunk = step.items.iter().map(|first| first.id).collect();
-                job.after = if cut { job.chunk.last().copied() } else { step.next };
+                job.after = if cut {
+                    job.chunk.last().copied()
+                } else {
+                    step.next
+                };
                 job.walked = job.after.is_none();
                 if job.walked || !job.chunk.is_empty() {
                     break;
                 }
             }
-            let Some(planned) = self.save(job.clone()).await? else { return self.saved(job).await };
+            let Some(planned) = self.save(job.clone()).await? else {
+                return self.saved(job).await;
+            };
             job = planned;
             if job.chunk.is_empty() {
                 return Ok(Step::More(Box::new(job)));
@@ -55,9 +69,21 @@ impl Jobs {
         self.backfill_chunk(job, &destination, resumed).await
     }
 
-    async fn backfill_chunk(&self, mut job: Job, destination: &Destination, resumed: bool) -> Result<Step, StoreError> {
-        let ids: Vec<_> = std::mem::take(&mut job.chunk).into_iter().map(|id| (job.organization_id, id)).collect();
-        let target = Target { destination: destination.id, kind: destination.kind(), enabled: destination.takes_deliveries() };
+    async fn backfill_chunk(
+        &self,
+        mut job: Job,
+        destination: &Destination,
+        resumed: bool,
+    ) -> Result<Step, StoreError> {
+        let ids: Vec<_> = std::mem::take(&mut job.chunk)
+            .into_iter()
+            .map(|id| (job.organization_id, id))
+            .collect();
+        let target = Target {
+            destination: destination.id,
+            kind: destination.kind(),
+            enabled: destination.takes_deliveries(),
+        };
         for first in self.store.deliveries(&ids).await? {
             let Some(first) = first else {
                 job.skipped += 1;
@@ -66,7 +92,9 @@ impl Jobs {
             match self.backfill_one(&first, &target).await? {
                 Added::Done(_) => job.done += 1,
                 // After a crash, an existing delivery is one that this chunk added.
-                Added::There(delivery) if resumed && delivery.trigger == Trigger::Replay => job.done += 1,
+                Added::There(delivery) if resumed && delivery.trigger == Trigger::Replay => {
+                    job.done += 1
+                }
                 Added::There(_) | Added::Gone => job.skipped += 1,
             }
         }
@@ -78,23 +106,49 @@ impl Jobs {
         if self.store.content(first).await?.is_none() {
             return Ok(Added::Gone);
         }
-        self.dispatcher.add(first, target, Addition { trigger: Trigger::Replay, fallback_of: None }).await
+        self.dispatcher
+            .add(
+                first,
+                target,
+                Addition {
+                    trigger: Trigger::Replay,
+                    fallback_of: None,
+                },
+            )
+            .await
     }
 
     /// Returns what the job's destination missed; `None` if the destination takes no deliveries.
     async fn missed(&self, job: &Job) -> Result<Option<(Destination, u8, Missed)>, StoreError> {
-        let Some(id) = job.filter.destination else { return Ok(None) };
-        let destination = self.store.destination(job.organization_id, id).await?.filter(Destination::takes_deliveries);
-        let (Some(destination), Some(organization)) = (destination, self.store.organization(job.organization_id).await?) else {
+        let Some(id) = job.filter.destination else {
             return Ok(None);
         };
-        let kept = DAY * organization.settings.retention_days.min(organization.settings.payload_retention_days);
+        let destination = self
+            .store
+            .destination(job.organization_id, id)
+            .await?
+            .filter(Destination::takes_deliveries);
+        let (Some(destination), Some(organization)) = (
+            destination,
+            self.store.organization(job.organization_id).await?,
+        ) else {
+            return Ok(None);
+        };
+        let kept = DAY
+            * organization
+                .settings
+                .retention_days
+                .min(organization.settings.payload_retention_days);
         let missed = Missed {
             destination: id,
             event_types: destination.event_types.clone().unwrap_or_default(),
             event_type: job.filter.event_type.clone(),
             reference: job.filter.reference.clone(),
-            since: job.filter.since.unwrap_or(Timestamp::from_millis(0)).max(job.created_at.minus(kept)),
+            since: job
+                .filter
+                .since
+                .unwrap_or(Timestamp::from_millis(0))
+                .max(job.created_at.minus(kept)),
             until: job.filter.until.unwrap_or(job.created_at),
         };
         Ok(Some((destination, organization.shards, missed)))
@@ -103,7 +157,11 @@ impl Jobs {
     /// Counts the messages that a backfill will send.
     pub(crate) async fn count_backfill(&self, job: &Job) -> Result<u64, StoreError> {
         match self.missed(job).await? {
-            Some((_, shards, missed)) => self.store.count_missed(job.organization_id, shards, &missed).await,
+            Some((_, shards, missed)) => {
+                self.store
+                    .count_missed(job.organization_id, shards, &missed)
+                    .await
+            }
             None => Ok(0),
         }
     }

@@ -38,7 +38,14 @@ struct Jobs {
 pub fn build(
     platform: &Platform,
     config: Config,
-) -> impl Service<LambdaEvent<SqsEvent>, Response = SqsBatchResponse, Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
+) -> impl Service<
+    LambdaEvent<SqsEvent>,
+    Response = SqsBatchResponse,
+    Error = lambda_runtime::Error,
+    Future: Send,
+> + Clone
++ Send
++ use<> {
     let store = Store::new(&platform.aws, config.table_name, Some(config.bucket_name));
     let queues = Queues::new(&platform.aws, config.queue_urls);
     let jobs = Jobs {
@@ -71,14 +78,24 @@ impl Jobs {
         let task: JobTask = match serde_json::from_str(body) {
             Ok(task) => task,
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a job's message; it returns to the queue and ends in the dead-letter queue");
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    message_id = message.message_id,
+                    "failed to parse a job's message; it returns to the queue and ends in the \
+                     dead-letter queue"
+                );
                 return false;
             }
         };
         match self.run(task).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(error, job = %task.job, organization = %task.organization, "failed to run a job; its message returns to the queue");
+                tracing::warn!(
+                    error,
+                    job = %task.job,
+                    organization = %task.organization,
+                    "failed to run a job; its message returns to the queue"
+                );
                 false
             }
         }

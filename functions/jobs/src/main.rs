@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::events(|platform, environment| Ok(jobs::build(platform, jobs::Config::read(environment)?)))
+    runtime::serve::events(|platform, environment| {
+        Ok(jobs::build(platform, jobs::Config::read(environment)?))
+    })
 }

@@ -24,7 +24,13 @@ impl Jobs {
     /// Waits until the queues are short again.
     pub(crate) async fn pace(&self) {
         let mut waited = Duration::ZERO;
-        while waited < WAIT_MAX && self.queues.waiting().await.is_none_or(|waiting| waiting > WAITING_MAX) {
+        while waited < WAIT_MAX
+            && self
+                .queues
+                .waiting()
+                .await
+                .is_none_or(|waiting| waiting > WAITING_MAX)
+        {
             tokio::time::sleep(STEP).await;
             waited += STEP;
         }

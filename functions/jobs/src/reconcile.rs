@@ -28,11 +28,16 @@ impl Jobs {
                 let now = self.clock.now();
                 return self.saved(job.ended(JobStatus::Finished, now)).await;
             }
-            let page = self.store.unfinished(job.organization_id, job.shard, job.after, PAGE).await?;
+            let page = self
+                .store
+                .unfinished(job.organization_id, job.shard, job.after, PAGE)
+                .await?;
             let now = self.clock.now();
             let lost = page.items.into_iter().filter(|delivery| {
                 let is_queued = delivery.status() == DeliveryStatus::Queued;
-                let waits = is_queued && delivery.waiting.is_none() && now.since(delivery.created_at) >= WAITED;
+                let waits = is_queued
+                    && delivery.waiting.is_none()
+                    && now.since(delivery.created_at) >= WAITED;
                 waits && !delivery.in_flight(now)
             });
             let sent = self.send_anew(lost.collect()).await?;
@@ -51,8 +56,14 @@ impl Jobs {
         let now = self.clock.now();
         let (mut ours, mut failed) = (Vec::new(), None);
         for before in lost {
-            let Ok(after) = before.clone().supersede_tasks() else { continue };
-            match self.store.move_due(&before, &after, now.plus(DUE_AFTER)).await {
+            let Ok(after) = before.clone().supersede_tasks() else {
+                continue;
+            };
+            match self
+                .store
+                .move_due(&before, &after, now.plus(DUE_AFTER))
+                .await
+            {
                 Ok(true) => ours.push(after),
                 Ok(false) => {}
                 Err(error) => {

@@ -52,15 +52,25 @@ impl Jobs {
             }
             let shards = self.shards(&job).await?;
             for _ in 0..STRETCHES_MAX {
-                let page = self.store.deliveries_page(job.organization_id, shards, &job.filter, job.after, CHUNK).await?;
-                job.chunk = page.items.iter().filter(|delivery| is_meant(&job, delivery)).map(|delivery| delivery.id).collect();
+                let page = self
+                    .store
+                    .deliveries_page(job.organization_id, shards, &job.filter, job.after, CHUNK)
+                    .await?;
+                job.chunk = page
+                    .items
+                    .iter()
+                    .filter(|delivery| is_meant(&job, delivery))
+                    .map(|delivery| delivery.id)
+                    .collect();
                 job.walked = page.next.is_none();
                 job.after = page.next;
                 if job.walked || !job.chunk.is_empty() {
                     break;
                 }
             }
-            let Some(planned) = self.save(job.clone()).await? else { return self.saved(job).await };
+            let Some(planned) = self.save(job.clone()).await? else {
+                return self.saved(job).await;
+            };
             job = planned;
             if job.chunk.is_empty() {
                 return Ok(Step::More(Box::new(job)));
@@ -71,14 +81,24 @@ impl Jobs {
     }
 
     async fn reopen_chunk(&self, mut job: Job, resumed: bool) -> Result<Step, StoreError> {
-        let ids: Vec<_> = std::mem::take(&mut job.chunk).into_iter().map(|id| (job.organization_id, id)).collect();
-        let deliveries: Vec<Delivery> = self.store.deliveries(&ids).await?.into_iter().flatten().collect();
+        let ids: Vec<_> = std::mem::take(&mut job.chunk)
+            .into_iter()
+            .map(|id| (job.organization_id, id))
+            .collect();
+        let deliveries: Vec<Delivery> = self
+            .store
+            .deliveries(&ids)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
         job.skipped += (ids.len() - deliveries.len()) as u64;
         let ground = self.ground(&job, &deliveries).await?;
         let (mut done, mut skipped, mut failed) = (0, 0, 0);
         for some in deliveries.chunks(TOGETHER) {
             let started = Instant::now();
-            let one = |delivery: &Delivery| self.reopen_one(&job, &ground, delivery.clone(), resumed);
+            let one =
+                |delivery: &Delivery| self.reopen_one(&job, &ground, delivery.clone(), resumed);
             let outcomes = join_all(some.iter().map(one)).await;
             let (mut reopened, mut unavailable) = (Vec::new(), None);
             for outcome in outcomes {
@@ -88,12 +108,18 @@ impl Jobs {
                     Ok(Outcome::Skipped) => skipped += 1,
                     Err(error) if error.is_unavailable() => unavailable = Some(error),
                     Err(error) => {
-                        tracing::error!(error = %domain::chain(&error), job = %job.id, "failed to reopen a delivery");
+                        tracing::error!(
+                            error = %domain::chain(&error),
+                            job = %job.id,
+                            "failed to reopen a delivery"
+                        );
                         failed += 1;
                     }
                 }
             }
-            self.dispatcher.send_or_remember(&reopened, self.clock.now()).await;
+            self.dispatcher
+                .send_or_remember(&reopened, self.clock.now())
+                .await;
             if let Some(error) = unavailable {
                 // The chunk is executed again; the deliveries that were reopened then count as
                 // done.
@@ -110,39 +136,75 @@ impl Jobs {
     }
 
     async fn ground(&self, job: &Job, deliveries: &[Delivery]) -> Result<Ground, StoreError> {
-        let mut ids: Vec<DestinationId> = deliveries.iter().map(|delivery| delivery.destination).collect();
+        let mut ids: Vec<DestinationId> = deliveries
+            .iter()
+            .map(|delivery| delivery.destination)
+            .collect();
         ids.sort();
         ids.dedup();
-        let destinations = self.store.destinations(job.organization_id, &ids).await?.into_iter().flatten();
-        Ok(Ground { destinations: destinations.map(|destination| (destination.id, destination)).collect() })
+        let destinations = self
+            .store
+            .destinations(job.organization_id, &ids)
+            .await?
+            .into_iter()
+            .flatten();
+        Ok(Ground {
+            destinations: destinations
+                .map(|destination| (destination.id, destination))
+                .collect(),
+        })
     }
 
-    async fn reopen_one(&self, job: &Job, ground: &Ground, before: Delivery, resumed: bool) -> Result<Outcome, StoreError> {
+    async fn reopen_one(
+        &self,
+        job: &Job,
+        ground: &Ground,
+        before: Delivery,
+        resumed: bool,
+    ) -> Result<Outcome, StoreError> {
         if !untouched_since(job, before.updated_at) {
             // After a crash, a delivery that has changed since the chunk was planned was changed by
             // the chunk.
-            return Ok(if resumed { Outcome::Done } else { Outcome::Skipped });
+            return Ok(if resumed {
+                Outcome::Done
+            } else {
+                Outcome::Skipped
+            });
         }
         let now = self.clock.now();
-        let takes = ground.destinations.get(&before.destination).is_some_and(|destination| match destination.state {
-            DestinationState::Enabled | DestinationState::Paused { .. } => true,
-            DestinationState::Disabled { .. } => before.message.test,
-            DestinationState::Deleted { .. } => false,
-        });
+        let takes = ground
+            .destinations
+            .get(&before.destination)
+            .is_some_and(|destination| match destination.state {
+                DestinationState::Enabled | DestinationState::Paused { .. } => true,
+                DestinationState::Disabled { .. } => before.message.test,
+                DestinationState::Deleted { .. } => false,
+            });
         if !takes || self.store.content(&before).await?.is_none() {
             return Ok(Outcome::Skipped);
         }
-        let trigger = if job.kind == JobKind::Replay { Trigger::Replay } else { Trigger::Manual };
-        let Ok(after) = before.clone().reopen(trigger, false, now) else { return Ok(Outcome::Skipped) };
+        let trigger = if job.kind == JobKind::Replay {
+            Trigger::Replay
+        } else {
+            Trigger::Manual
+        };
+        let Ok(after) = before.clone().reopen(trigger, false, now) else {
+            return Ok(Outcome::Skipped);
+        };
         // A lost race means that the delivery moved on without the job.
         let won = self.store.transition(&before, &after).await?;
-        Ok(if won { Outcome::Reopened(Box::new(after)) } else { Outcome::Skipped })
+        Ok(if won {
+            Outcome::Reopened(Box::new(after))
+        } else {
+            Outcome::Skipped
+        })
     }
 }
 
 /// Whether the job includes this delivery.
 fn is_meant(job: &Job, delivery: &Delivery) -> bool {
     let recent = |since| delivery.state.finished_at().is_some_and(|at| at >= since);
-    let own = job.kind == JobKind::Replay && (delivery.message.event_type.is_reserved() || delivery.message.test);
+    let own = job.kind == JobKind::Replay
+        && (delivery.message.event_type.is_reserved() || delivery.message.test);
     job.finished_since.is_none_or(recent) && !own
 }

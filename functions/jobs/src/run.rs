@@ -21,7 +21,12 @@ const COUNT_MAX: Duration = Duration::from_secs(20);
 /// How often a run that waits for a lease checks again.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a run waits for an unavailable table before it leaves the job to a later run.
-const PATIENCE: [Duration; 4] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(3)];
+const PATIENCE: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 /// The result of a step of a job.
 pub(crate) enum Step {
@@ -35,7 +40,9 @@ impl Jobs {
     /// Works on a job until it ends or its time is up.
     pub(crate) async fn run(&self, task: JobTask) -> Result<(), lambda_runtime::Error> {
         let stop_at = self.clock.now().plus(RUN_MAX);
-        let Some(mut job) = self.take(task).await? else { return Ok(()) };
+        let Some(mut job) = self.take(task).await? else {
+            return Ok(());
+        };
         let (mut resumed, mut failures) = (true, PATIENCE.iter());
         loop {
             let started = tokio::time::Instant::now();
@@ -47,10 +54,17 @@ impl Jobs {
                     failures = PATIENCE.iter();
                 }
                 Err(error) if error.is_unavailable() => {
-                    let Some(wait) = failures.next() else { return Err(error.into()) };
+                    let Some(wait) = failures.next() else {
+                        return Err(error.into());
+                    };
                     tokio::time::sleep(*wait).await;
                     // It is unknown what of the chunk was done.
-                    let Some(again) = self.store.job(job.organization_id, job.id).await?.filter(|job| !job.status.is_over()) else {
+                    let Some(again) = self
+                        .store
+                        .job(job.organization_id, job.id)
+                        .await?
+                        .filter(|job| !job.status.is_over())
+                    else {
                         return Ok(());
                     };
                     (job, resumed) = (again, true);
@@ -73,14 +87,32 @@ impl Jobs {
     /// because that run may be dead.
     async fn take(&self, task: JobTask) -> Result<Option<Job>, StoreError> {
         loop {
-            let Some(job) = self.store.job(task.organization, task.job).await?.filter(|job| !job.status.is_over()) else { return Ok(None) };
+            let Some(job) = self
+                .store
+                .job(task.organization, task.job)
+                .await?
+                .filter(|job| !job.status.is_over())
+            else {
+                return Ok(None);
+            };
             let now = self.clock.now();
             if job.lease_until.is_some_and(|until| now < until) {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            let total = if job.status.is_queued() { self.count(&job).await? } else { job.total };
-            if let Some(leased) = self.save(Job { status: JobStatus::Running, total, ..job }).await? {
+            let total = if job.status.is_queued() {
+                self.count(&job).await?
+            } else {
+                job.total
+            };
+            if let Some(leased) = self
+                .save(Job {
+                    status: JobStatus::Running,
+                    total,
+                    ..job
+                })
+                .await?
+            {
                 return Ok(Some(leased));
             }
         }
@@ -89,7 +121,11 @@ impl Jobs {
     /// Saves a job and renews the lease; `None` if it changed first.
     pub(crate) async fn save(&self, job: Job) -> Result<Option<Job>, StoreError> {
         let lease_until = (!job.status.is_over()).then(|| self.clock.now().plus(LEASE));
-        let job = Job { revision: job.revision + 1, lease_until, ..job };
+        let job = Job {
+            revision: job.revision + 1,
+            lease_until,
+            ..job
+        };
         Ok(match self.store.save_job(&job).await? {
             Saved::Done => Some(job),
             Saved::Conflict => None,
@@ -98,22 +134,40 @@ impl Jobs {
 
     /// Counts the deliveries that the job works on; 0 if only the walk can count them.
     async fn count(&self, job: &Job) -> Result<u64, StoreError> {
-        tokio::time::timeout(COUNT_MAX, self.count_all(job)).await.unwrap_or(Ok(0))
+        tokio::time::timeout(COUNT_MAX, self.count_all(job))
+            .await
+            .unwrap_or(Ok(0))
     }
 
     async fn count_all(&self, job: &Job) -> Result<u64, StoreError> {
         let shards = self.shards(job).await?;
         match job.kind {
-            JobKind::Retry => self.store.count_deliveries(job.organization_id, shards, &job.filter).await,
+            JobKind::Retry => {
+                self.store
+                    .count_deliveries(job.organization_id, shards, &job.filter)
+                    .await
+            }
             JobKind::Backfill => self.count_backfill(job).await,
             // Only the walk can tell which of these finished in time.
             JobKind::Replay | JobKind::Reconcile => Ok(0),
-            JobKind::Erase => self.store.count_deliveries(job.organization_id, shards, &store::DeliveryFilter::default()).await,
+            JobKind::Erase => {
+                self.store
+                    .count_deliveries(
+                        job.organization_id,
+                        shards,
+                        &store::DeliveryFilter::default(),
+                    )
+                    .await
+            }
         }
     }
 
     pub(crate) async fn shards(&self, job: &Job) -> Result<u8, StoreError> {
-        Ok(self.store.organization(job.organization_id).await?.map_or(0, |organization| organization.shards))
+        Ok(self
+            .store
+            .organization(job.organization_id)
+            .await?
+            .map_or(0, |organization| organization.shards))
     }
 
     async fn step(&self, job: Job, resumed: bool) -> Result<Step, StoreError> {
@@ -128,17 +182,34 @@ impl Jobs {
     /// Erases some of an organization's deliveries, or everything else once none are left.
     async fn erase(&self, job: Job) -> Result<Step, StoreError> {
         for shard in 0..self.shards(&job).await? {
-            let erased = self.store.erase_deliveries(job.organization_id, shard).await?;
+            let erased = self
+                .store
+                .erase_deliveries(job.organization_id, shard)
+                .await?;
             if erased > 0 {
                 let done = job.done + erased;
-                return self.saved(Job { done, total: job.total.max(done), ..job }).await;
+                return self
+                    .saved(Job {
+                        done,
+                        total: job.total.max(done),
+                        ..job
+                    })
+                    .await;
             }
         }
-        self.store.erase_organization(job.organization_id, job.id).await?;
+        self.store
+            .erase_organization(job.organization_id, job.id)
+            .await?;
         let now = self.clock.now();
         // The event's id is derived from the job's, so that a repeat does not write a second event.
-        let line =
-            AuditEvent::new(job.id.ulid().into(), job.organization_id, now, job.actor.clone(), "organization.erased", job.organization_id);
+        let line = AuditEvent::new(
+            job.id.ulid().into(),
+            job.organization_id,
+            now,
+            job.actor.clone(),
+            "organization.erased",
+            job.organization_id,
+        );
         self.store.record_audit(&line).await?;
         self.saved(job.ended(JobStatus::Finished, now)).await
     }
@@ -165,7 +236,14 @@ impl Jobs {
         if let Some(job) = self.store.job(organization, id).await?
             && job.status.is_cancelled()
         {
-            self.save(Job { done, failed, skipped, chunk: Vec::new(), ..job }).await?;
+            self.save(Job {
+                done,
+                failed,
+                skipped,
+                chunk: Vec::new(),
+                ..job
+            })
+            .await?;
         }
         Ok(Step::Over)
     }
@@ -173,14 +251,28 @@ impl Jobs {
     async fn hand_on(&self, job: Job, task: JobTask) -> Result<(), lambda_runtime::Error> {
         // If the message cannot be sent, the current one is received again.
         let revision = job.revision + 1;
-        if self.store.save_job(&Job { lease_until: None, revision, ..job }).await? == Saved::Done {
+        if self
+            .store
+            .save_job(&Job {
+                lease_until: None,
+                revision,
+                ..job
+            })
+            .await?
+            == Saved::Done
+        {
             self.own_queue.send(task).await?;
         }
         Ok(())
     }
 
     async fn give_up(&self, job: Job, error: &StoreError) -> Result<(), lambda_runtime::Error> {
-        tracing::error!(error = %domain::chain(&error), job = %job.id, organization = %job.organization_id, "a job failed");
+        tracing::error!(
+            error = %domain::chain(&error),
+            job = %job.id,
+            organization = %job.organization_id,
+            "a job failed"
+        );
         let failed = job.ended(JobStatus::Failed, self.clock.now());
         let error = Some("Waybill failed to complete the job; the log names the cause".to_owned());
         self.save(Job { error, ..failed }).await?;

@@ -41,7 +41,10 @@ impl Config {
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             event_bus_name: variables.optional("EVENT_BUS_NAME"),
             alert_from: variables.optional("ALERT_FROM"),
-            public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
+            public_url: variables
+                .required::<String>("PUBLIC_URL")
+                .trim_end_matches('/')
+                .to_owned(),
         };
         variables.finish(config)
     }
@@ -53,8 +56,13 @@ mod tests {
 
     #[test]
     fn a_malformed_sender_of_alerts_stops_the_start() {
-        let environment: Environment = [("ALERT_FROM".to_owned(), "alerts at acme".to_owned())].into_iter().collect();
-        let refused = Config::read(&environment).err().map(|error| error.to_string()).unwrap_or_default();
+        let environment: Environment = [("ALERT_FROM".to_owned(), "alerts at acme".to_owned())]
+            .into_iter()
+            .collect();
+        let refused = Config::read(&environment)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(refused.contains("ALERT_FROM is wrong"), "{refused}");
     }
 }

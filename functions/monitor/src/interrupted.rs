@@ -19,6 +19,8 @@ impl Interrupted {
 
     /// Whether the queue holds a task of the delivery's current generation.
     pub(crate) fn holds(&self, delivery: &Delivery) -> bool {
-        self.0.get(&delivery.id).is_some_and(|generation| *generation == delivery.generation)
+        self.0
+            .get(&delivery.id)
+            .is_some_and(|generation| *generation == delivery.generation)
     }
 }

@@ -84,7 +84,10 @@ impl Monitor {
         let (swept, watched) = tokio::join!(Box::pin(self.sweep()), Box::pin(self.watch()));
         if let (Err(error), Err(_)) = (&swept, &watched) {
             // Only one of the errors can be returned.
-            tracing::error!(error = %domain::chain(error), "the sweep failed, and so did the watch; the next run repeats both");
+            tracing::error!(
+                error = %domain::chain(error),
+                "the sweep failed, and so did the watch; the next run repeats both"
+            );
         }
         watched?;
         Ok(swept?)
@@ -95,18 +98,27 @@ impl Monitor {
 pub fn build(
     platform: &Platform,
     config: Config,
-) -> impl Service<LambdaEvent<Invocation>, Response = (), Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
+) -> impl Service<LambdaEvent<Invocation>, Response = (), Error = lambda_runtime::Error, Future: Send>
++ Clone
++ Send
++ use<> {
     let store = Store::new(&platform.aws, config.table_name, None);
     let queues = Queues::new(&platform.aws, config.queue_urls);
-    let bus = config.event_bus_name.map(|name| Bus::new(&platform.aws, name));
-    let dispatcher =
-        Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone()).alerting_from(config.alert_from).telling_on(bus);
+    let bus = config
+        .event_bus_name
+        .map(|name| Bus::new(&platform.aws, name));
+    let dispatcher = Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone())
+        .alerting_from(config.alert_from)
+        .telling_on(bus);
     let monitor = Monitor {
         store,
         dispatcher,
         queues,
         jobs: JobQueue::new(&platform.aws, config.jobs_queue_url),
-        checker: Checker::new(aws_sdk_lambda::Client::new(&platform.aws), config.worker_functions),
+        checker: Checker::new(
+            aws_sdk_lambda::Client::new(&platform.aws),
+            config.worker_functions,
+        ),
         clock: platform.clock.clone(),
         random: platform.random.clone(),
         interval_seconds: config.monitor_interval_seconds,
@@ -118,7 +130,11 @@ pub fn build(
         async move {
             match event.payload.reconcile {
                 None => monitor.run().await?,
-                Some(scope) => monitor.reconcile(scope, &Interrupted::of(&event.payload.interrupted)).await?,
+                Some(scope) => {
+                    monitor
+                        .reconcile(scope, &Interrupted::of(&event.payload.interrupted))
+                        .await?
+                }
             }
             Ok(())
         }

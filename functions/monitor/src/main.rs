@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::events(|platform, environment| Ok(monitor::build(platform, monitor::Config::read(environment)?)))
+    runtime::serve::events(|platform, environment| {
+        Ok(monitor::build(
+            platform,
+            monitor::Config::read(environment)?,
+        ))
+    })
 }

@@ -37,7 +37,11 @@ impl Monitor {
     /// Queues a new task for every delivery that is lost according to `scope`. An hourly run
     /// continues where the last one stopped, and reads no delivery that an earlier round has
     /// covered.
-    pub(crate) async fn reconcile(&self, scope: Reconcile, interrupted: &Interrupted) -> Result<(), StoreError> {
+    pub(crate) async fn reconcile(
+        &self,
+        scope: Reconcile,
+        interrupted: &Interrupted,
+    ) -> Result<(), StoreError> {
         let waited = match scope {
             Reconcile::Start => Duration::ZERO,
             Reconcile::Hourly if self.queues.are_empty().await => LOST_WHEN_QUEUE_EMPTY,
@@ -55,13 +59,18 @@ impl Monitor {
             let page = self.store.organizations(round.done_with, PAGE).await?;
             for organization in &page.items {
                 while round.shard < organization.shards {
-                    sent += self.reconcile_stretch(organization, &mut round, scope, waited, interrupted).await?;
+                    sent += self
+                        .reconcile_stretch(organization, &mut round, scope, waited, interrupted)
+                        .await?;
                     stretches += 1;
                     let too_long = self.clock.now().since(began_at) >= RUN_MAX;
                     if scope == Reconcile::Hourly && (too_long || stretches % KEPT_EVERY == 0) {
                         self.store.keep_round(&round).await?;
                         if too_long {
-                            tracing::info!(sent, "reconcile reached its time limit; the next hourly run continues");
+                            tracing::info!(
+                                sent,
+                                "reconcile reached its time limit; the next hourly run continues"
+                            );
                             return Ok(());
                         }
                     }
@@ -70,14 +79,24 @@ impl Monitor {
                 // The process that enabled `auto_recover` may have stopped before the destinations
                 // were watched.
                 skip_unreadable(self.store.watch_recoverable(organization).await)?;
-                round = Round { done_with: Some(organization.id), shard: 0, after: None, ..round };
+                round = Round {
+                    done_with: Some(organization.id),
+                    shard: 0,
+                    after: None,
+                    ..round
+                };
             }
             if !page.more || page.items.is_empty() {
                 break;
             }
         }
         if scope == Reconcile::Hourly {
-            self.store.keep_round(&Round { last_began_at: round.began_at, ..Round::default() }).await?;
+            self.store
+                .keep_round(&Round {
+                    last_began_at: round.began_at,
+                    ..Round::default()
+                })
+                .await?;
         }
         if sent > 0 {
             tracing::info!(sent, ?scope, "sent tasks of deliveries that had none");
@@ -91,12 +110,31 @@ impl Monitor {
     async fn reconcile_jobs(&self, organization: &Organization) -> Result<(), StoreError> {
         let now = self.clock.now();
         let unfinished = self.store.unfinished_jobs(organization.id).await?;
-        for job in unfinished.into_iter().filter(|job| now.since(job.lease_until.unwrap_or(job.created_at)) >= JOB_LOST) {
-            let sent = self.jobs.send(JobTask { organization: organization.id, job: job.id }).await;
+        for job in unfinished
+            .into_iter()
+            .filter(|job| now.since(job.lease_until.unwrap_or(job.created_at)) >= JOB_LOST)
+        {
+            let sent = self
+                .jobs
+                .send(JobTask {
+                    organization: organization.id,
+                    job: job.id,
+                })
+                .await;
             match sent {
-                Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "sent the message of a job that had none"),
+                Ok(()) => {
+                    tracing::info!(
+                        job = %job.id,
+                        organization = %organization.id,
+                        "sent the message of a job that had none"
+                    )
+                }
                 Err(error) => {
-                    tracing::warn!(error = %domain::chain(&error), job = %job.id, "failed to send a job's message; the next run sends it")
+                    tracing::warn!(
+                        error = %domain::chain(&error),
+                        job = %job.id,
+                        "failed to send a job's message; the next run sends it"
+                    )
                 }
             }
         }
@@ -112,19 +150,43 @@ impl Monitor {
         waited: Duration,
         interrupted: &Interrupted,
     ) -> Result<usize, StoreError> {
-        let after = round.after.or(round.last_began_at.map(|at| created_before(at, LOOKED_BACK)));
-        let page = self.store.unfinished(organization.id, round.shard, after, PAGE).await?;
+        let after = round.after.or(round
+            .last_began_at
+            .map(|at| created_before(at, LOOKED_BACK)));
+        let page = self
+            .store
+            .unfinished(organization.id, round.shard, after, PAGE)
+            .await?;
         let now = self.clock.now();
         if scope == Reconcile::Start {
-            let destinations: BTreeSet<DestinationId> = page.items.iter().map(|delivery| delivery.destination).collect();
-            try_join_all(destinations.into_iter().map(|destination| self.store.free_places(destination))).await?;
+            let destinations: BTreeSet<DestinationId> = page
+                .items
+                .iter()
+                .map(|delivery| delivery.destination)
+                .collect();
+            try_join_all(
+                destinations
+                    .into_iter()
+                    .map(|destination| self.store.free_places(destination)),
+            )
+            .await?;
         }
-        let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now));
-        let (held, lost): (Vec<Delivery>, Vec<Delivery>) = lost.partition(|delivery| interrupted.holds(delivery));
+        let lost = page
+            .items
+            .into_iter()
+            .filter(|delivery| is_lost(delivery, scope, waited, now));
+        let (held, lost): (Vec<Delivery>, Vec<Delivery>) =
+            lost.partition(|delivery| interrupted.holds(delivery));
         self.end_leases(held).await?;
         let (sent, outcome) = self.send_superseded(lost).await;
         // An error about one delivery must not stop the round there.
-        outcome.or_else(|error| if error.is_unavailable() { Err(error) } else { Ok(()) })?;
+        outcome.or_else(|error| {
+            if error.is_unavailable() {
+                Err(error)
+            } else {
+                Ok(())
+            }
+        })?;
         round.after = page.next;
         round.shard += u8::from(page.next.is_none());
         Ok(sent)
@@ -147,19 +209,34 @@ impl Monitor {
 
 /// Returns an id that sorts after every delivery that was created at least `so_long` before `at`.
 fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
-    let at = Timestamp::from_millis(at.as_millis().saturating_sub(i64::try_from(so_long.as_millis()).unwrap_or(i64::MAX)));
-    DeliveryId { message: MessageId::from(Ulid::first_at(at)), position: 0 }
+    let at = Timestamp::from_millis(
+        at.as_millis()
+            .saturating_sub(i64::try_from(so_long.as_millis()).unwrap_or(i64::MAX)),
+    );
+    DeliveryId {
+        message: MessageId::from(Ulid::first_at(at)),
+        position: 0,
+    }
 }
 
 fn is_lost(delivery: &Delivery, scope: Reconcile, waited: Duration, now: Timestamp) -> bool {
     match (delivery.state.pending(), scope) {
         // A waiting delivery has left the queue. The due index and its destination's index find it.
         (Some(_), _) if delivery.waiting.is_some() => {
-            let may_start = delivery.in_flight(now) || delivery.starts_at().is_some_and(|at| at <= now);
+            let may_start =
+                delivery.in_flight(now) || delivery.starts_at().is_some_and(|at| at <= now);
             scope == Reconcile::Start && may_start
         }
-        (Some(Pending::Queued), _) => now.since(delivery.created_at) >= waited && (scope == Reconcile::Start || !delivery.in_flight(now)),
-        (Some(Pending::Retrying { next_attempt_at, .. }), Reconcile::Start) => next_attempt_at <= now,
+        (Some(Pending::Queued), _) => {
+            now.since(delivery.created_at) >= waited
+                && (scope == Reconcile::Start || !delivery.in_flight(now))
+        }
+        (
+            Some(Pending::Retrying {
+                next_attempt_at, ..
+            }),
+            Reconcile::Start,
+        ) => next_attempt_at <= now,
         // The due index finds every other retrying delivery.
         _ => false,
     }

@@ -50,42 +50,94 @@ pub(crate) enum Look {
 impl Monitor {
     /// Begins the recovery of a disabled destination, ends one that its policy no longer allows, or
     /// returns the check that is due.
-    pub(crate) async fn recovery_of(&self, routes: &Routes, destination: &Destination, health: &Health) -> Result<Look, StoreError> {
-        let DestinationState::Disabled { at, .. } = destination.state else { return Ok(Look::No) };
-        if !is_recoverable(destination, destination.policy(&routes.settings.failure_policy)) {
+    pub(crate) async fn recovery_of(
+        &self,
+        routes: &Routes,
+        destination: &Destination,
+        health: &Health,
+    ) -> Result<Look, StoreError> {
+        let DestinationState::Disabled { at, .. } = destination.state else {
+            return Ok(Look::No);
+        };
+        if !is_recoverable(
+            destination,
+            destination.policy(&routes.settings.failure_policy),
+        ) {
             if health.recovery.is_some() {
                 self.store.forget_recovery(destination.id, health).await?;
             }
             return Ok(Look::No);
         }
         let now = self.clock.now();
-        let Some(recovery) = health.recovery.as_ref().filter(|recovery| recovery.enabled.is_none()) else {
-            let recovery = Recovery::begin(health, at, self.is_replaying(destination, health).await?, now);
-            self.store.begin_recovery(destination.id, health, &recovery).await?;
+        let Some(recovery) = health
+            .recovery
+            .as_ref()
+            .filter(|recovery| recovery.enabled.is_none())
+        else {
+            let recovery = Recovery::begin(
+                health,
+                at,
+                self.is_replaying(destination, health).await?,
+                now,
+            );
+            self.store
+                .begin_recovery(destination.id, health, &recovery)
+                .await?;
             return Ok(Look::Later);
         };
-        let Some(due_at) = recovery.next_check_at else { return Ok(Look::No) };
+        let Some(due_at) = recovery.next_check_at else {
+            return Ok(Look::No);
+        };
         // Nothing is sent for a suspended organization; its checks wait, as its deliveries do.
         if due_at > now || routes.status == OrganizationStatus::Suspended {
             return Ok(Look::Later);
         }
         let (destination, recovery) = (destination.clone(), recovery.clone());
-        Ok(Look::Due(Box::new(DueCheck { destination, routes: routes.clone(), health: health.clone(), recovery, due_at })))
+        Ok(Look::Due(Box::new(DueCheck {
+            destination,
+            routes: routes.clone(),
+            health: health.clone(),
+            recovery,
+            due_at,
+        })))
     }
 
     /// Whether the replay of an earlier recovery is still running.
-    pub(crate) async fn is_replaying(&self, destination: &Destination, health: &Health) -> Result<bool, StoreError> {
-        let Some(enabled) = health.recovery.as_ref().and_then(|recovery| recovery.enabled.as_ref()) else { return Ok(false) };
-        let job = self.store.job(destination.organization_id, enabled.job).await?;
+    pub(crate) async fn is_replaying(
+        &self,
+        destination: &Destination,
+        health: &Health,
+    ) -> Result<bool, StoreError> {
+        let Some(enabled) = health
+            .recovery
+            .as_ref()
+            .and_then(|recovery| recovery.enabled.as_ref())
+        else {
+            return Ok(false);
+        };
+        let job = self
+            .store
+            .job(destination.organization_id, enabled.job)
+            .await?;
         Ok(job.is_some_and(|job| !job.status.is_over()))
     }
 
     /// Makes a check that is due, unless another monitor does. If it passes, the destination is
     /// enabled.
     pub(crate) async fn check(&self, check: DueCheck) -> Result<(), lambda_runtime::Error> {
-        let DueCheck { destination, health, recovery, due_at, .. } = &check;
+        let DueCheck {
+            destination,
+            health,
+            recovery,
+            due_at,
+            ..
+        } = &check;
         let claimed = self.clock.now().plus(CHECK_LEASE);
-        if !self.store.claim_check(destination.id, health, *due_at, claimed).await? {
+        if !self
+            .store
+            .claim_check(destination.id, health, *due_at, claimed)
+            .await?
+        {
             return Ok(());
         }
         let again = match self.checker.check(destination).await {
@@ -95,79 +147,239 @@ impl Monitor {
                 recovery.after_failed_check(self.clock.now())
             }
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to check a disabled destination; trying again in 60 s");
-                Recovery { next_check_at: Some(self.clock.now().plus(CHECK_FAILED_WAIT)), ..recovery.clone() }
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    destination = %destination.id,
+                    "failed to check a disabled destination; trying again in 60 s"
+                );
+                Recovery {
+                    next_check_at: Some(self.clock.now().plus(CHECK_FAILED_WAIT)),
+                    ..recovery.clone()
+                }
             }
         };
         let next_check_at = again.next_check_at.map(|at| at.to_string());
-        tracing::info!(next_check_at, destination = %destination.id, organization = %destination.organization_id, "a disabled destination was checked and stays disabled");
-        Ok(self.store.check_again(destination.id, health, claimed, &again).await?)
+        tracing::info!(
+            next_check_at,
+            destination = %destination.id,
+            organization = %destination.organization_id,
+            "a disabled destination was checked and stays disabled"
+        );
+        Ok(self
+            .store
+            .check_again(destination.id, health, claimed, &again)
+            .await?)
     }
 
     /// Records a check that leads to a blocked address as a security event, as a delivery to one
     /// is.
-    async fn note_blocked(&self, destination: &Destination, report: &CheckReport) -> Result<(), lambda_runtime::Error> {
-        let Some(step) = report.failed_step().filter(|step| step.reason == Some(Reason::BlockedAddress)) else { return Ok(()) };
+    async fn note_blocked(
+        &self,
+        destination: &Destination,
+        report: &CheckReport,
+    ) -> Result<(), lambda_runtime::Error> {
+        let Some(step) = report
+            .failed_step()
+            .filter(|step| step.reason == Some(Reason::BlockedAddress))
+        else {
+            return Ok(());
+        };
         telemetry::metrics::security_event(BLOCKED_ADDRESS);
-        tracing::warn!(destination = %destination.id, detail = step.detail, security_event = true, "blocked_address");
+        tracing::warn!(
+            destination = %destination.id,
+            detail = step.detail,
+            security_event = true,
+            "blocked_address"
+        );
         let target = destination.id.to_string();
-        let refused = event(&self.ids().await?, destination, self.clock.now(), BLOCKED_ADDRESS, target, Vec::new());
+        let refused = event(
+            &self.ids().await?,
+            destination,
+            self.clock.now(),
+            BLOCKED_ADDRESS,
+            target,
+            Vec::new(),
+        );
         self.dispatcher.record_refusal(&refused.denied()).await;
         Ok(())
     }
 
     /// Enables a destination whose check passed, unless it changed meanwhile, and requests the
     /// replay of what it missed.
-    async fn enable(&self, check: &DueCheck, claimed: Timestamp) -> Result<(), lambda_runtime::Error> {
-        let DueCheck { destination, routes, health, recovery, .. } = check;
+    async fn enable(
+        &self,
+        check: &DueCheck,
+        claimed: Timestamp,
+    ) -> Result<(), lambda_runtime::Error> {
+        let DueCheck {
+            destination,
+            routes,
+            health,
+            recovery,
+            ..
+        } = check;
         let (ids, now) = (self.ids().await?, self.clock.now());
-        let after = Destination { state: DestinationState::Enabled, verified_at: Some(now), ..destination.revised(now) };
+        let after = Destination {
+            state: DestinationState::Enabled,
+            verified_at: Some(now),
+            ..destination.revised(now)
+        };
         let id = ids.mint::<JobId>(after.organization_id, 1);
-        let job = Job::replay(id, after.organization_id, after.id, recovery.replay_since, Actor::system(), now);
-        let enabled = Some(EnabledAgain { at: now, job: job.id, is_sent: false });
-        let recovery = Recovery { next_check_at: None, enabled, ..recovery.clone() };
+        let job = Job::replay(
+            id,
+            after.organization_id,
+            after.id,
+            recovery.replay_since,
+            Actor::system(),
+            now,
+        );
+        let enabled = Some(EnabledAgain {
+            at: now,
+            job: job.id,
+            is_sent: false,
+        });
+        let recovery = Recovery {
+            next_check_at: None,
+            enabled,
+            ..recovery.clone()
+        };
         let status = change("/status", "disabled".into(), "enabled".into());
-        let enabling = event(&ids, &after, now, "destination.enabled", after.id.to_string(), vec![status]);
+        let enabling = event(
+            &ids,
+            &after,
+            now,
+            "destination.enabled",
+            after.id.to_string(),
+            vec![status],
+        );
         let asked = [("/kind", json!(job.kind)), ("/filter", json!(job.filter))];
-        let asked = asked.map(|(path, value)| change(path, Value::Null, value)).to_vec();
+        let asked = asked
+            .map(|(path, value)| change(path, Value::Null, value))
+            .to_vec();
         let requested = event(&ids, &after, now, "job.created", job.id.to_string(), asked);
         let alert = self.alert_of_enabling(&ids, routes, &after, health).await?;
         let events = [&enabling, &requested];
-        let recovered = Recovered { destination: &after, recovery: &recovery, job: &job, events, alert: &alert };
-        if self.store.enable_recovered(health, claimed, recovered).await? == Saved::Conflict {
-            tracing::info!(destination = %after.id, "a destination that passed its check was changed meanwhile and is not enabled");
+        let recovered = Recovered {
+            destination: &after,
+            recovery: &recovery,
+            job: &job,
+            events,
+            alert: &alert,
+        };
+        if self
+            .store
+            .enable_recovered(health, claimed, recovered)
+            .await?
+            == Saved::Conflict
+        {
+            tracing::info!(
+                destination = %after.id,
+                "a destination that passed its check was changed meanwhile and is not enabled"
+            );
             return Ok(());
         }
-        tracing::info!(destination = %after.id, organization = %after.organization_id, job = %job.id, "a destination that passed its check was enabled");
+        tracing::info!(
+            destination = %after.id,
+            organization = %after.organization_id,
+            job = %job.id,
+            "a destination that passed its check was enabled"
+        );
         telemetry::metrics::destination_recovered(after.kind());
         // If something fails from here on, the monitor repeats it on its next run.
-        let health = Health { epoch: health.epoch + 1, recovery: Some(recovery), ..Health::default() };
+        let health = Health {
+            epoch: health.epoch + 1,
+            recovery: Some(recovery),
+            ..Health::default()
+        };
         self.send_replay(&after, &health).await?;
         self.announce(alert).await
     }
 
-    async fn alert_of_enabling(&self, ids: &IdMint, routes: &Routes, after: &Destination, health: &Health) -> Result<Alert, StoreError> {
-        let health = Health { consecutive_failures: 0, first_failure_at: None, ..health.clone() };
-        let mut alert = self.dispatcher.alert_about(ids, routes, after, &health, AlertKind::Enabled, &self.link_to(after)).await?;
-        alert.data["detail"] = "a connection check passed; what the destination missed is sent again".into();
+    async fn alert_of_enabling(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        after: &Destination,
+        health: &Health,
+    ) -> Result<Alert, StoreError> {
+        let health = Health {
+            consecutive_failures: 0,
+            first_failure_at: None,
+            ..health.clone()
+        };
+        let mut alert = self
+            .dispatcher
+            .alert_about(
+                ids,
+                routes,
+                after,
+                &health,
+                AlertKind::Enabled,
+                &self.link_to(after),
+            )
+            .await?;
+        alert.data["detail"] =
+            "a connection check passed; what the destination missed is sent again".into();
         Ok(alert)
     }
 
     /// Queues the job that replays what a destination missed, unless that has been done. The job
     /// was saved when the destination was enabled.
-    pub(crate) async fn send_replay(&self, destination: &Destination, health: &Health) -> Result<(), lambda_runtime::Error> {
-        let Some(recovery) = &health.recovery else { return Ok(()) };
-        let Some(enabled) = recovery.enabled.as_ref().filter(|enabled| !enabled.is_sent) else { return Ok(()) };
-        self.jobs.send(JobTask { organization: destination.organization_id, job: enabled.job }).await?;
-        let sent = Recovery { enabled: Some(EnabledAgain { is_sent: true, ..enabled.clone() }), ..recovery.clone() };
-        Ok(self.store.replay_sent(destination.id, health, &sent).await?)
+    pub(crate) async fn send_replay(
+        &self,
+        destination: &Destination,
+        health: &Health,
+    ) -> Result<(), lambda_runtime::Error> {
+        let Some(recovery) = &health.recovery else {
+            return Ok(());
+        };
+        let Some(enabled) = recovery.enabled.as_ref().filter(|enabled| !enabled.is_sent) else {
+            return Ok(());
+        };
+        self.jobs
+            .send(JobTask {
+                organization: destination.organization_id,
+                job: enabled.job,
+            })
+            .await?;
+        let sent = Recovery {
+            enabled: Some(EnabledAgain {
+                is_sent: true,
+                ..enabled.clone()
+            }),
+            ..recovery.clone()
+        };
+        Ok(self
+            .store
+            .replay_sent(destination.id, health, &sent)
+            .await?)
     }
 }
 
 fn change(path: &str, before: Value, after: Value) -> Change {
-    Change { path: path.to_owned(), before, after }
+    Change {
+        path: path.to_owned(),
+        before,
+        after,
+    }
 }
 
-fn event(ids: &IdMint, about: &Destination, at: Timestamp, action: &str, target: String, changes: Vec<Change>) -> AuditEvent {
-    AuditEvent { changes, ..AuditEvent::by_system(ids.mint(about.organization_id, 1), about.organization_id, at, action, target) }
+fn event(
+    ids: &IdMint,
+    about: &Destination,
+    at: Timestamp,
+    action: &str,
+    target: String,
+    changes: Vec<Change>,
+) -> AuditEvent {
+    AuditEvent {
+        changes,
+        ..AuditEvent::by_system(
+            ids.mint(about.organization_id, 1),
+            about.organization_id,
+            at,
+            action,
+            target,
+        )
+    }
 }

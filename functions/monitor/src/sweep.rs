@@ -26,12 +26,17 @@ impl Monitor {
     /// Queues a task for every delivery that falls due before the next sweep and that no worker
     /// runs.
     ///
-    /// An error about one delivery does not affect the others. If the table is unavailable, the next
-    /// run sweeps what is left.
+    /// An error about one delivery does not affect the others. If the table is unavailable, the
+    /// next run sweeps what is left.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
-        let until = self.clock.now().plus(Duration::from_secs(u64::from(self.interval_seconds)));
+        let until = self
+            .clock
+            .now()
+            .plus(Duration::from_secs(u64::from(self.interval_seconds)));
         let (mut swept, mut first_error) = (0, Ok(()));
-        let mut walks: Vec<(u8, Option<DueAfter>)> = (0..DUE_PARTITIONS).map(|partition| (partition, None)).collect();
+        let mut walks: Vec<(u8, Option<DueAfter>)> = (0..DUE_PARTITIONS)
+            .map(|partition| (partition, None))
+            .collect();
         // Reads one page of each partition in turn, so that a backlog in one does not delay the
         // others, even if the run is cut off.
         while !walks.is_empty() {
@@ -55,10 +60,15 @@ impl Monitor {
     }
 
     async fn sweep_page(&self, entries: Vec<DueEntry>) -> Result<Sent, StoreError> {
-        let keys: Vec<_> = entries.iter().map(|entry| (entry.organization, entry.delivery)).collect();
+        let keys: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.organization, entry.delivery))
+            .collect();
         let now = self.clock.now();
         let due = self.store.deliveries(&keys).await?.into_iter().flatten();
-        let due: Vec<Delivery> = due.filter(|delivery| !delivery.status().is_finished() && !delivery.in_flight(now)).collect();
+        let due: Vec<Delivery> = due
+            .filter(|delivery| !delivery.status().is_finished() && !delivery.in_flight(now))
+            .collect();
         Ok(self.send_superseded(due).await)
     }
 
@@ -67,19 +77,36 @@ impl Monitor {
     pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Sent {
         let now = self.clock.now();
         let claims = deliveries.into_iter().map(async |before| {
-            let Ok(after) = before.clone().supersede_tasks() else { return Ok(None) };
-            let won = self.store.move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER)).await;
+            let Ok(after) = before.clone().supersede_tasks() else {
+                return Ok(None);
+            };
+            let won = self
+                .store
+                .move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER))
+                .await;
             if let Err(error) = &won {
-                tracing::warn!(error = %domain::chain(error), delivery = %before.id, "failed to claim a due delivery; the next run claims it");
+                tracing::warn!(
+                    error = %domain::chain(error),
+                    delivery = %before.id,
+                    "failed to claim a due delivery; the next run claims it"
+                );
             }
             Ok(won?.then_some(after))
         });
-        let claimed: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(claims).buffer_unordered(CLAIMS_AT_ONCE).collect().await;
+        let claimed: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(claims)
+            .buffer_unordered(CLAIMS_AT_ONCE)
+            .collect()
+            .await;
         let (mut ours, outcome) = dispatch::separate(claimed);
         ours.sort_by_key(|delivery| due_at(delivery, now));
         let mut sent = 0;
-        for same_second in ours.chunk_by(|a, b| due_at(a, now).as_seconds() == due_at(b, now).as_seconds()) {
-            sent += self.dispatcher.send_or_remember(same_second, due_at(&same_second[0], now)).await;
+        for same_second in
+            ours.chunk_by(|a, b| due_at(a, now).as_seconds() == due_at(b, now).as_seconds())
+        {
+            sent += self
+                .dispatcher
+                .send_or_remember(same_second, due_at(&same_second[0], now))
+                .await;
         }
         (sent, outcome)
     }
@@ -88,8 +115,17 @@ impl Monitor {
 /// Returns when the delivery's next attempt is due, and no earlier than now.
 fn due_at(delivery: &Delivery, now: Timestamp) -> Timestamp {
     // A delivery that waits for a pause is due when it expires.
-    let is_paused = delivery.waiting.is_some_and(|waiting| waiting.reason == WaitingFor::Pause);
-    let expires_at = delivery.message.expires_at.map(|at| at.plus(Duration::from_secs(1)));
-    let starts_at = if is_paused { expires_at } else { delivery.starts_at() };
+    let is_paused = delivery
+        .waiting
+        .is_some_and(|waiting| waiting.reason == WaitingFor::Pause);
+    let expires_at = delivery
+        .message
+        .expires_at
+        .map(|at| at.plus(Duration::from_secs(1)));
+    let starts_at = if is_paused {
+        expires_at
+    } else {
+        delivery.starts_at()
+    };
     starts_at.map_or(now, |at| at.max(now))
 }

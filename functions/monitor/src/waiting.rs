@@ -14,7 +14,10 @@ use store::{Reset, Saved, StoreError};
 use crate::Monitor;
 
 /// The most that one run releases for one destination, because it handles others too.
-const RELEASED: Extent = Extent { at_most: 5_000, within: Duration::from_secs(30) };
+const RELEASED: Extent = Extent {
+    at_most: 5_000,
+    within: Duration::from_secs(30),
+};
 /// The time within which a worker that found a destination paused has recorded its delivery as
 /// waiting.
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
@@ -22,9 +25,15 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 impl Monitor {
     /// Releases what waits for a destination, unless it is still paused. Stops watching the
     /// destination once nothing waits.
-    pub(crate) async fn release_for(&self, organization: OrganizationId, id: DestinationId) -> Result<(), lambda_runtime::Error> {
-        let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
-        else {
+    pub(crate) async fn release_for(
+        &self,
+        organization: OrganizationId,
+        id: DestinationId,
+    ) -> Result<(), lambda_runtime::Error> {
+        let (Some(routes), Some(destination)) = (
+            self.store.routes(organization).await?,
+            self.store.destination(organization, id).await?,
+        ) else {
             return Ok(self.store.forget_waiting(id, u64::MAX).await?);
         };
         let limits = (routes.shards, routes.settings.delivery_limits);
@@ -41,9 +50,14 @@ impl Monitor {
             // Deliveries that wait are skipped. Until then the destination stays watched, so that
             // what is left is released if it is enabled before that.
             DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
-                let left = self.store.open_deliveries(organization, routes.shards, id, None, 1).await?;
+                let left = self
+                    .store
+                    .open_deliveries(organization, routes.shards, id, None, 1)
+                    .await?;
                 if left.items.is_empty() && left.next.is_none() {
-                    self.store.forget_waiting(id, destination.revision()).await?;
+                    self.store
+                        .forget_waiting(id, destination.revision())
+                        .await?;
                 }
                 return Ok(());
             }
@@ -51,18 +65,30 @@ impl Monitor {
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
             // Each delivery is released once per reset, because one that takes another turn may
             // wait again.
-            let (count, next) = self.dispatcher.release_from(&destination, limits, released, RELEASED).await?;
+            let (count, next) = self
+                .dispatcher
+                .release_from(&destination, limits, released, RELEASED)
+                .await?;
             self.store.keep_release(id, at, next).await?;
-            tracing::info!(released = count, destination = %id, "deliveries take turns under changed limits");
+            tracing::info!(
+                released = count,
+                destination = %id,
+                "deliveries take turns under changed limits"
+            );
             if next.is_some() {
                 return Ok(());
             }
         }
-        let released = self.dispatcher.release_paused(&destination, limits, now, RELEASED).await?;
+        let released = self
+            .dispatcher
+            .release_paused(&destination, limits, now, RELEASED)
+            .await?;
         if released > 0 {
             tracing::info!(released, destination = %id, "waiting deliveries were released");
         } else if now.since(destination.updated_at) > RECORDED_WITHIN {
-            self.store.unwatch_waiting(id, destination.revision()).await?;
+            self.store
+                .unwatch_waiting(id, destination.revision())
+                .await?;
         }
         Ok(())
     }
@@ -76,16 +102,35 @@ impl Monitor {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let next_run = now.plus(Duration::from_secs(self.interval_seconds.into()));
-        let Some(until) = destination.paused_until(now).filter(|until| *until <= next_run) else { return Ok(()) };
-        let released = self.dispatcher.release_paused(destination, limits, until, RELEASED).await?;
-        tracing::info!(released, destination = %destination.id, %until, "waiting deliveries were sent for the end of a pause");
+        let Some(until) = destination
+            .paused_until(now)
+            .filter(|until| *until <= next_run)
+        else {
+            return Ok(());
+        };
+        let released = self
+            .dispatcher
+            .release_paused(destination, limits, until, RELEASED)
+            .await?;
+        tracing::info!(
+            released,
+            destination = %destination.id,
+            %until,
+            "waiting deliveries were sent for the end of a pause"
+        );
         Ok(())
     }
 
     /// Resumes a destination whose pause is over; `None` if another change came first.
-    async fn end_pause(&self, before: Destination) -> Result<Option<Destination>, lambda_runtime::Error> {
+    async fn end_pause(
+        &self,
+        before: Destination,
+    ) -> Result<Option<Destination>, lambda_runtime::Error> {
         let now = self.clock.now();
-        let after = Destination { state: DestinationState::Enabled, ..before.revised(now) };
+        let after = Destination {
+            state: DestinationState::Enabled,
+            ..before.revised(now)
+        };
         let event = AuditEvent::by_system(
             self.ids().await?.mint(after.organization_id, 1),
             after.organization_id,
@@ -93,7 +138,10 @@ impl Monitor {
             "destination.resumed",
             after.id,
         );
-        let saved = self.store.save_flow(&after, after.revision() - 1, &event).await?;
+        let saved = self
+            .store
+            .save_flow(&after, after.revision() - 1, &event)
+            .await?;
         Ok((saved == Saved::Done).then_some(after))
     }
 }

@@ -82,21 +82,35 @@ impl Monitor {
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
         for offset in 0..FAILING_PARTITIONS {
             let partition = (minute + u64::from(offset)) % u64::from(FAILING_PARTITIONS);
-            let watched = match self.store.watched(u8::try_from(partition).unwrap_or_default()).await {
+            let watched = match self
+                .store
+                .watched(u8::try_from(partition).unwrap_or_default())
+                .await
+            {
                 Ok(watched) => watched,
                 Err(error) => {
-                    tracing::error!(error = %domain::chain(&error), partition, "failed to read what is watched; the next run reads it again");
+                    tracing::error!(
+                        error = %domain::chain(&error),
+                        partition,
+                        "failed to read what is watched; the next run reads it again"
+                    );
                     first_error.get_or_insert(error.into());
                     continue;
                 }
             };
             // Boxed, because the future is large and stacks are small.
             let looks = watched.into_iter().map(|watched| match watched {
-                Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
-                Watched::Waiting(organization, destination) => {
-                    self.release_for(organization, destination).map(|done| done.map(|()| Found::default())).boxed()
+                Watched::Destination(organization, destination) => {
+                    self.look_at(organization, destination).boxed()
                 }
-                Watched::Alert(alert) => self.announce_what_is_left(*alert).map(|done| done.map(|()| Found::default())).boxed(),
+                Watched::Waiting(organization, destination) => self
+                    .release_for(organization, destination)
+                    .map(|done| done.map(|()| Found::default()))
+                    .boxed(),
+                Watched::Alert(alert) => self
+                    .announce_what_is_left(*alert)
+                    .map(|done| done.map(|()| Found::default()))
+                    .boxed(),
             });
             let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
             while let Some(done) = done.next().await {
@@ -107,7 +121,11 @@ impl Monitor {
                     }
                     // An error for one destination does not affect the others.
                     Err(error) => {
-                        tracing::error!(error = %domain::chain(&*error), "failed to evaluate a destination or alert; the next run evaluates it again");
+                        tracing::error!(
+                            error = %domain::chain(&*error),
+                            "failed to evaluate a destination or alert; the next run evaluates it \
+                             again"
+                        );
                         first_error.get_or_insert(error);
                     }
                 }
@@ -119,18 +137,33 @@ impl Monitor {
             .buffer_unordered(LOOKS_AT_ONCE);
         while let Some(skipped) = skipping.next().await {
             if let Err(error) = skipped {
-                tracing::error!(error = %domain::chain(&error), "failed to skip deliveries of a disabled destination; the next run skips them");
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    "failed to skip deliveries of a disabled destination; the next run skips them"
+                );
                 first_error.get_or_insert(error.into());
             }
         }
         let is_late = || self.clock.now().since(began_at) >= CHECKS_BEGIN_WITHIN;
         let checks = in_turn(due, |check| &check.destination).into_iter();
         let mut checked = stream::iter(checks)
-            .map(|check| async { if is_late() { Ok(()) } else { self.check(*check).await } }.boxed())
+            .map(|check| {
+                async {
+                    if is_late() {
+                        Ok(())
+                    } else {
+                        self.check(*check).await
+                    }
+                }
+                .boxed()
+            })
             .buffer_unordered(LOOKS_AT_ONCE);
         while let Some(done) = checked.next().await {
             if let Err(error) = done {
-                tracing::error!(error = %domain::chain(&*error), "failed to check a disabled destination; the next run checks it again");
+                tracing::error!(
+                    error = %domain::chain(&*error),
+                    "failed to check a disabled destination; the next run checks it again"
+                );
                 first_error.get_or_insert(error);
             }
         }
@@ -138,9 +171,15 @@ impl Monitor {
     }
 
     /// Evaluates a destination. Returns it if it takes no more deliveries or must be checked.
-    async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<Found, lambda_runtime::Error> {
-        let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
-        else {
+    async fn look_at(
+        &self,
+        organization: OrganizationId,
+        id: DestinationId,
+    ) -> Result<Found, lambda_runtime::Error> {
+        let (Some(routes), Some(destination)) = (
+            self.store.routes(organization).await?,
+            self.store.destination(organization, id).await?,
+        ) else {
             return Ok(Found::default());
         };
         let health = self.store.health(id).await?;
@@ -153,7 +192,10 @@ impl Monitor {
         let reason = match destination.state {
             DestinationState::Enabled => {
                 self.send_replay(&destination, &health).await?;
-                return Ok(Found { stopped: self.judge(&routes, destination, health).await?, due: None });
+                return Ok(Found {
+                    stopped: self.judge(&routes, destination, health).await?,
+                    due: None,
+                });
             }
             DestinationState::Paused { .. } => {
                 // Nothing is sent, so there is nothing to evaluate.
@@ -169,10 +211,23 @@ impl Monitor {
             Look::Due(check) => (Some(check), true),
         };
         let unwatch = Some(health).filter(|_| !goes_on);
-        Ok(Found { stopped: Some(Stopped { destination, shards: routes.shards, reason, unwatch }), due })
+        Ok(Found {
+            stopped: Some(Stopped {
+                destination,
+                shards: routes.shards,
+                reason,
+                unwatch,
+            }),
+            due,
+        })
     }
 
-    async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<Option<Stopped>, lambda_runtime::Error> {
+    async fn judge(
+        &self,
+        routes: &Routes,
+        destination: Destination,
+        health: Health,
+    ) -> Result<Option<Stopped>, lambda_runtime::Error> {
         let settings = &routes.settings;
         let policy = destination.policy(&settings.failure_policy);
         let now = self.clock.now();
@@ -182,7 +237,9 @@ impl Monitor {
         let told = match evaluate(&health, policy, &recent, debounce, now) {
             Verdict::Wait => return Ok(None),
             Verdict::Forget => {
-                self.store.unwatch_destination(destination.id, &health).await?;
+                self.store
+                    .unwatch_destination(destination.id, &health)
+                    .await?;
                 return Ok(None);
             }
             Verdict::ForgetEnded => {
@@ -191,35 +248,67 @@ impl Monitor {
             }
             Verdict::AlertEnded(ended) => {
                 let then = health.during(&ended);
-                let mut alert = self.alert(routes, &destination, &then, AlertKind::Failing).await?;
+                let mut alert = self
+                    .alert(routes, &destination, &then, AlertKind::Failing)
+                    .await?;
                 // The streak has ended, so it has no consequences.
                 alert.data["next"] = "retrying".into();
-                self.store.alert_ended(&health, &alert).await?.then_some(alert)
+                self.store
+                    .alert_ended(&health, &alert)
+                    .await?
+                    .then_some(alert)
             }
             Verdict::Alert => {
-                let alert = self.alert(routes, &destination, &health, AlertKind::Failing).await?;
-                self.store.alert(&health, policy.alert_after_failures, &alert).await?.then_some(alert)
+                let alert = self
+                    .alert(routes, &destination, &health, AlertKind::Failing)
+                    .await?;
+                self.store
+                    .alert(&health, policy.alert_after_failures, &alert)
+                    .await?
+                    .then_some(alert)
             }
             Verdict::AlertRate => {
-                let mut alert = self.alert(routes, &destination, &health, AlertKind::Failing).await?;
+                let mut alert = self
+                    .alert(routes, &destination, &health, AlertKind::Failing)
+                    .await?;
                 describe_rate(&mut alert, policy, &recent, &health);
-                self.store.alert_rate(&health, &alert).await?.then_some(alert)
+                self.store
+                    .alert_rate(&health, &alert)
+                    .await?
+                    .then_some(alert)
             }
             Verdict::Recovered => {
-                let alert = self.alert(routes, &destination, &health, AlertKind::Recovered).await?;
-                self.store.tell_recovery(&health, &alert, rated).await?.then_some(alert)
+                let alert = self
+                    .alert(routes, &destination, &health, AlertKind::Recovered)
+                    .await?;
+                self.store
+                    .tell_recovery(&health, &alert, rated)
+                    .await?
+                    .then_some(alert)
             }
-            Verdict::Disable => self.disable(routes, &destination, &health, policy, now).await?,
+            Verdict::Disable => {
+                self.disable(routes, &destination, &health, policy, now)
+                    .await?
+            }
         };
         let Some(alert) = told else { return Ok(None) };
         let kind = alert.kind;
         if kind == AlertKind::Failing {
             let by_rate = alert.data["reason"] == FAILURE_RATE;
-            telemetry::metrics::threshold_exceeded(if by_rate { Threshold::FailureRate } else { Threshold::DestinationFailures });
+            telemetry::metrics::threshold_exceeded(if by_rate {
+                Threshold::FailureRate
+            } else {
+                Threshold::DestinationFailures
+            });
         }
         self.announce(alert).await?;
         // Waiting deliveries are skipped in this run; those in flight are left to the next one.
-        let stopped = Stopped { destination, shards: routes.shards, reason: SkipReason::DestinationDisabled, unwatch: None };
+        let stopped = Stopped {
+            destination,
+            shards: routes.shards,
+            reason: SkipReason::DestinationDisabled,
+            unwatch: None,
+        };
         Ok((kind == AlertKind::Disabled).then_some(stopped))
     }
 
@@ -233,10 +322,21 @@ impl Monitor {
         now: Timestamp,
     ) -> Result<Option<Alert>, lambda_runtime::Error> {
         let threshold = policy.disable_after_failures.unwrap_or(u32::MAX);
-        let last = health.last_error.as_ref().map(|error| format!("; the last one: {}", error.detail)).unwrap_or_default();
-        let reason = format!("{} attempts in a row have failed{last}", health.consecutive_failures);
+        let last = health
+            .last_error
+            .as_ref()
+            .map(|error| format!("; the last one: {}", error.detail))
+            .unwrap_or_default();
+        let reason = format!(
+            "{} attempts in a row have failed{last}",
+            health.consecutive_failures
+        );
         let disabled = Destination {
-            state: DestinationState::Disabled { at: now, by: DisabledBy::Failures, reason: Some(reason) },
+            state: DestinationState::Disabled {
+                at: now,
+                by: DisabledBy::Failures,
+                reason: Some(reason),
+            },
             ..destination.revised(now)
         };
         let ids = &self.ids().await?;
@@ -247,18 +347,43 @@ impl Monitor {
             "destination.disabled",
             disabled.id,
         );
-        let mut alert = self.alert(routes, &disabled, health, AlertKind::Disabled).await?;
+        let mut alert = self
+            .alert(routes, &disabled, health, AlertKind::Disabled)
+            .await?;
         let recovery = match policy.auto_recover {
-            true => Some(Recovery::begin(health, now, self.is_replaying(destination, health).await?, now)),
+            true => Some(Recovery::begin(
+                health,
+                now,
+                self.is_replaying(destination, health).await?,
+                now,
+            )),
             false => None,
         };
-        if let Some(next_check_at) = recovery.as_ref().and_then(|recovery| recovery.next_check_at) {
+        if let Some(next_check_at) = recovery
+            .as_ref()
+            .and_then(|recovery| recovery.next_check_at)
+        {
             alert.data["next_check_at"] = json!(next_check_at);
         }
-        if !self.store.disable_failing(health, threshold, &disabled, recovery.as_ref(), &event, &alert).await? {
+        if !self
+            .store
+            .disable_failing(
+                health,
+                threshold,
+                &disabled,
+                recovery.as_ref(),
+                &event,
+                &alert,
+            )
+            .await?
+        {
             return Ok(None);
         }
-        tracing::warn!(destination = %disabled.id, organization = %disabled.organization_id, "a destination was disabled after too many failures");
+        tracing::warn!(
+            destination = %disabled.id,
+            organization = %disabled.organization_id,
+            "a destination was disabled after too many failures"
+        );
         telemetry::metrics::destination_disabled(disabled.kind(), "failures");
         Ok(Some(alert))
     }
@@ -270,7 +395,17 @@ impl Monitor {
         health: &Health,
         kind: AlertKind,
     ) -> Result<Alert, lambda_runtime::Error> {
-        Ok(self.dispatcher.alert_about(&self.ids().await?, routes, destination, health, kind, &self.link_to(destination)).await?)
+        Ok(self
+            .dispatcher
+            .alert_about(
+                &self.ids().await?,
+                routes,
+                destination,
+                health,
+                kind,
+                &self.link_to(destination),
+            )
+            .await?)
     }
 
     /// Returns the URL of the destination's page.
@@ -287,8 +422,13 @@ impl Monitor {
         health: &Health,
         now: Timestamp,
     ) -> Result<RecentAttempts, StoreError> {
-        let Some(rate) = policy.failure_rate else { return Ok(RecentAttempts::default()) };
-        let (since, until) = (hour_of(rate.window_start(now)), now.plus(Duration::from_millis(1)));
+        let Some(rate) = policy.failure_rate else {
+            return Ok(RecentAttempts::default());
+        };
+        let (since, until) = (
+            hour_of(rate.window_start(now)),
+            now.plus(Duration::from_millis(1)),
+        );
         let hours = self.store.statistics(destination.id, since, until).await?;
         Ok(rate.recent(&hours, health.rate_since, now))
     }
@@ -303,20 +443,44 @@ impl Monitor {
 
     /// Sends an alert to the destinations and addresses of the organization's settings.
     pub(crate) async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
-        let Some(routes) = self.store.routes(alert.organization_id).await? else { return Ok(self.store.announced(&alert).await?) };
-        self.dispatcher.announce_alert(&self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;
+        let Some(routes) = self.store.routes(alert.organization_id).await? else {
+            return Ok(self.store.announced(&alert).await?);
+        };
+        self.dispatcher
+            .announce_alert(
+                &self.ids().await?,
+                &routes,
+                alert,
+                TraceId::generate(&self.random),
+            )
+            .await?;
         Ok(())
     }
 
     /// Skips deliveries that wait for a retry at a destination that takes no more. If there were
     /// none, the destination is no longer watched.
     async fn skip_waiting(&self, stopped: Stopped) -> Result<(), EndError> {
-        let Stopped { destination, shards, reason, unwatch } = stopped;
-        let skipped = self.dispatcher.skip_retrying(&destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
+        let Stopped {
+            destination,
+            shards,
+            reason,
+            unwatch,
+        } = stopped;
+        let skipped = self
+            .dispatcher
+            .skip_retrying(&destination, shards, reason, SKIPPED_AT_ONCE_MAX)
+            .await?;
         if skipped > 0 {
-            tracing::info!(skipped, destination = %destination.id, reason = %reason.reason(), "waiting deliveries were skipped");
+            tracing::info!(
+                skipped,
+                destination = %destination.id,
+                reason = %reason.reason(),
+                "waiting deliveries were skipped"
+            );
         } else if let Some(health) = unwatch {
-            self.store.unwatch_destination(destination.id, &health).await?;
+            self.store
+                .unwatch_destination(destination.id, &health)
+                .await?;
         }
         Ok(())
     }
@@ -326,13 +490,30 @@ impl Monitor {
 const FAILURE_RATE: &str = "failure_rate";
 
 /// Describes in an alert the rate that was reached, in place of the streak.
-fn describe_rate(alert: &mut Alert, policy: &FailurePolicy, recent: &RecentAttempts, health: &Health) {
-    let Some(rate) = policy.failure_rate else { return };
-    let (failed, all) = (recent.counted.failed, recent.counted.succeeded + recent.counted.failed);
-    let last = health.last_error.as_ref().map(|error| format!("; the last failure: {}", error.detail)).unwrap_or_default();
+fn describe_rate(
+    alert: &mut Alert,
+    policy: &FailurePolicy,
+    recent: &RecentAttempts,
+    health: &Health,
+) {
+    let Some(rate) = policy.failure_rate else {
+        return;
+    };
+    let (failed, all) = (
+        recent.counted.failed,
+        recent.counted.succeeded + recent.counted.failed,
+    );
+    let last = health
+        .last_error
+        .as_ref()
+        .map(|error| format!("; the last failure: {}", error.detail))
+        .unwrap_or_default();
     let (percent, window) = (recent.percent_failed(), rate.window_seconds);
     alert.data["reason"] = FAILURE_RATE.into();
-    alert.data["detail"] = format!("{failed} of {all} attempts in the last {window} s failed, which is {percent} %{last}").into();
+    alert.data["detail"] = format!(
+        "{failed} of {all} attempts in the last {window} s failed, which is {percent} %{last}"
+    )
+    .into();
     alert.data["since"] = json!(recent.failing_since);
     // A rate alone never disables a destination.
     alert.data["next"] = "retrying".into();

@@ -20,7 +20,13 @@ use crate::{mysql, postgres};
 use worker::{Attempted, ConnectorError, Payload, StepRecorder};
 
 /// The steps of a check in their order.
-const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::Tls, StepName::Authenticate, StepName::Authorize];
+const STEPS: [StepName; 5] = [
+    StepName::Resolve,
+    StepName::Connect,
+    StepName::Tls,
+    StepName::Authenticate,
+    StepName::Authorize,
+];
 
 /// How many bytes a server may send without having received any. A login and the answers of the
 /// catalogue take a few kilobytes.
@@ -79,7 +85,10 @@ impl Facts {
     pub(crate) fn of_check() -> Self {
         let message = MessageId::from(Ulid::first_at(Timestamp::from_millis(0)));
         Self {
-            delivery: DeliveryId { message, position: 0 },
+            delivery: DeliveryId {
+                message,
+                position: 0,
+            },
             event_type: "waybill.destination.check".to_owned(),
             created_at: Timestamp::from_millis(0),
             content_type: "application/json".to_owned(),
@@ -113,26 +122,37 @@ impl Delivering<'_> {
 
     /// Runs the attempt until its deadline. The error of an attempt that got no answer says whether
     /// something may have been written.
-    async fn finish(&self, writing: BoxFuture<'_, Result<Written, ConnectorError>>) -> Result<Written, ConnectorError> {
+    async fn finish(
+        &self,
+        writing: BoxFuture<'_, Result<Written, ConnectorError>>,
+    ) -> Result<Written, ConnectorError> {
         let finished = timeout_at(self.deadline, writing).await;
         let is_committing = self.is_committing.load(Ordering::Relaxed);
         match finished {
-            Err(_) if is_committing => {
-                Err(ConnectorError::timed_out(format!("the database did not confirm the transaction in time; {UNCONFIRMED}")))
+            Err(_) if is_committing => Err(ConnectorError::timed_out(format!(
+                "the database did not confirm the transaction in time; {UNCONFIRMED}"
+            ))),
+            Err(_) => Err(ConnectorError::timed_out(
+                "the database did not finish in time; nothing was written",
+            )),
+            Ok(Err(error)) if is_committing && is_unanswered(&error) => {
+                Err(error.with_detail(|detail| format!("{detail}; {UNCONFIRMED}")))
             }
-            Err(_) => Err(ConnectorError::timed_out("the database did not finish in time; nothing was written")),
-            Ok(Err(error)) if is_committing && is_unanswered(&error) => Err(error.with_detail(|detail| format!("{detail}; {UNCONFIRMED}"))),
             Ok(done) => done,
         }
     }
 }
 
 /// The end of the detail of an attempt whose commit was not answered.
-const UNCONFIRMED: &str = "the payload may have been written, and the next attempt does not write it twice";
+const UNCONFIRMED: &str =
+    "the payload may have been written, and the next attempt does not write it twice";
 
 /// Whether the connection ended without the server's answer.
 fn is_unanswered(error: &ConnectorError) -> bool {
-    matches!(error.outcome(), Some(Outcome::Retry(Reason::Protocol | Reason::Tls)))
+    matches!(
+        error.outcome(),
+        Some(Outcome::Retry(Reason::Protocol | Reason::Tls))
+    )
 }
 
 impl Database {
@@ -162,7 +182,14 @@ impl Database {
             size_bytes,
             body_sha256: facts.sha256.clone().unwrap_or_default(),
         });
-        let delivering = Delivering { database: self, place: &place, settings, facts, deadline, is_committing: AtomicBool::new(false) };
+        let delivering = Delivering {
+            database: self,
+            place: &place,
+            settings,
+            facts,
+            deadline,
+            is_committing: AtomicBool::new(false),
+        };
         // Boxed, because these futures have tens of kilobytes and are part of the callers' futures.
         let writing: BoxFuture<'_, Result<Written, ConnectorError>> = match engine {
             Engine::Postgres => Box::pin(postgres::deliver(&delivering, payload)),
@@ -193,7 +220,9 @@ impl Database {
         steps.expect(&STEPS);
         let place = Place::of(engine, settings, credentials)?;
         match engine {
-            Engine::Postgres => Box::pin(postgres::check(self, &place, settings, deadline, steps)).await,
+            Engine::Postgres => {
+                Box::pin(postgres::check(self, &place, settings, deadline, steps)).await
+            }
             Engine::Mysql => Box::pin(mysql::check(self, &place, settings, deadline, steps)).await,
         }
     }
@@ -207,9 +236,14 @@ fn describe(written: &Written, settings: &DatabaseSettings) -> String {
         Some(rows) => format!("; {rows} rows were skipped because their keys already exist"),
     };
     match written {
-        Written { is_repeat: true, .. } => format!("an earlier attempt already wrote this delivery into {table}"),
+        Written {
+            is_repeat: true, ..
+        } => format!("an earlier attempt already wrote this delivery into {table}"),
         Written { rows: Some(1), .. } => format!("1 row was written into {table}{skipped}"),
-        Written { rows, .. } => format!("{} rows were written into {table}{skipped}", rows.unwrap_or_default()),
+        Written { rows, .. } => format!(
+            "{} rows were written into {table}{skipped}",
+            rows.unwrap_or_default()
+        ),
     }
 }
 

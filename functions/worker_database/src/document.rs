@@ -14,14 +14,24 @@ pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 pub(crate) async fn collect(payload: Payload) -> Result<Bytes, ConnectorError> {
     let size_bytes = payload.size_bytes();
     if size_bytes > DOCUMENT_BYTES_MAX {
-        let detail = format!("the payload has {size_bytes} bytes; one row may have at most {DOCUMENT_BYTES_MAX}");
-        return Err(ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), detail));
+        let detail = format!(
+            "the payload has {size_bytes} bytes; one row may have at most {DOCUMENT_BYTES_MAX}"
+        );
+        return Err(ConnectorError::new(
+            Outcome::Reject(Reason::PayloadTooLarge),
+            detail,
+        ));
     }
     Ok(payload.collect().await?)
 }
 
 /// Whether a content type is a single JSON value.
 pub(crate) fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     matches!(&*essence, "application/json" | "text/json") || essence.ends_with("+json")
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode, sign,
+    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
+    UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -18,7 +19,10 @@ const TOKEN_SECONDS: u64 = 900;
 #[derive(Debug, thiserror::Error)]
 pub enum NoToken {
     /// The host is not an RDS endpoint, whose name contains the region.
-    #[error("the host does not contain a region: iam credentials require the endpoint of a database at AWS")]
+    #[error(
+        "the host does not contain a region: iam credentials require the endpoint of a database \
+         at AWS"
+    )]
     Region,
     /// The signature could not be computed.
     #[error("the token cannot be signed")]
@@ -31,12 +35,21 @@ pub enum NoToken {
 pub fn region(host: &str) -> Option<&str> {
     let host = host.strip_suffix(".cn").unwrap_or(host);
     let front = host.strip_suffix(".rds.amazonaws.com")?;
-    front.rsplit('.').next().filter(|region| region.contains('-') && front.len() > region.len())
+    front
+        .rsplit('.')
+        .next()
+        .filter(|region| region.contains('-') && front.len() > region.len())
 }
 
 /// Generates the token with which `username` logs in at `host:port`, signed with AWS credentials
 /// that permit `rds-db:connect`.
-pub fn token(credentials: Credentials, host: &str, port: u16, username: &str, now: SystemTime) -> Result<SecretString, NoToken> {
+pub fn token(
+    credentials: Credentials,
+    host: &str,
+    port: u16,
+    username: &str,
+    now: SystemTime,
+) -> Result<SecretString, NoToken> {
     let region = region(host).ok_or(NoToken::Region)?;
     let signing = |error: Box<dyn std::error::Error + Send + Sync>| NoToken::Signing(error);
     let mut settings = SigningSettings::default();
@@ -55,9 +68,16 @@ pub fn token(credentials: Credentials, host: &str, port: u16, username: &str, no
         .map_err(|error| signing(error.into()))?;
     let encoded = encoded(username);
     let url = format!("https://{host}:{port}/?Action=connect&DBUser={encoded}");
-    let request =
-        SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::Bytes(&[])).map_err(|error| signing(error.into()))?;
-    let (instructions, _signature) = sign(request, &parameters.into()).map_err(|error| signing(error.into()))?.into_parts();
+    let request = SignableRequest::new(
+        "GET",
+        url.as_str(),
+        std::iter::empty(),
+        SignableBody::Bytes(&[]),
+    )
+    .map_err(|error| signing(error.into()))?;
+    let (instructions, _signature) = sign(request, &parameters.into())
+        .map_err(|error| signing(error.into()))?
+        .into_parts();
     let mut token = url["https://".len()..].to_owned();
     for (name, value) in instructions.params() {
         token.push_str(&format!("&{name}={}", self::encoded(value)));
@@ -67,7 +87,11 @@ pub fn token(credentials: Credentials, host: &str, port: u16, username: &str, no
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
 fn encoded(text: &str) -> String {
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
@@ -92,9 +116,20 @@ mod tests {
 
     #[test]
     fn a_token_is_what_awss_own_sdk_makes() {
-        let credentials = Credentials::from_keys("AKIDEXAMPLE", "wJalrXUtnFEMI", Some("sess+ion/tok=en".into()));
+        let credentials = Credentials::from_keys(
+            "AKIDEXAMPLE",
+            "wJalrXUtnFEMI",
+            Some("sess+ion/tok=en".into()),
+        );
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1795492118);
-        let token = token(credentials, "db1.abc123.eu-central-1.rds.amazonaws.com", 5432, "app_user@x", now).unwrap();
+        let token = token(
+            credentials,
+            "db1.abc123.eu-central-1.rds.amazonaws.com",
+            5432,
+            "app_user@x",
+            now,
+        )
+        .unwrap();
         let mut parts: Vec<&str> = token.expose_secret().split('&').collect();
         parts.sort_unstable();
         assert_eq!(parts, REFERENCE);
@@ -102,9 +137,20 @@ mod tests {
 
     #[test]
     fn the_region_is_in_the_endpoints_name() {
-        assert_eq!(region("db1.abc123.eu-central-1.rds.amazonaws.com"), Some("eu-central-1"));
-        assert_eq!(region("db1.cluster-abc.cn-north-1.rds.amazonaws.com.cn"), Some("cn-north-1"));
-        for other in ["db.example", "rds.amazonaws.com", "eu-central-1.rds.amazonaws.com", "x.rds.amazonaws.com.evil.example"] {
+        assert_eq!(
+            region("db1.abc123.eu-central-1.rds.amazonaws.com"),
+            Some("eu-central-1")
+        );
+        assert_eq!(
+            region("db1.cluster-abc.cn-north-1.rds.amazonaws.com.cn"),
+            Some("cn-north-1")
+        );
+        for other in [
+            "db.example",
+            "rds.amazonaws.com",
+            "eu-central-1.rds.amazonaws.com",
+            "x.rds.amazonaws.com.evil.example",
+        ] {
             assert_eq!(region(other), None, "{other}");
         }
     }

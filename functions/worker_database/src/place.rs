@@ -33,18 +33,33 @@ impl Place {
     pub(crate) fn secured(&self) -> String {
         let host = &self.host;
         match self.tls {
-            TlsMode::Require => format!("the connection with {host} is encrypted; the certificate is not verified"),
-            TlsMode::VerifyCa => {
-                format!("the connection with {host} is encrypted and the certificate is accepted; its name is not verified")
+            TlsMode::Require => {
+                format!("the connection with {host} is encrypted; the certificate is not verified")
             }
-            TlsMode::VerifyFull => format!("the connection with {host} is encrypted and the certificate is valid for {host}"),
+            TlsMode::VerifyCa => {
+                format!(
+                    "the connection with {host} is encrypted and the certificate is accepted; its \
+                     name is not verified"
+                )
+            }
+            TlsMode::VerifyFull => format!(
+                "the connection with {host} is encrypted and the certificate is valid for {host}"
+            ),
         }
     }
 
     /// Combines settings and credentials. Both were validated when they were saved; a mismatch is
     /// reported as misconfigured.
-    pub(crate) fn of(engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> Result<Self, ConnectorError> {
-        if let Credentials::ConnectionString { connection_string, ca_pem } = credentials {
+    pub(crate) fn of(
+        engine: Engine,
+        settings: &DatabaseSettings,
+        credentials: &Credentials,
+    ) -> Result<Self, ConnectorError> {
+        if let Credentials::ConnectionString {
+            connection_string,
+            ca_pem,
+        } = credentials
+        {
             let said = ConnectionString::parse(engine, connection_string.expose_secret());
             let said = said.map_err(|why| ConnectorError::misconfigured(why.to_string()))?;
             return Ok(Self {
@@ -61,12 +76,16 @@ impl Place {
                 requires_channel_binding: said.requires_channel_binding,
             });
         }
-        let missing = |name: &str| ConnectorError::misconfigured(format!("the settings have no {name}"));
+        let missing =
+            |name: &str| ConnectorError::misconfigured(format!("the settings have no {name}"));
         let place = Self {
             engine,
             host: host(settings.host.as_deref().ok_or_else(|| missing("host"))?)?,
             port: settings.port.unwrap_or(engine.port()),
-            database: settings.database.clone().ok_or_else(|| missing("database"))?,
+            database: settings
+                .database
+                .clone()
+                .ok_or_else(|| missing("database"))?,
             username: String::new(),
             password: None,
             is_token: false,
@@ -81,26 +100,59 @@ impl Place {
     fn with_login(self, credentials: &Credentials) -> Result<Self, ConnectorError> {
         match credentials {
             Credentials::ConnectionString { .. } => Ok(self),
-            Credentials::Password { username, password, ca_pem } => {
-                Ok(Self { username: username.clone(), password: Some(password.clone()), ca_pem: ca_pem.clone(), ..self })
-            }
-            Credentials::Iam { username, token, ca_pem } => {
-                Ok(Self { username: username.clone(), password: Some(token.clone()), is_token: true, ca_pem: ca_pem.clone(), ..self })
-            }
-            Credentials::ClientCertificate { username, certificate_pem, private_key_pem, ca_pem } => {
-                let identity =
-                    Identity::parse(certificate_pem, private_key_pem).map_err(|why| ConnectorError::misconfigured(why.to_string()))?;
-                Ok(Self { username: username.clone(), identity: Some(identity), ca_pem: ca_pem.clone(), ..self })
+            Credentials::Password {
+                username,
+                password,
+                ca_pem,
+            } => Ok(Self {
+                username: username.clone(),
+                password: Some(password.clone()),
+                ca_pem: ca_pem.clone(),
+                ..self
+            }),
+            Credentials::Iam {
+                username,
+                token,
+                ca_pem,
+            } => Ok(Self {
+                username: username.clone(),
+                password: Some(token.clone()),
+                is_token: true,
+                ca_pem: ca_pem.clone(),
+                ..self
+            }),
+            Credentials::ClientCertificate {
+                username,
+                certificate_pem,
+                private_key_pem,
+                ca_pem,
+            } => {
+                let identity = Identity::parse(certificate_pem, private_key_pem)
+                    .map_err(|why| ConnectorError::misconfigured(why.to_string()))?;
+                Ok(Self {
+                    username: username.clone(),
+                    identity: Some(identity),
+                    ca_pem: ca_pem.clone(),
+                    ..self
+                })
             }
         }
     }
 
     /// Returns the URL of a table for records and receipts, without the user.
     pub(crate) fn url(&self, table: &impl std::fmt::Display) -> String {
-        format!("{}://{}:{}/{}/{table}", self.engine.as_str(), self.host.to_url_host(), self.port, self.database)
+        format!(
+            "{}://{}:{}/{}/{table}",
+            self.engine.as_str(),
+            self.host.to_url_host(),
+            self.port,
+            self.database
+        )
     }
 }
 
 fn host(text: &str) -> Result<Host, ConnectorError> {
-    Host::parse(text).map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")))
+    Host::parse(text).map_err(|refusal| {
+        ConnectorError::misconfigured(format!("the host cannot be used: {refusal}"))
+    })
 }

@@ -8,7 +8,9 @@ use worker::ConnectorError;
 /// unchanged.
 pub(crate) fn needed_for(error: ConnectorError, what: &str) -> ConnectorError {
     match error.outcome() {
-        Some(Outcome::ClientError(Reason::Authorization)) => error.with_detail(|detail| format!("{what}: {detail}")),
+        Some(Outcome::ClientError(Reason::Authorization)) => {
+            error.with_detail(|detail| format!("{what}: {detail}"))
+        }
         _ => error,
     }
 }

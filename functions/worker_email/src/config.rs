@@ -25,15 +25,30 @@ impl Config {
         let kms_key_id = variables.required("KMS_KEY_ID");
         let link_keys_secret_arn = variables.required("LINK_KEYS_SECRET_ARN");
         let ehlo_name: Option<String> = variables.optional("EHLO_NAME");
-        if ehlo_name.as_deref().is_some_and(|name| !is_fully_qualified(name)) {
-            return Err(ConfigError::because("EHLO_NAME is invalid: it must be a fully qualified host name"));
+        if ehlo_name
+            .as_deref()
+            .is_some_and(|name| !is_fully_qualified(name))
+        {
+            return Err(ConfigError::because(
+                "EHLO_NAME is invalid: it must be a fully qualified host name",
+            ));
         }
-        let config = Self { worker, kms_key_id, ehlo_name, link_keys_secret_arn };
+        let config = Self {
+            worker,
+            kms_key_id,
+            ehlo_name,
+            link_keys_secret_arn,
+        };
         variables.finish(config)
     }
 }
 
 fn is_fully_qualified(name: &str) -> bool {
-    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
     name.contains('.') && name.split('.').all(is_label)
 }

@@ -23,7 +23,10 @@ use render::{Stop, Wording};
 use store::{SentBody, Store};
 use tokio::time::{Instant, timeout, timeout_at};
 use vault::{Confidential, Vault};
-use worker::{Attempted, Check, Connector, ConnectorError, Job, Unavailable, dependency, login_deadline, within};
+use worker::{
+    Attempted, Check, Connector, ConnectorError, Job, Unavailable, dependency, login_deadline,
+    within,
+};
 
 use crate::credentials::SignIn;
 use crate::letter::Letter;
@@ -84,13 +87,20 @@ impl Email {
     /// Creates a connector from its dependencies.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, sessions: Sessions::default(), patience: Patience::up_to(CONFIRMATION_MAX) }
+        Self {
+            parts,
+            sessions: Sessions::default(),
+            patience: Patience::up_to(CONFIRMATION_MAX),
+        }
     }
 
     /// Limits how long mail servers may take to confirm a message.
     #[must_use]
     pub fn with_confirmation_max(self, longest: Duration) -> Self {
-        Self { patience: Patience::up_to(longest), ..self }
+        Self {
+            patience: Patience::up_to(longest),
+            ..self
+        }
     }
 
     /// Builds the MIME message of an attempt.
@@ -113,11 +123,15 @@ impl Email {
             _ if is_notice => None,
             Attach::Never => None,
             Attach::Auto if size_bytes > ATTACHED_MAX_BYTES => None,
-            Attach::Auto | Attach::Always => payload.map(|bytes| Attachment::of(delivery, bytes, is_8bit_possible)),
+            Attach::Auto | Attach::Always => {
+                payload.map(|bytes| Attachment::of(delivery, bytes, is_8bit_possible))
+            }
         };
         let is_required = attached.is_none();
         let link = match is_notice {
-            false if is_required || render::mail::may_use_link(settings) => Some(self.parts.links.to(delivery, now).await?),
+            false if is_required || render::mail::may_use_link(settings) => {
+                Some(self.parts.links.to(delivery, now).await?)
+            }
             _ => None,
         };
         let template = settings.clone();
@@ -137,8 +151,12 @@ impl Email {
         deadline: Instant,
     ) -> Result<Sent, ConnectorError> {
         match &settings.transport {
-            Transport::Ses => Box::pin(self.send_by_ses(destination, settings, letter, deadline)).await,
-            Transport::Smtp(smtp) => Box::pin(self.send_by_smtp(destination, settings, smtp, letter, deadline)).await,
+            Transport::Ses => {
+                Box::pin(self.send_by_ses(destination, settings, letter, deadline)).await
+            }
+            Transport::Smtp(smtp) => {
+                Box::pin(self.send_by_smtp(destination, settings, smtp, letter, deadline)).await
+            }
         }
     }
 
@@ -155,8 +173,14 @@ impl Email {
             // The server may have closed the connection. Until it has accepted a command, a new
             // connection costs nothing.
             if matches!(timeout(KEPT_REPLY_MAX, session.reset()).await, Ok(Ok(()))) {
-                match self.say(destination, settings, session, letter, deadline).await {
-                    Err(NotSent { is_worth_another_connection: true, .. }) => {}
+                match self
+                    .say(destination, settings, session, letter, deadline)
+                    .await
+                {
+                    Err(NotSent {
+                        is_worth_another_connection: true,
+                        ..
+                    }) => {}
                     sent => return sent.map_err(|not_sent| not_sent.failure),
                 }
             }
@@ -164,18 +188,37 @@ impl Email {
         let login = login_deadline(deadline);
         // Boxed, because the futures for connecting, TLS and tokens are large.
         let session = within(login, LATE, Box::pin(self.open(destination, smtp, login))).await?;
-        self.say(destination, settings, session, letter, deadline).await.map_err(|not_sent| not_sent.failure)
+        self.say(destination, settings, session, letter, deadline)
+            .await
+            .map_err(|not_sent| not_sent.failure)
     }
 
-    async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, ConnectorError> {
+    async fn open(
+        &self,
+        destination: &Destination,
+        smtp: &Smtp,
+        deadline: Instant,
+    ) -> Result<Session, ConnectorError> {
         let secured = Box::pin(self.secured(smtp, deadline)).await?;
         self.signed_in(secured, destination, smtp, deadline).await
     }
 
     /// Connects, with TLS if the settings require it.
-    pub(crate) async fn secured(&self, smtp: &Smtp, deadline: Instant) -> Result<Secured, ConnectorError> {
-        let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
-        connected.secured(&self.parts.tls, smtp.security, deadline).await
+    pub(crate) async fn secured(
+        &self,
+        smtp: &Smtp,
+        deadline: Instant,
+    ) -> Result<Secured, ConnectorError> {
+        let connected = Connected::to(
+            &self.parts.guard,
+            smtp,
+            self.parts.ehlo_name.as_deref(),
+            deadline,
+        )
+        .await?;
+        connected
+            .secured(&self.parts.tls, smtp.security, deadline)
+            .await
     }
 
     /// Signs in. If the server rejects a cached token, a new one is requested once. It is used on
@@ -195,20 +238,32 @@ impl Email {
             return signed_in;
         }
         let sign_in = Box::pin(self.parts.sign_in(destination, deadline)).await?;
-        let signed_in = Box::pin(self.secured(smtp, deadline)).await?.signed_in(&sign_in.credentials).await;
+        let signed_in = Box::pin(self.secured(smtp, deadline))
+            .await?
+            .signed_in(&sign_in.credentials)
+            .await;
         self.forget_refused(destination, &sign_in, &signed_in);
         signed_in
     }
 
-    /// Removes an access token from the cache if the mail server refused it. Returns whether it came
-    /// from the cache, so that the server may accept a new one.
-    fn forget_refused(&self, destination: &Destination, sign_in: &SignIn, signed_in: &Result<Session, ConnectorError>) -> bool {
-        let Some(token) = &sign_in.token else { return false };
+    /// Removes an access token from the cache if the mail server refused it. Returns whether it
+    /// came from the cache, so that the server may accept a new one.
+    fn forget_refused(
+        &self,
+        destination: &Destination,
+        sign_in: &SignIn,
+        signed_in: &Result<Session, ConnectorError>,
+    ) -> bool {
+        let Some(token) = &sign_in.token else {
+            return false;
+        };
         let refused = signed_in.as_ref().err().and_then(ConnectorError::outcome);
         if refused != Some(&Outcome::ClientError(Reason::Authentication)) {
             return false;
         }
-        self.parts.tokens.forget(destination.organization_id, &token.access_token);
+        self.parts
+            .tokens
+            .forget(destination.organization_id, &token.access_token);
         token.is_kept
     }
 
@@ -220,22 +275,45 @@ impl Email {
         letter: &Letter,
         deadline: Instant,
     ) -> Result<Sent, NotSent> {
-        let sent = session.send(settings, letter, deadline, self.patience.with(destination.id)).await;
+        let sent = session
+            .send(
+                settings,
+                letter,
+                deadline,
+                self.patience.with(destination.id),
+            )
+            .await;
         match &sent {
             Ok(_) => self.patience.regain(destination.id),
-            Err(NotSent { timed_out: true, .. }) => self.patience.lose(destination.id),
+            Err(NotSent {
+                timed_out: true, ..
+            }) => self.patience.lose(destination.id),
             Err(_) => {}
         }
         let reply = sent?;
         self.sessions.put(destination, session);
-        let reply: String = reply.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        let reply: String = reply
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(300)
+            .collect();
         let detail = format!("the mail server accepted the message: {reply}");
         let queue_id = queue_id(&reply).map(str::to_owned);
-        Ok(Sent { detail, receipt: Receipt::SmtpMessage { queue_id, message_id: format!("<{}>", letter.message_id), reply } })
+        Ok(Sent {
+            detail,
+            receipt: Receipt::SmtpMessage {
+                queue_id,
+                message_id: format!("<{}>", letter.message_id),
+                reply,
+            },
+        })
     }
 
     /// Reads the organization, which holds the grants and the external id for its roles.
-    pub(crate) async fn organization(&self, destination: &Destination) -> Result<Organization, ConnectorError> {
+    pub(crate) async fn organization(
+        &self,
+        destination: &Destination,
+    ) -> Result<Organization, ConnectorError> {
         let found = dependency(self.parts.store.organization(destination.organization_id)).await?;
         found.ok_or_else(|| ConnectorError::misconfigured("the organization no longer exists"))
     }
@@ -244,7 +322,9 @@ impl Email {
 /// Returns the server's identifier for the message, if its reply has one: `… queued as 4F1B2…`, or
 /// Exim's `OK id=1xXrP2-0001jm-2z`.
 fn queue_id(reply: &str) -> Option<&str> {
-    let id = reply.rsplit_once("queued as ").or_else(|| reply.rsplit_once("id="));
+    let id = reply
+        .rsplit_once("queued as ")
+        .or_else(|| reply.rsplit_once("id="));
     let id = id.map(|(_, id)| id)?.split_whitespace().next()?;
     Some(id.trim_end_matches(['.', ')', '>']))
 }
@@ -253,7 +333,9 @@ fn queue_id(reply: &str) -> Option<&str> {
 pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, ConnectorError> {
     match &destination.settings {
         Settings::Email(settings) => Ok(settings),
-        _ => Err(ConnectorError::misconfigured("the destination is not a mailbox")),
+        _ => Err(ConnectorError::misconfigured(
+            "the destination is not a mailbox",
+        )),
     }
 }
 
@@ -294,39 +376,77 @@ impl Connector for Email {
         let until_sent = Duration::from_secs(destination.settings.timeout_seconds().into());
         match &destination.settings {
             // The confirmation is awaited after the server has asked for the message.
-            Settings::Email(EmailSettings { transport: Transport::Smtp(_), .. }) => until_sent + CONFIRMATION_MAX,
+            Settings::Email(EmailSettings {
+                transport: Transport::Smtp(_),
+                ..
+            }) => until_sent + CONFIRMATION_MAX,
             _ => until_sent,
         }
     }
 
     fn memory_bytes(&self, destination: &Destination, payload_bytes: u64) -> u64 {
-        let Settings::Email(settings) = &destination.settings else { return 0 };
+        let Settings::Email(settings) = &destination.settings else {
+            return 0;
+        };
         let halves = match settings.transport {
             Transport::Ses => SES_HALVES,
             Transport::Smtp(_) => SMTP_HALVES,
         };
-        if payload_bytes <= attached_max_bytes(settings) { payload_bytes * halves / 2 } else { 0 }
+        if payload_bytes <= attached_max_bytes(settings) {
+            payload_bytes * halves / 2
+        } else {
+            0
+        }
     }
 
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
-        let Job { delivery, destination, payload, attempt_number, deadline } = job;
+        let Job {
+            delivery,
+            destination,
+            payload,
+            attempt_number,
+            deadline,
+        } = job;
         let settings = settings(destination)?;
         let size_bytes = payload.size_bytes();
         let most = attached_max_bytes(settings);
         if settings.attach == Attach::Always && size_bytes > most {
             let detail = format!("the payload has {size_bytes} bytes; at most {most} are attached");
-            return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
+            return Ok(Attempted::unsent(
+                Outcome::Reject(Reason::PayloadTooLarge),
+                detail,
+            ));
         }
-        let read = async { if size_bytes <= most { payload.collect().await.map(Some) } else { Ok(None) } };
+        let read = async {
+            if size_bytes <= most {
+                payload.collect().await.map(Some)
+            } else {
+                Ok(None)
+            }
+        };
         let read = timeout_at(deadline, read).await;
         let payload = read.map_err(|_| Unavailable::new("the payload was not read in time"))??;
-        let letter = self.letter(settings, delivery, attempt_number, payload, deadline).await?;
-        let body = SentBody { bytes: letter.bytes.clone(), content_type: "message/rfc822".to_owned() };
+        let letter = self
+            .letter(settings, delivery, attempt_number, payload, deadline)
+            .await?;
+        let body = SentBody {
+            bytes: letter.bytes.clone(),
+            content_type: "message/rfc822".to_owned(),
+        };
         let request = Some(record(settings, &letter, &body));
         let body = Some(body);
         match self.send(destination, settings, &letter, deadline).await {
-            Ok(Sent { detail, receipt }) => Ok(Attempted { outcome: Outcome::delivered(receipt), detail, request, response: None, body }),
-            Err(error) => Ok(Attempted { body, ..error.into_attempted(request)? }),
+            Ok(Sent { detail, receipt }) => Ok(Attempted {
+                outcome: Outcome::delivered(receipt),
+                detail,
+                request,
+                response: None,
+                body,
+            }),
+            Err(error) => Ok(Attempted {
+                body,
+                ..error.into_attempted(request)?
+            }),
         }
     }
 

@@ -38,7 +38,8 @@ where
         if tries == TRIES {
             tracing::error!(
                 error = problem,
-                "failed to store a changed refresh token of the {of} {id}; this process uses it, and the next attempt stores it"
+                "failed to store a changed refresh token of the {of} {id}; this process uses it, \
+                 and the next attempt stores it"
             );
             return;
         }

@@ -43,7 +43,10 @@ impl Letter {
             .to(addresses(&settings.to))
             .header("Subject", subject(&mail.subject))
             .header("X-Waybill-Delivery-Id", Text::new(delivery.id.to_string()))
-            .header("X-Waybill-Event-Type", Text::new(delivery.message.event_type.as_str().to_owned()));
+            .header(
+                "X-Waybill-Event-Type",
+                Text::new(delivery.message.event_type.as_str().to_owned()),
+            );
         message.text_body = Some(text_part("plain", mail.text));
         message.html_body = mail.html.map(|html| text_part("html", html));
         if !settings.cc.is_empty() {
@@ -54,10 +57,21 @@ impl Letter {
         }
         // Borrowed, so that the file is in memory twice while the message is written, and once
         // afterwards.
-        message.attachments = attachment.as_ref().map(|attachment| vec![attachment.part()]);
+        message.attachments = attachment
+            .as_ref()
+            .map(|attachment| vec![attachment.part()]);
         let bytes = message.write_to_vec().map_err(Unavailable::because)?;
-        let list = |mailboxes: &[Mailbox]| mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let mut headers = vec![("from".to_owned(), settings.from.to_string()), ("to".to_owned(), list(&settings.to))];
+        let list = |mailboxes: &[Mailbox]| {
+            mailboxes
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let mut headers = vec![
+            ("from".to_owned(), settings.from.to_string()),
+            ("to".to_owned(), list(&settings.to)),
+        ];
         for (name, mailboxes) in [("cc", &settings.cc), ("bcc", &settings.bcc)] {
             if !mailboxes.is_empty() {
                 headers.push((name.to_owned(), list(mailboxes)));
@@ -65,7 +79,12 @@ impl Letter {
         }
         headers.push(("subject".to_owned(), mail.subject));
         headers.push(("message-id".to_owned(), format!("<{message_id}>")));
-        Ok(Self { bytes: bytes.into(), is_8bit: attachment.is_some_and(|attachment| attachment.is_8bit()), message_id, headers })
+        Ok(Self {
+            bytes: bytes.into(),
+            is_8bit: attachment.is_some_and(|attachment| attachment.is_8bit()),
+            message_id,
+            headers,
+        })
     }
 }
 
@@ -93,7 +112,10 @@ pub(crate) fn confirmation_letter(
 }
 
 fn address(mailbox: &Mailbox) -> Address<'static> {
-    Address::new_address(mailbox.name().map(str::to_owned), mailbox.address().to_owned())
+    Address::new_address(
+        mailbox.name().map(str::to_owned),
+        mailbox.address().to_owned(),
+    )
 }
 
 fn addresses(mailboxes: &[Mailbox]) -> Address<'static> {

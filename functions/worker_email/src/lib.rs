@@ -45,7 +45,9 @@ use worker::Worker;
 
 /// Builds the e-mail worker. Returns an error if the machine has no trusted root certificates.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, ConfigError> {
-    let Platform { aws, clock, random, .. } = platform.clone();
+    let Platform {
+        aws, clock, random, ..
+    } = platform.clone();
     let tls = Tls::native().map_err(ConfigError::because)?;
     let guard = Guard::new(config.worker.egress.clone());
     let client = Client::new(guard.clone(), tls.clone());
@@ -53,9 +55,22 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, Confi
         guard,
         tls,
         tokens: Tokens::new(client, config.worker.schemes, clock.clone()),
-        vault: Vault::new(&aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
-        store: Store::new(&aws, config.worker.table_name.clone(), Some(config.worker.bucket_name.clone())),
-        links: Links::new(&aws, config.link_keys_secret_arn, config.worker.public_url.clone()),
+        vault: Vault::new(
+            &aws,
+            Some(config.kms_key_id.clone()),
+            clock.clone(),
+            random.clone(),
+        ),
+        store: Store::new(
+            &aws,
+            config.worker.table_name.clone(),
+            Some(config.worker.bucket_name.clone()),
+        ),
+        links: Links::new(
+            &aws,
+            config.link_keys_secret_arn,
+            config.worker.public_url.clone(),
+        ),
         ehlo_name: config.ehlo_name,
         aws,
         clock,

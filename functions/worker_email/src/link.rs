@@ -22,12 +22,21 @@ impl Links {
     /// Creates links that begin with `public_url`.
     #[must_use]
     pub fn new(aws: &SdkConfig, link_keys_secret_arn: String, public_url: String) -> Self {
-        Self { keys: KeySource::new(aws, link_keys_secret_arn, KeyUse::Links), public_url }
+        Self {
+            keys: KeySource::new(aws, link_keys_secret_arn, KeyUse::Links),
+            public_url,
+        }
     }
 
     /// Returns a link to a delivery's payload.
-    pub(crate) async fn to(&self, delivery: &Delivery, now: Timestamp) -> Result<String, ConnectorError> {
-        let keys = dependency(self.keys.ring(now)).await.map_err(Unavailable::because)?;
+    pub(crate) async fn to(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<String, ConnectorError> {
+        let keys = dependency(self.keys.ring(now))
+            .await
+            .map_err(Unavailable::because)?;
         let signer = PayloadLinks::new(keys);
         let token = signer.seal(delivery.organization, delivery.id.message, now.plus(LIFE));
         // The link permits the download, so it is redacted if a mail server's reply repeats it.

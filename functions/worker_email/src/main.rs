@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::events(|platform, environment| worker_email::build(platform, worker_email::Config::read(environment)?))
+    runtime::serve::events(|platform, environment| {
+        worker_email::build(platform, worker_email::Config::read(environment)?)
+    })
 }

@@ -25,23 +25,36 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn up_to(longest: Duration) -> Self {
-        Self { longest, lost: Mutex::default() }
+        Self {
+            longest,
+            lost: Mutex::default(),
+        }
     }
 
     /// Returns how long to wait for this destination's server.
     pub(crate) fn with(&self, destination: DestinationId) -> Duration {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.retain(|_, since| since.elapsed() < SHORT_FOR);
-        if lost.contains_key(&destination) { self.longest.min(SHORT_MAX) } else { self.longest }
+        if lost.contains_key(&destination) {
+            self.longest.min(SHORT_MAX)
+        } else {
+            self.longest
+        }
     }
 
     /// Records that the server did not confirm a message in time.
     pub(crate) fn lose(&self, destination: DestinationId) {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(destination, Instant::now());
+        self.lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(destination, Instant::now());
     }
 
     /// Records that the server confirmed a message.
     pub(crate) fn regain(&self, destination: DestinationId) {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&destination);
+        self.lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&destination);
     }
 }

@@ -24,7 +24,9 @@ pub(crate) fn outcome(step: StepName, reply: &Reply) -> Outcome {
         // After MAIL or RCPT, these credentials may not use the sender or recipient. After DATA,
         // the policy concerns the content.
         (StepName::Authorize, 500..=599, [5, 7, _]) => Outcome::Reject(Reason::Authorization),
-        (_, 500..=599, [5, 2 | 3, _]) if is_too_large(reply.esc) => Outcome::Reject(Reason::PayloadTooLarge),
+        (_, 500..=599, [5, 2 | 3, _]) if is_too_large(reply.esc) => {
+            Outcome::Reject(Reason::PayloadTooLarge)
+        }
         // Without an enhanced code, 552 means a full mailbox after RCPT and a message that is too
         // large after DATA.
         (StepName::Write, 552, [0, 0, 0]) => Outcome::Reject(Reason::PayloadTooLarge),
@@ -42,8 +44,16 @@ fn is_too_large([_, subject, detail]: [u8; 3]) -> bool {
 /// Formats a reply in one line without control characters.
 pub(crate) fn shown(reply: &Reply) -> String {
     let Response { code, esc, message } = reply;
-    let enhanced = if *esc == [0; 3] { String::new() } else { format!(" {}.{}.{}", esc[0], esc[1], esc[2]) };
-    let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    let enhanced = if *esc == [0; 3] {
+        String::new()
+    } else {
+        format!(" {}.{}.{}", esc[0], esc[1], esc[2])
+    };
+    let message: String = message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect();
     format!("{code}{enhanced} {message}").trim_end().to_owned()
 }
 
@@ -73,20 +83,43 @@ mod tests {
             (Authorize, 550, [0, 0, 0], Reject(Reason::Rejected)),
             (Authorize, 550, [5, 7, 1], Reject(Reason::Authorization)),
             (Write, 550, [5, 7, 1], Reject(Reason::Rejected)),
-            (Authorize, 530, [5, 7, 0], ClientError(Reason::Authentication)),
-            (Authorize, 550, [5, 7, 8], ClientError(Reason::Authentication)),
-            (Authenticate, 535, [5, 7, 8], ClientError(Reason::Authentication)),
+            (
+                Authorize,
+                530,
+                [5, 7, 0],
+                ClientError(Reason::Authentication),
+            ),
+            (
+                Authorize,
+                550,
+                [5, 7, 8],
+                ClientError(Reason::Authentication),
+            ),
+            (
+                Authenticate,
+                535,
+                [5, 7, 8],
+                ClientError(Reason::Authentication),
+            ),
             (Authenticate, 454, [4, 7, 0], Retry(Reason::ServerError)),
             (Write, 220, [0, 0, 0], Retry(Reason::Protocol)),
         ] {
-            let reply = Reply { code, esc, message: String::new() };
+            let reply = Reply {
+                code,
+                esc,
+                message: String::new(),
+            };
             assert_eq!(outcome(step, &reply), expected, "{step:?} {code} {esc:?}");
         }
     }
 
     #[test]
     fn a_reply_is_shown_in_one_line() {
-        let reply = Reply { code: 550, esc: [5, 1, 1], message: "no such\nmailbox".to_owned() };
+        let reply = Reply {
+            code: 550,
+            esc: [5, 1, 1],
+            message: "no such\nmailbox".to_owned(),
+        };
         assert_eq!(shown(&reply), "550 5.1.1 no such mailbox");
     }
 }

@@ -39,7 +39,9 @@ impl Sessions {
             sessions.retain(|(_, since)| since.elapsed() < IDLE_MAX);
             !sessions.is_empty()
         });
-        let sessions = idle.entry((destination.id, destination.revision())).or_default();
+        let sessions = idle
+            .entry((destination.id, destination.revision()))
+            .or_default();
         if sessions.len() < KEPT_MAX {
             sessions.push((session, Instant::now()));
         }

@@ -33,7 +33,8 @@ pub(crate) async fn sign_in(
             }
         }
         Credentials::XOauth2 { username, secret } if offers(AUTH_XOAUTH2) => {
-            let response = BASE64.encode(format!("user={username}\x01auth=Bearer {secret}\x01\x01"));
+            let response =
+                BASE64.encode(format!("user={username}\x01auth=Bearer {secret}\x01\x01"));
             // A challenge contains the error. An empty response ends the exchange.
             refusal = Some(at_once(client, "XOAUTH2", &response, "").await?);
         }
@@ -50,14 +51,27 @@ pub(crate) async fn sign_in(
 }
 
 /// Uses a mechanism whose response is sent with the command. A server may ask for it again.
-async fn at_once(client: &mut Client, mechanism: &str, response: &str, again: &str) -> Result<Reply, ConnectorError> {
+async fn at_once(
+    client: &mut Client,
+    mechanism: &str,
+    response: &str,
+    again: &str,
+) -> Result<Reply, ConnectorError> {
     let reply = ask(client, &format!("AUTH {mechanism} {response}")).await?;
-    if reply.code == 334 { ask(client, again).await } else { Ok(reply) }
+    if reply.code == 334 {
+        ask(client, again).await
+    } else {
+        Ok(reply)
+    }
 }
 
 /// Sends the user name, then the password. The text of the prompts differs between servers and is
 /// ignored.
-async fn login(client: &mut Client, username: &str, password: &str) -> Result<Reply, ConnectorError> {
+async fn login(
+    client: &mut Client,
+    username: &str,
+    password: &str,
+) -> Result<Reply, ConnectorError> {
     let mut reply = ask(client, "AUTH LOGIN").await?;
     for answer in [username, password] {
         if reply.code != 334 {
@@ -69,7 +83,10 @@ async fn login(client: &mut Client, username: &str, password: &str) -> Result<Re
 }
 
 async fn ask(client: &mut Client, line: &str) -> Result<Reply, ConnectorError> {
-    client.cmd(format!("{line}\r\n")).await.map_err(|error| verdict::of_smtp(StepName::Authenticate, &error))
+    client
+        .cmd(format!("{line}\r\n"))
+        .await
+        .map_err(|error| verdict::of_smtp(StepName::Authenticate, &error))
 }
 
 /// Whether the reply refuses the mechanism and not the credentials: 500, 502 and 504.

@@ -34,7 +34,8 @@ const UNCONFIRMED_RETRY: Duration = Duration::from_secs(1800);
 /// describes it.
 pub(crate) fn unconfirmed(reason: Reason, what: &str) -> ConnectorError {
     let detail = format!(
-        "{what}: the outcome is not known, and the message may have been delivered. Waybill sends it again after {} minutes",
+        "{what}: the outcome is not known, and the message may have been delivered. Waybill sends \
+         it again after {} minutes",
         UNCONFIRMED_RETRY.as_secs() / 60
     );
     ConnectorError::new(Outcome::Throttled(reason, UNCONFIRMED_RETRY), detail).at(StepName::Write)

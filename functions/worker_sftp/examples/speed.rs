@@ -1,7 +1,8 @@
 //! Measures how fast files are delivered, compared with OpenSSH's own `sftp` on the same server, on
 //! the loopback and over a line with 50 ms of delay; and how much memory a large file takes.
 //!
-//!     cargo run --release -p worker_sftp --example speed -- [MEBIBYTES on the loopback: 1024] [over the long line: 128]
+//!     cargo run --release -p worker_sftp --example speed -- [MEBIBYTES on the loopback: 1024]
+//!     [over the long line: 128]
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made ends")]
 
@@ -35,7 +36,9 @@ const TURNS: usize = 3;
 
 #[tokio::main]
 async fn main() {
-    let mut sizes = std::env::args().skip(1).map(|word| word.parse::<usize>().expect("a number of mebibytes"));
+    let mut sizes = std::env::args()
+        .skip(1)
+        .map(|word| word.parse::<usize>().expect("a number of mebibytes"));
     let near = sizes.next().unwrap_or(1024);
     let far = sizes.next().unwrap_or(128);
     let sshd = Sshd::start().await;
@@ -43,7 +46,11 @@ async fn main() {
 
     let before = peak_rss_mebibytes();
     let ours = deliver(&sshd, sshd.port, &key, near).await;
-    println!("memory     {near} MiB streamed: {:.1} MiB/s, peak RSS {} MiB ({before} MiB before)", rate(near, ours), peak_rss_mebibytes());
+    println!(
+        "memory     {near} MiB streamed: {:.1} MiB/s, peak RSS {} MiB ({before} MiB before)",
+        rate(near, ours),
+        peak_rss_mebibytes()
+    );
     compare("loopback", &sshd, sshd.port, &key, near).await;
     let line = Line::to(sshd.port, Nature::Delayed(ONE_WAY)).await;
     compare("50 ms", &sshd, line.port, &key, far).await;
@@ -56,7 +63,11 @@ async fn compare(name: &str, sshd: &Sshd, port: u16, key: &str, mebibytes: usize
         theirs = theirs.min(openssh(sshd, port, key, mebibytes).await);
     }
     let (ours, theirs) = (rate(mebibytes, ours), rate(mebibytes, theirs));
-    println!("{name:10} {mebibytes} MiB, connecting included: waybill {ours:.1} MiB/s, sftp {theirs:.1} MiB/s, {:.2} times", ours / theirs);
+    println!(
+        "{name:10} {mebibytes} MiB, connecting included: waybill {ours:.1} MiB/s, sftp \
+         {theirs:.1} MiB/s, {:.2} times",
+        ours / theirs
+    );
 }
 
 async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duration {
@@ -70,7 +81,10 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
         if_exists: IfExists::Replace,
         timeout_seconds: 600,
     };
-    let credentials = Credentials::PrivateKey { private_key: SecretString::from(key), passphrase: None };
+    let credentials = Credentials::PrivateKey {
+        private_key: SecretString::from(key),
+        passphrase: None,
+    };
     let meta = Meta {
         organization_id: "org_1",
         message_id: "msg_1",
@@ -90,11 +104,26 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
     let payload = Payload::streamed((mebibytes * MEBIBYTE) as u64, pieces);
     let guard = Guard::new("127.0.0.0/8".parse::<Policy>().unwrap());
     let began = Instant::now();
-    let attempted = worker_sftp::deliver(&guard, &settings, &credentials, &meta, payload, began + Duration::from_secs(600)).await;
+    let attempted = worker_sftp::deliver(
+        &guard,
+        &settings,
+        &credentials,
+        &meta,
+        payload,
+        began + Duration::from_secs(600),
+    )
+    .await;
     let took = began.elapsed();
     let attempted = attempted.expect("Waybill itself does not fail");
-    assert!(matches!(attempted.outcome, Outcome::Delivered(_)), "{}", attempted.detail);
-    assert_eq!(fs::metadata(sshd.home().join("waybill.bin")).unwrap().len(), (mebibytes * MEBIBYTE) as u64);
+    assert!(
+        matches!(attempted.outcome, Outcome::Delivered(_)),
+        "{}",
+        attempted.detail
+    );
+    assert_eq!(
+        fs::metadata(sshd.home().join("waybill.bin")).unwrap().len(),
+        (mebibytes * MEBIBYTE) as u64
+    );
     took
 }
 
@@ -106,7 +135,11 @@ async fn openssh(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
     fs::write(&key_path, key).unwrap();
     fs::set_permissions(&key_path, Permissions::from_mode(0o600)).unwrap();
     let known_hosts = folder.path().join("known_hosts");
-    fs::write(&known_hosts, format!("[127.0.0.1]:{port} {}\n", sshd.host_key("ed25519"))).unwrap();
+    fs::write(
+        &known_hosts,
+        format!("[127.0.0.1]:{port} {}\n", sshd.host_key("ed25519")),
+    )
+    .unwrap();
     let source = folder.path().join("source");
     fs::write(&source, vec![0x5a; mebibytes * MEBIBYTE]).unwrap();
     let batch = folder.path().join("batch");
@@ -114,7 +147,10 @@ async fn openssh(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
     let began = Instant::now();
     run_sftp(&batch, &key_path, &known_hosts, port).await;
     let took = began.elapsed();
-    assert_eq!(fs::metadata(sshd.home().join("openssh.bin")).unwrap().len(), (mebibytes * MEBIBYTE) as u64);
+    assert_eq!(
+        fs::metadata(sshd.home().join("openssh.bin")).unwrap().len(),
+        (mebibytes * MEBIBYTE) as u64
+    );
     took
 }
 
@@ -143,6 +179,14 @@ fn rate(mebibytes: usize, took: Duration) -> f64 {
 /// Returns the peak resident memory, which Linux reports as `VmHWM`.
 fn peak_rss_mebibytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_ascii_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }

@@ -14,7 +14,13 @@ use crate::ssh;
 use crate::verdict::within;
 
 /// The steps in their order.
-const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::HostKey, StepName::Authenticate, StepName::Write];
+const STEPS: [StepName; 5] = [
+    StepName::Resolve,
+    StepName::Connect,
+    StepName::HostKey,
+    StepName::Authenticate,
+    StepName::Write,
+];
 /// A warning that does not fail the check, because deliveries with an RSA key work.
 const RSA_WARNING: &str = "; warning: the timing of RSA signatures can reveal the key (RUSTSEC-2023-0071), \
                            so use an Ed25519 or ECDSA key instead";
@@ -32,12 +38,21 @@ pub async fn check(
     steps: &mut StepRecorder,
 ) -> Result<(), ConnectorError> {
     steps.expect(&STEPS);
-    let host = Host::parse(&settings.host)
-        .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
+    let host = Host::parse(&settings.host).map_err(|refusal| {
+        ConnectorError::misconfigured(format!("the host cannot be used: {refusal}"))
+            .at(StepName::Resolve)
+    })?;
     steps.resolve(guard, &host, settings.port, deadline).await?;
 
-    let connecting = async { guard.connect(&host, settings.port, deadline).await.map_err(ConnectorError::from) };
-    let stream = steps.take(StepName::Connect, connecting, |_| "connected".to_owned()).await?;
+    let connecting = async {
+        guard
+            .connect(&host, settings.port, deadline)
+            .await
+            .map_err(ConnectorError::from)
+    };
+    let stream = steps
+        .take(StepName::Connect, connecting, |_| "connected".to_owned())
+        .await?;
 
     let pinned = |_: &_| format!("the host key is pinned: {}", settings.host_keys.identity());
     let greeting = ssh::greet(stream, guard, &host, settings, deadline);
@@ -48,24 +63,42 @@ pub async fn check(
         let warning = if signed_in.with_rsa { RSA_WARNING } else { "" };
         format!("signed in as {}{warning}", settings.username)
     };
-    steps.take(StepName::Authenticate, within(deadline, StepName::Authenticate, signing_in), signed_in).await?;
+    steps
+        .take(
+            StepName::Authenticate,
+            within(deadline, StepName::Authenticate, signing_in),
+            signed_in,
+        )
+        .await?;
 
     let writing = within(deadline, StepName::Write, async {
         render::line::file_templates(settings)?;
         let remote = Remote::open(connection).await?;
-        remote.while_connected(write(&remote, settings, check_id)).await
+        remote
+            .while_connected(write(&remote, settings, check_id))
+            .await
     });
-    steps.take(StepName::Write, writing, String::clone).await.map(drop)
+    steps
+        .take(StepName::Write, writing, String::clone)
+        .await
+        .map(drop)
 }
 
 /// Does in the destination's directory what a delivery does: creates missing directories, writes a
 /// file under a temporary name and renames it, replacing another file if deliveries may do so.
 /// Removes everything that it created. If the server refuses something that only some deliveries
 /// need, the result is a warning.
-async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Result<String, ConnectorError> {
+async fn write(
+    remote: &Remote,
+    settings: &SftpSettings,
+    check_id: &str,
+) -> Result<String, ConnectorError> {
     let (place, varies) = constant_directory(settings);
     let mut warnings = Warnings::default();
-    let (temporary, path) = (place.temporary_path(check_id), place.child(&format!(".waybill-{check_id}")));
+    let (temporary, path) = (
+        place.temporary_path(check_id),
+        place.child(&format!(".waybill-{check_id}")),
+    );
     let (handle, mut made) = match remote.open_for_writing(&temporary).await {
         Ok(handle) => (handle, Vec::new()),
         Err(OpenError::Broken(failure)) => return Err(failure),
@@ -80,13 +113,24 @@ async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Resu
             }
         }
     };
-    let renamed = rename(remote, settings, &handle, [&temporary, &path], check_id, &place, &mut warnings);
+    let renamed = rename(
+        remote,
+        settings,
+        &handle,
+        [&temporary, &path],
+        check_id,
+        &place,
+        &mut warnings,
+    );
     let renamed = renamed.await;
     if varies {
         let directory = place.child(&format!(".waybill-{check_id}.d"));
         match remote.make_directory(&directory).await {
             Ok(()) => made.push(directory),
-            Err(failure) => warnings.add(format!("deliveries can only use directories that exist, because {}", failure.detail())),
+            Err(failure) => warnings.add(format!(
+                "deliveries can only use directories that exist, because {}",
+                failure.detail()
+            )),
         }
     }
     for path in [&temporary, &path] {
@@ -102,7 +146,10 @@ async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Resu
         "" => "the user's directory",
         directory => directory,
     };
-    Ok(format!("a file was written to {directory}, renamed and removed{}", warnings.0))
+    Ok(format!(
+        "a file was written to {directory}, renamed and removed{}",
+        warnings.0
+    ))
 }
 
 /// Writes the file and renames it. If deliveries replace files, writes it again and renames it over
@@ -116,7 +163,9 @@ async fn rename(
     place: &Place,
     warnings: &mut Warnings,
 ) -> Result<(), ConnectorError> {
-    remote.write(handle, temporary, Payload::whole(CHECK_TEXT)).await?;
+    remote
+        .write(handle, temporary, Payload::whole(CHECK_TEXT))
+        .await?;
     remote.rename(temporary, path).await?;
     if settings.if_exists != IfExists::Replace {
         return Ok(());
@@ -124,11 +173,18 @@ async fn rename(
     let replaced = async {
         let opened = remote.open_for_writing(temporary).await;
         let handle = opened.map_err(|error| error.into_failure(&place.directory))?;
-        remote.write(&handle, temporary, Payload::whole(CHECK_TEXT)).await?;
-        remote.rename_over(temporary, path, &place.replaced_path(check_id)).await
+        remote
+            .write(&handle, temporary, Payload::whole(CHECK_TEXT))
+            .await?;
+        remote
+            .rename_over(temporary, path, &place.replaced_path(check_id))
+            .await
     };
     if let Err(failure) = replaced.await {
-        warnings.add(format!("existing files cannot be replaced, because {}", failure.detail()));
+        warnings.add(format!(
+            "existing files cannot be replaced, because {}",
+            failure.detail()
+        ));
         if let Err(failure) = remote.remove(temporary).await {
             warnings.add(format!("{temporary} stays, because {}", failure.detail()));
         }
@@ -139,7 +195,10 @@ async fn rename(
 async fn remove_directories(remote: &Remote, made: &[String], warnings: &mut Warnings) {
     for directory in made.iter().rev() {
         if let Err(failure) = remote.remove_directory(directory).await {
-            warnings.add(format!("the directory {directory} stays, because {}", failure.detail()));
+            warnings.add(format!(
+                "the directory {directory} stays, because {}",
+                failure.detail()
+            ));
         }
     }
 }

@@ -107,13 +107,28 @@ pub async fn deliver(
     };
     match put(guard, settings, credentials, &file, payload, deadline).await {
         Ok(Done::Written(written)) => {
-            let detail = format!("{} bytes were written to {}", written.size_bytes, place.path());
+            let detail = format!(
+                "{} bytes were written to {}",
+                written.size_bytes,
+                place.path()
+            );
             let request = Some(record(Some(&written.sha256)));
-            Ok(delivered(receipt(settings, &place, Some(written)), detail, request))
+            Ok(delivered(
+                receipt(settings, &place, Some(written)),
+                detail,
+                request,
+            ))
         }
         Ok(Done::WasThere(written)) => {
-            let detail = format!("{} already exists with the same bytes, from an earlier attempt", place.path());
-            Ok(delivered(receipt(settings, &place, Some(written)), detail, None))
+            let detail = format!(
+                "{} already exists with the same bytes, from an earlier attempt",
+                place.path()
+            );
+            Ok(delivered(
+                receipt(settings, &place, Some(written)),
+                detail,
+                None,
+            ))
         }
         Ok(Done::Skipped) => {
             let detail = format!("{} already exists and was kept", place.path());
@@ -133,25 +148,47 @@ pub async fn deliver(
 
 fn delivered(receipt: Receipt, detail: String, request: Option<RequestRecord>) -> Attempted {
     let outcome = Outcome::delivered(receipt);
-    Attempted { outcome, detail, request, response: None, body: None }
+    Attempted {
+        outcome,
+        detail,
+        request,
+        response: None,
+        body: None,
+    }
 }
 
 /// Returns the receipt. `written` is `None` if another file exists and was kept.
 fn receipt(settings: &SftpSettings, place: &Place, written: Option<WrittenFile>) -> Receipt {
     let path = place.path();
-    Receipt::SftpFile { url: url(settings, &path), path, written }
+    Receipt::SftpFile {
+        url: url(settings, &path),
+        path,
+        written,
+    }
 }
 
 /// Returns the URL of the file. Relative and absolute paths look the same in it, so use `path`
 /// where the difference matters.
 fn url(settings: &SftpSettings, path: &str) -> String {
-    let host = Host::parse(&settings.host).map_or_else(|_| settings.host.clone(), |host| host.to_url_host().to_string());
-    format!("sftp://{host}:{}/{}", settings.port, encoded(path.trim_start_matches('/')))
+    let host = Host::parse(&settings.host).map_or_else(
+        |_| settings.host.clone(),
+        |host| host.to_url_host().to_string(),
+    );
+    format!(
+        "sftp://{host}:{}/{}",
+        settings.port,
+        encoded(path.trim_start_matches('/'))
+    )
 }
 
 /// Percent-encodes everything but unreserved characters and slashes (RFC 3986 §2.3).
 fn encoded(path: &str) -> String {
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b'/');
     utf8_percent_encode(path, ESCAPED).to_string()
 }
 
@@ -175,7 +212,9 @@ fn wording(meta: &Meta<'_>, payload: &Payload) -> Wording {
 }
 
 fn known_sha256(meta: &Meta<'_>, payload: &Payload) -> Option<String> {
-    meta.sha256.map(str::to_owned).or_else(|| payload.at_hand().map(|bytes| sha256(bytes)))
+    meta.sha256
+        .map(str::to_owned)
+        .or_else(|| payload.at_hand().map(|bytes| sha256(bytes)))
 }
 
 async fn put(
@@ -188,7 +227,12 @@ async fn put(
 ) -> Result<Done, ConnectorError> {
     let login = login_deadline(deadline);
     let mut connection = ssh::reach(guard, settings, login).await?;
-    within(login, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
+    within(
+        login,
+        StepName::Authenticate,
+        ssh::authenticate(&mut connection, &settings.username, credentials),
+    )
+    .await?;
     let remote = within(login, StepName::Authenticate, Remote::open(connection)).await?;
     let done = within(
         deadline,
@@ -212,7 +256,11 @@ async fn put(
 }
 
 /// Looks at the path before sending. Returns a result if nothing needs to be sent.
-async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Result<Option<Done>, ConnectorError> {
+async fn look_before(
+    remote: &Remote,
+    file: &File<'_>,
+    size_bytes: u64,
+) -> Result<Option<Done>, ConnectorError> {
     if file.if_exists == IfExists::Replace {
         return Ok(None);
     }
@@ -240,12 +288,19 @@ async fn settle_with(
     let path = file.place.path();
     let content = match found {
         Found::Nothing => Content::Gone,
-        found if may_be_same(found, size_bytes) => remote.compare(&path, size_bytes, sha256).await?,
+        found if may_be_same(found, size_bytes) => {
+            remote.compare(&path, size_bytes, sha256).await?
+        }
         _ => Content::Other,
     };
     let detail = match (content, file.if_exists) {
         (Content::Gone, _) => return Ok(None),
-        (Content::Same, _) => return Ok(Some(Done::WasThere(WrittenFile { size_bytes, sha256: sha256.to_owned() }))),
+        (Content::Same, _) => {
+            return Ok(Some(Done::WasThere(WrittenFile {
+                size_bytes,
+                sha256: sha256.to_owned(),
+            })));
+        }
         (Content::Other, IfExists::Skip) => return Ok(Some(Done::Skipped)),
         (Content::Unreadable(_), IfExists::Skip) => return Ok(Some(Done::SkippedUnread)),
         (Content::Unreadable(failure), _) => unread(&path, &format!(" ({})", failure.detail())),
@@ -257,7 +312,10 @@ async fn settle_with(
 
 /// Describes a file that exists and cannot be read.
 fn unread(path: &str, what: &str) -> String {
-    format!("{path} already exists{what}; it cannot be read, so whether it is this delivery's own is not known")
+    format!(
+        "{path} already exists{what}; it cannot be read, so whether it is this delivery's own is \
+         not known"
+    )
 }
 
 /// Opens the temporary file, and creates missing directories if that fails. Servers report a
@@ -277,14 +335,25 @@ async fn open(remote: &Remote, file: &File<'_>) -> Result<String, ConnectorError
     opened.map_err(|error| error.into_failure(&file.place.directory))
 }
 
-async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload) -> Result<Done, ConnectorError> {
+async fn finish(
+    remote: &Remote,
+    file: &File<'_>,
+    handle: &str,
+    payload: Payload,
+) -> Result<Done, ConnectorError> {
     let written = remote.write(handle, &file.temporary, payload).await?;
     let path = file.place.path();
     let renamed = match file.if_exists {
-        IfExists::Replace => remote.rename_over(&file.temporary, &path, &file.aside).await,
+        IfExists::Replace => {
+            remote
+                .rename_over(&file.temporary, &path, &file.aside)
+                .await
+        }
         IfExists::Fail | IfExists::Skip => remote.rename(&file.temporary, &path).await,
     };
-    let Err(failure) = renamed else { return Ok(Done::Written(written)) };
+    let Err(failure) = renamed else {
+        return Ok(Done::Written(written));
+    };
     // A file has appeared at the path: another writer's, or one from a concurrent attempt of this
     // delivery.
     let found = remote.find(&path).await?;

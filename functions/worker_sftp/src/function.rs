@@ -10,7 +10,10 @@ use egress::{Guard, Host};
 use runtime::{ConfigError, Platform};
 use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, CHECK_TIME_LIMIT, Check, Config, Connector, ConnectorError, Job, Opened, StepRecorder, Worker};
+use worker::{
+    Attempted, CHECK_TIME_LIMIT, Check, Config, Connector, ConnectorError, Job, Opened,
+    StepRecorder, Worker,
+};
 
 use crate::{Credentials, Meta, deliver};
 
@@ -24,7 +27,9 @@ pub struct Sftp {
 
 /// Builds the SFTP worker.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Sftp>, ConfigError> {
-    let Platform { aws, clock, random, .. } = platform.clone();
+    let Platform {
+        aws, clock, random, ..
+    } = platform.clone();
     let vault = Vault::new(&aws, None, clock, random.clone());
     let connector = Sftp::new(Guard::new(config.egress.clone()), vault, random);
     Ok(Worker::on(platform, config, connector))
@@ -57,13 +62,22 @@ impl Connector for Sftp {
             attempt: job.attempt_number,
             fallback_of: job.delivery.fallback_of,
         };
-        deliver(&self.guard, settings, &credentials, &meta, job.payload, job.deadline).await
+        deliver(
+            &self.guard,
+            settings,
+            &credentials,
+            &meta,
+            job.payload,
+            job.deadline,
+        )
+        .await
     }
 
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
         let deadline = Instant::now() + CHECK_TIME_LIMIT;
         let found = async {
-            let host = Host::parse(&place.host).map_err(|refusal| ConnectorError::misconfigured(refusal.to_string()))?;
+            let host = Host::parse(&place.host)
+                .map_err(|refusal| ConnectorError::misconfigured(refusal.to_string()))?;
             crate::host_keys(&self.guard, &host, place.port, deadline).await
         };
         match found.await {
@@ -79,7 +93,15 @@ impl Connector for Sftp {
         let settings = settings(check.destination)?;
         let credentials = self.credentials(check.destination).await?;
         let unique = format!("check-{:032x}", u128::from_be_bytes(self.random.bytes()));
-        crate::check(&self.guard, settings, &credentials, &unique, check.deadline, check.steps).await
+        crate::check(
+            &self.guard,
+            settings,
+            &credentials,
+            &unique,
+            check.deadline,
+            check.steps,
+        )
+        .await
     }
 }
 
@@ -87,18 +109,27 @@ impl Sftp {
     /// Creates a connector whose connections all pass `guard`.
     #[must_use]
     pub fn new(guard: Guard, vault: Vault, random: Random) -> Self {
-        Self { guard, vault, random }
+        Self {
+            guard,
+            vault,
+            random,
+        }
     }
 
     async fn credentials(&self, destination: &Destination) -> Result<Credentials, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         match destination.credentials.kind {
-            CredentialKind::Password => Ok(Credentials::Password { password: opened.secret("password").await? }),
+            CredentialKind::Password => Ok(Credentials::Password {
+                password: opened.secret("password").await?,
+            }),
             CredentialKind::PrivateKey => Ok(Credentials::PrivateKey {
                 private_key: opened.secret("private_key").await?,
                 passphrase: opened.secret_opt("passphrase").await?,
             }),
-            other => Err(ConnectorError::misconfigured(format!("an SFTP server does not take credentials of the kind {}", other.as_str()))),
+            other => Err(ConnectorError::misconfigured(format!(
+                "an SFTP server does not take credentials of the kind {}",
+                other.as_str()
+            ))),
         }
     }
 }
@@ -106,6 +137,8 @@ impl Sftp {
 fn settings(destination: &Destination) -> Result<&SftpSettings, ConnectorError> {
     match &destination.settings {
         Settings::Sftp(settings) => Ok(settings),
-        _ => Err(ConnectorError::misconfigured("the destination is not an SFTP server")),
+        _ => Err(ConnectorError::misconfigured(
+            "the destination is not an SFTP server",
+        )),
     }
 }

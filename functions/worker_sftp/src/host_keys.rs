@@ -12,12 +12,26 @@ use crate::verdict::{self, within};
 
 /// Asks a server for its key of each type, without signing in. Returns at least one key, the
 /// preferred type first.
-pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<Vec<PresentedKey>, ConnectorError> {
+pub async fn host_keys(
+    guard: &Guard,
+    host: &Host,
+    port: u16,
+    deadline: Instant,
+) -> Result<Vec<PresentedKey>, ConnectorError> {
     let mut types = host_key_types();
     let mut keys = Vec::new();
     while !types.is_empty() {
-        let stream = guard.connect(host, port, deadline).await.map_err(ConnectorError::from)?;
-        match within(deadline, StepName::HostKey, handshake(stream, Trust::Nobody, &types)).await? {
+        let stream = guard
+            .connect(host, port, deadline)
+            .await
+            .map_err(ConnectorError::from)?;
+        match within(
+            deadline,
+            StepName::HostKey,
+            handshake(stream, Trust::Nobody, &types),
+        )
+        .await?
+        {
             Handshake::Untrusted(key) => {
                 types.retain(|algorithm| !is_of_type(&key, algorithm));
                 keys.push(PresentedKey {
@@ -30,7 +44,11 @@ pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant)
         }
     }
     if keys.is_empty() {
-        let error = russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, ours: Vec::new(), theirs: Vec::new() };
+        let error = russh::Error::NoCommonAlgo {
+            kind: russh::AlgorithmKind::Key,
+            ours: Vec::new(),
+            theirs: Vec::new(),
+        };
         return Err(verdict::of_ssh(StepName::HostKey, &error));
     }
     Ok(keys)

@@ -16,11 +16,21 @@ pub(crate) struct Place {
 }
 
 /// Renders the destination's templates to the path of the file.
-pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline: Instant) -> Result<Place, ConnectorError> {
+pub(crate) async fn located(
+    settings: &SftpSettings,
+    wording: Wording,
+    deadline: Instant,
+) -> Result<Place, ConnectorError> {
     let templates = settings.clone();
-    let rendered = render::off_thread(Some(deadline), move |stop| render::line::file(&templates, &wording, stop)).await;
+    let rendered = render::off_thread(Some(deadline), move |stop| {
+        render::line::file(&templates, &wording, stop)
+    })
+    .await;
     let (directory, name) = rendered?;
-    Ok(Place { directory: normal(&directory), name })
+    Ok(Place {
+        directory: normal(&directory),
+        name,
+    })
 }
 
 impl Place {
@@ -48,9 +58,16 @@ impl Place {
 
     /// The directory and its parents, the outermost first.
     pub(crate) fn directories(&self) -> Vec<String> {
-        let root = if self.directory.starts_with('/') { "/" } else { "" };
+        let root = if self.directory.starts_with('/') {
+            "/"
+        } else {
+            ""
+        };
         let mut path = root.to_owned();
-        let segments = self.directory.split('/').filter(|segment| !segment.is_empty());
+        let segments = self
+            .directory
+            .split('/')
+            .filter(|segment| !segment.is_empty());
         segments
             .map(|segment| {
                 path = joined(&path, segment);
@@ -73,11 +90,20 @@ pub(crate) fn constant_directory(settings: &SftpSettings) -> (Place, bool) {
         },
         None => (template.as_str(), false),
     };
-    (Place { directory: normal(constant), name: String::new() }, varies)
+    (
+        Place {
+            directory: normal(constant),
+            name: String::new(),
+        },
+        varies,
+    )
 }
 
 fn normal(directory: &str) -> String {
-    let segments: Vec<&str> = directory.split('/').filter(|segment| !matches!(*segment, "" | ".")).collect();
+    let segments: Vec<&str> = directory
+        .split('/')
+        .filter(|segment| !matches!(*segment, "" | "."))
+        .collect();
     let root = if directory.starts_with('/') { "/" } else { "" };
     format!("{root}{}", segments.join("/"))
 }
@@ -95,15 +121,27 @@ mod tests {
     use super::*;
 
     fn place(directory: &str) -> Place {
-        Place { directory: normal(directory), name: "a.csv".to_owned() }
+        Place {
+            directory: normal(directory),
+            name: "a.csv".to_owned(),
+        }
     }
 
     #[test]
     fn paths_are_plain() {
-        for (directory, path) in [("", "a.csv"), (".", "a.csv"), ("/", "/a.csv"), ("./in//x/", "in/x/a.csv"), ("/in/./x", "/in/x/a.csv")] {
+        for (directory, path) in [
+            ("", "a.csv"),
+            (".", "a.csv"),
+            ("/", "/a.csv"),
+            ("./in//x/", "in/x/a.csv"),
+            ("/in/./x", "/in/x/a.csv"),
+        ] {
             assert_eq!(place(directory).path(), path, "{directory}");
         }
-        assert_eq!(place("/in").temporary_path("dlv_1_00"), "/in/.waybill-dlv_1_00.part");
+        assert_eq!(
+            place("/in").temporary_path("dlv_1_00"),
+            "/in/.waybill-dlv_1_00.part"
+        );
         assert_eq!(place("/a/b").directories(), ["/a", "/a/b"]);
         assert_eq!(place("a/b").directories(), ["a", "a/b"]);
         assert!(place("").directories().is_empty() && place("/").directories().is_empty());
@@ -120,9 +158,12 @@ mod tests {
             ("{% if attempt %}a{% endif %}", ("", true)),
         ];
         for (template, expected) in rows {
-            let json = serde_json::json!({"host": "h", "port": 22, "username": "u", "host_key": format!("SHA256:{}", "A".repeat(43)),
-                "directory_template": template, "filename_template": "f", "if_exists": "fail", "timeout_seconds": 1});
-            let (place, varies) = constant_directory(&serde_json::from_value(json).expect("settings"));
+            let json = serde_json::json!({"host": "h", "port": 22, "username": "u",
+                "host_key": format!("SHA256:{}", "A".repeat(43)),
+                "directory_template": template, "filename_template": "f", "if_exists": "fail",
+                "timeout_seconds": 1});
+            let (place, varies) =
+                constant_directory(&serde_json::from_value(json).expect("settings"));
             assert_eq!((place.directory.as_str(), varies), *expected, "{template}");
         }
     }

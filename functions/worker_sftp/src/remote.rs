@@ -38,7 +38,8 @@ const ABSENT: &str = ".waybill-absent";
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 const FSYNC: &str = "fsync@openssh.com";
 
-/// The file system of a signed-in user. Dropping it closes the connection without waiting for the server.
+/// The file system of a signed-in user. Dropping it closes the connection without waiting for the
+/// server.
 pub(crate) struct Remote {
     sftp: RawSftpSession,
     /// Returns an error once the library has dropped the channel.
@@ -105,22 +106,43 @@ impl Remote {
     /// Starts SFTP on a signed-in connection.
     pub(crate) async fn open(connection: Connection) -> Result<Self, ConnectorError> {
         let broken = |error: russh::Error| verdict::of_ssh(StepName::Write, &error);
-        let mut channel = connection.handle.channel_open_session().await.map_err(broken)?;
-        channel.request_subsystem(true, "sftp").await.map_err(broken)?;
+        let mut channel = connection
+            .handle
+            .channel_open_session()
+            .await
+            .map_err(broken)?;
+        channel
+            .request_subsystem(true, "sftp")
+            .await
+            .map_err(broken)?;
         loop {
             match channel.wait().await {
                 Some(ChannelMsg::Success) => break,
                 Some(ChannelMsg::Failure) => return Err(broken(russh::Error::RequestDenied)),
-                None | Some(ChannelMsg::Close | ChannelMsg::Eof) => return Err(broken(russh::Error::Disconnect)),
+                None | Some(ChannelMsg::Close | ChannelMsg::Eof) => {
+                    return Err(broken(russh::Error::Disconnect));
+                }
                 Some(_) => {}
             }
         }
-        let config = Config { request_timeout_secs: REQUEST_SECONDS_MAX, ..Config::default() };
+        let config = Config {
+            request_timeout_secs: REQUEST_SECONDS_MAX,
+            ..Config::default()
+        };
         let (stream, ended) = TolerantStream::new(channel.into_stream());
         let sftp = RawSftpSession::new_with_config(stream, config);
-        let version = until_ended(ended.clone(), async { sftp.init().await.map_err(|error| verdict::of_sftp(&error, "starting SFTP")) });
+        let version = until_ended(ended.clone(), async {
+            sftp.init()
+                .await
+                .map_err(|error| verdict::of_sftp(&error, "starting SFTP"))
+        });
         let extensions = version.await?.extensions;
-        Ok(Self { sftp, ended, extensions, connection })
+        Ok(Self {
+            sftp,
+            ended,
+            extensions,
+            connection,
+        })
     }
 
     /// Ends the session; see [`Connection::end`].
@@ -131,7 +153,10 @@ impl Remote {
 
     /// Runs `work` until the SFTP session ends. Without this, a request that is sent while the
     /// library closes a broken session would wait until the attempt's deadline.
-    pub(crate) async fn while_connected<T>(&self, work: impl Future<Output = Result<T, ConnectorError>>) -> Result<T, ConnectorError> {
+    pub(crate) async fn while_connected<T>(
+        &self,
+        work: impl Future<Output = Result<T, ConnectorError>>,
+    ) -> Result<T, ConnectorError> {
         until_ended(self.ended.clone(), work).await
     }
 
@@ -139,25 +164,42 @@ impl Remote {
     pub(crate) async fn find(&self, path: &str) -> Result<Found, ConnectorError> {
         match self.sftp.stat(path).await {
             Ok(found) if found.attrs.is_dir() => Ok(Found::Directory),
-            Ok(found) => Ok(Found::File { size_bytes: found.attrs.size }),
+            Ok(found) => Ok(Found::File {
+                size_bytes: found.attrs.size,
+            }),
             Err(error) if is_status(&error, StatusCode::NoSuchFile) => Ok(Found::Nothing),
             // Some servers report a missing file as a failure. They report the same for a name that
             // certainly does not exist.
-            Err(error) if is_status(&error, StatusCode::Failure) => match self.sftp.stat(format!("{path}{ABSENT}")).await {
-                Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
-                _ => Err(verdict::of_sftp(&error, &format!("reading the attributes of {path}"))),
-            },
-            Err(error) => Err(verdict::of_sftp(&error, &format!("reading the attributes of {path}"))),
+            Err(error) if is_status(&error, StatusCode::Failure) => {
+                match self.sftp.stat(format!("{path}{ABSENT}")).await {
+                    Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
+                    _ => Err(verdict::of_sftp(
+                        &error,
+                        &format!("reading the attributes of {path}"),
+                    )),
+                }
+            }
+            Err(error) => Err(verdict::of_sftp(
+                &error,
+                &format!("reading the attributes of {path}"),
+            )),
         }
     }
 
     /// Creates the missing directories, the outermost first, and returns those that it created.
     /// Servers refuse a directory that exists with different codes, so refusals are ignored here
     /// and show when a file is opened in the directory.
-    pub(crate) async fn make_directories(&self, paths: &[String]) -> Result<Vec<String>, ConnectorError> {
+    pub(crate) async fn make_directories(
+        &self,
+        paths: &[String],
+    ) -> Result<Vec<String>, ConnectorError> {
         let mut made = Vec::new();
         for path in paths {
-            match self.sftp.mkdir(path.as_str(), FileAttributes::empty()).await {
+            match self
+                .sftp
+                .mkdir(path.as_str(), FileAttributes::empty())
+                .await
+            {
                 Ok(_) => made.push(path.clone()),
                 Err(SftpError::Status(_)) => {}
                 Err(error) => return Err(verdict::of_sftp(&error, &format!("creating {path}"))),
@@ -169,13 +211,16 @@ impl Remote {
     /// Creates one directory in an existing one.
     pub(crate) async fn make_directory(&self, path: &str) -> Result<(), ConnectorError> {
         let made = self.sftp.mkdir(path, FileAttributes::empty()).await;
-        made.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("creating {path}")))
+        made.map(drop)
+            .map_err(|error| verdict::of_sftp(&error, &format!("creating {path}")))
     }
 
     /// Removes an empty directory.
     pub(crate) async fn remove_directory(&self, path: &str) -> Result<(), ConnectorError> {
         let removed = self.sftp.rmdir(path).await;
-        removed.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
+        removed
+            .map(drop)
+            .map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
     }
 
     /// Opens a file for writing and keeps its content.
@@ -186,7 +231,9 @@ impl Remote {
             Err(error) => {
                 let failure = verdict::of_sftp(&error, &format!("opening {path}"));
                 Err(match error {
-                    SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => OpenError::NoDirectory,
+                    SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => {
+                        OpenError::NoDirectory
+                    }
                     SftpError::Status(_) => OpenError::Refused(failure),
                     _ => OpenError::Broken(failure),
                 })
@@ -196,25 +243,49 @@ impl Remote {
 
     /// Writes the payload from the beginning of the file, with many writes under way. Brings it to
     /// disk, verifies its size and closes it.
-    pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<WrittenFile, ConnectorError> {
+    pub(crate) async fn write(
+        &self,
+        handle: &str,
+        path: &str,
+        payload: Payload,
+    ) -> Result<WrittenFile, ConnectorError> {
         let written = self.write_all(handle, payload).await?;
-        let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
+        let sync = async {
+            if self.offers(FSYNC) {
+                self.sftp.fsync(handle).await.map(drop)
+            } else {
+                Ok(())
+            }
+        };
         // One round trip, because the server answers in order.
-        let (synced, found, closed) = futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
+        let (synced, found, closed) =
+            futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
         match synced {
             // The server offers fsync but does not support it. Every write was acknowledged.
             Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
-            synced => synced.map_err(|error| verdict::of_sftp(&error, "flushing the file to disk"))?,
+            synced => {
+                synced.map_err(|error| verdict::of_sftp(&error, "flushing the file to disk"))?
+            }
         }
         closed.map_err(|error| verdict::of_sftp(&error, "closing the file"))?;
-        self.verify(path, found.map(|found| found.attrs.size), written.size_bytes).await?;
+        self.verify(
+            path,
+            found.map(|found| found.attrs.size),
+            written.size_bytes,
+        )
+        .await?;
         Ok(written)
     }
 
     /// Compares the size on the server with the number of bytes written. Some servers do not report
     /// the size of an open file, or report 0 until it is closed; then the size is read by name. If
     /// that fails too, the acknowledgements of the writes count.
-    async fn verify(&self, path: &str, open: SftpResult<Option<u64>>, expected: u64) -> Result<(), ConnectorError> {
+    async fn verify(
+        &self,
+        path: &str,
+        open: SftpResult<Option<u64>>,
+        expected: u64,
+    ) -> Result<(), ConnectorError> {
         match open {
             Ok(Some(size_bytes)) if size_bytes == expected => return Ok(()),
             Ok(_) | Err(SftpError::Status(_)) => {}
@@ -222,15 +293,24 @@ impl Remote {
         }
         match self.sftp.stat(path).await.map(|found| found.attrs.size) {
             Ok(Some(size_bytes)) if size_bytes != expected => {
-                let detail = format!("{expected} bytes were written, and the file on the server has {size_bytes}");
-                Err(ConnectorError::new(Outcome::Retry(Reason::ServerError), detail).at(StepName::Write))
+                let detail = format!(
+                    "{expected} bytes were written, and the file on the server has {size_bytes}"
+                );
+                Err(
+                    ConnectorError::new(Outcome::Retry(Reason::ServerError), detail)
+                        .at(StepName::Write),
+                )
             }
             Ok(_) | Err(SftpError::Status(_)) => Ok(()),
             Err(error) => Err(verdict::of_sftp(&error, "verifying the file's size")),
         }
     }
 
-    async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<WrittenFile, ConnectorError> {
+    async fn write_all(
+        &self,
+        handle: &str,
+        mut payload: Payload,
+    ) -> Result<WrittenFile, ConnectorError> {
         let told = |error: SftpError| verdict::of_sftp(&error, "writing the file");
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesUnordered::new();
@@ -242,7 +322,12 @@ impl Remote {
                 }
                 under_way.push(self.sftp.write(handle, offset, piece.to_vec()));
                 // A request is sent when it is first polled.
-                under_way.next().now_or_never().flatten().transpose().map_err(told)?;
+                under_way
+                    .next()
+                    .now_or_never()
+                    .flatten()
+                    .transpose()
+                    .map_err(told)?;
                 digest.update(piece);
                 offset += piece.len() as u64;
             }
@@ -250,13 +335,25 @@ impl Remote {
         while let Some(answer) = under_way.next().await {
             answer.map_err(told)?;
         }
-        Ok(WrittenFile { size_bytes: offset, sha256: hexadecimal(digest) })
+        Ok(WrittenFile {
+            size_bytes: offset,
+            sha256: hexadecimal(digest),
+        })
     }
 
     /// Compares an existing file with a payload of this size and SHA-256.
-    pub(crate) async fn compare(&self, path: &str, size_bytes: u64, sha256: &str) -> Result<Content, ConnectorError> {
+    pub(crate) async fn compare(
+        &self,
+        path: &str,
+        size_bytes: u64,
+        sha256: &str,
+    ) -> Result<Content, ConnectorError> {
         let read = async {
-            let handle = self.sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await?.handle;
+            let handle = self
+                .sftp
+                .open(path, OpenFlags::READ, FileAttributes::empty())
+                .await?
+                .handle;
             let found = self.sha256(&handle, size_bytes).await?;
             self.sftp.close(&handle).await?;
             Ok::<_, SftpError>(found)
@@ -268,8 +365,15 @@ impl Remote {
         };
         let failure = verdict::of_sftp(&error, &format!("reading {path}"));
         match error {
-            SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => Ok(Content::Gone),
-            SftpError::Status(status) if matches!(status.status_code, StatusCode::PermissionDenied | StatusCode::OpUnsupported) => {
+            SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => {
+                Ok(Content::Gone)
+            }
+            SftpError::Status(status)
+                if matches!(
+                    status.status_code,
+                    StatusCode::PermissionDenied | StatusCode::OpUnsupported
+                ) =>
+            {
                 Ok(Content::Unreadable(failure))
             }
             _ => Err(failure),
@@ -305,7 +409,11 @@ impl Remote {
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let missing = u32::try_from(length - bytes.len()).unwrap_or(u32::MAX);
-            match self.sftp.read(handle, offset + bytes.len() as u64, missing).await {
+            match self
+                .sftp
+                .read(handle, offset + bytes.len() as u64, missing)
+                .await
+            {
                 Ok(answer) if answer.data.is_empty() => return Ok(None),
                 Ok(answer) => bytes.extend(answer.data),
                 Err(error) if is_status(&error, StatusCode::Eof) => return Ok(None),
@@ -318,15 +426,27 @@ impl Remote {
     /// Renames a file. Version 3's rename fails if the new path exists
     /// (draft-ietf-secsh-filexfer-02 §6.5).
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ConnectorError> {
-        self.sftp.rename(from, to).await.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("renaming to {to}")))
+        self.sftp
+            .rename(from, to)
+            .await
+            .map(drop)
+            .map_err(|error| verdict::of_sftp(&error, &format!("renaming to {to}")))
     }
 
     /// Renames a file over an existing one, in one step if the server can. Otherwise the old file
     /// is first renamed to `aside`, and renamed back if the new file is refused, so that it is
     /// never lost.
-    pub(crate) async fn rename_over(&self, from: &str, to: &str, aside: &str) -> Result<(), ConnectorError> {
+    pub(crate) async fn rename_over(
+        &self,
+        from: &str,
+        to: &str,
+        aside: &str,
+    ) -> Result<(), ConnectorError> {
         if self.offers(POSIX_RENAME) {
-            let answer = self.sftp.extended(POSIX_RENAME, [string(from), string(to)].concat()).await;
+            let answer = self
+                .sftp
+                .extended(POSIX_RENAME, [string(from), string(to)].concat())
+                .await;
             match answer.and_then(ok) {
                 Ok(()) => return Ok(()),
                 // The server offers the extension but does not support it.
@@ -357,7 +477,11 @@ impl Remote {
 
     /// Removes a file by its path.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), ConnectorError> {
-        self.sftp.remove(path).await.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
+        self.sftp
+            .remove(path)
+            .await
+            .map(drop)
+            .map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
     }
 
     fn offers(&self, extension: &str) -> bool {

@@ -16,7 +16,9 @@ use egress::{Guard, Host};
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::EcdsaCurve;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{AlgorithmKind, Disconnect, MethodKind, MethodSet, Preferred, SshId, cipher, compression};
+use russh::{
+    AlgorithmKind, Disconnect, MethodKind, MethodSet, Preferred, SshId, cipher, compression,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -32,8 +34,13 @@ use crate::verdict::{self, within};
 const QUESTIONS_MAX: usize = 5;
 /// The ciphers in order of preference. AES-GCM is several times faster than ChaCha20 on processors
 /// that support it, as those of Lambda do.
-const CIPHERS: &[cipher::Name] =
-    &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
+const CIPHERS: &[cipher::Name] = &[
+    cipher::AES_256_GCM,
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_256_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_128_CTR,
+];
 
 /// How long a server may take to close a connection that Waybill has closed.
 const END_MAX: Duration = Duration::from_secs(5);
@@ -46,14 +53,21 @@ pub(crate) fn host_key_types() -> Vec<Algorithm> {
         ecdsa(EcdsaCurve::NistP256),
         ecdsa(EcdsaCurve::NistP384),
         ecdsa(EcdsaCurve::NistP521),
-        Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-        Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+        Algorithm::Rsa {
+            hash: Some(HashAlg::Sha512),
+        },
+        Algorithm::Rsa {
+            hash: Some(HashAlg::Sha256),
+        },
     ]
 }
 
 /// Whether a key is of this type, regardless of the hash that an RSA key signs with.
 pub(crate) fn is_of_type(key: &PublicKey, algorithm: &Algorithm) -> bool {
-    matches!((key.algorithm(), algorithm), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || key.algorithm() == *algorithm
+    matches!(
+        (key.algorithm(), algorithm),
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })
+    ) || key.algorithm() == *algorithm
 }
 
 /// Which host keys are trusted.
@@ -81,7 +95,8 @@ pub(crate) struct Gate {
     presented: Arc<OnceLock<PublicKey>>,
 }
 
-/// A connection to a server whose host key is trusted. Dropping it ends it, but the server learns of that later.
+/// A connection to a server whose host key is trusted. Dropping it ends it, but the server learns
+/// of that later.
 pub(crate) struct Connection {
     pub(crate) handle: Handle<Gate>,
     /// The socket, once the SSH library has let go of it.
@@ -89,15 +104,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Ends the connection and waits, for five seconds at most, until the server has closed it too. The server counts the session until then,
-    /// so an attempt that returned earlier could overlap with the next one at a destination with `max_concurrent`.
+    /// Ends the connection and waits, for five seconds at most, until the server has closed it too.
+    /// The server counts the session until then, so an attempt that returned earlier could overlap
+    /// with the next one at a destination with `max_concurrent`.
     pub(crate) async fn end(self) {
         let Self { handle, released } = self;
         let ended = async move {
             // Fails only if the connection is broken already, which releases the socket too.
             drop(handle.disconnect(Disconnect::ByApplication, "", "").await);
             drop(handle);
-            let Ok(mut socket) = released.await else { return };
+            let Ok(mut socket) = released.await else {
+                return;
+            };
             // What the server still sends, such as the end of the channel, is of no interest.
             while let Ok(1..) = socket.read(&mut [0; 1024]).await {}
         };
@@ -114,11 +132,22 @@ struct Socket {
 impl Socket {
     fn new(stream: TcpStream) -> (Self, oneshot::Receiver<TcpStream>) {
         let (release, released) = oneshot::channel();
-        (Self { stream: Some(stream), release: Some(release) }, released)
+        (
+            Self {
+                stream: Some(stream),
+                release: Some(release),
+            },
+            released,
+        )
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(self.get_mut().stream.as_mut().expect("the stream is there until the socket is dropped"))
+        Pin::new(
+            self.get_mut()
+                .stream
+                .as_mut()
+                .expect("the stream is there until the socket is dropped"),
+        )
     }
 }
 
@@ -132,13 +161,21 @@ impl Drop for Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.stream().poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.stream().poll_write(cx, bytes)
     }
 
@@ -154,7 +191,10 @@ impl AsyncWrite for Socket {
 impl client::Handler for Gate {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+    async fn check_server_key(
+        &mut self,
+        presented: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
         let key = presented.public_key();
         let trusted = match &self.trust {
             Trust::Pinned(pins) => key.to_bytes().is_ok_and(|wire| pins.contains(&wire)),
@@ -168,16 +208,26 @@ impl client::Handler for Gate {
 }
 
 /// Performs the key exchange, requesting host keys of `types`.
-pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorithm]) -> Result<Handshake, ConnectorError> {
+pub(crate) async fn handshake(
+    stream: TcpStream,
+    trust: Trust,
+    types: &[Algorithm],
+) -> Result<Handshake, ConnectorError> {
     let presented = Arc::new(OnceLock::new());
-    let gate = Gate { trust, presented: Arc::clone(&presented) };
+    let gate = Gate {
+        trust,
+        presented: Arc::clone(&presented),
+    };
     let (socket, released) = Socket::new(stream);
     match client::connect_stream(Arc::new(config(types)), socket, gate).await {
         Ok(handle) => Ok(Handshake::Trusted(Connection { handle, released })),
-        Err(russh::Error::UnknownKey) if presented.get().is_some() => {
-            Ok(Handshake::Untrusted(presented.get().expect("it was just seen").clone()))
-        }
-        Err(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, .. }) => Ok(Handshake::NoSuchKey),
+        Err(russh::Error::UnknownKey) if presented.get().is_some() => Ok(Handshake::Untrusted(
+            presented.get().expect("it was just seen").clone(),
+        )),
+        Err(russh::Error::NoCommonAlgo {
+            kind: AlgorithmKind::Key,
+            ..
+        }) => Ok(Handshake::NoSuchKey),
         Err(error) => Err(verdict::of_ssh(StepName::HostKey, &error)),
     }
 }
@@ -197,10 +247,19 @@ fn config(types: &[Algorithm]) -> client::Config {
 
 /// Connects, and continues if a host key is pinned. A server has a key of each type and presents
 /// one of them. If only a fingerprint is pinned, the other types are requested in turn.
-pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Connection, ConnectorError> {
-    let host = Host::parse(&settings.host)
-        .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
-    let stream = guard.connect(&host, settings.port, deadline).await.map_err(ConnectorError::from)?;
+pub(crate) async fn reach(
+    guard: &Guard,
+    settings: &SftpSettings,
+    deadline: Instant,
+) -> Result<Connection, ConnectorError> {
+    let host = Host::parse(&settings.host).map_err(|refusal| {
+        ConnectorError::misconfigured(format!("the host cannot be used: {refusal}"))
+            .at(StepName::Resolve)
+    })?;
+    let stream = guard
+        .connect(&host, settings.port, deadline)
+        .await
+        .map_err(ConnectorError::from)?;
     greet(stream, guard, &host, settings, deadline).await
 }
 
@@ -218,10 +277,19 @@ pub(crate) async fn greet(
     while !types.is_empty() {
         let connection = match stream.take() {
             Some(stream) => stream,
-            None => guard.connect(host, settings.port, deadline).await.map_err(ConnectorError::from)?,
+            None => guard
+                .connect(host, settings.port, deadline)
+                .await
+                .map_err(ConnectorError::from)?,
         };
         let trust = Trust::Pinned(settings.host_keys.clone());
-        match within(deadline, StepName::HostKey, handshake(connection, trust, &types)).await? {
+        match within(
+            deadline,
+            StepName::HostKey,
+            handshake(connection, trust, &types),
+        )
+        .await?
+        {
             Handshake::Trusted(connection) => return Ok(connection),
             Handshake::Untrusted(key) => {
                 shown.push(key.fingerprint(HashAlg::Sha256).to_string());
@@ -246,16 +314,26 @@ fn types_of(pins: &HostKeys) -> Vec<Algorithm> {
 }
 
 fn not_pinned(settings: &SftpSettings, shown: &[String]) -> ConnectorError {
-    let pins: Vec<String> = settings.host_keys.iter().map(HostKey::fingerprint).collect();
+    let pins: Vec<String> = settings
+        .host_keys
+        .iter()
+        .map(HostKey::fingerprint)
+        .collect();
     let names: Option<Vec<&str>> = settings.host_keys.iter().map(HostKey::algorithm).collect();
     let pinned = match &*pins {
         [one] => format!("{one} is pinned"),
         several => format!("{} are pinned", several.join(", ")),
     };
     let detail = match (shown, names) {
-        ([], Some(names)) => format!("the server has no host key of the type {}; {pinned}", names.join(" or ")),
+        ([], Some(names)) => format!(
+            "the server has no host key of the type {}; {pinned}",
+            names.join(" or ")
+        ),
         ([], None) => format!("the server has no host key of a supported type; {pinned}"),
-        (shown, _) => format!("the server's host key is not pinned: it presents {}, and {pinned}", shown.join(", ")),
+        (shown, _) => format!(
+            "the server's host key is not pinned: it presents {}, and {pinned}",
+            shown.join(", ")
+        ),
     };
     // Retried like a TLS certificate that does not verify: nothing was sent, and the right server
     // may answer later.
@@ -280,35 +358,67 @@ pub(crate) async fn authenticate(
     let mut signed_in = SignedIn { with_rsa: false };
     let result = match credentials {
         Credentials::Password { password } => with_password(handle, username, password).await?,
-        Credentials::PrivateKey { private_key, passphrase } => {
+        Credentials::PrivateKey {
+            private_key,
+            passphrase,
+        } => {
             let key = read_key(private_key, passphrase.as_ref()).await?;
             signed_in.with_rsa = matches!(key.algorithm(), Algorithm::Rsa { .. });
             let hash = match key.algorithm() {
-                Algorithm::Rsa { .. } => handle.best_supported_rsa_hash().await.map_err(broken)?.unwrap_or(Some(HashAlg::Sha512)),
+                Algorithm::Rsa { .. } => handle
+                    .best_supported_rsa_hash()
+                    .await
+                    .map_err(broken)?
+                    .unwrap_or(Some(HashAlg::Sha512)),
                 _ => None,
             };
-            handle.authenticate_publickey(username, PrivateKeyWithHashAlg::new(key, hash)).await.map_err(broken)?
+            handle
+                .authenticate_publickey(username, PrivateKeyWithHashAlg::new(key, hash))
+                .await
+                .map_err(broken)?
         }
     };
     let detail = match result {
         AuthResult::Success => return Ok(signed_in),
-        AuthResult::Failure { partial_success: true, .. } => "the server requires a second way of signing in",
+        AuthResult::Failure {
+            partial_success: true,
+            ..
+        } => "the server requires a second way of signing in",
         AuthResult::Failure { .. } => "the server does not accept the username or the credentials",
     };
-    Err(ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate))
+    Err(
+        ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail)
+            .at(StepName::Authenticate),
+    )
 }
 
 /// Signs in with a password. Asks first which methods the server offers: a password that the server
 /// does not offer uses up an attempt, and some servers allow only one.
-async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, ConnectorError> {
+async fn with_password(
+    handle: &mut Handle<Gate>,
+    username: &str,
+    password: &SecretString,
+) -> Result<AuthResult, ConnectorError> {
     let offered = match handle.authenticate_none(username).await.map_err(broken)? {
         AuthResult::Success => return Ok(AuthResult::Success),
-        AuthResult::Failure { remaining_methods, .. } => remaining_methods,
+        AuthResult::Failure {
+            remaining_methods, ..
+        } => remaining_methods,
     };
-    let only_asks = |offered: &MethodSet| offered.contains(&MethodKind::KeyboardInteractive) && !offered.contains(&MethodKind::Password);
+    let only_asks = |offered: &MethodSet| {
+        offered.contains(&MethodKind::KeyboardInteractive)
+            && !offered.contains(&MethodKind::Password)
+    };
     if !only_asks(&offered) {
-        match handle.authenticate_password(username, password.expose_secret()).await.map_err(broken)? {
-            AuthResult::Failure { remaining_methods, partial_success: false } if only_asks(&remaining_methods) => {}
+        match handle
+            .authenticate_password(username, password.expose_secret())
+            .await
+            .map_err(broken)?
+        {
+            AuthResult::Failure {
+                remaining_methods,
+                partial_success: false,
+            } if only_asks(&remaining_methods) => {}
             result => return Ok(result),
         }
     }
@@ -317,14 +427,27 @@ async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &Sec
 
 /// Answers a keyboard-interactive question with the password, because many servers accept it only
 /// this way. Only a single hidden question is answered, and only once.
-async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, ConnectorError> {
+async fn with_question(
+    handle: &mut Handle<Gate>,
+    username: &str,
+    password: &SecretString,
+) -> Result<AuthResult, ConnectorError> {
     let mut answered = false;
-    let mut response = handle.authenticate_keyboard_interactive_start(username, None::<String>).await.map_err(broken)?;
+    let mut response = handle
+        .authenticate_keyboard_interactive_start(username, None::<String>)
+        .await
+        .map_err(broken)?;
     for _ in 0..QUESTIONS_MAX {
         let prompts = match response {
             KeyboardInteractiveAuthResponse::Success => return Ok(AuthResult::Success),
-            KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
-                return Ok(AuthResult::Failure { remaining_methods, partial_success });
+            KeyboardInteractiveAuthResponse::Failure {
+                remaining_methods,
+                partial_success,
+            } => {
+                return Ok(AuthResult::Failure {
+                    remaining_methods,
+                    partial_success,
+                });
             }
             KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => prompts,
         };
@@ -336,10 +459,16 @@ async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &Sec
             }
             _ => break,
         };
-        response = handle.authenticate_keyboard_interactive_respond(answers).await.map_err(broken)?;
+        response = handle
+            .authenticate_keyboard_interactive_respond(answers)
+            .await
+            .map_err(broken)?;
     }
     let detail = "the server asks for more than a password";
-    Err(ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate))
+    Err(
+        ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail)
+            .at(StepName::Authenticate),
+    )
 }
 
 fn broken(error: russh::Error) -> ConnectorError {

@@ -35,27 +35,48 @@ pub(crate) struct TolerantStream<S> {
 
 enum State {
     /// Collects the header of a packet.
-    Header { bytes: [u8; HEADER_BYTES], filled: usize },
+    Header {
+        bytes: [u8; HEADER_BYTES],
+        filled: usize,
+    },
     /// Passes on the rest of a packet that is not a STATUS.
     Passing { left: usize },
     /// Collects the body of a STATUS.
     Status { body: Vec<u8>, filled: usize },
     /// Returns the collected bytes, and then passes on `then` more bytes of the packet.
-    Ready { packet: Vec<u8>, given: usize, then: usize },
+    Ready {
+        packet: Vec<u8>,
+        given: usize,
+        then: usize,
+    },
 }
 
-const START: State = State::Header { bytes: [0; HEADER_BYTES], filled: 0 };
+const START: State = State::Header {
+    bytes: [0; HEADER_BYTES],
+    filled: 0,
+};
 
 impl<S> TolerantStream<S> {
     /// Wraps a stream. The receiver returns an error once the stream has been dropped.
     pub(crate) fn new(inner: S) -> (Self, watch::Receiver<()>) {
         let (alive, ended) = watch::channel(());
-        (Self { inner, state: START, _alive: alive }, ended)
+        (
+            Self {
+                inner,
+                state: START,
+                _alive: alive,
+            },
+            ended,
+        )
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for TolerantStream<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -72,9 +93,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for TolerantStream<S> {
                     if !ready!(fill(&mut this.inner, cx, body, filled))? {
                         return Poll::Ready(Ok(()));
                     }
-                    this.state = State::Ready { packet: completed(body), given: 0, then: 0 };
+                    this.state = State::Ready {
+                        packet: completed(body),
+                        given: 0,
+                        then: 0,
+                    };
                 }
-                State::Ready { packet, given, then } => {
+                State::Ready {
+                    packet,
+                    given,
+                    then,
+                } => {
                     let count = buffer.remaining().min(packet.len() - *given);
                     buffer.put_slice(&packet[*given..*given + count]);
                     *given += count;
@@ -98,7 +127,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TolerantStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for TolerantStream<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
     }
 
@@ -112,7 +145,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TolerantStream<S> {
 }
 
 /// Reads until `bytes` is full. Returns `false` if the stream ends before.
-fn fill<S: AsyncRead + Unpin>(inner: &mut S, cx: &mut Context<'_>, bytes: &mut [u8], filled: &mut usize) -> Poll<io::Result<bool>> {
+fn fill<S: AsyncRead + Unpin>(
+    inner: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &mut [u8],
+    filled: &mut usize,
+) -> Poll<io::Result<bool>> {
     while *filled < bytes.len() {
         let mut rest = ReadBuf::new(&mut bytes[*filled..]);
         ready!(Pin::new(&mut *inner).poll_read(cx, &mut rest))?;
@@ -125,7 +163,11 @@ fn fill<S: AsyncRead + Unpin>(inner: &mut S, cx: &mut Context<'_>, bytes: &mut [
 }
 
 fn passing(left: usize) -> State {
-    if left == 0 { START } else { State::Passing { left } }
+    if left == 0 {
+        START
+    } else {
+        State::Passing { left }
+    }
 }
 
 fn after_header(bytes: [u8; HEADER_BYTES]) -> State {
@@ -134,16 +176,25 @@ fn after_header(bytes: [u8; HEADER_BYTES]) -> State {
     let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     let left = length.saturating_sub(1);
     if kind == STATUS && left <= STATUS_BYTES_MAX {
-        State::Status { body: vec![0; left], filled: 0 }
+        State::Status {
+            body: vec![0; left],
+            filled: 0,
+        }
     } else {
-        State::Ready { packet: bytes.to_vec(), given: 0, then: left }
+        State::Ready {
+            packet: bytes.to_vec(),
+            given: 0,
+            then: left,
+        }
     }
 }
 
 /// Returns a complete STATUS packet of version 3, made of the request's id, the code and, if they
 /// are present, the message and language tag.
 fn completed(body: &[u8]) -> Vec<u8> {
-    let Some((id, rest)) = body.split_first_chunk::<4>() else { return framed(body) };
+    let Some((id, rest)) = body.split_first_chunk::<4>() else {
+        return framed(body);
+    };
     let (code, rest) = match rest.split_first_chunk::<4>() {
         Some((code, rest)) => (u32::from_be_bytes(*code), rest),
         None => (FAILURE, &[][..]),
@@ -158,18 +209,24 @@ fn completed(body: &[u8]) -> Vec<u8> {
             (code, [meaning.as_bytes(), separator, message].concat())
         }
     };
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let length = u32::try_from(message.len())
+        .unwrap_or(u32::MAX)
+        .to_be_bytes();
     framed(&[&id[..], &code.to_be_bytes(), &length, &message, &[0; 4]].concat())
 }
 
 fn framed(body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 1).unwrap_or(u32::MAX).to_be_bytes();
+    let length = u32::try_from(body.len() + 1)
+        .unwrap_or(u32::MAX)
+        .to_be_bytes();
     [&length[..], &[STATUS], body].concat()
 }
 
 /// Returns the message, or the part of it that is present.
 fn message(rest: &[u8]) -> &[u8] {
-    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return &[] };
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else {
+        return &[];
+    };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     &rest[..rest.len().min(length)]
 }
@@ -208,11 +265,20 @@ mod tests {
     }
 
     fn text(text: &str) -> Vec<u8> {
-        [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
+        [
+            &u32::try_from(text.len()).unwrap().to_be_bytes()[..],
+            text.as_bytes(),
+        ]
+        .concat()
     }
 
     fn whole(code: u32, message: &str) -> Vec<u8> {
-        status(&[&7_u32.to_be_bytes(), &code.to_be_bytes(), &text(message), &text("")])
+        status(&[
+            &7_u32.to_be_bytes(),
+            &code.to_be_bytes(),
+            &text(message),
+            &text(""),
+        ])
     }
 
     #[test]

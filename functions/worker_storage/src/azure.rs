@@ -49,7 +49,13 @@ type Principal = (String, String, String);
 
 impl Tokens {
     pub(crate) fn new(client: Client, schemes: Schemes, authority: String, clock: Clock) -> Self {
-        Self { client, schemes, authority, clock, kept: Kept::default() }
+        Self {
+            client,
+            schemes,
+            authority,
+            clock,
+            kept: Kept::default(),
+        }
     }
 
     /// Returns a cached token or a new one. For each principal, one request at a time is sent;
@@ -62,9 +68,14 @@ impl Tokens {
         secret: &SecretString,
         deadline: Instant,
     ) -> Result<SecretString, StorageError> {
-        let principal = (tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned());
+        let principal = (
+            tenant_id.to_owned(),
+            client_id.to_owned(),
+            secret.expose_secret().to_owned(),
+        );
         let place = self.kept.get_or_default(organization, principal);
-        let slow = |_| StorageError::from(Failure::timed_out("Entra ID did not issue a token in time"));
+        let slow =
+            |_| StorageError::from(Failure::timed_out("Entra ID did not issue a token in time"));
         let mut kept = timeout_at(deadline, place.lock()).await.map_err(slow)?;
         let now = self.clock.now();
         if let Some((token, until)) = &*kept
@@ -86,10 +97,16 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<(SecretString, Duration), StorageError> {
         if !is_tenant(tenant) {
-            return Err(StorageError::misconfigured("tenant_id is not a directory's id or domain"));
+            return Err(StorageError::misconfigured(
+                "tenant_id is not a directory's id or domain",
+            ));
         }
-        let url = format!("{}/{tenant}/oauth2/v2.0/token", self.authority.trim_end_matches('/'));
-        let target = Target::parse(&url, self.schemes).map_err(|refusal| StorageError::address(&refusal))?;
+        let url = format!(
+            "{}/{tenant}/oauth2/v2.0/token",
+            self.authority.trim_end_matches('/')
+        );
+        let target =
+            Target::parse(&url, self.schemes).map_err(|refusal| StorageError::address(&refusal))?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", client_id)
@@ -97,20 +114,39 @@ impl Tokens {
             .append_pair("scope", SCOPE)
             .finish();
         let headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            ),
             (ACCEPT, HeaderValue::from_static("application/json")),
         ]);
-        let request = Request { method: Method::POST, target, headers, body: Bytes::from(form), deadline };
+        let request = Request {
+            method: Method::POST,
+            target,
+            headers,
+            body: Bytes::from(form),
+            deadline,
+        };
         let response = self.client.send(request).await?;
         let (status, headers) = (response.status, response.headers.clone());
         let body = response.read(ANSWER_BYTES_MAX).await;
         let answer: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
         if status == StatusCode::BAD_REQUEST || status == StatusCode::UNAUTHORIZED {
-            let code = answer["error"].as_str().filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            return Err(StorageError::unauthenticated(format!("Entra ID rejected the application: {}", code.unwrap_or("no reason given"))));
+            let code = answer["error"]
+                .as_str()
+                .filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            return Err(StorageError::unauthenticated(format!(
+                "Entra ID rejected the application: {}",
+                code.unwrap_or("no reason given")
+            )));
         }
         if !status.is_success() {
-            return Err(StorageError::Refused(Answer::new(status, &headers, "", self.clock.now())));
+            return Err(StorageError::Refused(Answer::new(
+                status,
+                &headers,
+                "",
+                self.clock.now(),
+            )));
         }
         let token = answer["access_token"]
             .as_str()
@@ -131,24 +167,43 @@ pub(crate) async fn credential(
     match credentials {
         Credentials::AccountKey { account_key } => {
             let unreadable = |_| StorageError::unauthenticated("the account's key is not base64");
-            Ok(AzureCredential::AccessKey(AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?))
+            Ok(AzureCredential::AccessKey(
+                AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?,
+            ))
         }
         Credentials::SasToken { sas_token } => {
             let pairs = split_sas(sas_token.expose_secret()).unwrap_or_default();
             if !pairs.iter().any(|(name, _)| name == "sig") {
-                return Err(StorageError::unauthenticated("the shared access signature cannot be read"));
+                return Err(StorageError::unauthenticated(
+                    "the shared access signature cannot be read",
+                ));
             }
             Ok(AzureCredential::SASToken(pairs))
         }
-        Credentials::ServicePrincipal { tenant_id, client_id, client_secret } => {
-            let token = tokens.token(organization, tenant_id, client_id, client_secret, deadline).await?;
+        Credentials::ServicePrincipal {
+            tenant_id,
+            client_id,
+            client_secret,
+        } => {
+            let token = tokens
+                .token(organization, tenant_id, client_id, client_secret, deadline)
+                .await?;
             Confidential::add(&token);
-            Ok(AzureCredential::BearerToken(token.expose_secret().to_owned()))
+            Ok(AzureCredential::BearerToken(
+                token.expose_secret().to_owned(),
+            ))
         }
-        _ => Err(StorageError::misconfigured("Azure Blob Storage takes account_key, sas_token or service_principal credentials")),
+        _ => Err(StorageError::misconfigured(
+            "Azure Blob Storage takes account_key, sas_token or service_principal credentials",
+        )),
     }
 }
 
 fn is_tenant(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b)) && !text.starts_with('.')
+    !text.is_empty()
+        && text.len() <= 255
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+        && !text.starts_with('.')
 }

@@ -36,7 +36,13 @@ impl Storage {
         if !steps.probed(&probe, &STEPS) {
             return Ok(());
         }
-        let trial = Trial { storage: self, settings, credentials, key: beside(sample.key, sample.unique), sample };
+        let trial = Trial {
+            storage: self,
+            settings,
+            credentials,
+            key: beside(sample.key, sample.unique),
+            sample,
+        };
         Box::pin(trial.take_steps(deadline, steps)).await
     }
 }
@@ -62,16 +68,25 @@ struct Trial<'t> {
 }
 
 impl Trial<'_> {
-    async fn take_steps(&self, deadline: Instant, steps: &mut StepRecorder) -> Result<(), ConnectorError> {
+    async fn take_steps(
+        &self,
+        deadline: Instant,
+        steps: &mut StepRecorder,
+    ) -> Result<(), ConnectorError> {
         let authenticating = async {
             let authenticated = within(deadline, LATE, self.authenticate(deadline)).await;
             authenticated.map_err(|error| self.explained(error))
         };
         let accepted = |_: &_| "the credentials are accepted".to_owned();
-        let place = steps.take(StepName::Authenticate, authenticating, accepted).await?;
+        let place = steps
+            .take(StepName::Authenticate, authenticating, accepted)
+            .await?;
         match within(deadline, LATE, self.write(&place)).await {
             Ok(conditions) => {
-                steps.passed(StepName::Authorize, format!("the credentials may write to {}", self.settings.bucket()));
+                steps.passed(
+                    StepName::Authorize,
+                    format!("the credentials may write to {}", self.settings.bucket()),
+                );
                 let deleted = self.delete(&place, deadline).await;
                 steps.passed(StepName::Write, self.summary(&place, conditions, deleted));
                 Ok(())
@@ -82,7 +97,9 @@ impl Trial<'_> {
                 steps.retract(StepName::Authenticate);
                 Err(self.explained(error).at(StepName::Authenticate))
             }
-            Err(error) if is_about_permission(&error) => Err(self.explained(error).at(StepName::Authorize)),
+            Err(error) if is_about_permission(&error) => {
+                Err(self.explained(error).at(StepName::Authorize))
+            }
             Err(error) => {
                 steps.skipped(StepName::Authorize, "not known");
                 Err(self.explained(error).at(StepName::Write))
@@ -92,10 +109,14 @@ impl Trial<'_> {
 
     /// Returns the failure. If the bucket does not exist, its detail names the bucket.
     fn explained(&self, error: StorageError) -> ConnectorError {
-        let is_missing = error.answer().is_some_and(|answer| is_no_bucket(answer.code.as_deref()));
+        let is_missing = error
+            .answer()
+            .is_some_and(|answer| is_no_bucket(answer.code.as_deref()));
         let error = ConnectorError::from(error);
         if is_missing {
-            return error.with_detail(|detail| format!("there is no {} ({detail})", self.settings.bucket()));
+            return error.with_detail(|detail| {
+                format!("there is no {} ({detail})", self.settings.bucket())
+            });
         }
         error
     }
@@ -103,20 +124,43 @@ impl Trial<'_> {
     /// Requests an object that does not exist. Any answer but an authentication error means that
     /// the credentials are accepted.
     async fn authenticate(&self, deadline: Instant) -> Result<Place, StorageError> {
-        let place = self.storage.open(self.sample.organization_id, self.settings, self.credentials, deadline).await?;
+        let place = self
+            .storage
+            .open(
+                self.sample.organization_id,
+                self.settings,
+                self.credentials,
+                deadline,
+            )
+            .await?;
         let path = path(&self.key)?;
-        match place.store.get_opts(&path, GetOptions::default()).await.map_err(StorageError::from) {
+        match place
+            .store
+            .get_opts(&path, GetOptions::default())
+            .await
+            .map_err(StorageError::from)
+        {
             Err(error) if error.is_unauthenticated() || error.answer().is_none() => Err(error),
             _ => Ok(place),
         }
     }
 
     async fn delete(&self, place: &Place, deadline: Instant) -> Result<(), StorageError> {
-        within(deadline, LATE, self.storage.delete(place, self.settings, &self.key)).await
+        within(
+            deadline,
+            LATE,
+            self.storage.delete(place, self.settings, &self.key),
+        )
+        .await
     }
 
     /// Returns the detail of the step `write`, with everything that the owner should know.
-    fn summary(&self, place: &Place, conditions: Conditions, deleted: Result<(), StorageError>) -> String {
+    fn summary(
+        &self,
+        place: &Place,
+        conditions: Conditions,
+        deleted: Result<(), StorageError>,
+    ) -> String {
         let mut warnings: Vec<String> = conditions.warning().into_iter().collect();
         let mut summary = format!("{} was written", self.key);
         match deleted {
@@ -124,7 +168,11 @@ impl Trial<'_> {
             Err(error) => warnings.push(format!("it could not be deleted ({error}), so it stays")),
         }
         if place.wire.left_parts_behind() {
-            warnings.push("an unfinished upload in parts could not be aborted; a lifecycle rule of the bucket has to remove it".to_owned());
+            warnings.push(
+                "an unfinished upload in parts could not be aborted; a lifecycle rule \
+                 of the bucket has to remove it"
+                    .to_owned(),
+            );
         }
         for warning in warnings {
             summary.push_str("; warning: ");
@@ -156,7 +204,9 @@ impl Trial<'_> {
         match conditions {
             Ok(Conditions::Honored) => Ok(Conditions::Honored),
             Ok(conditions) if found != Existing::Unseen => Ok(conditions),
-            Ok(_) => Err(self.withdrawn(place, StorageError::misconfigured(UNPROTECTED)).await),
+            Ok(_) => Err(self
+                .withdrawn(place, StorageError::misconfigured(UNPROTECTED))
+                .await),
             Err(error) => Err(self.withdrawn(place, error).await),
         }
     }
@@ -165,7 +215,10 @@ impl Trial<'_> {
     async fn withdrawn(&self, place: &Place, error: StorageError) -> StorageError {
         if let Err(error) = self.storage.delete(place, self.settings, &self.key).await {
             let error = worker::redacted(&error.to_string());
-            tracing::info!(error, "failed to delete the object that a check wrote; it stays in the bucket");
+            tracing::info!(
+                error,
+                "failed to delete the object that a check wrote; it stays in the bucket"
+            );
         }
         error
     }
@@ -180,7 +233,9 @@ fn is_no_bucket(code: Option<&str>) -> bool {
 fn is_about_permission(error: &StorageError) -> bool {
     match error.outcome() {
         Some(Outcome::ClientError(reason)) => reason == Reason::Authorization,
-        Some(Outcome::Reject(Reason::Misconfigured)) => error.answer().is_some_and(|answer| is_no_bucket(answer.code.as_deref())),
+        Some(Outcome::Reject(Reason::Misconfigured)) => error
+            .answer()
+            .is_some_and(|answer| is_no_bucket(answer.code.as_deref())),
         _ => false,
     }
 }

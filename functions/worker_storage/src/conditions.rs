@@ -28,7 +28,12 @@ const PROVEN_MAX: usize = 10_000;
 impl Storage {
     /// Checks that a bucket honors conditions, before anything is written to it with credentials
     /// that cannot read it. Leaves one small object that always has the same key.
-    pub(crate) async fn prove_conditions(&self, place: &Place, settings: Settings<'_>, meta: &Meta) -> Result<(), StorageError> {
+    pub(crate) async fn prove_conditions(
+        &self,
+        place: &Place,
+        settings: Settings<'_>,
+        meta: &Meta,
+    ) -> Result<(), StorageError> {
         let key = format!("{}-check-conditions", settings.constant_key());
         let address = self.url(settings, &key);
         if lock(&self.proven.0).contains(&address) {
@@ -63,7 +68,8 @@ fn lock(proven: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
     proven.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const TRIAL: &str = "Waybill tries here whether this store keeps existing objects from being overwritten.\n";
+const TRIAL: &str =
+    "Waybill tries here whether this store keeps existing objects from being overwritten.\n";
 
 /// How a store handles a condition on a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +105,14 @@ pub(crate) async fn find_out(
     meta: &Meta,
     content: &'static str,
 ) -> Result<Conditions, StorageError> {
-    let whole = upload(place, settings, path, meta, Payload::whole(content)).await.map(drop);
+    let whole = upload(place, settings, path, meta, Payload::whole(content))
+        .await
+        .map(drop);
     let mut conditions = judged(whole)?;
     if !matches!(settings, Settings::Gcs(_)) {
-        let in_parts = upload_in_parts(place, settings, path, meta, Payload::whole(content)).await.map(drop);
+        let in_parts = upload_in_parts(place, settings, path, meta, Payload::whole(content))
+            .await
+            .map(drop);
         if judged(in_parts)? == Conditions::Ignored {
             conditions = Conditions::Ignored;
         }

@@ -46,7 +46,9 @@ impl Storage {
             return Err(StorageError::misconfigured(refusal));
         }
         let path = path(key)?;
-        let place = self.open(&meta.organization_id, settings, credentials, deadline).await?;
+        let place = self
+            .open(&meta.organization_id, settings, credentials, deadline)
+            .await?;
         let size_bytes = payload.size_bytes();
         let told = |version: Version, detail: &'static str| Delivered {
             receipt: self.receipt(settings, key, version.version_id, version.etag),
@@ -54,14 +56,22 @@ impl Storage {
             copied_from: None,
         };
         let if_exists = settings.object().if_exists;
-        let source = payload.own_object().filter(|_| is_own(settings, credentials)).cloned();
+        let source = payload
+            .own_object()
+            .filter(|_| is_own(settings, credentials))
+            .cloned();
         // A look avoids a useless large upload or copy, a second replacement, and overwriting an
         // object on a server that may ignore conditions.
-        let is_looked_for =
-            size_bytes > SINGLE_BYTES_MAX || source.is_some() || if_exists == IfExists::Replace || settings.names_its_server();
+        let is_looked_for = size_bytes > SINGLE_BYTES_MAX
+            || source.is_some()
+            || if_exists == IfExists::Replace
+            || settings.names_its_server();
         if is_looked_for {
             let found = look(&place, &path, meta, size_bytes).await?;
-            if found == Existing::Unseen && settings.names_its_server() && if_exists != IfExists::Replace {
+            if found == Existing::Unseen
+                && settings.names_its_server()
+                && if_exists != IfExists::Replace
+            {
                 self.prove_conditions(&place, settings, meta).await?;
             }
             if let Some((version, detail)) = settled(found, if_exists, key)? {
@@ -71,16 +81,31 @@ impl Storage {
         let sent = send(&place, settings, &path, meta, payload, source.as_ref()).await;
         let taken = match sent {
             Ok(Sent { put, copied_from }) => {
-                let version = Version { version_id: put.version, etag: put.e_tag };
-                return Ok(Delivered { copied_from, ..told(version, "uploaded") });
+                let version = Version {
+                    version_id: put.version,
+                    etag: put.e_tag,
+                };
+                return Ok(Delivered {
+                    copied_from,
+                    ..told(version, "uploaded")
+                });
             }
-            Err(error) if error.is_taken() && if_exists != IfExists::Replace => look(&place, &path, meta, size_bytes).await?,
+            Err(error) if error.is_taken() && if_exists != IfExists::Replace => {
+                look(&place, &path, meta, size_bytes).await?
+            }
             Err(error) => return Err(error),
         };
         match (taken, if_exists) {
-            (Existing::Unseen, IfExists::Skip) => Ok(told(Version { version_id: None, etag: None }, SKIPPED)),
+            (Existing::Unseen, IfExists::Skip) => Ok(told(
+                Version {
+                    version_id: None,
+                    etag: None,
+                },
+                SKIPPED,
+            )),
             (Existing::Unseen, _) => Err(StorageError::occupied(format!(
-                "an object exists at {key}, but the credentials may not read it to find out whether it is this delivery's"
+                "an object exists at {key}, but the credentials may not read it to find out \
+                 whether it is this delivery's"
             ))),
             (taken, _) => match settled(taken, if_exists, key)? {
                 Some((version, detail)) => Ok(told(version, detail)),
@@ -96,7 +121,10 @@ impl Storage {
 /// Whether the function uses its own role, which can also read Waybill's bucket, so that S3 can
 /// copy the payload.
 fn is_own(settings: Settings<'_>, credentials: &Credentials) -> bool {
-    matches!((settings, credentials), (Settings::S3(_), Credentials::Iam { .. }))
+    matches!(
+        (settings, credentials),
+        (Settings::S3(_), Credentials::Iam { .. })
+    )
 }
 
 /// Writes the object, as a copy of `source` if S3 can copy it.
@@ -112,27 +140,44 @@ async fn send(
         match copy(place, settings, path, meta, source).await {
             Ok(put) => {
                 let source = format!("{}/{}", source.bucket, source.key);
-                return Ok(Sent { put, copied_from: Some(source) });
+                return Ok(Sent {
+                    put,
+                    copied_from: Some(source),
+                });
             }
             Err(error) if error.is_taken() => return Err(error),
             // If S3 cannot copy the object, the worker uploads it.
             Err(error) => {
-                tracing::info!(error = worker::redacted(&error.to_string()), "S3 did not copy the payload; the worker uploads it")
+                tracing::info!(
+                    error = worker::redacted(&error.to_string()),
+                    "S3 did not copy the payload; the worker uploads it"
+                )
             }
         }
     }
-    Ok(Sent { put: upload(place, settings, path, meta, payload).await?, copied_from: None })
+    Ok(Sent {
+        put: upload(place, settings, path, meta, payload).await?,
+        copied_from: None,
+    })
 }
 
 const SKIPPED: &str = "another object already exists and was kept";
 
 /// Returns the result if the object at the key decides the attempt, or `None` if the object has to
 /// be uploaded.
-fn settled(found: Existing, if_exists: IfExists, key: &str) -> Result<Option<(Version, &'static str)>, StorageError> {
+fn settled(
+    found: Existing,
+    if_exists: IfExists,
+    key: &str,
+) -> Result<Option<(Version, &'static str)>, StorageError> {
     match (found, if_exists) {
         (Existing::Ours(version), _) => Ok(Some((version, "uploaded by an earlier attempt"))),
         (Existing::Other(version), IfExists::Skip) => Ok(Some((version, SKIPPED))),
-        (Existing::Other(_), IfExists::Fail) => Err(StorageError::occupied(format!("another object exists at {key}"))),
-        (Existing::Other(_), IfExists::Replace) | (Existing::Nothing | Existing::Unseen, _) => Ok(None),
+        (Existing::Other(_), IfExists::Fail) => Err(StorageError::occupied(format!(
+            "another object exists at {key}"
+        ))),
+        (Existing::Other(_), IfExists::Replace) | (Existing::Nothing | Existing::Unseen, _) => {
+            Ok(None)
+        }
     }
 }

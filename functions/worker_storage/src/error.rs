@@ -78,15 +78,23 @@ impl StorageError {
     /// Whether an object exists at the key, because `If-None-Match` failed. Leases and other
     /// conflicts have the same status codes.
     pub(crate) fn is_taken(&self) -> bool {
-        let Some(answer) = self.answer() else { return matches!(self, Self::Taken) };
+        let Some(answer) = self.answer() else {
+            return matches!(self, Self::Taken);
+        };
         let is_conflict = matches!(answer.status.as_u16(), 304 | 409 | 412);
-        is_conflict && answer.code.as_deref().is_none_or(|code| TAKEN.contains(&code))
+        is_conflict
+            && answer
+                .code
+                .as_deref()
+                .is_none_or(|code| TAKEN.contains(&code))
     }
 
     /// Whether the store does not implement what the request uses.
     pub(crate) fn is_not_implemented(&self) -> bool {
-        let is_it =
-            |answer: &Answer| matches!(answer.status, StatusCode::NOT_IMPLEMENTED) || answer.code.as_deref() == Some("NotImplemented");
+        let is_it = |answer: &Answer| {
+            matches!(answer.status, StatusCode::NOT_IMPLEMENTED)
+                || answer.code.as_deref() == Some("NotImplemented")
+        };
         self.answer().is_some_and(is_it)
     }
 
@@ -138,7 +146,10 @@ impl From<object_store::Error> for StorageError {
             }
             cause = error.source();
         }
-        tracing::warn!(error = worker::redacted(&error.to_string()), "the object-store library failed without an answer from the store");
+        tracing::warn!(
+            error = worker::redacted(&error.to_string()),
+            "the object-store library failed without an answer from the store"
+        );
         Self::unintelligible()
     }
 }

@@ -31,9 +31,22 @@ pub(crate) struct Version {
 }
 
 /// Looks for an object at a key.
-pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u64) -> Result<Existing, StorageError> {
-    let options = GetOptions { head: true, ..GetOptions::default() };
-    let found = match place.store.get_opts(path, options).await.map_err(StorageError::from) {
+pub(crate) async fn look(
+    place: &Place,
+    path: &Path,
+    meta: &Meta,
+    size_bytes: u64,
+) -> Result<Existing, StorageError> {
+    let options = GetOptions {
+        head: true,
+        ..GetOptions::default()
+    };
+    let found = match place
+        .store
+        .get_opts(path, options)
+        .await
+        .map_err(StorageError::from)
+    {
         Ok(found) => found,
         Err(error) => {
             return match error.answer().map(|answer| answer.status) {
@@ -47,11 +60,25 @@ pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u6
     };
     let attribute = |name: &str| {
         let names = [name.to_owned(), name.replace('-', "_")];
-        names.into_iter().find_map(|name| found.attributes.get(&Attribute::Metadata(name.into())).map(|value| value.as_ref().to_owned()))
+        names.into_iter().find_map(|name| {
+            found
+                .attributes
+                .get(&Attribute::Metadata(name.into()))
+                .map(|value| value.as_ref().to_owned())
+        })
     };
     let is_of_delivery = attribute(DELIVERY_ID).as_ref() == Some(&meta.delivery_id);
-    let is_other_hash = attribute(SHA256).zip(meta.sha256.as_ref()).is_some_and(|(found, ours)| found != *ours);
+    let is_other_hash = attribute(SHA256)
+        .zip(meta.sha256.as_ref())
+        .is_some_and(|(found, ours)| found != *ours);
     let is_ours = is_of_delivery && found.meta.size == size_bytes && !is_other_hash;
-    let version = Version { version_id: found.meta.version, etag: found.meta.e_tag };
-    Ok(if is_ours { Existing::Ours(version) } else { Existing::Other(version) })
+    let version = Version {
+        version_id: found.meta.version,
+        etag: found.meta.e_tag,
+    };
+    Ok(if is_ours {
+        Existing::Ours(version)
+    } else {
+        Existing::Other(version)
+    })
 }

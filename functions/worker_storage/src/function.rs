@@ -11,7 +11,9 @@ use runtime::{ConfigError, Platform};
 use store::Store;
 use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, Check, Config, Connector, ConnectorError, Job, Opened, Worker, dependency};
+use worker::{
+    Attempted, Check, Config, Connector, ConnectorError, Job, Opened, Worker, dependency,
+};
 
 use crate::upload::MEMORY_BYTES_MAX;
 use crate::{Credentials, Meta, Sample, Settings, Storage};
@@ -29,11 +31,20 @@ pub struct ObjectStorage {
 
 /// Builds the storage worker. Returns an error if the machine has no trusted root certificates.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<ObjectStorage>, ConfigError> {
-    let Platform { aws, clock, random, .. } = platform.clone();
-    let client = Client::new(Guard::new(config.egress.clone()), Tls::native().map_err(ConfigError::because)?);
+    let Platform {
+        aws, clock, random, ..
+    } = platform.clone();
+    let client = Client::new(
+        Guard::new(config.egress.clone()),
+        Tls::native().map_err(ConfigError::because)?,
+    );
     let storage = Storage::new(client, config.schemes, aws.clone(), clock.clone());
     let vault = Vault::new(&aws, None, clock.clone(), random.clone());
-    let store = Store::new(&aws, config.table_name.clone(), Some(config.bucket_name.clone()));
+    let store = Store::new(
+        &aws,
+        config.table_name.clone(),
+        Some(config.bucket_name.clone()),
+    );
     let connector = ObjectStorage::new(storage, vault, store, clock, random);
     Ok(Worker::on(platform, config, connector))
 }
@@ -49,20 +60,42 @@ impl Connector for ObjectStorage {
         let key = key(settings, wording, job.deadline).await?;
         let credentials = self.credentials(job.destination).await?;
         let meta = meta(&job);
-        self.storage.deliver(settings, &credentials, &meta, &key, job.payload, job.deadline).await
+        self.storage
+            .deliver(
+                settings,
+                &credentials,
+                &meta,
+                &key,
+                job.payload,
+                job.deadline,
+            )
+            .await
     }
 
     async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {
-        let Check { destination, deadline, steps, .. } = check;
+        let Check {
+            destination,
+            deadline,
+            steps,
+            ..
+        } = check;
         let unique = format!("{:032x}", u128::from_be_bytes(self.random.bytes()));
         let settings = settings(destination)?;
         // A template may need data that only a message has. Then its constant prefix is used.
         let wording = Wording::of_check(destination, &unique, self.clock.now());
-        let key = key(settings, wording, deadline).await.unwrap_or_else(|_| settings.constant_key());
+        let key = key(settings, wording, deadline)
+            .await
+            .unwrap_or_else(|_| settings.constant_key());
         let credentials = self.credentials(destination).await?;
         let organization_id = destination.organization_id.to_string();
-        let sample = Sample { organization_id: &organization_id, key: &key, unique: &unique };
-        self.storage.check(settings, &credentials, sample, deadline, steps).await
+        let sample = Sample {
+            organization_id: &organization_id,
+            key: &key,
+            unique: &unique,
+        };
+        self.storage
+            .check(settings, &credentials, sample, deadline, steps)
+            .await
     }
 }
 
@@ -71,13 +104,21 @@ impl ObjectStorage {
     /// organizations from `store`.
     #[must_use]
     pub fn new(storage: Storage, vault: Vault, store: Store, clock: Clock, random: Random) -> Self {
-        Self { storage, vault, store, clock, random }
+        Self {
+            storage,
+            vault,
+            store,
+            clock,
+            random,
+        }
     }
 
     async fn credentials(&self, destination: &Destination) -> Result<Credentials, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         Ok(match destination.credentials.kind {
-            CredentialKind::Iam => Credentials::Iam { granted_buckets: self.organization(destination).await?.grants.buckets },
+            CredentialKind::Iam => Credentials::Iam {
+                granted_buckets: self.organization(destination).await?.grants.buckets,
+            },
             CredentialKind::IamRole => Credentials::IamRole {
                 role_arn: opened.open("role_arn")?.to_owned(),
                 external_id: self.organization(destination).await?.aws_external_id,
@@ -87,9 +128,15 @@ impl ObjectStorage {
                 secret_access_key: opened.secret("secret_access_key").await?,
                 session_token: opened.secret_opt("session_token").await?,
             },
-            CredentialKind::ServiceAccount => Credentials::ServiceAccount { json: opened.secret("json").await? },
-            CredentialKind::AccountKey => Credentials::AccountKey { account_key: opened.secret("account_key").await? },
-            CredentialKind::SasToken => Credentials::SasToken { sas_token: opened.secret("sas_token").await? },
+            CredentialKind::ServiceAccount => Credentials::ServiceAccount {
+                json: opened.secret("json").await?,
+            },
+            CredentialKind::AccountKey => Credentials::AccountKey {
+                account_key: opened.secret("account_key").await?,
+            },
+            CredentialKind::SasToken => Credentials::SasToken {
+                sas_token: opened.secret("sas_token").await?,
+            },
             CredentialKind::ServicePrincipal => Credentials::ServicePrincipal {
                 tenant_id: opened.open("tenant_id")?.to_owned(),
                 client_id: opened.open("client_id")?.to_owned(),
@@ -104,7 +151,10 @@ impl ObjectStorage {
         })
     }
 
-    async fn organization(&self, destination: &Destination) -> Result<domain::organization::Organization, ConnectorError> {
+    async fn organization(
+        &self,
+        destination: &Destination,
+    ) -> Result<domain::organization::Organization, ConnectorError> {
         let found = dependency(self.store.organization(destination.organization_id)).await?;
         found.ok_or_else(|| ConnectorError::misconfigured("the organization no longer exists"))
     }
@@ -115,13 +165,18 @@ fn settings(destination: &Destination) -> Result<Settings<'_>, ConnectorError> {
         DestinationSettings::S3(settings) => Ok(Settings::S3(settings)),
         DestinationSettings::Gcs(settings) => Ok(Settings::Gcs(settings)),
         DestinationSettings::AzureBlob(settings) => Ok(Settings::AzureBlob(settings)),
-        _ => Err(ConnectorError::misconfigured("the destination is not object storage")),
+        _ => Err(ConnectorError::misconfigured(
+            "the destination is not object storage",
+        )),
     }
 }
 
 async fn key(settings: Settings<'_>, wording: Wording, deadline: Instant) -> Result<String, Fault> {
     let object = settings.object().clone();
-    render::off_thread(Some(deadline), move |stop| render::line::key(&object, &wording, stop)).await
+    render::off_thread(Some(deadline), move |stop| {
+        render::line::key(&object, &wording, stop)
+    })
+    .await
 }
 
 fn meta(job: &Job<'_>) -> Meta {

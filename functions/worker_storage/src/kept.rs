@@ -37,7 +37,9 @@ impl<K: Hash + Eq, V: Clone> Kept<K, V> {
     where
         V: Default,
     {
-        self.with(organization, |own| own.get_or_insert(key, V::default).clone())
+        self.with(organization, |own| {
+            own.get_or_insert(key, V::default).clone()
+        })
     }
 
     fn with<T>(&self, organization: &str, act: impl FnOnce(&mut LruCache<K, V>) -> T) -> T {
@@ -59,10 +61,20 @@ mod tests {
             kept.get_or_default("greedy", n);
         }
         assert_eq!(kept.get("modest", &0), Some("modest"));
-        assert_eq!(kept.get("greedy", &9_999), Some("greedy"), "a new value is always cached");
+        assert_eq!(
+            kept.get("greedy", &9_999),
+            Some("greedy"),
+            "a new value is always cached"
+        );
         assert_eq!(kept.get("greedy", &0), None);
         assert_eq!(kept.get("other", &9_999), None, "values are not shared");
-        let count = kept.0.lock().unwrap().iter().map(|(_, own)| own.len()).max();
+        let count = kept
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, own)| own.len())
+            .max();
         assert_eq!(count, Some(VALUES_MAX.get()));
     }
 

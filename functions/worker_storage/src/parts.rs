@@ -7,8 +7,15 @@ use worker::{Payload, Pieces, Unavailable};
 
 /// Cuts a payload into parts of `part_bytes`, of which the last one may be smaller. Nothing is
 /// copied.
-pub(crate) fn parts(payload: Payload, part_bytes: usize) -> impl Stream<Item = Result<PutPayload, Unavailable>> + Send {
-    let cutter = Cutter { pieces: payload.into_pieces(), rest: Bytes::new(), part_bytes };
+pub(crate) fn parts(
+    payload: Payload,
+    part_bytes: usize,
+) -> impl Stream<Item = Result<PutPayload, Unavailable>> + Send {
+    let cutter = Cutter {
+        pieces: payload.into_pieces(),
+        rest: Bytes::new(),
+        part_bytes,
+    };
     stream::try_unfold(cutter, Cutter::cut)
 }
 
@@ -42,15 +49,31 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    async fn cut(said: u64, pieces: &[&'static str], part_bytes: usize) -> Result<Vec<String>, Unavailable> {
-        let pieces: Vec<Result<Bytes, Unavailable>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
-        let parts: Vec<PutPayload> = parts(Payload::streamed(said, stream::iter(pieces)), part_bytes).try_collect().await?;
-        Ok(parts.into_iter().map(|part| String::from_utf8(Bytes::from(part).to_vec()).unwrap()).collect())
+    async fn cut(
+        said: u64,
+        pieces: &[&'static str],
+        part_bytes: usize,
+    ) -> Result<Vec<String>, Unavailable> {
+        let pieces: Vec<Result<Bytes, Unavailable>> = pieces
+            .iter()
+            .map(|piece| Ok(Bytes::from_static(piece.as_bytes())))
+            .collect();
+        let parts: Vec<PutPayload> =
+            parts(Payload::streamed(said, stream::iter(pieces)), part_bytes)
+                .try_collect()
+                .await?;
+        Ok(parts
+            .into_iter()
+            .map(|part| String::from_utf8(Bytes::from(part).to_vec()).unwrap())
+            .collect())
     }
 
     #[tokio::test]
     async fn parts_are_full_but_for_the_last() {
-        assert_eq!(cut(9, &["ab", "cdefgh", "", "i"], 4).await.unwrap(), ["abcd", "efgh", "i"]);
+        assert_eq!(
+            cut(9, &["ab", "cdefgh", "", "i"], 4).await.unwrap(),
+            ["abcd", "efgh", "i"]
+        );
         assert_eq!(cut(4, &["abcd"], 4).await.unwrap(), ["abcd"]);
         assert!(cut(0, &[], 4).await.unwrap().is_empty());
     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::receipt::Receipt;
-use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, KEY_MAX_BYTES, ObjectSettings, S3Settings, key_refusal};
+use domain::settings::storage::{
+    AzureBlobSettings, GcsSettings, IfExists, KEY_MAX_BYTES, ObjectSettings, S3Settings,
+    key_refusal,
+};
 use egress::Target;
 use http::Method;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3ConditionalPut};
@@ -12,7 +15,9 @@ use object_store::azure::{AzureAuthorizer, AzureCredential, MicrosoftAzureBuilde
 use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{
+    BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, ObjectStoreExt as _, RetryConfig,
+};
 use tokio::time::Instant;
 use url::Url;
 use worker::Unavailable;
@@ -49,10 +54,20 @@ impl<'s> Settings<'s> {
     /// Returns a key with the prefix before the template's first variable.
     pub(crate) fn constant_key(self) -> String {
         let template = &self.object().key_template;
-        let constant = template.find('{').map_or(template.as_str(), |start| &template[..start]);
+        let constant = template
+            .find('{')
+            .map_or(template.as_str(), |start| &template[..start]);
         let prefix = constant.rsplit_once('/').map_or("", |(prefix, _)| prefix);
-        let key = if prefix.is_empty() { "waybill".to_owned() } else { format!("{prefix}/waybill") };
-        if key.len() < KEY_MAX_BYTES && key_refusal(&key).is_none() { key } else { "waybill".to_owned() }
+        let key = if prefix.is_empty() {
+            "waybill".to_owned()
+        } else {
+            format!("{prefix}/waybill")
+        };
+        if key.len() < KEY_MAX_BYTES && key_refusal(&key).is_none() {
+            key
+        } else {
+            "waybill".to_owned()
+        }
     }
 
     /// Whether the settings name a server that is not the provider's own and may not honor
@@ -110,25 +125,50 @@ impl Storage {
         let create_only = settings.object().if_exists != IfExists::Replace;
         let looks = settings.names_its_server();
         let (client, schemes, clock) = (self.client.clone(), self.schemes, self.clock.clone());
-        let wire = |signer| Wire::new(Route { client, schemes, clock, create_only, looks, signer }, deadline);
+        let wire = |signer| {
+            Wire::new(
+                Route {
+                    client,
+                    schemes,
+                    clock,
+                    create_only,
+                    looks,
+                    signer,
+                },
+                deadline,
+            )
+        };
         match settings {
             Settings::S3(s3) => {
                 let credential = self.aws.credential(organization, s3, credentials).await?;
-                let signer = Signer::Amazon { region: self.aws.region(s3).to_owned(), credential: Arc::clone(&credential) };
+                let signer = Signer::Amazon {
+                    region: self.aws.region(s3).to_owned(),
+                    credential: Arc::clone(&credential),
+                };
                 self.s3(s3, credential, wire(Some(signer)))
             }
             Settings::Gcs(gcs) => google_cloud(gcs, credentials, wire(None)),
             Settings::AzureBlob(blob) => {
-                let credential = Arc::new(azure::credential(&self.tokens, organization, credentials, deadline).await?);
+                let credential = Arc::new(
+                    azure::credential(&self.tokens, organization, credentials, deadline).await?,
+                );
                 // Tokens and shared access signatures do not sign a request's headers.
                 let signs = matches!(*credential, AzureCredential::AccessKey(_));
-                let signer = signs.then(|| Signer::Azure { account: blob.account.clone(), credential: Arc::clone(&credential) });
+                let signer = signs.then(|| Signer::Azure {
+                    account: blob.account.clone(),
+                    credential: Arc::clone(&credential),
+                });
                 azure_blob(blob, credential, wire(signer))
             }
         }
     }
 
-    fn s3(&self, settings: &S3Settings, credential: Arc<AwsCredential>, wire: Wire) -> Result<Place, StorageError> {
+    fn s3(
+        &self,
+        settings: &S3Settings,
+        credential: Arc<AwsCredential>,
+        wire: Wire,
+    ) -> Result<Place, StorageError> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&settings.bucket)
             .with_region(self.aws.region(settings))
@@ -139,16 +179,25 @@ impl Storage {
             .with_retry(once())
             .with_http_connector(wire.clone());
         builder = match self.aws.endpoint(settings) {
-            Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/')).with_virtual_hosted_style_request(false),
+            Some(endpoint) => builder
+                .with_endpoint(endpoint.trim_end_matches('/'))
+                .with_virtual_hosted_style_request(false),
             None => builder.with_virtual_hosted_style_request(is_host_label(&settings.bucket)),
         };
         if let Some(encryption) = settings.server_side_encryption {
-            builder = builder.with_config(encryption_key("aws_server_side_encryption")?, encryption.as_str());
+            builder = builder.with_config(
+                encryption_key("aws_server_side_encryption")?,
+                encryption.as_str(),
+            );
         }
         if let Some(key) = &settings.kms_key_id {
             builder = builder.with_config(encryption_key("aws_sse_kms_key_id")?, key);
         }
-        Ok(Place { store: Arc::new(builder.build()?), wire, azure: None })
+        Ok(Place {
+            store: Arc::new(builder.build()?),
+            wire,
+            azure: None,
+        })
     }
 
     /// Returns the address of the bucket, which a check probes.
@@ -164,7 +213,13 @@ impl Storage {
     }
 
     /// Returns the receipt for the object at this key.
-    pub(crate) fn receipt(&self, settings: Settings<'_>, key: &str, version_id: Option<String>, etag: Option<String>) -> Receipt {
+    pub(crate) fn receipt(
+        &self,
+        settings: Settings<'_>,
+        key: &str,
+        version_id: Option<String>,
+        etag: Option<String>,
+    ) -> Receipt {
         let url = self.url(settings, key);
         let bucket = settings.bucket().to_owned();
         let uri = match settings {
@@ -175,7 +230,14 @@ impl Storage {
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned());
         // Some stores report this version for objects in a bucket without versioning.
         let version_id = version_id.filter(|version| version != "null");
-        Receipt::Object { bucket, key: key.to_owned(), version_id, etag, uri, url }
+        Receipt::Object {
+            bucket,
+            key: key.to_owned(),
+            version_id,
+            etag,
+            uri,
+            url,
+        }
     }
 
     fn base(&self, settings: Settings<'_>) -> String {
@@ -183,23 +245,41 @@ impl Storage {
         match settings {
             Settings::S3(s3) => match self.aws.endpoint(s3) {
                 Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
-                None if is_host_label(bucket) => format!("https://{bucket}.s3.{}.amazonaws.com", self.aws.region(s3)),
+                None if is_host_label(bucket) => {
+                    format!("https://{bucket}.s3.{}.amazonaws.com", self.aws.region(s3))
+                }
                 None => format!("https://s3.{}.amazonaws.com/{bucket}", self.aws.region(s3)),
             },
-            Settings::Gcs(gcs) => format!("{}/{bucket}", gcs.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/')),
-            Settings::AzureBlob(blob) => format!("{}/{bucket}", azure_service(blob).trim_end_matches('/')),
+            Settings::Gcs(gcs) => format!(
+                "{}/{bucket}",
+                gcs.endpoint
+                    .as_deref()
+                    .unwrap_or(GOOGLE)
+                    .trim_end_matches('/')
+            ),
+            Settings::AzureBlob(blob) => {
+                format!("{}/{bucket}", azure_service(blob).trim_end_matches('/'))
+            }
         }
     }
 
     /// Deletes the object at this key.
-    pub(crate) async fn delete(&self, place: &Place, settings: Settings<'_>, key: &str) -> Result<(), StorageError> {
+    pub(crate) async fn delete(
+        &self,
+        place: &Place,
+        settings: Settings<'_>,
+        key: &str,
+    ) -> Result<(), StorageError> {
         let Some((account, credential)) = &place.azure else {
             return Ok(place.store.delete(&path(key)?).await?);
         };
         let url = object_url(&self.base(settings), key).ok_or_else(StorageError::unintelligible)?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.method_mut() = Method::DELETE;
-        *request.uri_mut() = url.as_str().parse().map_err(|_| StorageError::unintelligible())?;
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|_| StorageError::unintelligible())?;
         AzureAuthorizer::new(credential, account).try_authorize(&mut request)?;
         place.wire.send(request).await.map(drop)
     }
@@ -207,23 +287,44 @@ impl Storage {
 
 /// Converts a key to the library's type.
 pub(crate) fn path(key: &str) -> Result<Path, StorageError> {
-    Path::parse(key).map_err(|_| StorageError::misconfigured(format!("{key:?} cannot be an object's key")))
+    Path::parse(key)
+        .map_err(|_| StorageError::misconfigured(format!("{key:?} cannot be an object's key")))
 }
 
-fn google_cloud(settings: &GcsSettings, credentials: &Credentials, wire: Wire) -> Result<Place, StorageError> {
+fn google_cloud(
+    settings: &GcsSettings,
+    credentials: &Credentials,
+    wire: Wire,
+) -> Result<Place, StorageError> {
     let key = google::service_account(credentials)?;
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&settings.bucket)
-        .with_base_url(settings.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/'))
+        .with_base_url(
+            settings
+                .endpoint
+                .as_deref()
+                .unwrap_or(GOOGLE)
+                .trim_end_matches('/'),
+        )
         .with_service_account_key(key)
         .with_client_options(options())
         .with_retry(once())
         .with_http_connector(wire.clone());
-    let store = builder.build().map_err(|_| StorageError::unauthenticated("the service account's private key cannot be read"))?;
-    Ok(Place { store: Arc::new(store), wire, azure: None })
+    let store = builder.build().map_err(|_| {
+        StorageError::unauthenticated("the service account's private key cannot be read")
+    })?;
+    Ok(Place {
+        store: Arc::new(store),
+        wire,
+        azure: None,
+    })
 }
 
-fn azure_blob(settings: &AzureBlobSettings, credential: Arc<AzureCredential>, wire: Wire) -> Result<Place, StorageError> {
+fn azure_blob(
+    settings: &AzureBlobSettings,
+    credential: Arc<AzureCredential>,
+    wire: Wire,
+) -> Result<Place, StorageError> {
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&settings.account)
         .with_container_name(&settings.container)
@@ -232,11 +333,18 @@ fn azure_blob(settings: &AzureBlobSettings, credential: Arc<AzureCredential>, wi
         .with_client_options(options())
         .with_retry(once())
         .with_http_connector(wire.clone());
-    Ok(Place { store: Arc::new(builder.build()?), wire, azure: Some((settings.account.clone(), credential)) })
+    Ok(Place {
+        store: Arc::new(builder.build()?),
+        wire,
+        azure: Some((settings.account.clone(), credential)),
+    })
 }
 
 fn azure_service(settings: &AzureBlobSettings) -> String {
-    settings.endpoint.clone().unwrap_or_else(|| format!("https://{}.blob.core.windows.net", settings.account))
+    settings
+        .endpoint
+        .clone()
+        .unwrap_or_else(|| format!("https://{}.blob.core.windows.net", settings.account))
 }
 
 /// The library may use any scheme, because the wire decides which ones are allowed.
@@ -246,7 +354,11 @@ fn options() -> ClientOptions {
 
 /// Disables retries in the library.
 fn once() -> RetryConfig {
-    RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: std::time::Duration::ZERO }
+    RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: 0,
+        retry_timeout: std::time::Duration::ZERO,
+    }
 }
 
 /// Whether a bucket's name can be a host name under amazonaws.com. A name with dots does not match
@@ -256,7 +368,9 @@ fn is_host_label(bucket: &str) -> bool {
 }
 
 fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, StorageError> {
-    name.parse().map_err(|_| Unavailable::new(format!("the object-store library has no setting {name}")).into())
+    name.parse().map_err(|_| {
+        Unavailable::new(format!("the object-store library has no setting {name}")).into()
+    })
 }
 
 fn object_url(base: &str, key: &str) -> Option<Url> {

@@ -40,9 +40,22 @@ impl Storage {
 
     /// Creates a connector with another address for Entra ID: that of a national cloud, or a
     /// test's.
-    pub fn with_authority(client: Client, schemes: Schemes, aws: SdkConfig, clock: Clock, authority: &str) -> Self {
+    pub fn with_authority(
+        client: Client,
+        schemes: Schemes,
+        aws: SdkConfig,
+        clock: Clock,
+        authority: &str,
+    ) -> Self {
         let tokens = Tokens::new(client.clone(), schemes, authority.to_owned(), clock.clone());
-        Self { client, schemes, clock: clock.clone(), aws: Aws::new(aws, clock), tokens, proven: Proven::default() }
+        Self {
+            client,
+            schemes,
+            clock: clock.clone(),
+            aws: Aws::new(aws, clock),
+            tokens,
+            proven: Proven::default(),
+        }
     }
 
     /// Makes one attempt to write the payload to `key` by `deadline`.
@@ -60,23 +73,45 @@ impl Storage {
         let done = within(deadline, LATE, putting).await;
         let mut request = self.record(settings, meta, key, size_bytes);
         match done {
-            Ok(Delivered { receipt, detail, copied_from }) => {
-                request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
+            Ok(Delivered {
+                receipt,
+                detail,
+                copied_from,
+            }) => {
+                request
+                    .headers
+                    .extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
                 let outcome = Outcome::delivered(receipt);
-                Ok(Attempted { request: Some(request), ..Attempted::unsent(outcome, detail) })
+                Ok(Attempted {
+                    request: Some(request),
+                    ..Attempted::unsent(outcome, detail)
+                })
             }
             Err(error) => {
                 let response = error.answer().map(Answer::record);
                 let attempted = ConnectorError::from(error).into_attempted(Some(request))?;
-                Ok(Attempted { response, ..attempted })
+                Ok(Attempted {
+                    response,
+                    ..attempted
+                })
             }
         }
     }
 
     /// Returns the record of the upload: one request for the whole object, however many are sent.
-    fn record(&self, settings: Settings<'_>, meta: &Meta, key: &str, size_bytes: u64) -> RequestRecord {
+    fn record(
+        &self,
+        settings: Settings<'_>,
+        meta: &Meta,
+        key: &str,
+        size_bytes: u64,
+    ) -> RequestRecord {
         let mut headers = vec![("content-type".to_owned(), meta.content_type.clone())];
-        headers.extend(meta.entries().into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())));
+        headers.extend(
+            meta.entries()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into_owned())),
+        );
         RequestRecord {
             method: "PUT".to_owned(),
             url: self.url(settings, key),

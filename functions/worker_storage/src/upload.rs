@@ -6,7 +6,8 @@ use domain::settings::storage::IfExists;
 use futures_util::{TryFutureExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, TagSet,
+    Attribute, Attributes, MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, TagSet,
 };
 use store::OwnObject;
 use vault::Confidential;
@@ -41,7 +42,10 @@ pub(crate) async fn copy(
     source: &OwnObject,
 ) -> Result<PutResult, StorageError> {
     let extensions = wire::copied(source).ok_or_else(StorageError::unintelligible)?;
-    Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?)
+    Ok(place
+        .store
+        .put_opts(path, PutPayload::new(), options(settings, meta, extensions))
+        .await?)
 }
 
 /// Uploads an object, in parts if it is large.
@@ -54,12 +58,22 @@ pub(crate) async fn upload(
 ) -> Result<PutResult, StorageError> {
     if payload.size_bytes() <= SINGLE_BYTES_MAX {
         let bytes = payload.collect().await?;
-        return Ok(place.store.put_opts(path, PutPayload::from(bytes), options(settings, meta, http::Extensions::new())).await?);
+        return Ok(place
+            .store
+            .put_opts(
+                path,
+                PutPayload::from(bytes),
+                options(settings, meta, http::Extensions::new()),
+            )
+            .await?);
     }
     if let Settings::Gcs(_) = settings {
         // Google does not support conditions on completing parts, and accepts 5 TiB in one request.
         let extensions = wire::streamed(payload.size_bytes(), payload.into_pieces());
-        return Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?);
+        return Ok(place
+            .store
+            .put_opts(path, PutPayload::new(), options(settings, meta, extensions))
+            .await?);
     }
     upload_in_parts(place, settings, path, meta, payload).await
 }
@@ -72,14 +86,34 @@ pub(crate) async fn upload_in_parts(
     meta: &Meta,
     payload: Payload,
 ) -> Result<PutResult, StorageError> {
-    let options = PutMultipartOptions { tags: tags(settings), attributes: attributes(settings, meta), extensions: http::Extensions::new() };
+    let options = PutMultipartOptions {
+        tags: tags(settings),
+        attributes: attributes(settings, meta),
+        extensions: http::Extensions::new(),
+    };
     let upload = place.store.put_multipart_opts(path, options).await?;
-    in_parts(Unfinished { upload: Some(upload), wire: place.wire.clone() }, payload).await
+    in_parts(
+        Unfinished {
+            upload: Some(upload),
+            wire: place.wire.clone(),
+        },
+        payload,
+    )
+    .await
 }
 
 fn options(settings: Settings<'_>, meta: &Meta, extensions: http::Extensions) -> PutOptions {
-    let mode = if settings.object().if_exists == IfExists::Replace { PutMode::Overwrite } else { PutMode::Create };
-    PutOptions { mode, tags: tags(settings), attributes: attributes(settings, meta), extensions }
+    let mode = if settings.object().if_exists == IfExists::Replace {
+        PutMode::Overwrite
+    } else {
+        PutMode::Create
+    };
+    PutOptions {
+        mode,
+        tags: tags(settings),
+        attributes: attributes(settings, meta),
+        extensions,
+    }
 }
 
 async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutResult, StorageError> {
@@ -98,10 +132,15 @@ async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutRes
 }
 
 async fn send_parts(unfinished: &mut Unfinished, payload: Payload) -> Result<(), StorageError> {
-    let Some(upload) = &mut unfinished.upload else { return Ok(()) };
+    let Some(upload) = &mut unfinished.upload else {
+        return Ok(());
+    };
     let parts = parts(payload, PART_BYTES).map_err(StorageError::from);
     let sending = parts.map_ok(|part| upload.put_part(part).map_err(StorageError::from));
-    sending.try_buffer_unordered(PARTS_AT_ONCE).try_for_each(|()| async { Ok(()) }).await
+    sending
+        .try_buffer_unordered(PARTS_AT_ONCE)
+        .try_for_each(|()| async { Ok(()) })
+        .await
 }
 
 /// An upload that costs storage until it is completed or aborted. Dropping it aborts it in the
@@ -121,10 +160,14 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
+        let Some(upload) = self.upload.take() else {
+            return;
+        };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (wire, opened) = (self.wire.clone(), Confidential::current());
-            runtime.spawn(egress::on_the_same_behalf(async move { opened.during(abort(upload, wire)).await }));
+            runtime.spawn(egress::on_the_same_behalf(async move {
+                opened.during(abort(upload, wire)).await
+            }));
         }
     }
 }
@@ -134,7 +177,10 @@ async fn abort(mut upload: Box<dyn MultipartUpload>, wire: Wire) {
     if let Err(error) = upload.abort().await {
         wire.leaves_parts_behind();
         let error = worker::redacted(&error.to_string());
-        tracing::info!(error, "failed to abort an unfinished upload; the bucket's lifecycle rule has to remove it");
+        tracing::info!(
+            error,
+            "failed to abort an unfinished upload; the bucket's lifecycle rule has to remove it"
+        );
     }
 }
 
@@ -145,7 +191,11 @@ fn attributes(settings: Settings<'_>, meta: &Meta) -> Attributes {
         attributes.insert(Attribute::StorageClass, class.clone().into());
     }
     for (name, value) in meta.entries() {
-        let name = if let Settings::AzureBlob(_) = settings { name.replace('-', "_") } else { name.to_owned() };
+        let name = if let Settings::AzureBlob(_) = settings {
+            name.replace('-', "_")
+        } else {
+            name.to_owned()
+        };
         attributes.insert(Attribute::Metadata(name.into()), value.into_owned().into());
     }
     attributes

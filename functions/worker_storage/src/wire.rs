@@ -21,7 +21,8 @@ use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::azure::{AzureAuthorizer, AzureCredential};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+    HttpResponse, HttpResponseBody, HttpService,
 };
 use store::OwnObject;
 use tokio::time::Instant;
@@ -95,10 +96,17 @@ pub(crate) enum Signer {
 impl Signer {
     fn sign(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
         request.headers_mut().remove(AUTHORIZATION);
-        let hash = request.headers().get(CONTENT_SHA256).and_then(|hash| from_hex(hash.as_bytes()));
+        let hash = request
+            .headers()
+            .get(CONTENT_SHA256)
+            .and_then(|hash| from_hex(hash.as_bytes()));
         match self {
-            Self::Azure { account, credential } => AzureAuthorizer::new(credential, account).try_authorize(request)?,
-            Self::Amazon { region, credential } => AwsAuthorizer::new(credential, "s3", region).try_authorize(request, hash.as_deref())?,
+            Self::Azure {
+                account,
+                credential,
+            } => AzureAuthorizer::new(credential, account).try_authorize(request)?,
+            Self::Amazon { region, credential } => AwsAuthorizer::new(credential, "s3", region)
+                .try_authorize(request, hash.as_deref())?,
         }
         Ok(())
     }
@@ -116,12 +124,33 @@ struct Copied(HeaderValue, Option<HeaderValue>);
 /// Returns extensions that turn the library's upload into a copy of an object within S3
 /// (CopyObject).
 pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
-    let key = source.key.split('/').map(encoded).collect::<Vec<_>>().join("/");
-    let version = source.version.as_deref().map(|version| format!("?versionId={}", encoded(version))).unwrap_or_default();
+    let encoded = |text: &str| {
+        form_urlencoded::byte_serialize(text.as_bytes())
+            .collect::<String>()
+            .replace('+', "%20")
+    };
+    let key = source
+        .key
+        .split('/')
+        .map(encoded)
+        .collect::<Vec<_>>()
+        .join("/");
+    let version = source
+        .version
+        .as_deref()
+        .map(|version| format!("?versionId={}", encoded(version)))
+        .unwrap_or_default();
     let mut extensions = http::Extensions::new();
-    let etag = source.etag.as_deref().map(HeaderValue::from_str).transpose().ok()?;
-    extensions.insert(Copied(HeaderValue::from_str(&format!("{}/{key}{version}", source.bucket)).ok()?, etag));
+    let etag = source
+        .etag
+        .as_deref()
+        .map(HeaderValue::from_str)
+        .transpose()
+        .ok()?;
+    extensions.insert(Copied(
+        HeaderValue::from_str(&format!("{}/{key}{version}", source.bucket)).ok()?,
+        etag,
+    ));
     Some(extensions)
 }
 
@@ -136,7 +165,13 @@ impl Wire {
     pub(crate) fn new(route: Route, deadline: Instant) -> Self {
         let looks = AtomicBool::new(route.looks);
         let (refuses_conditions, leaves_parts) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Inner { route, deadline: Mutex::new(deadline), looks, refuses_conditions, leaves_parts }))
+        Self(Arc::new(Inner {
+            route,
+            deadline: Mutex::new(deadline),
+            looks,
+            refuses_conditions,
+            leaves_parts,
+        }))
     }
 
     /// Stops looking for objects, so that a check finds out how the server handles conditions.
@@ -162,14 +197,23 @@ impl Wire {
     /// Sets a new deadline for the following requests, so that cleaning up has time after the
     /// attempt's deadline.
     pub(crate) fn extend(&self, time: Duration) {
-        *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + time;
+        *self
+            .0
+            .deadline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now() + time;
     }
 
     /// Sends a request of the library, or an equivalent one.
-    pub(crate) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, StorageError> {
+    pub(crate) async fn send(
+        &self,
+        mut request: HttpRequest,
+    ) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         if route.create_only && completes_an_upload(request.method(), request.uri()) {
-            if self.0.looks.load(Ordering::Relaxed) && matches!(self.occupancy(&request).await?, Occupancy::Occupied) {
+            if self.0.looks.load(Ordering::Relaxed)
+                && matches!(self.occupancy(&request).await?, Occupancy::Occupied)
+            {
                 return Err(StorageError::Taken);
             }
             self.make_conditional(&mut request)?;
@@ -185,16 +229,23 @@ impl Wire {
             request.headers_mut().insert(CONTENT_MD5, md5);
         }
         let is_told_late = request.method() == Method::POST || is_copy;
-        let conditional = (is_amazon && request.headers().contains_key(IF_NONE_MATCH)).then(|| request.clone());
+        let conditional =
+            (is_amazon && request.headers().contains_key(IF_NONE_MATCH)).then(|| request.clone());
         match (self.exchange(request, is_told_late).await, conditional) {
-            (Err(error), Some(request)) if error.is_not_implemented() => self.send_unconditionally(request, is_told_late).await,
+            (Err(error), Some(request)) if error.is_not_implemented() => {
+                self.send_unconditionally(request, is_told_late).await
+            }
             (answer, _) => answer,
         }
     }
 
     /// Repeats a request without the condition that the server does not implement, if no object
     /// exists at the key.
-    async fn send_unconditionally(&self, mut request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, StorageError> {
+    async fn send_unconditionally(
+        &self,
+        mut request: HttpRequest,
+        is_told_late: bool,
+    ) -> Result<HttpResponse, StorageError> {
         self.0.refuses_conditions.store(true, Ordering::Relaxed);
         match self.occupancy(&request).await? {
             Occupancy::Occupied => Err(StorageError::Taken),
@@ -229,32 +280,67 @@ impl Wire {
     }
 
     fn sign(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
-        self.0.route.signer.as_ref().ok_or_else(StorageError::unintelligible)?.sign(request)
+        self.0
+            .route
+            .signer
+            .as_ref()
+            .ok_or_else(StorageError::unintelligible)?
+            .sign(request)
     }
 
     /// Sends a request once. `is_told_late` says that a successful status may have an error in its
     /// body.
-    async fn exchange(&self, request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, StorageError> {
+    async fn exchange(
+        &self,
+        request: HttpRequest,
+        is_told_late: bool,
+    ) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         let (mut parts, body) = request.into_parts();
-        let target = Target::parse(&parts.uri.to_string(), route.schemes).map_err(|refusal| StorageError::address(&refusal))?;
+        let target = Target::parse(&parts.uri.to_string(), route.schemes)
+            .map_err(|refusal| StorageError::address(&refusal))?;
         let instead = parts.extensions.remove::<Streamed>();
-        let instead = instead.and_then(|Streamed(slot)| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let instead = instead
+            .and_then(|Streamed(slot)| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
         let (size_bytes, body) = match (instead, body.content_length()) {
-            (Some((size_bytes, pieces)), _) => (size_bytes, Outgoing::streamed(size_bytes, pieces.map_err(io::Error::other))),
+            (Some((size_bytes, pieces)), _) => (
+                size_bytes,
+                Outgoing::streamed(size_bytes, pieces.map_err(io::Error::other)),
+            ),
             (None, 0) => (0, Outgoing::from(Bytes::new())),
-            (None, length) => (length as u64, Outgoing::streamed(length as u64, BodyDataStream::new(body).map_err(io::Error::other))),
+            (None, length) => (
+                length as u64,
+                Outgoing::streamed(
+                    length as u64,
+                    BodyDataStream::new(body).map_err(io::Error::other),
+                ),
+            ),
         };
         if parts.method == Method::PUT || parts.method == Method::POST {
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
+            parts
+                .headers
+                .insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
         }
-        let deadline = *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        let response = route.client.send_body(parts.method, &target, parts.headers, body, deadline).await;
+        let deadline = *self
+            .0
+            .deadline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let response = route
+            .client
+            .send_body(parts.method, &target, parts.headers, body, deadline)
+            .await;
         received(response?, is_told_late, &route.clock).await
     }
 
-    fn make_copy(&self, request: &mut HttpRequest, Copied(source, etag): Copied) -> Result<(), StorageError> {
-        let Some(amazon @ Signer::Amazon { .. }) = &self.0.route.signer else { return Err(StorageError::unintelligible()) };
+    fn make_copy(
+        &self,
+        request: &mut HttpRequest,
+        Copied(source, etag): Copied,
+    ) -> Result<(), StorageError> {
+        let Some(amazon @ Signer::Amazon { .. }) = &self.0.route.signer else {
+            return Err(StorageError::unintelligible());
+        };
         *request.body_mut() = HttpRequestBody::empty();
         let headers = request.headers_mut();
         headers.insert("x-amz-copy-source", source);
@@ -268,7 +354,9 @@ impl Wire {
     }
 
     fn make_conditional(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
-        request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        request
+            .headers_mut()
+            .insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         match &self.0.route.signer {
             // AWS requires only the host and `x-amz-*` headers to be signed.
             None | Some(Signer::Amazon { .. }) => Ok(()),
@@ -287,7 +375,8 @@ fn content_md5(body: &HttpRequestBody) -> HeaderValue {
             md5.update(&data);
         }
     }
-    HeaderValue::from_str(&STANDARD.encode(md5.finalize())).unwrap_or_else(|_| HeaderValue::from_static(""))
+    HeaderValue::from_str(&STANDARD.encode(md5.finalize()))
+        .unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
@@ -307,12 +396,21 @@ fn completes_an_upload(method: &Method, uri: &Uri) -> bool {
 
 /// Reads an answer. `is_told_late` says that S3 may answer 200 before it does the work; the body
 /// then holds an error, or the new object's entity tag.
-async fn received(response: egress::Response, is_told_late: bool, clock: &Clock) -> Result<HttpResponse, StorageError> {
+async fn received(
+    response: egress::Response,
+    is_told_late: bool,
+    clock: &Clock,
+) -> Result<HttpResponse, StorageError> {
     let (status, mut headers) = (response.status, response.headers.clone());
     let body = response.read(ANSWER_BYTES_MAX).await;
     let text = String::from_utf8_lossy(&body.bytes);
     if !status.is_success() || (is_told_late && is_error_document(&text)) {
-        return Err(StorageError::Refused(Answer::new(status, &headers, &text, clock.now())));
+        return Err(StorageError::Refused(Answer::new(
+            status,
+            &headers,
+            &text,
+            clock.now(),
+        )));
     }
     if body.truncated {
         return Err(StorageError::protocol("the store's answer ended early"));
@@ -335,6 +433,8 @@ impl HttpConnector for Wire {
 #[async_trait]
 impl HttpService for Wire {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.send(request).await.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))
+        self.send(request)
+            .await
+            .map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))
     }
 }

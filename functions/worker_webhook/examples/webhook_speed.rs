@@ -9,7 +9,8 @@
     clippy::unwrap_used,
     clippy::disallowed_methods,
     dead_code,
-    reason = "a measurement, not a program: it has the machine's clock and arguments, and needs not every sample"
+    reason = "a measurement, not a program: it has the machine's clock and arguments, and needs \
+         not every sample"
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -41,8 +42,16 @@ async fn main() {
     match arguments.next().as_deref() {
         Some("serve") => serve().await,
         deliveries => {
-            let deliveries = deliveries.map_or(50_000, |count| count.parse().expect("a number of deliveries"));
-            measure(deliveries, arguments.next().map_or(32, |count| count.parse().expect("a number"))).await;
+            let deliveries = deliveries.map_or(50_000, |count| {
+                count.parse().expect("a number of deliveries")
+            });
+            measure(
+                deliveries,
+                arguments
+                    .next()
+                    .map_or(32, |count| count.parse().expect("a number")),
+            )
+            .await;
         }
     }
 }
@@ -58,20 +67,46 @@ async fn serve() {
 async fn measure(deliveries: usize, at_once: usize) {
     let (mut receiver, url) = start_receiver();
     let data = tempfile::tempdir().unwrap();
-    let resources = Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], ..Resources::empty() };
+    let resources = Resources {
+        keys: vec![KeySpec {
+            name: "waybill-Key".into(),
+        }],
+        ..Resources::empty()
+    };
     let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
     let aws = engines.sdk_config(Caller::unlimited("speed"));
-    let vault = Vault::new(&aws, engines.key_arn("waybill-Key"), system_clock(), system_random());
+    let vault = Vault::new(
+        &aws,
+        engines.key_arn("waybill-Key"),
+        system_clock(),
+        system_random(),
+    );
     let destination = destination(&url, &vault).await;
-    let client = Client::new(Guard::new(Policy::parse("127.0.0.1").unwrap()), Tls::with_roots(RootCertStore::empty()).unwrap());
-    let webhook = Webhook::new(client, Schemes::HttpAndHttps, vault, system_clock(), system_random());
+    let client = Client::new(
+        Guard::new(Policy::parse("127.0.0.1").unwrap()),
+        Tls::with_roots(RootCertStore::empty()).unwrap(),
+    );
+    let webhook = Webhook::new(
+        client,
+        Schemes::HttpAndHttps,
+        vault,
+        system_clock(),
+        system_random(),
+    );
     deliver(&webhook, &destination, 1_000, at_once).await;
     for _ in 0..ROUNDS {
         let (started, cpu) = (Instant::now(), cpu_time());
         deliver(&webhook, &destination, deliveries, at_once).await;
         let count = f64::from(u32::try_from(deliveries).unwrap());
-        let (wall, cpu) = (started.elapsed().as_secs_f64(), (cpu_time() - cpu).as_secs_f64());
-        println!("{:.0} a second; {:.0} per second of CPU", count / wall, count / cpu);
+        let (wall, cpu) = (
+            started.elapsed().as_secs_f64(),
+            (cpu_time() - cpu).as_secs_f64(),
+        );
+        println!(
+            "{:.0} a second; {:.0} per second of CPU",
+            count / wall,
+            count / cpu
+        );
     }
     drop(receiver.kill());
 }
@@ -82,10 +117,19 @@ async fn destination(url: &str, vault: &Vault) -> Destination {
     let text = SigningKey::generate(|buffer| buffer.fill(1)).to_secret_string();
     let id = SecretId::from(Ulid::first_at(Timestamp::from_millis(1)));
     let (organization, place) = (destination.organization_id, destination.id);
-    let sealed = vault.seal(organization, place, &SigningSecret::sealed_name(id), &text).await.unwrap();
+    let sealed = vault
+        .seal(organization, place, &SigningSecret::sealed_name(id), &text)
+        .await
+        .unwrap();
     let source = SecretSource::Generated { sealed };
     let created_at = Timestamp::from_millis(1);
-    destination.signing_secrets = vec![SigningSecret { id, source, hint: None, created_at, valid_until: None }];
+    destination.signing_secrets = vec![SigningSecret {
+        id,
+        source,
+        hint: None,
+        created_at,
+        valid_until: None,
+    }];
     destination
 }
 
@@ -94,18 +138,38 @@ async fn deliver(webhook: &Webhook, destination: &Destination, deliveries: usize
         let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
         let payload = Payload::whole(PAYLOAD);
         let delivery = samples::delivery();
-        let job = Job { delivery: &delivery, destination, payload, attempt_number: 1, deadline };
-        matches!(webhook.deliver(job).await.unwrap().outcome, Outcome::Delivered(_))
+        let job = Job {
+            delivery: &delivery,
+            destination,
+            payload,
+            attempt_number: 1,
+            deadline,
+        };
+        matches!(
+            webhook.deliver(job).await.unwrap().outcome,
+            Outcome::Delivered(_)
+        )
     });
-    let delivered = sent.buffer_unordered(at_once).filter(|delivered| std::future::ready(*delivered)).count().await;
+    let delivered = sent
+        .buffer_unordered(at_once)
+        .filter(|delivered| std::future::ready(*delivered))
+        .count()
+        .await;
     assert_eq!(delivered, deliveries);
 }
 
 fn start_receiver() -> (Child, String) {
     let program = std::env::current_exe().unwrap();
-    let mut receiver = Command::new(program).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut receiver = Command::new(program)
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut url = String::new();
-    BufReader::new(receiver.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    BufReader::new(receiver.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
     (receiver, url.trim().to_owned())
 }
 
@@ -113,6 +177,9 @@ fn start_receiver() -> (Child, String) {
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    let ticks: u64 = fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
     Duration::from_millis(ticks * 10)
 }

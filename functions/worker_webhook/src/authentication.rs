@@ -29,7 +29,10 @@ pub(crate) async fn authentication(
         CredentialKind::None => Ok(Secrets::default()),
         CredentialKind::SecretUrl => {
             let url = credentials.secret("url").await?;
-            Ok(Secrets { url: Some(url), ..Secrets::default() })
+            Ok(Secrets {
+                url: Some(url),
+                ..Secrets::default()
+            })
         }
         CredentialKind::Headers => headers(&credentials, destination).await,
         CredentialKind::ApiKey => {
@@ -50,19 +53,39 @@ pub(crate) async fn authentication(
         CredentialKind::Oauth2ClientCredentials => {
             let secret = credentials.secret("client_secret").await?;
             let (client, grant) = client_credentials(&credentials, &secret)?;
-            let granted = tokens.token(&client, &grant, deadline).await.map_err(refused)?;
+            let granted = tokens
+                .token(&client, &grant, deadline)
+                .await
+                .map_err(refused)?;
             Confidential::add(&granted.access_token);
             let header = Zeroizing::new(format!("Bearer {}", granted.access_token.expose_secret()));
-            Ok(Secrets { token: Some(granted), ..with_header(AUTHORIZATION, &header)? })
+            Ok(Secrets {
+                token: Some(granted),
+                ..with_header(AUTHORIZATION, &header)?
+            })
         }
-        other => Err(ConnectorError::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
+        other => Err(ConnectorError::misconfigured(format!(
+            "a webhook does not take credentials of the kind {}",
+            other.as_str()
+        ))),
     }
 }
 
-fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), ConnectorError> {
+fn client_credentials<'c>(
+    credentials: &Opened<'c>,
+    secret: &'c SecretString,
+) -> Result<(Client<'c>, Grant<'c>), ConnectorError> {
     let organization = credentials.organization();
-    let client = Client { organization, token_url: credentials.open("token_url")?, id: credentials.open("client_id")?, secret };
-    let grant = Grant::ClientCredentials { scope: credentials.open_opt("scope"), audience: credentials.open_opt("audience") };
+    let client = Client {
+        organization,
+        token_url: credentials.open("token_url")?,
+        id: credentials.open("client_id")?,
+        secret,
+    };
+    let grant = Grant::ClientCredentials {
+        scope: credentials.open_opt("scope"),
+        audience: credentials.open_opt("audience"),
+    };
     Ok((client, grant))
 }
 
@@ -72,36 +95,58 @@ fn refused(refusal: oauth::Refusal) -> ConnectorError {
 
 /// Sends the token in the `Authorization` header. PagerDuty expects its key in the body instead.
 fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, ConnectorError> {
-    let is_pager = matches!(&destination.settings, Settings::Webhook(webhook) if webhook.preset == Some(Preset::Pagerduty));
+    let is_pager = matches!(&destination.settings,
+        Settings::Webhook(webhook) if webhook.preset == Some(Preset::Pagerduty));
     if is_pager {
-        return Ok(Secrets { routing_key: Some(token), ..Secrets::default() });
+        return Ok(Secrets {
+            routing_key: Some(token),
+            ..Secrets::default()
+        });
     }
     let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
     with_header(AUTHORIZATION, &header)
 }
 
-async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<Secrets, ConnectorError> {
+async fn headers(
+    credentials: &Opened<'_>,
+    destination: &Destination,
+) -> Result<Secrets, ConnectorError> {
     let mut secrets = Secrets::default();
-    let members = destination.credentials.secrets.keys().filter_map(|member| Some((member, member.strip_prefix("headers/")?)));
+    let members = destination
+        .credentials
+        .secrets
+        .keys()
+        .filter_map(|member| Some((member, member.strip_prefix("headers/")?)));
     for (member, name) in members {
         let value = credentials.secret(member).await?;
-        secrets.headers.push((header_name(name)?, header_value(value.expose_secret())?));
+        secrets
+            .headers
+            .push((header_name(name)?, header_value(value.expose_secret())?));
     }
     Ok(secrets)
 }
 
 fn with_header(name: HeaderName, value: &str) -> Result<Secrets, ConnectorError> {
-    Ok(Secrets { headers: vec![(name, header_value(value)?)], ..Secrets::default() })
+    Ok(Secrets {
+        headers: vec![(name, header_value(value)?)],
+        ..Secrets::default()
+    })
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ConnectorError> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| ConnectorError::misconfigured("the credentials name a header whose name is not valid in HTTP"))
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        ConnectorError::misconfigured(
+            "the credentials name a header whose name is not valid in HTTP",
+        )
+    })
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, ConnectorError> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| ConnectorError::misconfigured("the credentials contain characters that are not valid in an HTTP header"))?;
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        ConnectorError::misconfigured(
+            "the credentials contain characters that are not valid in an HTTP header",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

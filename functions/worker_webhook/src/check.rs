@@ -28,7 +28,12 @@ const REQUEST_STEPS: &[StepName] = &[StepName::Authenticate, StepName::Write];
 impl Webhook {
     /// Runs the steps in order and stops at the first that fails.
     pub(crate) async fn take_steps(&self, check: Check<'_>) -> Result<(), ConnectorError> {
-        let Check { destination, deadline, latest, steps } = check;
+        let Check {
+            destination,
+            deadline,
+            latest,
+            steps,
+        } = check;
         let settings = settings(destination)?;
         let (client, target) = self.way(destination).await?;
         let probe = client.probe(&target, deadline).await;
@@ -38,7 +43,9 @@ impl Webhook {
             return Ok(());
         }
         let time_limit = Duration::from_secs(settings.timeout_seconds.into());
-        let judged = self.judged(destination, latest.min(Instant::now() + time_limit)).await?;
+        let judged = self
+            .judged(destination, latest.min(Instant::now() + time_limit))
+            .await?;
         let Verdict { failure, detail } = match judged {
             Ok(verdict) => verdict,
             Err(failure) => {
@@ -54,7 +61,10 @@ impl Webhook {
             steps.passed(StepName::Write, detail);
             return Ok(());
         };
-        let is_of_credentials = matches!(outcome.reason(), Some(Reason::Authentication | Reason::Authorization));
+        let is_of_credentials = matches!(
+            outcome.reason(),
+            Some(Reason::Authentication | Reason::Authorization)
+        );
         if is_of_credentials {
             return Err(ConnectorError::new(outcome, detail).at(StepName::Authenticate));
         }
@@ -64,27 +74,50 @@ impl Webhook {
 
     /// Sends the request of a check and judges the answer. A cached access token that the receiver
     /// refuses is renewed once, as in a delivery.
-    async fn judged(&self, destination: &Destination, deadline: Instant) -> Result<Result<Verdict, Failure>, ConnectorError> {
+    async fn judged(
+        &self,
+        destination: &Destination,
+        deadline: Instant,
+    ) -> Result<Result<Verdict, Failure>, ConnectorError> {
         let mut is_renewed = false;
         loop {
             let now = self.clock.now();
-            let Prepared { client, request, secrets, preset, .. } = self.prepare_check(destination, now, deadline).await?;
+            let Prepared {
+                client,
+                request,
+                secrets,
+                preset,
+                ..
+            } = self.prepare_check(destination, now, deadline).await?;
             let response = match client.send(request).await {
                 Ok(response) => response,
                 Err(failure) => return Ok(Err(failure)),
             };
             let (status, headers) = (response.status, response.headers.clone());
-            if self.forget_refused(destination, secrets.token.as_ref(), status.as_u16()) && !is_renewed {
+            if self.forget_refused(destination, secrets.token.as_ref(), status.as_u16())
+                && !is_renewed
+            {
                 is_renewed = true;
                 continue;
             }
             let answer = record::read(response).await;
-            return Ok(Ok(verdict::judge(preset, status, &headers, &answer.body, now)));
+            return Ok(Ok(verdict::judge(
+                preset,
+                status,
+                &headers,
+                &answer.body,
+                now,
+            )));
         }
     }
 
     /// Builds the request of a check in the same way as the request of a delivery.
-    async fn prepare_check(&self, destination: &Destination, now: Timestamp, deadline: Instant) -> Result<Prepared, ConnectorError> {
+    async fn prepare_check(
+        &self,
+        destination: &Destination,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Prepared, ConnectorError> {
         let id = format!("chk_{:032x}", u128::from_be_bytes(self.random.bytes()));
         let body = json!({
             "type": CHECK_EVENT_TYPE,
@@ -104,7 +137,12 @@ impl Webhook {
         };
         let payload = Bytes::from(body.to_string());
         let wording = Wording::of_check(destination, &id, now).with_json(payload.clone());
-        let content = Content { wording: &wording, payload: &payload, is_check: true };
-        self.prepare(destination, &envelope, &content, deadline).await
+        let content = Content {
+            wording: &wording,
+            payload: &payload,
+            is_check: true,
+        };
+        self.prepare(destination, &envelope, &content, deadline)
+            .await
     }
 }

@@ -54,13 +54,29 @@ pub(crate) struct Prepared {
 impl Webhook {
     /// Creates a connector that sends through `client` to URLs of the given schemes.
     #[must_use]
-    pub fn new(client: Client, schemes: Schemes, vault: Vault, clock: Clock, random: Random) -> Self {
+    pub fn new(
+        client: Client,
+        schemes: Schemes,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
         let tokens = Tokens::new(client.clone(), schemes, clock.clone());
-        Self { clients: Clients::new(client), tokens, targets: Targets::new(schemes), vault, clock, random }
+        Self {
+            clients: Clients::new(client),
+            tokens,
+            targets: Targets::new(schemes),
+            vault,
+            clock,
+            random,
+        }
     }
 
     /// Returns the client and the URL with which a destination is reached.
-    pub(crate) async fn way(&self, destination: &Destination) -> Result<(Client, Target), ConnectorError> {
+    pub(crate) async fn way(
+        &self,
+        destination: &Destination,
+    ) -> Result<(Client, Target), ConnectorError> {
         let settings = settings(destination)?;
         let client = self.clients.of(&self.vault, destination).await?;
         let secret = match settings.url {
@@ -69,9 +85,13 @@ impl Webhook {
         };
         let target = match (&settings.url, &secret) {
             (Some(url), _) => self.targets.of(url),
-            (None, secret) => self.targets.parse(secret.as_ref().map_or("", |url| url.expose_secret())),
+            (None, secret) => self
+                .targets
+                .parse(secret.as_ref().map_or("", |url| url.expose_secret())),
         };
-        let target = target.map_err(|refusal| ConnectorError::misconfigured(format!("the URL cannot be used: {refusal}")))?;
+        let target = target.map_err(|refusal| {
+            ConnectorError::misconfigured(format!("the URL cannot be used: {refusal}"))
+        })?;
         Ok((client, target))
     }
 
@@ -86,29 +106,55 @@ impl Webhook {
         let settings = settings(destination)?;
         let opening = async {
             let signed = settings.signature.enabled;
-            let secrets = Secrets::open(&self.vault, &self.tokens, destination, signed, envelope.at, deadline).await?;
+            let secrets = Secrets::open(
+                &self.vault,
+                &self.tokens,
+                destination,
+                signed,
+                envelope.at,
+                deadline,
+            )
+            .await?;
             Ok::<_, ConnectorError>((self.way(destination).await?, secrets))
         };
-        let ((client, target), secrets) =
-            within(deadline, "the credentials could not be obtained within the attempt's time limit", opening).await?;
-        let routing_key = secrets.routing_key.as_ref().map_or("", |key| key.expose_secret());
+        let ((client, target), secrets) = within(
+            deadline,
+            "the credentials could not be obtained within the attempt's time limit",
+            opening,
+        )
+        .await?;
+        let routing_key = secrets
+            .routing_key
+            .as_ref()
+            .map_or("", |key| key.expose_secret());
         let body = match body(settings, content, routing_key, deadline).await {
             Ok(body) => body,
             // A template may need data that only a message has. The check then sends its default
             // body.
-            Err(_) if content.is_check => {
-                WebhookBody { bytes: content.payload.clone(), content_type: content.wording.content_type.clone() }
-            }
+            Err(_) if content.is_check => WebhookBody {
+                bytes: content.payload.clone(),
+                content_type: content.wording.content_type.clone(),
+            },
             Err(fault) => return Err(fault.into()),
         };
         let shown = shown(settings, content, &secrets, &body, deadline).await?;
         let request = request::compose(settings, target, &secrets, envelope, body, deadline)?;
-        Ok(Prepared { client, request, secrets, preset: settings.preset, body: shown })
+        Ok(Prepared {
+            client,
+            request,
+            secrets,
+            preset: settings.preset,
+            body: shown,
+        })
     }
 
-    /// Builds and sends the request. If the receiver answers 401 to a cached access token, requests a
-    /// new token and sends the request once more.
-    async fn attempt(&self, job: &Facts<'_>, content: &Content<'_>) -> Result<Attempted, ConnectorError> {
+    /// Builds and sends the request. If the receiver answers 401 to a cached access token, requests
+    /// a new token and sends the request once more.
+    async fn attempt(
+        &self,
+        job: &Facts<'_>,
+        content: &Content<'_>,
+    ) -> Result<Attempted, ConnectorError> {
         let delivery_id = job.delivery.id.to_string();
         let message_id = job.delivery.id.message.to_string();
         let message = &job.delivery.message;
@@ -121,25 +167,41 @@ impl Webhook {
             at: self.clock.now(),
             fallback_of: job.delivery.fallback_of,
         };
-        let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
+        let prepared = self
+            .prepare(job.destination, &envelope, content, job.deadline)
+            .await?;
         let (refused, is_worth_renewing) = self.send(job.destination, prepared).await;
         if !is_worth_renewing {
             return Ok(refused);
         }
-        tracing::info!("the receiver answered 401 to a cached access token; the request is sent again with a new one");
+        tracing::info!(
+            "the receiver answered 401 to a cached access token; the request is sent again with a \
+             new one"
+        );
         envelope.at = self.clock.now();
-        let repeated = match self.prepare(job.destination, &envelope, content, job.deadline).await {
+        let repeated = match self
+            .prepare(job.destination, &envelope, content, job.deadline)
+            .await
+        {
             Ok(prepared) => self.send(job.destination, prepared).await.0,
             Err(error) => error.into_attempted(None)?,
         };
         Ok(with_both(refused, repeated))
     }
 
-    /// Removes an access token from the cache if the receiver answered 401 to it. Returns whether it
-    /// came from the cache, so that the receiver may accept a new one.
-    pub(crate) fn forget_refused(&self, destination: &Destination, token: Option<&Granted>, status: u16) -> bool {
-        let Some(token) = token.filter(|_| status == 401) else { return false };
-        self.tokens.forget(destination.organization_id, &token.access_token);
+    /// Removes an access token from the cache if the receiver answered 401 to it. Returns whether
+    /// it came from the cache, so that the receiver may accept a new one.
+    pub(crate) fn forget_refused(
+        &self,
+        destination: &Destination,
+        token: Option<&Granted>,
+        status: u16,
+    ) -> bool {
+        let Some(token) = token.filter(|_| status == 401) else {
+            return false;
+        };
+        self.tokens
+            .forget(destination.organization_id, &token.access_token);
         token.is_kept
     }
 
@@ -148,40 +210,71 @@ impl Webhook {
     async fn send(&self, destination: &Destination, prepared: Prepared) -> (Attempted, bool) {
         let token = prepared.secrets.token.clone();
         let attempted = self.send_prepared(prepared).await;
-        let status = attempted.response.as_ref().map_or(0, |response| response.status);
+        let status = attempted
+            .response
+            .as_ref()
+            .map_or(0, |response| response.status);
         let is_worth_renewing = self.forget_refused(destination, token.as_ref(), status);
         (attempted, is_worth_renewing)
     }
 
-    async fn send_prepared(&self, Prepared { client, request, secrets, preset, body }: Prepared) -> Attempted {
+    async fn send_prepared(
+        &self,
+        Prepared {
+            client,
+            request,
+            secrets,
+            preset,
+            body,
+        }: Prepared,
+    ) -> Attempted {
         let sent: RequestRecord = request::record(&request, secrets.url.is_some(), body.as_ref());
         let response = match client.send(request).await {
             Ok(response) => response,
             Err(failure) => {
                 let outcome = worker::unanswered(failure.kind());
-                return Attempted { request: Some(sent), body, ..Attempted::unsent(outcome, failure.detail()) };
+                return Attempted {
+                    request: Some(sent),
+                    body,
+                    ..Attempted::unsent(outcome, failure.detail())
+                };
             }
         };
         let (status, headers) = (response.status, response.headers.clone());
         let answer = record::read(response).await;
-        let Verdict { failure, detail } = verdict::judge(preset, status, &headers, &answer.body, self.clock.now());
-        let outcome = failure.unwrap_or_else(|| Outcome::delivered(record::receipt(status, &headers)));
-        Attempted { outcome, detail, request: Some(sent), response: Some(answer), body }
+        let Verdict { failure, detail } =
+            verdict::judge(preset, status, &headers, &answer.body, self.clock.now());
+        let outcome =
+            failure.unwrap_or_else(|| Outcome::delivered(record::receipt(status, &headers)));
+        Attempted {
+            outcome,
+            detail,
+            request: Some(sent),
+            response: Some(answer),
+            body,
+        }
     }
 }
 
-/// Returns the result of an attempt whose first request was refused because of a cached access token.
-/// The record is that of the second request, if one was sent. The detail names both.
+/// Returns the result of an attempt whose first request was refused because of a cached access
+/// token. The record is that of the second request, if one was sent. The detail names both.
 fn with_both(refused: Attempted, repeated: Attempted) -> Attempted {
     const FIRST: &str = "the receiver answered 401 to a cached access token";
     match repeated.request {
         Some(_) => {
-            let detail = format!("{}. This is the second request: {FIRST}, and a new one was requested", repeated.detail);
+            let detail = format!(
+                "{}. This is the second request: {FIRST}, and a new one was requested",
+                repeated.detail
+            );
             Attempted { detail, ..repeated }
         }
         None => {
             let detail = format!("{FIRST}, and a new one was not issued: {}", repeated.detail);
-            Attempted { outcome: repeated.outcome, detail, ..refused }
+            Attempted {
+                outcome: repeated.outcome,
+                detail,
+                ..refused
+            }
         }
     }
 }
@@ -198,11 +291,17 @@ async fn shown(
     if content.is_check || !render::webhook::reshapes(settings) {
         return Ok(None);
     }
-    let WebhookBody { bytes, content_type } = match &secrets.routing_key {
+    let WebhookBody {
+        bytes,
+        content_type,
+    } = match &secrets.routing_key {
         None => sent.clone(),
         Some(_) => body(settings, content, "[redacted]", deadline).await?,
     };
-    Ok(Some(SentBody { bytes, content_type }))
+    Ok(Some(SentBody {
+        bytes,
+        content_type,
+    }))
 }
 
 /// The data from which a request's body is built.
@@ -222,13 +321,31 @@ struct Facts<'j> {
 
 /// Builds the request's body. Templates and presets are rendered on another thread so that they do
 /// not delay other deliveries.
-async fn body(settings: &WebhookSettings, content: &Content<'_>, routing_key: &str, deadline: Instant) -> Result<WebhookBody, Fault> {
+async fn body(
+    settings: &WebhookSettings,
+    content: &Content<'_>,
+    routing_key: &str,
+    deadline: Instant,
+) -> Result<WebhookBody, Fault> {
     let payload = content.payload.clone();
     if !render::webhook::reshapes(settings) {
-        return render::webhook::body(settings, content.wording, payload, routing_key, &Stop::default());
+        return render::webhook::body(
+            settings,
+            content.wording,
+            payload,
+            routing_key,
+            &Stop::default(),
+        );
     }
-    let (settings, wording, routing_key) = (settings.clone(), content.wording.clone(), routing_key.to_owned());
-    render::off_thread(Some(deadline), move |stop| render::webhook::body(&settings, &wording, payload, &routing_key, stop)).await
+    let (settings, wording, routing_key) = (
+        settings.clone(),
+        content.wording.clone(),
+        routing_key.to_owned(),
+    );
+    render::off_thread(Some(deadline), move |stop| {
+        render::webhook::body(&settings, &wording, payload, &routing_key, stop)
+    })
+    .await
 }
 
 /// Returns the settings, or an error if the destination is not a webhook.
@@ -253,22 +370,55 @@ impl Connector for Webhook {
 
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         if job.payload.size_bytes() > BODY_MAX_BYTES {
-            let detail = format!("the payload has {} bytes; a webhook takes at most {BODY_MAX_BYTES}", job.payload.size_bytes());
-            return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
+            let detail = format!(
+                "the payload has {} bytes; a webhook takes at most {BODY_MAX_BYTES}",
+                job.payload.size_bytes()
+            );
+            return Ok(Attempted::unsent(
+                Outcome::Reject(Reason::PayloadTooLarge),
+                detail,
+            ));
         }
-        let Job { delivery, destination, payload, attempt_number, deadline } = job;
+        let Job {
+            delivery,
+            destination,
+            payload,
+            attempt_number,
+            deadline,
+        } = job;
         let reshapes = settings(destination).is_ok_and(render::webhook::reshapes);
         if reshapes && payload.size_bytes() > PAYLOAD_READ_BYTES_MAX as u64 {
             let detail = format!(
-                "the payload has {} bytes; with a template or preset it may have at most {PAYLOAD_READ_BYTES_MAX}",
+                "the payload has {} bytes; with a template or preset it may have at most \
+                 {PAYLOAD_READ_BYTES_MAX}",
                 payload.size_bytes()
             );
-            return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
+            return Ok(Attempted::unsent(
+                Outcome::Reject(Reason::PayloadTooLarge),
+                detail,
+            ));
         }
         let payload = payload.collect().await?;
-        let wording = Wording::of(delivery, attempt_number, Some(&payload).filter(|_| reshapes));
-        let facts = Facts { delivery, destination, attempt_number, deadline };
-        self.attempt(&facts, &Content { wording: &wording, payload: &payload, is_check: false }).await
+        let wording = Wording::of(
+            delivery,
+            attempt_number,
+            Some(&payload).filter(|_| reshapes),
+        );
+        let facts = Facts {
+            delivery,
+            destination,
+            attempt_number,
+            deadline,
+        };
+        self.attempt(
+            &facts,
+            &Content {
+                wording: &wording,
+                payload: &payload,
+                is_check: false,
+            },
+        )
+        .await
     }
 
     async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {

@@ -40,13 +40,23 @@ pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], is_cut: bool) -> Decoded
         codings.push("gzip".to_owned());
     }
     if codings.is_empty() || bytes.is_empty() {
-        return Decoded { text: text(headers, bytes), is_cut };
+        return Decoded {
+            text: text(headers, bytes),
+            is_cut,
+        };
     }
     match undo_all(&codings, bytes) {
-        Some((decoded, ended_early)) => Decoded { text: text(headers, &decoded), is_cut: is_cut || ended_early },
+        Some((decoded, ended_early)) => Decoded {
+            text: text(headers, &decoded),
+            is_cut: is_cut || ended_early,
+        },
         None => {
             let more = if is_cut { "more than " } else { "" };
-            let text = format!("[compressed with {}, {more}{} bytes; it cannot be shown]", codings.join(", "), bytes.len());
+            let text = format!(
+                "[compressed with {}, {more}{} bytes; it cannot be shown]",
+                codings.join(", "),
+                bytes.len()
+            );
             Decoded { text, is_cut }
         }
     }
@@ -54,9 +64,16 @@ pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], is_cut: bool) -> Decoded
 
 /// Returns the codings in the order in which they were applied.
 fn codings(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let names = values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
-    names.filter(|name| !name.is_empty() && name != "identity").collect()
+    let values = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let names = values
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase());
+    names
+        .filter(|name| !name.is_empty() && name != "identity")
+        .collect()
 }
 
 /// Removes the codings, the last one first. Returns `None` if one is unknown or the bytes cannot be
@@ -77,7 +94,9 @@ fn undo(coding: &str, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     match coding {
         "gzip" | "x-gzip" => beginning(MultiGzDecoder::new(bytes)),
         // RFC 9110 defines `deflate` as zlib, but some servers send raw deflate.
-        "deflate" => beginning(ZlibDecoder::new(bytes)).or_else(|| beginning(DeflateDecoder::new(bytes))),
+        "deflate" => {
+            beginning(ZlibDecoder::new(bytes)).or_else(|| beginning(DeflateDecoder::new(bytes)))
+        }
         "zstd" => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).ok()?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).ok()?;
@@ -104,14 +123,18 @@ fn beginning(mut decoder: impl Read) -> Option<(Vec<u8>, bool)> {
 }
 
 fn text(headers: &HeaderMap, bytes: &[u8]) -> String {
-    let declared = charset(headers).or_else(|| Encoding::for_bom(bytes).map(|(encoding, _)| encoding));
+    let declared =
+        charset(headers).or_else(|| Encoding::for_bom(bytes).map(|(encoding, _)| encoding));
     declared.unwrap_or(UTF_8).decode(bytes).0.into_owned()
 }
 
 /// Returns the charset that the media type declares, if the WHATWG encoding standard knows it.
 fn charset(headers: &HeaderMap) -> Option<&'static Encoding> {
     let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let mut parameters = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut parameters = media_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
     let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
     Encoding::for_label(label.trim().trim_matches('"').as_bytes())
 }
@@ -129,7 +152,11 @@ mod tests {
 
     fn headers(coding: &str, media_type: &str) -> HeaderMap {
         let pairs = [(CONTENT_ENCODING, coding), (CONTENT_TYPE, media_type)];
-        pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.parse().unwrap())).collect()
+        pairs
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name, value.parse().unwrap()))
+            .collect()
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -166,16 +193,25 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_is_called_compressed() {
-        for (coding, bytes) in [("br", &b"\x0b\x02\x80hello\x03"[..]), ("gzip", b"not gzip"), ("gzip, gzip, gzip, gzip", b"x")] {
+        for (coding, bytes) in [
+            ("br", &b"\x0b\x02\x80hello\x03"[..]),
+            ("gzip", b"not gzip"),
+            ("gzip, gzip, gzip, gzip", b"x"),
+        ] {
             let text = shown(coding, bytes);
-            assert!(text.starts_with(&format!("[compressed with {coding}, {} bytes", bytes.len())), "{text}");
+            assert!(
+                text.starts_with(&format!("[compressed with {coding}, {} bytes", bytes.len())),
+                "{text}"
+            );
         }
         assert_eq!(shown("gzip", b""), "");
     }
 
     #[test]
     fn a_body_that_is_cut_or_a_bomb_is_decoded_as_far_as_it_goes() {
-        let noise: String = (0..4000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 27) as u8 % 26)).collect();
+        let noise: String = (0..4000_u32)
+            .map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 27) as u8 % 26))
+            .collect();
         let whole = gzip(noise.as_bytes());
         let cut = decode(&headers("gzip", ""), &whole[..whole.len() / 2], true);
         assert!(cut.is_cut && !cut.text.is_empty() && noise.starts_with(&cut.text));
@@ -191,11 +227,29 @@ mod tests {
         for label in ["iso-8859-1", "\"windows-1252\"", "LATIN1"] {
             let headers = headers("", &format!("text/plain; x=y; Charset={label}"));
             assert!(is_encoded(&headers));
-            assert_eq!(decode(&headers, &latin, false).text, "Fehler: ungültig – 5 €", "{label}");
+            assert_eq!(
+                decode(&headers, &latin, false).text,
+                "Fehler: ungültig – 5 €",
+                "{label}"
+            );
         }
         let (japanese, _, _) = encoding_rs::SHIFT_JIS.encode("無効");
-        assert_eq!(decode(&headers("gzip", "text/html; charset=shift_jis"), &gzip(&japanese), false).text, "無効");
-        assert_eq!(decode(&headers("", "text/plain"), b"\xff\xfeh\x00i\x00", false).text, "hi");
-        assert!(!is_encoded(&headers("", "text/plain; charset=utf-8")) && !is_encoded(&headers("", "text/plain; charset=none-such")));
+        assert_eq!(
+            decode(
+                &headers("gzip", "text/html; charset=shift_jis"),
+                &gzip(&japanese),
+                false
+            )
+            .text,
+            "無効"
+        );
+        assert_eq!(
+            decode(&headers("", "text/plain"), b"\xff\xfeh\x00i\x00", false).text,
+            "hi"
+        );
+        assert!(
+            !is_encoded(&headers("", "text/plain; charset=utf-8"))
+                && !is_encoded(&headers("", "text/plain; charset=none-such"))
+        );
     }
 }

@@ -35,7 +35,18 @@ use worker::{Config, Worker};
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Webhook>, ConfigError> {
     let tls = Tls::native().map_err(ConfigError::because)?;
     let client = Client::new(Guard::new(config.egress.clone()), tls);
-    let vault = Vault::new(&platform.aws, None, platform.clock.clone(), platform.random.clone());
-    let connector = Webhook::new(client, config.schemes, vault, platform.clock.clone(), platform.random.clone());
+    let vault = Vault::new(
+        &platform.aws,
+        None,
+        platform.clock.clone(),
+        platform.random.clone(),
+    );
+    let connector = Webhook::new(
+        client,
+        config.schemes,
+        vault,
+        platform.clock.clone(),
+        platform.random.clone(),
+    );
     Ok(Worker::on(platform, config, connector))
 }

@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::serve::events(|platform, environment| worker_webhook::build(platform, worker::Config::read(environment)?))
+    runtime::serve::events(|platform, environment| {
+        worker_webhook::build(platform, worker::Config::read(environment)?)
+    })
 }

@@ -12,7 +12,11 @@ use crate::verdict;
 
 /// Returns the failure that an answer with a 2xx status reports, or `None` if the attempt
 /// succeeded. `body` is the beginning of the answer's body.
-pub(crate) fn failure(preset: Preset, body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
+pub(crate) fn failure(
+    preset: Preset,
+    body: &str,
+    retry_after: Option<Duration>,
+) -> Option<Outcome> {
     let body = body.trim();
     match preset {
         Preset::Slack => slack(body, retry_after),
@@ -34,18 +38,26 @@ fn slack(body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
         return None;
     }
     let error = answer["error"].as_str().unwrap_or(body);
-    let is_code = error.len() <= 64 && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_code = error.len() <= 64
+        && error
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     Some(match error {
-        "rate_limited" | "ratelimited" => Outcome::Throttled(Reason::RateLimited, retry_after.unwrap_or_default()),
-        "invalid_token" | "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" | "no_service" => {
-            Outcome::ClientError(Reason::Authentication)
+        "rate_limited" | "ratelimited" => {
+            Outcome::Throttled(Reason::RateLimited, retry_after.unwrap_or_default())
         }
-        "action_prohibited" | "no_permission" | "access_denied" | "posting_to_general_channel_denied" => {
-            Outcome::ClientError(Reason::Authorization)
-        }
-        "internal_error" | "fatal_error" | "server_error" | "service_unavailable" | "request_timeout" | "rollup_error" => {
-            Outcome::Retry(Reason::ServerError)
-        }
+        "invalid_token" | "invalid_auth" | "not_authed" | "token_revoked" | "token_expired"
+        | "account_inactive" | "no_service" => Outcome::ClientError(Reason::Authentication),
+        "action_prohibited"
+        | "no_permission"
+        | "access_denied"
+        | "posting_to_general_channel_denied" => Outcome::ClientError(Reason::Authorization),
+        "internal_error"
+        | "fatal_error"
+        | "server_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "rollup_error" => Outcome::Retry(Reason::ServerError),
         _ if is_code => Outcome::ClientError(Reason::Rejected),
         _ => Outcome::Retry(Reason::Protocol),
     })
@@ -55,10 +67,18 @@ fn slack(body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
 /// not post answers 200 with a sentence that ends in `…returned HTTP error 429 with ContextId …`.
 fn teams(body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
     let lower = body.to_ascii_lowercase();
-    let code = lower.split("http error ").nth(1).and_then(|rest| rest.get(..3)).and_then(|digits| digits.parse().ok());
+    let code = lower
+        .split("http error ")
+        .nth(1)
+        .and_then(|rest| rest.get(..3))
+        .and_then(|digits| digits.parse().ok());
     match code.and_then(|code: u16| StatusCode::from_u16(code).ok()) {
-        Some(status) => Some(verdict::failure(status, retry_after).unwrap_or(Outcome::Retry(Reason::Protocol))),
-        None if lower.contains("delivery failed") || lower.contains("http error") => Some(Outcome::Retry(Reason::ServerError)),
+        Some(status) => {
+            Some(verdict::failure(status, retry_after).unwrap_or(Outcome::Retry(Reason::Protocol)))
+        }
+        None if lower.contains("delivery failed") || lower.contains("http error") => {
+            Some(Outcome::Retry(Reason::ServerError))
+        }
         None => None,
     }
 }
@@ -91,13 +111,23 @@ mod tests {
             ("no_service", Some(ClientError(Authentication))),
             ("action_prohibited", Some(ClientError(Authorization))),
             ("rollup_error", Some(Retry(ServerError))),
-            (r#"{"ok":false,"error":"invalid_auth"}"#, Some(ClientError(Authentication))),
-            (r#"{"ok":false,"error":"ratelimited"}"#, Some(Throttled(RateLimited, MINUTE))),
+            (
+                r#"{"ok":false,"error":"invalid_auth"}"#,
+                Some(ClientError(Authentication)),
+            ),
+            (
+                r#"{"ok":false,"error":"ratelimited"}"#,
+                Some(Throttled(RateLimited, MINUTE)),
+            ),
             (r#"{"ok":false}"#, Some(Retry(Protocol))),
             ("<html>Sign in</html>", Some(Retry(Protocol))),
         ];
         for (body, expected) in table {
-            assert_eq!(failure(Preset::Slack, body, Some(MINUTE)), expected, "{body}");
+            assert_eq!(
+                failure(Preset::Slack, body, Some(MINUTE)),
+                expected,
+                "{body}"
+            );
         }
     }
 
@@ -109,13 +139,34 @@ mod tests {
                  tcid=0,server=DB3PEPF00000012,cv=1."
             )
         };
-        assert_eq!(failure(Preset::Teams, &sentence("429"), Some(MINUTE)), Some(Throttled(RateLimited, MINUTE)));
-        assert_eq!(failure(Preset::Teams, &sentence("429"), None), Some(Throttled(RateLimited, Duration::ZERO)));
-        assert_eq!(failure(Preset::Teams, &sentence("502"), None), Some(Retry(ServerError)));
-        assert_eq!(failure(Preset::Teams, &sentence("403"), None), Some(ClientError(Authorization)));
-        assert_eq!(failure(Preset::Teams, &sentence("413"), None), Some(ClientError(Rejected)));
-        assert_eq!(failure(Preset::Teams, &sentence("200"), None), Some(Retry(Protocol)));
-        assert_eq!(failure(Preset::Teams, "Webhook message delivery failed", None), Some(Retry(ServerError)));
+        assert_eq!(
+            failure(Preset::Teams, &sentence("429"), Some(MINUTE)),
+            Some(Throttled(RateLimited, MINUTE))
+        );
+        assert_eq!(
+            failure(Preset::Teams, &sentence("429"), None),
+            Some(Throttled(RateLimited, Duration::ZERO))
+        );
+        assert_eq!(
+            failure(Preset::Teams, &sentence("502"), None),
+            Some(Retry(ServerError))
+        );
+        assert_eq!(
+            failure(Preset::Teams, &sentence("403"), None),
+            Some(ClientError(Authorization))
+        );
+        assert_eq!(
+            failure(Preset::Teams, &sentence("413"), None),
+            Some(ClientError(Rejected))
+        );
+        assert_eq!(
+            failure(Preset::Teams, &sentence("200"), None),
+            Some(Retry(Protocol))
+        );
+        assert_eq!(
+            failure(Preset::Teams, "Webhook message delivery failed", None),
+            Some(Retry(ServerError))
+        );
         for body in ["1", "", "{}", " 1\n"] {
             assert_eq!(failure(Preset::Teams, body, None), None, "{body}");
         }
@@ -123,8 +174,18 @@ mod tests {
 
     #[test]
     fn pagerduty_says_success_and_discord_says_nothing() {
-        assert_eq!(failure(Preset::Pagerduty, r#"{"status":"success","message":"Event processed","dedup_key":"k"}"#, None), None);
-        assert_eq!(failure(Preset::Pagerduty, r#"{"status":"invalid event"}"#, None), Some(ClientError(Rejected)));
+        assert_eq!(
+            failure(
+                Preset::Pagerduty,
+                r#"{"status":"success","message":"Event processed","dedup_key":"k"}"#,
+                None
+            ),
+            None
+        );
+        assert_eq!(
+            failure(Preset::Pagerduty, r#"{"status":"invalid event"}"#, None),
+            Some(ClientError(Rejected))
+        );
         assert_eq!(failure(Preset::Pagerduty, "", None), None);
         assert_eq!(failure(Preset::Discord, r#"{"id":"1"}"#, None), None);
     }

@@ -19,20 +19,40 @@ const OVERLAP_BYTES: usize = 4096;
 pub(crate) async fn read(response: Response) -> ResponseRecord {
     let status = response.status.as_u16();
     let sent_headers = response.headers.clone();
-    let headers = sent_headers.iter().take(HEADERS_KEPT_MAX).map(|(name, value)| (name.to_string(), text(value)));
+    let headers = sent_headers
+        .iter()
+        .take(HEADERS_KEPT_MAX)
+        .map(|(name, value)| (name.to_string(), text(value)));
     let headers = headers.collect();
     let text_bytes_max = BODY_KEPT_MAX_BYTES + OVERLAP_BYTES;
-    let body = response.read(if decode::is_encoded(&sent_headers) { BODY_READ_BYTES_MAX } else { text_bytes_max }).await;
+    let body = response
+        .read(if decode::is_encoded(&sent_headers) {
+            BODY_READ_BYTES_MAX
+        } else {
+            text_bytes_max
+        })
+        .await;
     let decoded = decode::decode(&sent_headers, &body.bytes, body.truncated);
     let kept = bounded(&decoded.text, text_bytes_max);
     let truncated = decoded.is_cut || kept.len() < decoded.text.len();
-    ResponseRecord { status, headers, body: kept.to_owned(), truncated }
+    ResponseRecord {
+        status,
+        headers,
+        body: kept.to_owned(),
+        truncated,
+    }
 }
 
 /// Returns the receipt: the status, and the receiver's identifier for the request if it sent one.
 pub(crate) fn receipt(status: StatusCode, headers: &HeaderMap) -> Receipt {
-    let id = RECEIPT_HEADERS.iter().find_map(|name| headers.get(*name)).map(text);
-    Receipt::HttpResponse { id, status: status.as_u16() }
+    let id = RECEIPT_HEADERS
+        .iter()
+        .find_map(|name| headers.get(*name))
+        .map(text);
+    Receipt::HttpResponse {
+        id,
+        status: status.as_u16(),
+    }
 }
 
 fn text(value: &HeaderValue) -> String {

@@ -47,10 +47,17 @@ pub(crate) fn compose(
     body: WebhookBody,
     deadline: Instant,
 ) -> Result<Request, ConnectorError> {
-    let WebhookBody { bytes: body, content_type } = body;
+    let WebhookBody {
+        bytes: body,
+        content_type,
+    } = body;
     let mut headers = HeaderMap::with_capacity(16 + settings.headers.len());
     put(&mut headers, CONTENT_TYPE, &content_type)?;
-    put(&mut headers, USER_AGENT, settings.user_agent.as_deref().unwrap_or(OWN_USER_AGENT))?;
+    put(
+        &mut headers,
+        USER_AGENT,
+        settings.user_agent.as_deref().unwrap_or(OWN_USER_AGENT),
+    )?;
     for (name, value) in &settings.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable(name))?;
         put(&mut headers, parsed, value)?;
@@ -59,25 +66,75 @@ pub(crate) fn compose(
         headers.insert(name, value.clone());
     }
     let seconds = envelope.at.as_seconds();
-    put(&mut headers, HeaderName::from_static("idempotency-key"), envelope.id)?;
-    put(&mut headers, HeaderName::from_static("webhook-id"), envelope.id)?;
-    put(&mut headers, HeaderName::from_static("webhook-timestamp"), &seconds.to_string())?;
+    put(
+        &mut headers,
+        HeaderName::from_static("idempotency-key"),
+        envelope.id,
+    )?;
+    put(
+        &mut headers,
+        HeaderName::from_static("webhook-id"),
+        envelope.id,
+    )?;
+    put(
+        &mut headers,
+        HeaderName::from_static("webhook-timestamp"),
+        &seconds.to_string(),
+    )?;
     if !secrets.keys.is_empty() {
         let signature = signing::sign(&secrets.keys, envelope.id, seconds, &body);
-        put(&mut headers, HeaderName::from_static("webhook-signature"), &signature)?;
+        put(
+            &mut headers,
+            HeaderName::from_static("webhook-signature"),
+            &signature,
+        )?;
     }
-    put(&mut headers, HeaderName::from_static("waybill-timestamp"), &envelope.at.to_string())?;
-    put(&mut headers, HeaderName::from_static("waybill-message-id"), envelope.message_id)?;
-    put(&mut headers, HeaderName::from_static("waybill-event-type"), envelope.event_type)?;
-    put(&mut headers, HeaderName::from_static("waybill-attempt"), &envelope.attempt.to_string())?;
+    put(
+        &mut headers,
+        HeaderName::from_static("waybill-timestamp"),
+        &envelope.at.to_string(),
+    )?;
+    put(
+        &mut headers,
+        HeaderName::from_static("waybill-message-id"),
+        envelope.message_id,
+    )?;
+    put(
+        &mut headers,
+        HeaderName::from_static("waybill-event-type"),
+        envelope.event_type,
+    )?;
+    put(
+        &mut headers,
+        HeaderName::from_static("waybill-attempt"),
+        &envelope.attempt.to_string(),
+    )?;
     if let Some(FallbackOf { delivery, reason }) = envelope.fallback_of {
-        put(&mut headers, HeaderName::from_static("waybill-failed-delivery"), &delivery.to_string())?;
-        put(&mut headers, HeaderName::from_static("waybill-failed-reason"), reason.as_str())?;
+        put(
+            &mut headers,
+            HeaderName::from_static("waybill-failed-delivery"),
+            &delivery.to_string(),
+        )?;
+        put(
+            &mut headers,
+            HeaderName::from_static("waybill-failed-reason"),
+            reason.as_str(),
+        )?;
     }
-    put(&mut headers, HeaderName::from_static("traceparent"), envelope.traceparent)?;
+    put(
+        &mut headers,
+        HeaderName::from_static("traceparent"),
+        envelope.traceparent,
+    )?;
     let method = Method::from_bytes(settings.method.as_str().as_bytes())
         .map_err(|_| ConnectorError::misconfigured("the method is not valid in HTTP"))?;
-    Ok(Request { method, target, headers, body, deadline })
+    Ok(Request {
+        method,
+        target,
+        headers,
+        body,
+        deadline,
+    })
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), ConnectorError> {
@@ -87,12 +144,18 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Con
 }
 
 fn unusable(name: &str) -> ConnectorError {
-    ConnectorError::misconfigured(format!("the header {name} cannot be sent: its name or value is not valid in HTTP"))
+    ConnectorError::misconfigured(format!(
+        "the header {name} cannot be sent: its name or value is not valid in HTTP"
+    ))
 }
 
 /// Returns the record of a request: credentials are redacted and long headers are cut. `shown` is
 /// the body if it is not the payload.
-pub(crate) fn record(request: &Request, is_secret_url: bool, shown: Option<&SentBody>) -> RequestRecord {
+pub(crate) fn record(
+    request: &Request,
+    is_secret_url: bool,
+    shown: Option<&SentBody>,
+) -> RequestRecord {
     let body = shown.map_or(&request.body, |shown| &shown.bytes);
     let url = request.target.url();
     let url = match is_secret_url {
@@ -100,8 +163,15 @@ pub(crate) fn record(request: &Request, is_secret_url: bool, shown: Option<&Sent
         false => url.to_string(),
     };
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = if value.is_sensitive() { "[redacted]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
-        (name.to_string(), bounded(&value, HEADER_KEPT_MAX_BYTES).to_owned())
+        let value = if value.is_sensitive() {
+            "[redacted]".into()
+        } else {
+            String::from_utf8_lossy(value.as_bytes())
+        };
+        (
+            name.to_string(),
+            bounded(&value, HEADER_KEPT_MAX_BYTES).to_owned(),
+        )
     };
     RequestRecord {
         method: request.method.to_string(),

@@ -40,24 +40,53 @@ impl Secrets {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Self, ConnectorError> {
-        let live = if signed { destination.live_secrets(now) } else { Vec::new() };
+        let live = if signed {
+            destination.live_secrets(now)
+        } else {
+            Vec::new()
+        };
         if signed && live.is_empty() {
-            return Err(ConnectorError::misconfigured("signatures are enabled, but no signing secret is valid"));
+            return Err(ConnectorError::misconfigured(
+                "signatures are enabled, but no signing secret is valid",
+            ));
         }
-        let keys = try_join_all(live.into_iter().map(|secret| signing_key(vault, destination, secret)));
-        let (authentication, keys) = try_join(authentication(vault, tokens, destination, deadline), keys).await?;
-        Ok(Self { keys, ..authentication })
+        let keys = try_join_all(
+            live.into_iter()
+                .map(|secret| signing_key(vault, destination, secret)),
+        );
+        let (authentication, keys) =
+            try_join(authentication(vault, tokens, destination, deadline), keys).await?;
+        Ok(Self {
+            keys,
+            ..authentication
+        })
     }
 }
 
-async fn signing_key(vault: &Vault, destination: &Destination, secret: &SigningSecret) -> Result<SigningKey, ConnectorError> {
+async fn signing_key(
+    vault: &Vault,
+    destination: &Destination,
+    secret: &SigningSecret,
+) -> Result<SigningKey, ConnectorError> {
     let text = match &secret.source {
         SecretSource::Generated { sealed } | SecretSource::Provided { sealed } => {
-            dependency(vault.open(destination.organization_id, destination.id, &SigningSecret::sealed_name(secret.id), sealed)).await?
+            dependency(vault.open(
+                destination.organization_id,
+                destination.id,
+                &SigningSecret::sealed_name(secret.id),
+                sealed,
+            ))
+            .await?
         }
-        SecretSource::SecretsManager { arn, role } => dependency(vault.referenced(arn, role.as_ref(), destination.organization_id)).await?,
+        SecretSource::SecretsManager { arn, role } => {
+            dependency(vault.referenced(arn, role.as_ref(), destination.organization_id)).await?
+        }
     };
     // Text that was stored with an editor may end with a newline.
-    SigningKey::parse(text.expose_secret().trim())
-        .map_err(|error| ConnectorError::misconfigured(format!("the signing secret {} cannot be used: {error}", secret.id)))
+    SigningKey::parse(text.expose_secret().trim()).map_err(|error| {
+        ConnectorError::misconfigured(format!(
+            "the signing secret {} cannot be used: {error}",
+            secret.id
+        ))
+    })
 }

@@ -42,17 +42,34 @@ pub(crate) struct Verdict {
 }
 
 /// Judges an answer by its status, its headers and, with a preset, the beginning of its body.
-pub(crate) fn judge(preset: Option<Preset>, status: StatusCode, headers: &HeaderMap, body: &str, now: Timestamp) -> Verdict {
+pub(crate) fn judge(
+    preset: Option<Preset>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &str,
+    now: Timestamp,
+) -> Verdict {
     let after = retry_after(headers, now);
     if let Some(outcome) = failure(status, after) {
-        return Verdict { detail: told(status, &outcome), failure: Some(outcome) };
+        return Verdict {
+            detail: told(status, &outcome),
+            failure: Some(outcome),
+        };
     }
     match preset.and_then(|preset| crate::preset::failure(preset, body, after)) {
-        None => Verdict { failure: None, detail: format!("the receiver answered {status}") },
+        None => Verdict {
+            failure: None,
+            detail: format!("the receiver answered {status}"),
+        },
         Some(outcome) => {
             let reported = bounded(body.trim(), REPORTED_MAX_BYTES);
-            let detail = format!("the receiver answered {status} and reported a failure in the body: {reported}");
-            Verdict { failure: Some(outcome), detail }
+            let detail = format!(
+                "the receiver answered {status} and reported a failure in the body: {reported}"
+            );
+            Verdict {
+                failure: Some(outcome),
+                detail,
+            }
         }
     }
 }
@@ -68,8 +85,12 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 fn told(status: StatusCode, outcome: &Outcome) -> String {
     let answered = format!("the receiver answered {status}");
     match outcome {
-        Outcome::Throttled(_, after) if !after.is_zero() => format!("{answered} and asked for {} s of rest", after.as_secs()),
-        Outcome::ClientError(Reason::Rejected) if status.is_redirection() => format!("{answered}; redirects are not followed"),
+        Outcome::Throttled(_, after) if !after.is_zero() => {
+            format!("{answered} and asked for {} s of rest", after.as_secs())
+        }
+        Outcome::ClientError(Reason::Rejected) if status.is_redirection() => {
+            format!("{answered}; redirects are not followed")
+        }
         _ => answered,
     }
 }
@@ -84,19 +105,32 @@ mod tests {
     fn the_status_line_decides() {
         let table: &[(&[u16], Option<Outcome>)] = &[
             (&[200, 201, 202, 204, 299], None),
-            (&[300, 301, 302, 303, 304, 307, 308, 399], Some(ClientError(Rejected))),
+            (
+                &[300, 301, 302, 303, 304, 307, 308, 399],
+                Some(ClientError(Rejected)),
+            ),
             (&[401], Some(ClientError(Authentication))),
             (&[403], Some(ClientError(Authorization))),
-            (&[400, 402, 404, 405, 407, 409, 411, 413, 415, 422, 451, 499], Some(ClientError(Rejected))),
+            (
+                &[400, 402, 404, 405, 407, 409, 411, 413, 415, 422, 451, 499],
+                Some(ClientError(Rejected)),
+            ),
             (&[408], Some(Retry(Reason::Timeout))),
             (&[410], Some(Gone(Rejected))),
-            (&[425, 500, 501, 502, 503, 504, 599], Some(Retry(ServerError))),
+            (
+                &[425, 500, 501, 502, 503, 504, 599],
+                Some(Retry(ServerError)),
+            ),
             (&[429], Some(Throttled(RateLimited, Duration::ZERO))),
             (&[101, 600, 999], Some(Retry(Protocol))),
         ];
         for (statuses, expected) in table {
             for status in *statuses {
-                assert_eq!(failure(StatusCode::from_u16(*status).unwrap(), None), *expected, "{status}");
+                assert_eq!(
+                    failure(StatusCode::from_u16(*status).unwrap(), None),
+                    *expected,
+                    "{status}"
+                );
             }
         }
     }
@@ -106,10 +140,18 @@ mod tests {
         let after = Duration::from_secs(30);
         for status in [200, 301, 400, 408, 410, 500, 502] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(failure(status, Some(after)), failure(status, None), "{status}");
+            assert_eq!(
+                failure(status, Some(after)),
+                failure(status, None),
+                "{status}"
+            );
         }
         for status in [429, 503] {
-            assert_eq!(failure(StatusCode::from_u16(status).unwrap(), Some(after)), Some(Throttled(RateLimited, after)), "{status}");
+            assert_eq!(
+                failure(StatusCode::from_u16(status).unwrap(), Some(after)),
+                Some(Throttled(RateLimited, after)),
+                "{status}"
+            );
         }
     }
 
@@ -119,9 +161,16 @@ mod tests {
         let body = "Microsoft Teams endpoint returned HTTP error 429 with ContextId 1";
         let judged = |preset, status| judge(preset, status, &HeaderMap::new(), body, now);
         assert_eq!(judged(None, StatusCode::OK).failure, None);
-        assert_eq!(judged(Some(Preset::Slack), StatusCode::FORBIDDEN).failure, Some(ClientError(Authorization)));
+        assert_eq!(
+            judged(Some(Preset::Slack), StatusCode::FORBIDDEN).failure,
+            Some(ClientError(Authorization))
+        );
         let failed = judged(Some(Preset::Teams), StatusCode::OK);
         assert_eq!(failed.failure, Some(Throttled(RateLimited, Duration::ZERO)));
-        assert!(failed.detail.contains("200 OK") && failed.detail.contains("HTTP error 429"), "{}", failed.detail);
+        assert!(
+            failed.detail.contains("200 OK") && failed.detail.contains("HTTP error 429"),
+            "{}",
+            failed.detail
+        );
     }
 }

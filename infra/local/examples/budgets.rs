@@ -45,44 +45,85 @@ struct Megabytes {
 #[tokio::main]
 async fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = std::fs::read_to_string(root.join("infra/budgets.toml")).expect("infra/budgets.toml can be read");
+    let text = std::fs::read_to_string(root.join("infra/budgets.toml"))
+        .expect("infra/budgets.toml can be read");
     let budgets: Budgets = toml::from_str(&text).expect("infra/budgets.toml is well-formed");
-    let stack = Template::read(COMPILED_IN, &BTreeMap::new()).and_then(|template| template.stack()).expect("the template is ours");
+    let stack = Template::read(COMPILED_IN, &BTreeMap::new())
+        .and_then(|template| template.stack())
+        .expect("the template is ours");
     for function in &stack.functions {
         let folder = root.join("functions").join(&function.binary);
-        build(&folder, &["lambda", "build", "--arm64", "--bin", &function.binary]);
+        build(
+            &folder,
+            &["lambda", "build", "--arm64", "--bin", &function.binary],
+        );
         build(&folder, &["build", "--bin", &function.binary]);
     }
-    build(&root.join("shared/runtime"), &["build", "--example", "bare"]);
+    build(
+        &root.join("shared/runtime"),
+        &["build", "--example", "bare"],
+    );
     let own = std::env::current_exe().expect("this program has a path");
     let target = own.ancestors().nth(3).expect("the target folder");
     let (deployed, binaries) = (target.join("lambda"), target.join("release"));
     let bare = cold_start(&binaries.join("examples/bare"), &BTreeMap::new()).await;
-    println!("{:<16} {:>9} {:>9} {:>14}", "function", "MB", "zipped MB", "cold start ms");
-    println!("{:<16} {:>9} {:>9} {:>14.1}", "(bare runtime)", "", "", bare);
+    println!(
+        "{:<16} {:>9} {:>9} {:>14}",
+        "function", "MB", "zipped MB", "cold start ms"
+    );
+    println!(
+        "{:<16} {:>9} {:>9} {:>14.1}",
+        "(bare runtime)", "", "", bare
+    );
     let mut over = Vec::new();
     for function in &stack.functions {
         let bootstrap = deployed.join(&function.binary).join("bootstrap");
         let size = megabytes(std::fs::metadata(&bootstrap).expect("it is there").len());
         let zipped = megabytes(zipped_bytes(&bootstrap));
-        let beyond = cold_start(&binaries.join(&function.binary), &function.environment).await - bare;
-        println!("{:<16} {size:>9.2} {zipped:>9.2} {beyond:>+14.1}", function.binary);
+        let beyond =
+            cold_start(&binaries.join(&function.binary), &function.environment).await - bare;
+        println!(
+            "{:<16} {size:>9.2} {zipped:>9.2} {beyond:>+14.1}",
+            function.binary
+        );
         if size > budgets.megabytes.every_function {
-            over.push(format!("{} has {size:.2} MB, more than {}", function.binary, budgets.megabytes.every_function));
+            over.push(format!(
+                "{} has {size:.2} MB, more than {}",
+                function.binary, budgets.megabytes.every_function
+            ));
         }
-        if let Some(most) = budgets.cold_start_cpu_ms.get(&function.binary).filter(|most| beyond > **most) {
-            over.push(format!("{} takes {beyond:.1} ms beyond a bare runtime, more than {most}", function.binary));
+        if let Some(most) = budgets
+            .cold_start_cpu_ms
+            .get(&function.binary)
+            .filter(|most| beyond > **most)
+        {
+            over.push(format!(
+                "{} takes {beyond:.1} ms beyond a bare runtime, more than {most}",
+                function.binary
+            ));
         }
     }
     over.iter().for_each(|line| println!("over budget: {line}"));
-    if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if over.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Builds the package in a folder with only the features that it requests itself.
 fn build(folder: &Path, command: &[&str]) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let built = cargo.args(command).arg("--release").current_dir(folder).status();
-    assert!(built.expect("cargo runs").success(), "{} does not build", folder.display());
+    let built = cargo
+        .args(command)
+        .arg("--release")
+        .current_dir(folder)
+        .status();
+    assert!(
+        built.expect("cargo runs").success(),
+        "{} does not build",
+        folder.display()
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
@@ -92,7 +133,11 @@ fn megabytes(bytes: u64) -> f64 {
 
 /// Returns the size of a file compressed with deflate, as in a zip file.
 fn zipped_bytes(path: &Path) -> u64 {
-    let output = Command::new("gzip").args(["-9", "-c"]).arg(path).output().expect("gzip runs");
+    let output = Command::new("gzip")
+        .args(["-9", "-c"])
+        .arg(path)
+        .output()
+        .expect("gzip runs");
     output.stdout.len() as u64
 }
 
@@ -107,7 +152,9 @@ async fn cold_start(binary: &PathBuf, environment: &BTreeMap<String, String>) ->
 
 async fn one_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> f64 {
     let asked = Arc::new(Notify::new());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
     let address = listener.local_addr().expect("it has an address");
     // A request for work never gets a response.
     let wait = |State(asked): State<Arc<Notify>>| async move {
@@ -119,9 +166,21 @@ async fn one_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> 
     let mut child = Command::new(binary)
         .env_clear()
         .envs(environment)
-        .envs([("AWS_LAMBDA_FUNCTION_NAME", "f"), ("AWS_LAMBDA_FUNCTION_VERSION", "1"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")])
-        .envs([("AWS_LAMBDA_LOG_GROUP_NAME", "g"), ("AWS_LAMBDA_LOG_STREAM_NAME", "s"), ("AWS_REGION", "us-east-1")])
-        .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")])
+        .envs([
+            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ])
+        .envs([
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
+            ("AWS_REGION", "us-east-1"),
+        ])
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
+        ])
         .env("AWS_LAMBDA_RUNTIME_API", format!("http://{address}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -141,7 +200,13 @@ async fn one_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> 
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 fn cpu_ms(process: u32) -> f64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process is there");
-    let ran = threads
-        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
+    let ran = threads.filter_map(|thread| {
+        std::fs::read_to_string(thread.ok()?.path().join("schedstat"))
+            .ok()?
+            .split(' ')
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
     ran.sum::<u64>() as f64 / 1e6
 }

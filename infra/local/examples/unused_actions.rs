@@ -33,24 +33,41 @@ fn main() -> ExitCode {
     let done: BTreeSet<String> = files
         .iter()
         .flat_map(|path| {
-            let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let text =
+                std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
             text.lines().map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
     let text = include_str!("../../unused-actions.toml");
     let excuses: Excuses = toml::from_str(text).expect("infra/unused-actions.toml is well-formed");
-    assert!(excuses.excused.iter().all(|excused| !excused.reason.is_empty()), "each excuse has its reason");
-    let stack = Template::read(COMPILED_IN, &BTreeMap::new()).and_then(|template| template.stack()).expect("the template is ours");
+    assert!(
+        excuses
+            .excused
+            .iter()
+            .all(|excused| !excused.reason.is_empty()),
+        "each excuse has its reason"
+    );
+    let stack = Template::read(COMPILED_IN, &BTreeMap::new())
+        .and_then(|template| template.stack())
+        .expect("the template is ours");
     let mut unused = Vec::new();
     let mut needed = BTreeSet::new();
     for function in &stack.functions {
-        let allowed = function.statements.iter().filter(|statement| statement.effect == Effect::Allow);
-        for action in allowed.flat_map(|statement| &statement.actions).collect::<BTreeSet<_>>() {
+        let allowed = function
+            .statements
+            .iter()
+            .filter(|statement| statement.effect == Effect::Allow);
+        for action in allowed
+            .flat_map(|statement| &statement.actions)
+            .collect::<BTreeSet<_>>()
+        {
             if done.contains(&format!("{} {action}", function.name)) {
                 continue;
             }
             let excuse = excuses.excused.iter().position(|excused| {
-                excused.action == *action && (excused.functions.is_empty() || excused.functions.contains(&function.binary))
+                excused.action == *action
+                    && (excused.functions.is_empty()
+                        || excused.functions.contains(&function.binary))
             });
             match excuse {
                 Some(position) => drop(needed.insert(position)),
@@ -58,9 +75,26 @@ fn main() -> ExitCode {
             }
         }
     }
-    let idle = excuses.excused.iter().enumerate().filter(|(position, _)| !needed.contains(position));
-    unused.extend(idle.map(|(_, excused)| format!("infra/unused-actions.toml excuses {}, which needs no excuse", excused.action)));
+    let idle = excuses
+        .excused
+        .iter()
+        .enumerate()
+        .filter(|(position, _)| !needed.contains(position));
+    unused.extend(idle.map(|(_, excused)| {
+        format!(
+            "infra/unused-actions.toml excuses {}, which needs no excuse",
+            excused.action
+        )
+    }));
     unused.iter().for_each(|line| println!("{line}"));
-    println!("{} actions of {} functions were done", done.len(), stack.functions.len());
-    if unused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "{} actions of {} functions were done",
+        done.len(),
+        stack.functions.len()
+    );
+    if unused.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

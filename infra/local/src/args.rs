@@ -54,11 +54,13 @@ pub struct Args {
     #[arg(long)]
     pub demo: bool,
 
-    /// Run each function in processes of its own under the Lambda Runtime API; their binaries must be in the directory of this one
+    /// Run each function in processes of its own under the Lambda Runtime API; their binaries must
+    /// be in the directory of this one
     #[arg(long)]
     pub processes: bool,
 
-    /// Fault injection, for tests: abort the process when a worker begins to deliver a message of this event type
+    /// Fault injection, for tests: abort the process when a worker begins to deliver a message of
+    /// this event type
     #[arg(long, value_name = "EVENT_TYPE", hide_short_help = true)]
     pub inject_crash: Option<String>,
 
@@ -90,7 +92,8 @@ pub enum Command {
         /// What the keys are for: ids, cursors, links or sessions
         #[arg(long = "use", value_name = "USE")]
         usage: KeyUse,
-        /// Their secret in a deployed stack (outputs SigningKeysArn, CursorKeysArn, LinkKeysArn, SessionKeysArn); needs AWS credentials that may read and write it
+        /// Their secret in a deployed stack (outputs SigningKeysArn, CursorKeysArn, LinkKeysArn,
+        /// SessionKeysArn); needs AWS credentials that may read and write it
         #[arg(long, value_name = "ARN", required_unless_present = "data")]
         secret_arn: Option<String>,
         /// The data directory of a waybill that is not running
@@ -115,13 +118,27 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
-        let args =
-            Args::parse_from(["waybill", "--allow-egress", "10.0.0.0/8", "--allow-egress", "::1/128", "--monitor-interval-seconds", "2"]);
+        let args = Args::parse_from([
+            "waybill",
+            "--allow-egress",
+            "10.0.0.0/8",
+            "--allow-egress",
+            "::1/128",
+            "--monitor-interval-seconds",
+            "2",
+        ]);
         assert_eq!(args.allow_egress.len(), 2);
         assert!(Args::try_parse_from(["waybill", "--parameter", "Name"]).is_err());
         assert!(Args::try_parse_from(["waybill", "--monitor-interval-seconds", "0"]).is_err());
-        for wrong in [&["--use", "links"][..], &["--use", "mails", "--data", "d"], &["--use", "ids", "--data", "d", "--secret-arn", "a"]] {
-            assert!(Args::try_parse_from(["waybill", "rotate-keys"].iter().chain(wrong)).is_err(), "{wrong:?}");
+        for wrong in [
+            &["--use", "links"][..],
+            &["--use", "mails", "--data", "d"],
+            &["--use", "ids", "--data", "d", "--secret-arn", "a"],
+        ] {
+            assert!(
+                Args::try_parse_from(["waybill", "rotate-keys"].iter().chain(wrong)).is_err(),
+                "{wrong:?}"
+            );
         }
     }
 }

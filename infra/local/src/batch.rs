@@ -11,14 +11,24 @@ use crate::template::REGION;
 
 /// Makes the event for a batch of messages.
 pub(crate) fn event(messages: &[Message], queue_arn: &str) -> Value {
-    let records: Vec<Value> = messages.iter().map(|message| record(message, queue_arn)).collect();
+    let records: Vec<Value> = messages
+        .iter()
+        .map(|message| record(message, queue_arn))
+        .collect();
     json!({ "Records": records })
 }
 
 fn record(message: &Message, queue_arn: &str) -> Value {
-    let attributes = message.attributes().into_iter().flatten().map(|(name, value)| (name.as_str().to_owned(), json!(value)));
-    let message_attributes =
-        message.message_attributes().into_iter().flatten().map(|(name, value)| (name.clone(), message_attribute(value)));
+    let attributes = message
+        .attributes()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str().to_owned(), json!(value)));
+    let message_attributes = message
+        .message_attributes()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), message_attribute(value)));
     json!({
         "messageId": message.message_id(),
         "receiptHandle": message.receipt_handle(),
@@ -62,12 +72,22 @@ pub(crate) fn done<'a>(answer: &Value, ids: &BTreeSet<&'a str>) -> BTreeSet<&'a 
     if answer.is_null() || *answer == json!({}) {
         return ids.clone();
     }
-    let Ok(answer) = Answer::deserialize(answer) else { return BTreeSet::new() };
-    let failures: BTreeSet<String> = answer.batch_item_failures.into_iter().flatten().map(|failure| failure.item_identifier).collect();
+    let Ok(answer) = Answer::deserialize(answer) else {
+        return BTreeSet::new();
+    };
+    let failures: BTreeSet<String> = answer
+        .batch_item_failures
+        .into_iter()
+        .flatten()
+        .map(|failure| failure.item_identifier)
+        .collect();
     if failures.iter().any(|id| !ids.contains(id.as_str())) {
         return BTreeSet::new();
     }
-    ids.iter().filter(|id| !failures.contains(**id)).copied().collect()
+    ids.iter()
+        .filter(|id| !failures.contains(**id))
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]
@@ -82,30 +102,50 @@ mod tests {
             (json!({}), &["a", "b", "c"]),
             (json!({"batchItemFailures": []}), &["a", "b", "c"]),
             (json!({"batchItemFailures": null}), &["a", "b", "c"]),
-            (json!({"batchItemFailures": [{"itemIdentifier": "b"}]}), &["a", "c"]),
+            (
+                json!({"batchItemFailures": [{"itemIdentifier": "b"}]}),
+                &["a", "c"],
+            ),
             (json!({"batchItemFailures": [{"itemIdentifier": "x"}]}), &[]),
             (json!({"batchItemFailures": [{"itemIdentifier": ""}]}), &[]),
             (json!({"batchItemFailures": [{"wrong": "b"}]}), &[]),
         ];
         for (answer, expected) in cases {
-            assert_eq!(done(&answer, &ids), expected.iter().copied().collect(), "{answer}");
+            assert_eq!(
+                done(&answer, &ids),
+                expected.iter().copied().collect(),
+                "{answer}"
+            );
         }
     }
 
     #[test]
     fn a_message_is_handed_over_as_lambda_does() {
-        let attribute = MessageAttributeValue::builder().data_type("String").string_value("00-1-2-01").build().unwrap();
+        let attribute = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value("00-1-2-01")
+            .build()
+            .unwrap();
         let message = Message::builder()
             .message_id("m")
             .receipt_handle("r")
             .body("{}")
-            .attributes(aws_sdk_sqs::types::MessageSystemAttributeName::ApproximateReceiveCount, "2")
+            .attributes(
+                aws_sdk_sqs::types::MessageSystemAttributeName::ApproximateReceiveCount,
+                "2",
+            )
             .message_attributes("traceparent", attribute)
             .build();
-        let event: aws_lambda_events::sqs::SqsEvent = serde_json::from_value(event(&[message], "arn:q")).unwrap();
+        let event: aws_lambda_events::sqs::SqsEvent =
+            serde_json::from_value(event(&[message], "arn:q")).unwrap();
         let record = &event.records[0];
         assert_eq!(record.message_id.as_deref(), Some("m"));
         assert_eq!(record.attributes["ApproximateReceiveCount"], "2");
-        assert_eq!(record.message_attributes["traceparent"].string_value.as_deref(), Some("00-1-2-01"));
+        assert_eq!(
+            record.message_attributes["traceparent"]
+                .string_value
+                .as_deref(),
+            Some("00-1-2-01")
+        );
     }
 }

@@ -23,7 +23,10 @@ pub struct DataDirectory {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A later build wrote the directory.
-    #[error("the data directory {path} has format {found}, this waybill knows {FORMAT} at most: use a newer one, or another --data")]
+    #[error(
+        "the data directory {path} has format {found}, this waybill knows {FORMAT} at most: use a \
+         newer one, or another --data"
+    )]
     Newer {
         /// The path of the directory.
         path: String,
@@ -34,7 +37,10 @@ pub enum DataError {
     #[error("{0} contains files and is not a data directory of waybill: choose another --data")]
     Foreign(String),
     /// Another process uses the directory.
-    #[error("the data directory {0} is in use by another waybill: stop that one, or choose another --data")]
+    #[error(
+        "the data directory {0} is in use by another waybill: stop that one, or choose another \
+         --data"
+    )]
     InUse(String),
     /// The operating system refused access.
     #[error("the data directory {path} cannot be used: {source}")]
@@ -50,25 +56,45 @@ impl DataDirectory {
     /// Opens and locks the directory. If it does not exist, it is created for its owner only.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let name = path.display().to_string();
-        let unusable = |source| DataError::Unusable { path: name.clone(), source };
+        let unusable = |source| DataError::Unusable {
+            path: name.clone(),
+            source,
+        };
         let format = format_of(path).map_err(unusable)?;
         match format {
-            Format::Of(found) if found > FORMAT => return Err(DataError::Newer { path: name, found }),
+            Format::Of(found) if found > FORMAT => {
+                return Err(DataError::Newer { path: name, found });
+            }
             Format::Foreign => return Err(DataError::Foreign(name)),
             Format::Of(_) | Format::New => {}
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(unusable)?;
         // The directory holds keys and payloads, so access for others is removed.
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK_FILE)).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join(LOCK_FILE))
+            .map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataError::InUse(name)),
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        let directory = Self { path: path.to_owned(), _lock: lock };
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
         if matches!(format, Format::New) {
-            directory.write(FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(unusable)?;
+            directory
+                .write(FORMAT_FILE, format!("{FORMAT}\n").as_bytes())
+                .map_err(unusable)?;
         }
         Ok(directory)
     }
@@ -90,7 +116,12 @@ impl DataDirectory {
     /// Replaces a file of the directory atomically, readable for its owner only.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let unfinished = self.path.join(format!("{name}.new"));
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(unfinished, self.path.join(name))
@@ -134,12 +165,18 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
         drop(DataDirectory::open(&path).unwrap());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         let directory = DataDirectory::open(&path).unwrap();
         assert_eq!(directory.read("x").unwrap(), None);
         directory.write("x", b"1").unwrap();
         assert_eq!(directory.read("x").unwrap().as_deref(), Some(&b"1"[..]));
-        assert_eq!(fs::metadata(path.join("x")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(path.join("x")).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -149,7 +186,11 @@ mod tests {
             drop(DataDirectory::open(path.path()).unwrap());
             fs::set_permissions(path.path(), fs::Permissions::from_mode(mode)).unwrap();
             drop(DataDirectory::open(path.path()).unwrap());
-            assert_eq!(fs::metadata(path.path()).unwrap().permissions().mode() & 0o777, 0o700, "{mode:o}");
+            assert_eq!(
+                fs::metadata(path.path()).unwrap().permissions().mode() & 0o777,
+                0o700,
+                "{mode:o}"
+            );
         }
     }
 
@@ -157,7 +198,10 @@ mod tests {
     fn one_process_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let first = DataDirectory::open(parent.path()).unwrap();
-        assert!(matches!(DataDirectory::open(parent.path()), Err(DataError::InUse(_))));
+        assert!(matches!(
+            DataDirectory::open(parent.path()),
+            Err(DataError::InUse(_))
+        ));
         drop(first);
         DataDirectory::open(parent.path()).unwrap();
     }
@@ -167,10 +211,18 @@ mod tests {
         let newer = tempfile::tempdir().unwrap();
         fs::write(newer.path().join(FORMAT_FILE), "2\n").unwrap();
         let error = DataDirectory::open(newer.path()).unwrap_err();
-        assert!(error.to_string().contains("has format 2, this waybill knows 1"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("has format 2, this waybill knows 1"),
+            "{error}"
+        );
         let foreign = tempfile::tempdir().unwrap();
         fs::write(foreign.path().join("thesis.txt"), "").unwrap();
-        assert!(matches!(DataDirectory::open(foreign.path()), Err(DataError::Foreign(_))));
+        assert!(matches!(
+            DataDirectory::open(foreign.path()),
+            Err(DataError::Foreign(_))
+        ));
         for directory in [newer, foreign] {
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         }

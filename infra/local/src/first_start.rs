@@ -45,12 +45,23 @@ pub async fn keys(directory: &DataDirectory, instance: &Instance) -> Result<Keys
     if let Some(keys) = LocalJson::keys(directory)? {
         return Ok(keys);
     }
-    let (platform, environment) = instance.http_function("api").ok_or(FirstStartError::NoApi)?;
+    let (platform, environment) = instance
+        .http_function("api")
+        .ok_or(FirstStartError::NoApi)?;
     let config = api::Config::read(&environment)?;
     let operations = api::operations(platform, &config).await?;
-    let operations::Operations { store, ids, random, clock, .. } = &operations;
-    let operator_key = bootstrap::operator_key(store, ids, random, clock).await.map_err(Refusal::from)?;
-    let (organization, organization_key) = bootstrap::organization_with_key(&operations, ORGANIZATION).await?;
+    let operations::Operations {
+        store,
+        ids,
+        random,
+        clock,
+        ..
+    } = &operations;
+    let operator_key = bootstrap::operator_key(store, ids, random, clock)
+        .await
+        .map_err(Refusal::from)?;
+    let (organization, organization_key) =
+        bootstrap::organization_with_key(&operations, ORGANIZATION).await?;
     Ok(Keys {
         operator_key: operator_key.expose_secret().to_owned(),
         organization_id: organization.to_string(),

@@ -16,7 +16,11 @@ use tower::{Service, ServiceExt as _};
 use crate::template;
 
 /// The handler of a function with its types erased: JSON in, JSON out.
-pub type Handler = Arc<dyn Fn(LambdaEvent<Value>) -> BoxFuture<'static, Result<Value, lambda_runtime::Error>> + Send + Sync>;
+pub type Handler = Arc<
+    dyn Fn(LambdaEvent<Value>) -> BoxFuture<'static, Result<Value, lambda_runtime::Error>>
+        + Send
+        + Sync,
+>;
 
 /// Erases the types of a service. Its input and output are serialized as on Lambda.
 pub fn erase<S, In, Out>(service: S) -> Handler
@@ -29,10 +33,16 @@ where
 {
     let service = Mutex::new(service);
     Arc::new(move |event| {
-        let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let service = service
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Box::pin(async move {
             let payload = serde_json::from_value(event.payload)?;
-            let answer = service.oneshot(LambdaEvent::new(payload, event.context)).await.map_err(Into::into)?;
+            let answer = service
+                .oneshot(LambdaEvent::new(payload, event.context))
+                .await
+                .map_err(Into::into)?;
             Ok(serde_json::to_value(answer)?)
         })
     })
@@ -84,7 +94,10 @@ impl Function {
     /// Invokes the function and waits for its result. Dropping the future drops the handler.
     pub async fn invoke(&self, payload: Value) -> Result<Value, InvokeError> {
         let handling = (self.handler)(LambdaEvent::new(payload, self.frame.context()));
-        self.frame.limit(handling).await?.map_err(InvokeError::Failed)
+        self.frame
+            .limit(handling)
+            .await?
+            .map_err(InvokeError::Failed)
     }
 }
 
@@ -108,7 +121,10 @@ impl Frame {
 
     /// Runs an invocation in its own task, so that a panic affects nothing else, and for no longer
     /// than the function's timeout.
-    pub(crate) async fn limit<T: Send + 'static>(&self, invocation: impl Future<Output = T> + Send + 'static) -> Result<T, InvokeError> {
+    pub(crate) async fn limit<T: Send + 'static>(
+        &self,
+        invocation: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, InvokeError> {
         let mut task = DropAborts(tokio::spawn(invocation));
         match tokio::time::timeout(self.timeout, &mut task.0).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -122,7 +138,9 @@ impl Frame {
         let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         let mut context = Context::default();
         context.request_id = request_id(&self.random);
-        context.deadline = u64::try_from(self.clock.now().as_millis()).unwrap_or_default().saturating_add(timeout_ms);
+        context.deadline = u64::try_from(self.clock.now().as_millis())
+            .unwrap_or_default()
+            .saturating_add(timeout_ms);
         context.invoked_function_arn.clone_from(&self.arn);
         context.env_config = Arc::new(lambda_runtime::Config {
             function_name: self.name.clone(),
@@ -137,9 +155,18 @@ impl Frame {
 
 /// Returns a random UUID, the format of Lambda's request ids.
 fn request_id(random: &Random) -> String {
-    let id = (u128::from_be_bytes(random.bytes()) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let id = (u128::from_be_bytes(random.bytes()) & !(0xf << 76) & !(0x3 << 62))
+        | (0x4 << 76)
+        | (0x2 << 62);
     let hex = format!("{id:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 struct DropAborts<T>(JoinHandle<T>);
@@ -174,11 +201,17 @@ pub(crate) mod tests {
     }
 
     /// Returns a function that runs a closure.
-    pub(crate) fn function<F>(timeout: Duration, handler: impl Fn(LambdaEvent<Value>) -> F + Send + Sync + 'static) -> Function
+    pub(crate) fn function<F>(
+        timeout: Duration,
+        handler: impl Fn(LambdaEvent<Value>) -> F + Send + Sync + 'static,
+    ) -> Function
     where
         F: Future<Output = Result<Value, lambda_runtime::Error>> + Send + 'static,
     {
-        Function::new(frame(timeout), Arc::new(move |event| Box::pin(handler(event))))
+        Function::new(
+            frame(timeout),
+            Arc::new(move |event| Box::pin(handler(event))),
+        )
     }
 
     #[tokio::test]
@@ -188,16 +221,31 @@ pub(crate) mod tests {
             a: u32,
             b: u32,
         }
-        let service = service_fn(|event: LambdaEvent<Sum>| async move { Ok::<_, Infallible>(event.payload.a + event.payload.b) });
+        let service = service_fn(|event: LambdaEvent<Sum>| async move {
+            Ok::<_, Infallible>(event.payload.a + event.payload.b)
+        });
         let handler = erase(service);
-        assert_eq!(handler(LambdaEvent::new(json!({"a": 1, "b": 2}), Context::default())).await.unwrap(), json!(3));
-        assert!(handler(LambdaEvent::new(json!({"a": 1}), Context::default())).await.is_err());
+        assert_eq!(
+            handler(LambdaEvent::new(
+                json!({"a": 1, "b": 2}),
+                Context::default()
+            ))
+            .await
+            .unwrap(),
+            json!(3)
+        );
+        assert!(
+            handler(LambdaEvent::new(json!({"a": 1}), Context::default()))
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
     async fn an_invocation_knows_its_deadline() {
-        let function =
-            function(Duration::from_secs(90), |event| async move { Ok(json!([event.context.deadline, event.context.request_id])) });
+        let function = function(Duration::from_secs(90), |event| async move {
+            Ok(json!([event.context.deadline, event.context.request_id]))
+        });
         let now = function.frame.clock.now().as_millis();
         let answer = function.invoke(json!({})).await.unwrap();
         let left = answer[0].as_i64().unwrap() - now;
@@ -208,9 +256,15 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn errors_and_panics_end_their_invocation_only() {
         let failing = function(Duration::from_secs(1), |_| async { Err("no".into()) });
-        assert!(matches!(failing.invoke(json!({})).await, Err(InvokeError::Failed(_))));
+        assert!(matches!(
+            failing.invoke(json!({})).await,
+            Err(InvokeError::Failed(_))
+        ));
         let panicking = function(Duration::from_secs(1), |_| async { panic!("on purpose") });
-        assert!(matches!(panicking.invoke(json!({})).await, Err(InvokeError::Panicked)));
+        assert!(matches!(
+            panicking.invoke(json!({})).await,
+            Err(InvokeError::Panicked)
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -230,7 +284,10 @@ pub(crate) mod tests {
                 std::future::pending().await
             }
         });
-        assert!(matches!(hanging.invoke(json!({})).await, Err(InvokeError::TimedOut(_))));
+        assert!(matches!(
+            hanging.invoke(json!({})).await,
+            Err(InvokeError::TimedOut(_))
+        ));
         tokio::task::yield_now().await;
         assert!(dropped.load(Ordering::SeqCst));
     }

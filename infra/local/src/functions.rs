@@ -28,19 +28,53 @@ pub enum BuildError {
 }
 
 /// Builds the function whose binary is named `binary` in the template.
-pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Result<Built, BuildError> {
+pub fn build(
+    binary: &str,
+    platform: &Platform,
+    environment: &Environment,
+) -> Result<Built, BuildError> {
     Ok(match binary {
         "api" => Built::Http(api::build(platform, api::Config::read(environment)?)),
-        "console" => Built::Http(console::build(platform, console::Config::read(environment)?)),
-        "worker_webhook" => Built::Events(erase(worker_webhook::build(platform, worker::Config::read(environment)?)?)),
-        "worker_email" => Built::Events(erase(worker_email::build(platform, worker_email::Config::read(environment)?)?)),
-        "worker_storage" => Built::Events(erase(worker_storage::build(platform, worker::Config::read(environment)?)?)),
-        "worker_sftp" => Built::Events(erase(worker_sftp::build(platform, worker::Config::read(environment)?)?)),
-        "worker_database" => Built::Events(erase(worker_database::build(platform, worker::Config::read(environment)?)?)),
-        "monitor" => Built::Events(erase(monitor::build(platform, monitor::Config::read(environment)?))),
-        "dead_letters" => Built::Events(erase(dead_letters::build(platform, dead_letters::Config::read(environment)?))),
-        "ingest" => Built::Events(erase(ingest::build(platform, ingest::Config::read(environment)?)?)),
-        "jobs" => Built::Events(erase(jobs::build(platform, jobs::Config::read(environment)?))),
+        "console" => Built::Http(console::build(
+            platform,
+            console::Config::read(environment)?,
+        )),
+        "worker_webhook" => Built::Events(erase(worker_webhook::build(
+            platform,
+            worker::Config::read(environment)?,
+        )?)),
+        "worker_email" => Built::Events(erase(worker_email::build(
+            platform,
+            worker_email::Config::read(environment)?,
+        )?)),
+        "worker_storage" => Built::Events(erase(worker_storage::build(
+            platform,
+            worker::Config::read(environment)?,
+        )?)),
+        "worker_sftp" => Built::Events(erase(worker_sftp::build(
+            platform,
+            worker::Config::read(environment)?,
+        )?)),
+        "worker_database" => Built::Events(erase(worker_database::build(
+            platform,
+            worker::Config::read(environment)?,
+        )?)),
+        "monitor" => Built::Events(erase(monitor::build(
+            platform,
+            monitor::Config::read(environment)?,
+        ))),
+        "dead_letters" => Built::Events(erase(dead_letters::build(
+            platform,
+            dead_letters::Config::read(environment)?,
+        ))),
+        "ingest" => Built::Events(erase(ingest::build(
+            platform,
+            ingest::Config::read(environment)?,
+        )?)),
+        "jobs" => Built::Events(erase(jobs::build(
+            platform,
+            jobs::Config::read(environment)?,
+        ))),
         other => return Err(BuildError::Unknown(other.to_owned())),
     })
 }

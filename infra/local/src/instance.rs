@@ -62,10 +62,25 @@ impl Instance {
     ///
     /// With a `host`, each function runs in processes of its own; without one, all run in this
     /// process.
-    pub fn build(stack: Stack, engines: &Engines, host: Option<&Host>, stop: &CancellationToken) -> Result<Self, InstanceError> {
-        let mut instance = Self { functions: BTreeMap::new(), http: Vec::new(), mappings: Vec::new(), gateway: Gateway::default() };
+    pub fn build(
+        stack: Stack,
+        engines: &Engines,
+        host: Option<&Host>,
+        stop: &CancellationToken,
+    ) -> Result<Self, InstanceError> {
+        let mut instance = Self {
+            functions: BTreeMap::new(),
+            http: Vec::new(),
+            mappings: Vec::new(),
+            gateway: Gateway::default(),
+        };
         for declared in stack.functions {
-            let caller = Caller::new(declared.name.clone(), Policy { statements: declared.statements.clone() });
+            let caller = Caller::new(
+                declared.name.clone(),
+                Policy {
+                    statements: declared.statements.clone(),
+                },
+            );
             let platform = Platform {
                 aws: engines.sdk_config(caller),
                 clock: platform::system_clock(),
@@ -77,7 +92,10 @@ impl Instance {
                 None => functions::build(&declared.binary, &platform, &environment),
                 Some(host) => host.built(&declared, engines).map_err(BuildError::from),
             };
-            let built = built.map_err(|source| InstanceError::Function { name: declared.logical_id.clone(), source })?;
+            let built = built.map_err(|source| InstanceError::Function {
+                name: declared.logical_id.clone(),
+                source,
+            })?;
             instance.connect(declared, platform, built, engines)?;
         }
         let files_max = raise_files_max();
@@ -86,7 +104,11 @@ impl Instance {
                 return Err(InstanceError::NoEvents(mapping.function));
             };
             let is_lane = event.declared.binary.starts_with("worker_");
-            let places = if is_lane && host.is_none() { Places::in_process(files_max) } else { Places::of(&mapping) };
+            let places = if is_lane && host.is_none() {
+                Places::in_process(files_max)
+            } else {
+                Places::of(&mapping)
+            };
             instance.mappings.push((mapping, places));
         }
         Ok(instance)
@@ -97,15 +119,27 @@ impl Instance {
         for (mapping, places) in &self.mappings {
             let queue = mapping.queue_arn.rsplit(':').next().unwrap_or_default();
             if let Err(error) = engines.sqs().divide(queue, places.share()).await {
-                tracing::error!(queue, ?error, "failed to divide a queue's places; one tenant may take all of them");
+                tracing::error!(
+                    queue,
+                    ?error,
+                    "failed to divide a queue's places; one tenant may take all of them"
+                );
             }
         }
     }
 
-    fn connect(&mut self, declared: template::Function, platform: Platform, built: Built, engines: &Engines) -> Result<(), InstanceError> {
+    fn connect(
+        &mut self,
+        declared: template::Function,
+        platform: Platform,
+        built: Built,
+        engines: &Engines,
+    ) -> Result<(), InstanceError> {
         let frame = Frame::new(&declared, platform.clock.clone(), platform.random.clone());
         match built {
-            Built::Http(_) if !declared.schedules.is_empty() => Err(InstanceError::NoEvents(declared.name)),
+            Built::Http(_) if !declared.schedules.is_empty() => {
+                Err(InstanceError::NoEvents(declared.name))
+            }
             Built::Http(router) => {
                 self.gateway.add(&declared.routes, frame, router);
                 self.http.push((declared, platform));
@@ -114,8 +148,19 @@ impl Instance {
             Built::Events(handler) => {
                 let function = Arc::new(Function::new(frame, handler));
                 register(engines, &function);
-                declared.rules.iter().cloned().for_each(|rule| engines.add_rule(rule));
-                self.functions.insert(declared.name.clone(), Event { function, declared, platform });
+                declared
+                    .rules
+                    .iter()
+                    .cloned()
+                    .for_each(|rule| engines.add_rule(rule));
+                self.functions.insert(
+                    declared.name.clone(),
+                    Event {
+                        function,
+                        declared,
+                        platform,
+                    },
+                );
                 Ok(())
             }
         }
@@ -123,24 +168,35 @@ impl Instance {
 
     /// Returns the function with this binary, if it handles events.
     pub fn function(&self, binary: &str) -> Option<&Function> {
-        self.functions.values().find(|event| event.declared.binary == binary).map(|event| &*event.function)
+        self.functions
+            .values()
+            .find(|event| event.declared.binary == binary)
+            .map(|event| &*event.function)
     }
 
     /// Returns the platform and the environment of the function with this binary, if it handles
     /// HTTP requests.
     pub fn http_function(&self, binary: &str) -> Option<(&Platform, Environment)> {
-        let (declared, platform) = self.http.iter().find(|(declared, _)| declared.binary == binary)?;
+        let (declared, platform) = self
+            .http
+            .iter()
+            .find(|(declared, _)| declared.binary == binary)?;
         Some((platform, declared.environment.clone().into_iter().collect()))
     }
 
     /// Starts polling queues and running schedules until `stop`. The tasks end when the invocations
     /// in progress have ended.
-    pub fn trigger(&self, sweep_period: Option<std::time::Duration>, stop: &CancellationToken) -> JoinSet<()> {
+    pub fn trigger(
+        &self,
+        sweep_period: Option<std::time::Duration>,
+        stop: &CancellationToken,
+    ) -> JoinSet<()> {
         let mut triggers = JoinSet::new();
         for (mapping, places) in &self.mappings {
             if let Some(event) = self.functions.get(&mapping.function) {
                 let client = aws_sdk_sqs::Client::new(&event.platform.aws);
-                let poller = Poller::new(mapping.clone(), client, event.function.clone()).with(*places);
+                let poller =
+                    Poller::new(mapping.clone(), client, event.function.clone()).with(*places);
                 triggers.spawn(poller.run(stop.clone()));
             }
         }
@@ -152,7 +208,12 @@ impl Instance {
                 } else {
                     first += schedule.period;
                 }
-                triggers.spawn(ticker::run(schedule, first, event.function.clone(), stop.clone()));
+                triggers.spawn(ticker::run(
+                    schedule,
+                    first,
+                    event.function.clone(),
+                    stop.clone(),
+                ));
             }
         }
         triggers
@@ -162,16 +223,25 @@ impl Instance {
 /// Allows other functions to invoke this one by name.
 fn register(engines: &Engines, function: &Arc<Function>) {
     let function = function.clone();
-    engines.functions().register(function.name().to_owned(), move |payload: Bytes| {
-        let function = function.clone();
-        Box::pin(async move {
-            let failed = |kind: &str, message: String| InvokeError { kind: kind.to_owned(), message };
-            let payload: Value = match payload.is_empty() {
-                true => json!({}),
-                false => serde_json::from_slice(&payload).map_err(|error| failed("Runtime.UnmarshalError", error.to_string()))?,
-            };
-            let answer = function.invoke(payload).await.map_err(|error| failed("Function.Failed", error.to_string()))?;
-            Ok(Bytes::from(answer.to_string()))
-        })
-    });
+    engines
+        .functions()
+        .register(function.name().to_owned(), move |payload: Bytes| {
+            let function = function.clone();
+            Box::pin(async move {
+                let failed = |kind: &str, message: String| InvokeError {
+                    kind: kind.to_owned(),
+                    message,
+                };
+                let payload: Value = match payload.is_empty() {
+                    true => json!({}),
+                    false => serde_json::from_slice(&payload)
+                        .map_err(|error| failed("Runtime.UnmarshalError", error.to_string()))?,
+                };
+                let answer = function
+                    .invoke(payload)
+                    .await
+                    .map_err(|error| failed("Function.Failed", error.to_string()))?;
+                Ok(Bytes::from(answer.to_string()))
+            })
+        });
 }

@@ -57,11 +57,27 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = DataDirectory::open(parent.path()).unwrap();
         assert_eq!(LocalJson::keys(&directory).unwrap(), None);
-        let keys = Keys { operator_key: "o".into(), organization_id: "org_1".into(), organization_key: "k".into() };
-        LocalJson { api_url: "http://a".into(), console_url: "http://a".into(), keys: keys.clone() }.write(&directory).unwrap();
+        let keys = Keys {
+            operator_key: "o".into(),
+            organization_id: "org_1".into(),
+            organization_key: "k".into(),
+        };
+        LocalJson {
+            api_url: "http://a".into(),
+            console_url: "http://a".into(),
+            keys: keys.clone(),
+        }
+        .write(&directory)
+        .unwrap();
         assert_eq!(LocalJson::keys(&directory).unwrap(), Some(keys));
         let text = String::from_utf8(directory.read(FILE).unwrap().unwrap()).unwrap();
-        let names = ["api_url", "console_url", "operator_key", "organization_id", "organization_key"];
+        let names = [
+            "api_url",
+            "console_url",
+            "operator_key",
+            "organization_id",
+            "organization_key",
+        ];
         let places: Vec<_> = names.iter().map(|name| text.find(name).unwrap()).collect();
         assert!(places.is_sorted(), "{text}");
     }

@@ -34,17 +34,30 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     // An attempt is a deeply nested future, which needs more stack than the default of 2 MiB in
     // debug builds.
-    runtime.thread_stack_size(8 << 20).enable_all().build()?.block_on(async {
-        match args.command.clone() {
-            None => Ok(local::run::run(args).await?),
-            Some(Command::OperatorKey { table_name, signing_keys_arn }) => {
-                Ok(local::operator_key::make(table_name, &signing_keys_arn).await?)
+    runtime
+        .thread_stack_size(8 << 20)
+        .enable_all()
+        .build()?
+        .block_on(async {
+            match args.command.clone() {
+                None => Ok(local::run::run(args).await?),
+                Some(Command::OperatorKey {
+                    table_name,
+                    signing_keys_arn,
+                }) => Ok(local::operator_key::make(table_name, &signing_keys_arn).await?),
+                Some(Command::RotateKeys {
+                    usage,
+                    secret_arn,
+                    data,
+                    accept,
+                }) => {
+                    let secret = secret_arn.map(|arn| Place::Secret { arn, accept });
+                    let place = data
+                        .map(Place::Data)
+                        .or(secret)
+                        .ok_or("name --secret-arn or --data")?;
+                    Ok(rotate_keys::rotate(usage, place).await?)
+                }
             }
-            Some(Command::RotateKeys { usage, secret_arn, data, accept }) => {
-                let secret = secret_arn.map(|arn| Place::Secret { arn, accept });
-                let place = data.map(Place::Data).or(secret).ok_or("name --secret-arn or --data")?;
-                Ok(rotate_keys::rotate(usage, place).await?)
-            }
-        }
-    })
+        })
 }

@@ -20,10 +20,13 @@ pub enum OperatorKeyError {
 
 /// Creates an operator's key in the stack with this table and these signing keys, and prints it.
 pub async fn make(table_name: String, signing_keys_arn: &str) -> Result<(), OperatorKeyError> {
-    let Platform { aws, clock, random, .. } = Platform::personal().await;
+    let Platform {
+        aws, clock, random, ..
+    } = Platform::personal().await;
     let keys = vault::key_ring(&aws, signing_keys_arn, KeyUse::Ids, clock.now()).await?;
     let ids = IdMint::new(keys, clock.clone(), random.clone());
-    let key = bootstrap::operator_key(&Store::new(&aws, table_name, None), &ids, &random, &clock).await?;
+    let key =
+        bootstrap::operator_key(&Store::new(&aws, table_name, None), &ids, &random, &clock).await?;
     println!("{}", key.expose_secret());
     Ok(())
 }

@@ -12,13 +12,18 @@ const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 const ALERT_FROM: &str = "alerts@waybill.localhost";
 
 /// Local mode has only one account, the operator's own.
-const INGEST_SOURCES: &str = r#"[{"account":"000000000000","source":"*","organization_ids":["*"]}]"#;
+const INGEST_SOURCES: &str =
+    r#"[{"account":"000000000000","source":"*","organization_ids":["*"]}]"#;
 
 /// Returns the template's parameters for these arguments. Plain HTTP is allowed and quotas are off,
 /// because receivers and load tests run on the same machine.
 pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
     let allowed: Vec<String> = args.allow_egress.iter().map(ToString::to_string).collect();
-    let egress_allow = if allowed.is_empty() { LOOPBACK.to_owned() } else { allowed.join(",") };
+    let egress_allow = if allowed.is_empty() {
+        LOOPBACK.to_owned()
+    } else {
+        allowed.join(",")
+    };
     let mut parameters = BTreeMap::from([
         ("PublicUrl".to_owned(), public_url.to_owned()),
         ("AlertFrom".to_owned(), ALERT_FROM.to_owned()),
@@ -53,18 +58,41 @@ mod tests {
 
     #[test]
     fn allowed_networks_replace_loopback() {
-        let cases: [(&[&str], &str); 2] =
-            [(&["waybill"], LOOPBACK), (&["waybill", "--allow-egress", "10.0.0.0/8", "--allow-egress", "fd00::/8"], "10.0.0.0/8,fd00::/8")];
+        let cases: [(&[&str], &str); 2] = [
+            (&["waybill"], LOOPBACK),
+            (
+                &[
+                    "waybill",
+                    "--allow-egress",
+                    "10.0.0.0/8",
+                    "--allow-egress",
+                    "fd00::/8",
+                ],
+                "10.0.0.0/8,fd00::/8",
+            ),
+        ];
         for (line, expected) in cases {
-            assert_eq!(of(&Args::parse_from(line), "http://x")["EgressAllow"], expected);
+            assert_eq!(
+                of(&Args::parse_from(line), "http://x")["EgressAllow"],
+                expected
+            );
         }
     }
 
     #[test]
     fn a_parameter_that_is_given_goes_before() {
-        let args = Args::parse_from(["waybill", "--parameter", "RateLimits=on", "--parameter", "OidcIssuer=https://x/?a=b"]);
+        let args = Args::parse_from([
+            "waybill",
+            "--parameter",
+            "RateLimits=on",
+            "--parameter",
+            "OidcIssuer=https://x/?a=b",
+        ]);
         let parameters = of(&args, "http://x");
-        assert_eq!((&*parameters["RateLimits"], &*parameters["OidcIssuer"]), ("on", "https://x/?a=b"));
+        assert_eq!(
+            (&*parameters["RateLimits"], &*parameters["OidcIssuer"]),
+            ("on", "https://x/?a=b")
+        );
     }
 
     #[test]

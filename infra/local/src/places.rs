@@ -37,24 +37,42 @@ impl Places {
     /// Returns the limits of a mapping, with each invocation an instance of its own.
     pub fn of(mapping: &Mapping) -> Self {
         let invocations = mapping.maximum_concurrency.unwrap_or(INVOCATIONS_MAX);
-        let messages = invocations.saturating_mul(mapping.batch_size).min(MESSAGES_MAX);
-        Self { invocations, messages, are_instances: true }
+        let messages = invocations
+            .saturating_mul(mapping.batch_size)
+            .min(MESSAGES_MAX);
+        Self {
+            invocations,
+            messages,
+            are_instances: true,
+        }
     }
 
     /// Returns the limits of a lane whose deliveries all run in this process, which may open
     /// `files_max` files.
     pub fn in_process(files_max: u32) -> Self {
-        let messages = (files_max.saturating_sub(OTHER_FILES) / LANES).clamp(MESSAGES_MIN, MESSAGES_MAX);
-        Self { invocations: messages, messages, are_instances: false }
+        let messages =
+            (files_max.saturating_sub(OTHER_FILES) / LANES).clamp(MESSAGES_MIN, MESSAGES_MAX);
+        Self {
+            invocations: messages,
+            messages,
+            are_instances: false,
+        }
     }
 
     /// Returns the share of one tenant, half of the limit, and of one destination of a tenant, half
     /// of that. If each invocation is an instance, instances are divided, because the messages of
     /// one tenant may be spread over as many.
     pub fn share(&self) -> Share {
-        let divided = if self.are_instances { self.invocations } else { self.messages };
+        let divided = if self.are_instances {
+            self.invocations
+        } else {
+            self.messages
+        };
         let part = |of: u32| usize::try_from(divided / of).unwrap_or(1).max(1);
-        Share { tenant: part(2), place: part(4) }
+        Share {
+            tenant: part(2),
+            place: part(4),
+        }
     }
 }
 
@@ -67,7 +85,9 @@ pub fn raise_files_max() -> u32 {
         tracing::info!(%error, "failed to raise the limit of open files");
         limit.current = before;
     }
-    limit.current.map_or(u32::MAX, |files| u32::try_from(files).unwrap_or(u32::MAX))
+    limit
+        .current
+        .map_or(u32::MAX, |files| u32::try_from(files).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -76,10 +96,18 @@ mod tests {
 
     #[test]
     fn a_tenant_has_half_and_a_place_of_it_a_quarter() {
-        let cases = [(20_000, 500, 250, 125), (1_024, 103, 51, 25), (256, 32, 16, 8)];
+        let cases = [
+            (20_000, 500, 250, 125),
+            (1_024, 103, 51, 25),
+            (256, 32, 16, 8),
+        ];
         for (files, messages, tenant, place) in cases {
             let places = Places::in_process(files);
-            assert_eq!((places.messages, places.share()), (messages, Share { tenant, place }), "{files} files");
+            assert_eq!(
+                (places.messages, places.share()),
+                (messages, Share { tenant, place }),
+                "{files} files"
+            );
         }
         let mapping = Mapping {
             queue_arn: String::new(),
@@ -89,8 +117,27 @@ mod tests {
             reports_item_failures: true,
         };
         let places = Places::of(&mapping);
-        assert_eq!((places.invocations, places.messages, places.share()), (20, 200, Share { tenant: 10, place: 5 }));
-        let two = Places::of(&Mapping { maximum_concurrency: Some(2), ..mapping });
-        assert_eq!(two.share(), Share { tenant: 1, place: 1 });
+        assert_eq!(
+            (places.invocations, places.messages, places.share()),
+            (
+                20,
+                200,
+                Share {
+                    tenant: 10,
+                    place: 5
+                }
+            )
+        );
+        let two = Places::of(&Mapping {
+            maximum_concurrency: Some(2),
+            ..mapping
+        });
+        assert_eq!(
+            two.share(),
+            Share {
+                tenant: 1,
+                place: 1
+            }
+        );
     }
 }

@@ -64,7 +64,14 @@ impl Poller {
                 async move { delete(&client, &queue_url, handles).await }
             })
         };
-        Self { queue_url, mapping, client, function, places, deletions }
+        Self {
+            queue_url,
+            mapping,
+            client,
+            function,
+            places,
+            deletions,
+        }
     }
 
     /// Replaces the limits of the mapping.
@@ -75,11 +82,16 @@ impl Poller {
 
     /// Polls until `stop`, then waits for the invocations in progress.
     pub async fn run(self, stop: CancellationToken) {
-        let semaphore = |places: u32| Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1)));
-        let room = Room { invocations: semaphore(self.places.invocations), messages: semaphore(self.places.messages) };
+        let semaphore =
+            |places: u32| Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1)));
+        let room = Room {
+            invocations: semaphore(self.places.invocations),
+            messages: semaphore(self.places.messages),
+        };
         let poller = Arc::new(self);
         let mut invocations = JoinSet::new();
-        while let Some(Some((place, messages))) = stop.run_until_cancelled(poller.next(&room)).await {
+        while let Some(Some((place, messages))) = stop.run_until_cancelled(poller.next(&room)).await
+        {
             while invocations.try_join_next().is_some() {}
             let poller = poller.clone();
             invocations.spawn(async move {
@@ -99,7 +111,13 @@ impl Poller {
             let messages = self.receive(size).await;
             if !messages.is_empty() {
                 drop(seats.split(seats.num_permits().saturating_sub(messages.len())));
-                return Some((Place { _invocation: invocation, _seats: seats }, messages));
+                return Some((
+                    Place {
+                        _invocation: invocation,
+                        _seats: seats,
+                    },
+                    messages,
+                ));
             }
         }
     }
@@ -108,10 +126,15 @@ impl Poller {
     /// last message is done. If half of the places are taken, which only slow receivers cause, each
     /// message becomes a batch of its own.
     fn batch_size(&self, room: &Room) -> u32 {
-        let is_busy = room.messages.available_permits() < usize::try_from(self.places.messages / 2).unwrap_or(0);
+        let is_busy = room.messages.available_permits()
+            < usize::try_from(self.places.messages / 2).unwrap_or(0);
         match self.places.are_instances {
             false if is_busy => 1,
-            _ => self.mapping.batch_size.min(RECEIVE_MAX).min(self.places.messages),
+            _ => self
+                .mapping
+                .batch_size
+                .min(RECEIVE_MAX)
+                .min(self.places.messages),
         }
     }
 
@@ -129,7 +152,11 @@ impl Poller {
         match received {
             Ok(output) => output.messages.unwrap_or_default(),
             Err(error) => {
-                tracing::error!(queue = self.queue_url, error = %domain::chain(&error), "failed to receive messages");
+                tracing::error!(
+                    queue = self.queue_url,
+                    error = %domain::chain(&error),
+                    "failed to receive messages"
+                );
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 Vec::new()
             }
@@ -138,16 +165,29 @@ impl Poller {
 
     async fn work(&self, messages: Vec<Message>) {
         let ids: BTreeSet<&str> = messages.iter().filter_map(Message::message_id).collect();
-        let done = match self.function.invoke(batch::event(&messages, &self.mapping.queue_arn)).await {
+        let done = match self
+            .function
+            .invoke(batch::event(&messages, &self.mapping.queue_arn))
+            .await
+        {
             Ok(answer) if self.mapping.reports_item_failures => batch::done(&answer, &ids),
             Ok(_) => ids,
             Err(error) => {
-                tracing::error!(function = self.function.name(), messages = messages.len(), error = %domain::chain(&error), "an invocation failed");
+                tracing::error!(
+                    function = self.function.name(),
+                    messages = messages.len(),
+                    error = %domain::chain(&error),
+                    "an invocation failed"
+                );
                 return;
             }
         };
-        let done = messages.iter().filter(|message| message.message_id().is_some_and(|id| done.contains(id)));
-        self.deletions.run_all(done.filter_map(Message::receipt_handle).map(str::to_owned)).await;
+        let done = messages
+            .iter()
+            .filter(|message| message.message_id().is_some_and(|id| done.contains(id)));
+        self.deletions
+            .run_all(done.filter_map(Message::receipt_handle).map(str::to_owned))
+            .await;
     }
 }
 
@@ -155,13 +195,39 @@ impl Poller {
 /// on AWS.
 async fn delete(client: &Client, queue_url: &str, handles: Vec<String>) -> Vec<()> {
     let count = handles.len();
-    let entry =
-        |(index, handle): (usize, String)| DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle).build();
-    if let Ok(entries) = handles.into_iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>() {
-        match client.delete_message_batch().queue_url(queue_url).set_entries(Some(entries)).send().await {
+    let entry = |(index, handle): (usize, String)| {
+        DeleteMessageBatchRequestEntry::builder()
+            .id(index.to_string())
+            .receipt_handle(handle)
+            .build()
+    };
+    if let Ok(entries) = handles
+        .into_iter()
+        .enumerate()
+        .map(entry)
+        .collect::<Result<Vec<_>, _>>()
+    {
+        match client
+            .delete_message_batch()
+            .queue_url(queue_url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+        {
             Ok(output) if output.failed.is_empty() => {}
-            Ok(output) => tracing::warn!(queue = queue_url, count = output.failed.len(), "messages could not be deleted"),
-            Err(error) => tracing::warn!(queue = queue_url, count, error = %domain::chain(&error), "messages could not be deleted"),
+            Ok(output) => tracing::warn!(
+                queue = queue_url,
+                count = output.failed.len(),
+                "messages could not be deleted"
+            ),
+            Err(error) => {
+                tracing::warn!(
+                    queue = queue_url,
+                    count,
+                    error = %domain::chain(&error),
+                    "messages could not be deleted"
+                )
+            }
         }
     }
     vec![(); count]

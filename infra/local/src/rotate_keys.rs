@@ -55,8 +55,14 @@ pub async fn rotate(usage: KeyUse, place: Place) -> Result<(), RotateError> {
     Ok(())
 }
 
-async fn in_stack(usage: KeyUse, arn: &str, accept: Option<&str>) -> Result<Timestamp, RotateError> {
-    let Platform { aws, clock, random, .. } = Platform::personal().await;
+async fn in_stack(
+    usage: KeyUse,
+    arn: &str,
+    accept: Option<&str>,
+) -> Result<Timestamp, RotateError> {
+    let Platform {
+        aws, clock, random, ..
+    } = Platform::personal().await;
     let now = clock.now();
     match accept {
         None => Ok(vault::rotate(&aws, arn, usage, &random, now, SIGNS_AFTER).await?),
@@ -69,11 +75,18 @@ async fn in_stack(usage: KeyUse, arn: &str, accept: Option<&str>) -> Result<Time
 
 /// Rotates keys in a data directory. No process uses them, so the new version signs immediately.
 async fn in_data(usage: KeyUse, data: &Path) -> Result<Timestamp, RotateError> {
-    let missing = |source| DataError::Unusable { path: data.display().to_string(), source };
+    let missing = |source| DataError::Unusable {
+        path: data.display().to_string(),
+        source,
+    };
     std::fs::metadata(data).map_err(missing)?;
     let directory = DataDirectory::open(data)?;
     let template = Template::read(COMPILED_IN, &BTreeMap::new())?;
-    let engines = Engines::open(directory.path(), &template.stack()?.resources, Options::local())?;
+    let engines = Engines::open(
+        directory.path(),
+        &template.stack()?.resources,
+        Options::local(),
+    )?;
     let aws = engines.sdk_config(Caller::unlimited("rotate-keys"));
     let (random, now) = (system_random(), system_clock().now());
     adopt(&engines, now).await?;
@@ -94,7 +107,10 @@ pub async fn adopt(engines: &Engines, now: Timestamp) -> Result<(), vault::Rotat
     let aws = engines.sdk_config(Caller::unlimited("adopt-keys"));
     for usage in [KeyUse::Cursors, KeyUse::Links, KeyUse::Sessions] {
         if engines.is_new_secret(&physical_name(logical_id(usage))) {
-            let (own, before) = (secret_arn(engines, usage)?, secret_arn(engines, KeyUse::Ids)?);
+            let (own, before) = (
+                secret_arn(engines, usage)?,
+                secret_arn(engines, KeyUse::Ids)?,
+            );
             vault::accept(&aws, own, usage, before, now).await?;
         }
     }
@@ -113,5 +129,7 @@ fn logical_id(usage: KeyUse) -> &'static str {
 
 fn secret_arn(engines: &Engines, usage: KeyUse) -> Result<&str, VaultError> {
     let name = physical_name(logical_id(usage));
-    engines.secret_arn(&name).ok_or(VaultError::Missing { arn: name })
+    engines
+        .secret_arn(&name)
+        .ok_or(VaultError::Missing { arn: name })
 }

@@ -86,23 +86,37 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     // Listens first, so that nothing is changed if the port is in use.
     let listener = listen(args.listen).await?;
-    let address = listener.local_addr().map_err(|source| StartError::Listen { address: args.listen, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen {
+        address: args.listen,
+        source,
+    })?;
     let api_url = parameters::url_of(address);
     let mut template = read_template(&args, &api_url)?;
     let mut resources = template.stack()?.resources;
     if args.demo {
-        resources.buckets.push(BucketSpec { name: demo::BUCKET.to_owned(), versioned: false });
+        resources.buckets.push(BucketSpec {
+            name: demo::BUCKET.to_owned(),
+            versioned: false,
+        });
     }
     let directory = DataDirectory::open(&args.data)?;
     let engines = Engines::open(directory.path(), &resources, Options::local())?;
     rotate_keys::adopt(&engines, runtime::platform::system_clock().now()).await?;
     assign(&mut template, &engines);
     if let Some(path) = &args.record_calls {
-        calls::record(&engines, path).map_err(|source| StartError::System { doing: "calls cannot be recorded", source })?;
+        calls::record(&engines, path).map_err(|source| StartError::System {
+            doing: "calls cannot be recorded",
+            source,
+        })?;
     }
     // Links to objects lead to a listener of their own, as they lead to S3 on AWS.
     let objects = listen(std::net::SocketAddr::new(args.listen.ip(), 0)).await?;
-    let objects = engines.serve_objects(objects).map_err(|source| StartError::System { doing: "objects cannot be offered", source })?;
+    let objects = engines
+        .serve_objects(objects)
+        .map_err(|source| StartError::System {
+            doing: "objects cannot be offered",
+            source,
+        })?;
 
     let stop = CancellationToken::new();
     let host = match args.processes {
@@ -118,10 +132,16 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     instance.divide(&engines).await;
     recover(&instance, &engines).await;
     let keys = first_start::keys(&directory, &instance).await?;
-    let sweep_period = args.monitor_interval_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let sweep_period = args
+        .monitor_interval_seconds
+        .map(|seconds| Duration::from_secs(seconds.get().into()));
     let serving = tokio::spawn(instance.gateway.clone().serve(listener, stop.clone()));
-    announce(&directory, &api_url, keys.clone(), args.open)
-        .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
+    announce(&directory, &api_url, keys.clone(), args.open).map_err(|source| {
+        StartError::System {
+            doing: "local.json cannot be written",
+            source,
+        }
+    })?;
     // Triggers start last, because unfinished work that killed the process may do so again.
     let mut tasks = instance.trigger(sweep_period, &stop);
     tasks.spawn(async move {
@@ -132,7 +152,12 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     tasks.spawn(expire(engines.clone(), stop.clone()));
     tasks.spawn(tell(stop.clone()));
     if args.demo {
-        tasks.spawn(demo::run(instance.gateway.clone(), keys, args.data.clone(), stop.clone()));
+        tasks.spawn(demo::run(
+            instance.gateway.clone(),
+            keys,
+            args.data.clone(),
+            stop.clone(),
+        ));
     }
     signals.next().await;
     drain(tasks, &stop, &mut signals).await;
@@ -145,21 +170,32 @@ pub async fn run(args: Args) -> Result<(), StartError> {
 /// Starts the host for functions in processes of their own. Their binaries are in the directory of
 /// this one.
 async fn host(engines: &Engines, objects: std::net::SocketAddr) -> Result<Host, StartError> {
-    let failed = |source| StartError::System { doing: "functions cannot be run in processes of their own", source };
+    let failed = |source| StartError::System {
+        doing: "functions cannot be run in processes of their own",
+        source,
+    };
     let own = std::env::current_exe().map_err(failed)?;
-    let folder = own.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
+    let folder = own
+        .parent()
+        .map(std::path::Path::to_path_buf)
+        .unwrap_or_default();
     Host::start(folder, engines, objects).await.map_err(failed)
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
 }
 
 fn read_template(args: &Args, api_url: &str) -> Result<Template, StartError> {
     let parameters = parameters::of(args, api_url);
     let text = match &args.template {
         None => return Ok(Template::read(template::COMPILED_IN, &parameters)?),
-        Some(path) => std::fs::read_to_string(path).map_err(|source| StartError::TemplateFile { path: path.clone(), source })?,
+        Some(path) => std::fs::read_to_string(path).map_err(|source| StartError::TemplateFile {
+            path: path.clone(),
+            source,
+        })?,
     };
     Ok(Template::read(&text, &parameters)?)
 }
@@ -170,7 +206,12 @@ pub fn assign(template: &mut Template, engines: &Engines) {
     for logical_id in template.logical_ids() {
         let name = physical_name(&logical_id);
         if let (Some(id), Some(arn)) = (engines.key_id(&name), engines.key_arn(&name)) {
-            template.assign(&logical_id, Physical::new(id).with("Arn", arn).with("KeyId", id.to_owned()));
+            template.assign(
+                &logical_id,
+                Physical::new(id)
+                    .with("Arn", arn)
+                    .with("KeyId", id.to_owned()),
+            );
         }
         if let Some(arn) = engines.secret_arn(&name) {
             template.assign(&logical_id, Physical::new(arn).with("Id", arn.to_owned()));
@@ -180,16 +221,32 @@ pub fn assign(template: &mut Template, engines: &Engines) {
 
 /// Makes the workers abort the process at deliveries of this event type.
 fn inject_crash(stack: &mut Stack, event_type: &str) {
-    tracing::warn!(event_type, "fault injection is on: a delivery of this event type aborts the process");
-    for function in stack.functions.iter_mut().filter(|function| function.binary.starts_with("worker_")) {
-        function.environment.insert("FAULT_CRASH_EVENT_TYPE".to_owned(), event_type.to_owned());
+    tracing::warn!(
+        event_type,
+        "fault injection is on: a delivery of this event type aborts the process"
+    );
+    for function in stack
+        .functions
+        .iter_mut()
+        .filter(|function| function.binary.starts_with("worker_"))
+    {
+        function
+            .environment
+            .insert("FAULT_CRASH_EVENT_TYPE".to_owned(), event_type.to_owned());
     }
 }
 
 /// Makes the console show the e-mails that the embedded mail service stores.
 fn show_mail(stack: &mut Stack, data: &Path) {
-    for function in stack.functions.iter_mut().filter(|function| function.binary == "console") {
-        function.environment.insert("MAIL_FOLDER".to_owned(), data.join("mail").display().to_string());
+    for function in stack
+        .functions
+        .iter_mut()
+        .filter(|function| function.binary == "console")
+    {
+        function.environment.insert(
+            "MAIL_FOLDER".to_owned(),
+            data.join("mail").display().to_string(),
+        );
     }
 }
 
@@ -200,26 +257,42 @@ fn show_mail(stack: &mut Stack, data: &Path) {
 /// often that happened to each.
 async fn recover(instance: &Instance, engines: &Engines) {
     let interrupted = engines.sqs().interrupted().await.unwrap_or_else(|error| {
-        tracing::error!(?error, "failed to read which tasks were interrupted; new ones are queued for their deliveries");
+        tracing::error!(
+            ?error,
+            "failed to read which tasks were interrupted; new ones are queued for their deliveries"
+        );
         Vec::new()
     });
     if let Some(monitor) = instance.function("monitor")
-        && let Err(error) = monitor.invoke(json!({"reconcile": "start", "interrupted": interrupted})).await
+        && let Err(error) = monitor
+            .invoke(json!({"reconcile": "start", "interrupted": interrupted}))
+            .await
     {
-        tracing::error!(error = %domain::chain(&error), "failed to find lost deliveries; the hourly reconcile tries again");
+        tracing::error!(
+            error = %domain::chain(&error),
+            "failed to find lost deliveries; the hourly reconcile tries again"
+        );
     }
 }
 
 /// Deletes expired items, as DynamoDB does in the background.
 async fn expire(engines: Engines, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(EXPIRY_PERIOD)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(EXPIRY_PERIOD))
+        .await
+        .is_some()
+    {
         engines.sweep().await;
     }
 }
 
 /// Exports telemetry every second. A function exports it at the end of each invocation instead.
 async fn tell(stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(TELEMETRY_PERIOD)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(TELEMETRY_PERIOD))
+        .await
+        .is_some()
+    {
         telemetry::flush().await;
     }
 }
@@ -227,7 +300,11 @@ async fn tell(stop: CancellationToken) {
 /// Writes `local.json`, prints the same text to standard output, then `ready` on its own line.
 fn announce(directory: &DataDirectory, url: &str, keys: Keys, open: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let local_json = LocalJson { api_url: url.to_owned(), console_url: url.to_owned(), keys };
+    let local_json = LocalJson {
+        api_url: url.to_owned(),
+        console_url: url.to_owned(),
+        keys,
+    };
     writeln!(out, "{}", local_json.write(directory)?)?;
     writeln!(out, "ready")?;
     if open {
@@ -238,8 +315,17 @@ fn announce(directory: &DataDirectory, url: &str, keys: Keys, open: bool) -> io:
 
 /// Opens a page in the desktop's browser. The address is on standard output in any case.
 fn open_in_browser(url: &str) {
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let spawned = Command::new(opener).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let opener = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let spawned = Command::new(opener)
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     if let Err(error) = spawned {
         tracing::warn!(%error, opener, "failed to open a browser");
     }
@@ -251,8 +337,10 @@ async fn drain(mut tasks: JoinSet<()>, stop: &CancellationToken, signals: &mut S
     let finished = async { while tasks.join_next().await.is_some() {} };
     tokio::select! {
         () = finished => {}
-        () = tokio::time::sleep(DRAIN_MAX) => tracing::warn!("stopping with unfinished work; the next start continues it"),
-        () = signals.next() => tracing::warn!("stopping immediately; the next start continues the unfinished work"),
+        () = tokio::time::sleep(DRAIN_MAX) => tracing::warn!("stopping with unfinished work; the \
+             next start continues it"),
+        () = signals.next() => tracing::warn!("stopping immediately; the next start continues the \
+             unfinished work"),
     }
     tasks.shutdown().await;
 }
@@ -265,8 +353,16 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, StartError> {
-        let signal = |kind| signal(kind).map_err(|source| StartError::System { doing: "cannot listen to signals", source });
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let signal = |kind| {
+            signal(kind).map_err(|source| StartError::System {
+                doing: "cannot listen to signals",
+                source,
+            })
+        };
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) {

@@ -10,7 +10,12 @@ use crate::template::Schedule;
 
 /// Invokes the function at `first` and then once per period, until `stop`. A run in progress is
 /// awaited, so runs of one schedule never overlap.
-pub async fn run(schedule: Schedule, first: Instant, function: Arc<Function>, stop: CancellationToken) {
+pub async fn run(
+    schedule: Schedule,
+    first: Instant,
+    function: Arc<Function>,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval_at(first, schedule.period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -20,7 +25,12 @@ pub async fn run(schedule: Schedule, first: Instant, function: Arc<Function>, st
             _ = ticks.tick() => {}
         }
         if let Err(error) = function.invoke(schedule.input.clone()).await {
-            tracing::error!(function = function.name(), schedule = schedule.name, error = %domain::chain(&error), "a scheduled run failed");
+            tracing::error!(
+                function = function.name(),
+                schedule = schedule.name,
+                error = %domain::chain(&error),
+                "a scheduled run failed"
+            );
         }
     }
 }
@@ -46,11 +56,18 @@ mod tests {
             }
         });
         let (start, stop) = (Instant::now(), CancellationToken::new());
-        let schedule = Schedule { name: "Sweep".into(), period: Duration::from_secs(60), input: json!({"a": 1}) };
+        let schedule = Schedule {
+            name: "Sweep".into(),
+            period: Duration::from_secs(60),
+            input: json!({"a": 1}),
+        };
         let ticking = tokio::spawn(run(schedule, start, Arc::new(function), stop.clone()));
         for minute in 0..3_u64 {
             let (at, payload): (_, Value) = ran.recv().await.unwrap();
-            assert_eq!(((at - start).as_secs(), payload), (60 * minute, json!({"a": 1})));
+            assert_eq!(
+                ((at - start).as_secs(), payload),
+                (60 * minute, json!({"a": 1}))
+            );
         }
         stop.cancel();
         ticking.await.unwrap();

@@ -34,39 +34,84 @@ impl World {
 
     /// Creates a world whose destinations may only be in these private networks.
     async fn reaching(networks: &str, sources: &str) -> Self {
-        let Opened { template, engines, directory, folder } = Opened::new(networks, sources);
+        let Opened {
+            template,
+            engines,
+            directory,
+            folder,
+        } = Opened::new(networks, sources);
         let stop = CancellationToken::new();
         let instance = Instance::build(template.stack().unwrap(), &engines, None, &stop).unwrap();
         let keys = first_start::keys(&directory, &instance).await.unwrap();
-        instance.trigger(Some(Duration::from_secs(1)), &stop).detach_all();
-        Self { engines, instance, keys, stop, _folder: folder }
+        instance
+            .trigger(Some(Duration::from_secs(1)), &stop)
+            .detach_all();
+        Self {
+            engines,
+            instance,
+            keys,
+            stop,
+            _folder: folder,
+        }
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> Value {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        let request = request.header("authorization", format!("Bearer {}", self.keys.organization_key));
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let answer = self.instance.gateway.answer(request.body(body).unwrap()).await;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json");
+        let request = request.header(
+            "authorization",
+            format!("Bearer {}", self.keys.organization_key),
+        );
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        let answer = self
+            .instance
+            .gateway
+            .answer(request.body(body).unwrap())
+            .await;
         serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
     }
 
     async fn put(&self, source: &str, detail: &Value) {
-        let client = aws_sdk_eventbridge::Client::new(&self.engines.sdk_config(Caller::unlimited("a submitter")));
-        let entry = PutEventsRequestEntry::builder().event_bus_name("waybill-Bus").source(source).detail_type("Waybill Message");
-        let answer = client.put_events().entries(entry.detail(detail.to_string()).build()).send().await.unwrap();
+        let client = aws_sdk_eventbridge::Client::new(
+            &self.engines.sdk_config(Caller::unlimited("a submitter")),
+        );
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name("waybill-Bus")
+            .source(source)
+            .detail_type("Waybill Message");
+        let answer = client
+            .put_events()
+            .entries(entry.detail(detail.to_string()).build())
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.failed_entry_count(), 0);
     }
 
     /// Returns the events that Waybill published, by their detail type.
     async fn told(&self, detail_type: &str) -> Vec<Value> {
         for _ in 0..200 {
-            let told: Vec<Value> = self.engines.events().into_iter().filter(|event| event["detail-type"] == detail_type).collect();
+            let told: Vec<Value> = self
+                .engines
+                .events()
+                .into_iter()
+                .filter(|event| event["detail-type"] == detail_type)
+                .collect();
             if !told.is_empty() {
                 return told;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("nothing of {detail_type} on the bus: {:?}", self.engines.events());
+        panic!(
+            "nothing of {detail_type} on the bus: {:?}",
+            self.engines.events()
+        );
     }
 }
 
@@ -79,15 +124,29 @@ impl Drop for World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_on_the_bus_is_delivered_once() {
-    let world = World::new(r#"[{"account": "000000000000", "source": "com.acme", "organization_ids": ["*"]}]"#).await;
+    let world = World::new(
+        r#"[{"account": "000000000000", "source": "com.acme", "organization_ids": ["*"]}]"#,
+    )
+    .await;
     let sink = Sink::start().await;
-    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": sink.path("/hook").url()}});
-    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
-    let detail = json!({"organization_id": world.keys.organization_id, "idempotency_key": "k-1", "event_type": "report.ready",
+    let destination =
+        json!({"type": "webhook", "name": "A", "settings": {"url": sink.path("/hook").url()}});
+    let destination = world
+        .call(
+            Method::POST,
+            "/v1/destinations?skip_check=true",
+            destination,
+        )
+        .await;
+    let detail = json!({"organization_id": world.keys.organization_id, "idempotency_key": "k-1",
+        "event_type": "report.ready",
         "payload": {"n": 1}, "destination_ids": [destination["id"]]});
     world.put("com.acme", &detail).await;
     world.put("com.acme", &detail).await;
-    let requests = sink.path("/hook").wait_for(1, Duration::from_secs(20)).await;
+    let requests = sink
+        .path("/hook")
+        .wait_for(1, Duration::from_secs(20))
+        .await;
     assert_eq!(requests[0].text(), r#"{"n":1}"#);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(sink.path("/hook").count(), 1);
@@ -96,22 +155,47 @@ async fn a_message_on_the_bus_is_delivered_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_speak_for_an_organization_is_refused_and_recorded() {
     let world = World::new("[]").await;
-    let detail = json!({"organization_id": world.keys.organization_id, "event_type": "report.ready", "payload": 1});
+    let detail = json!({"organization_id": world.keys.organization_id, "event_type": "report.ready",
+        "payload": 1});
     world.put("com.evil", &detail).await;
     let event = world.told("Security Event").await.remove(0);
-    assert_eq!((&event["source"], &event["detail"]["action"]), (&json!("waybill"), &json!("ingest_rejected")));
+    assert_eq!(
+        (&event["source"], &event["detail"]["action"]),
+        (&json!("waybill"), &json!("ingest_rejected"))
+    );
     assert_eq!(event["detail"]["actor"]["id"], "000000000000/com.evil");
-    let trail = world.call(Method::GET, "/v1/audit-events?action=ingest_rejected", Value::Null).await;
+    let trail = world
+        .call(
+            Method::GET,
+            "/v1/audit-events?action=ingest_rejected",
+            Value::Null,
+        )
+        .await;
     assert_eq!(trail["data"][0]["outcome"], "denied");
-    assert_eq!(world.call(Method::GET, "/v1/messages", Value::Null).await["data"], json!([]));
+    assert_eq!(
+        world.call(Method::GET, "/v1/messages", Value::Null).await["data"],
+        json!([])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_for_its_own_sake_is_recorded_too() {
     let world = World::new(r#"[{"account": "*", "source": "*", "organization_ids": ["*"]}]"#).await;
-    world.put("com.acme", &json!({"organization_id": world.keys.organization_id, "event_type": "waybill.x", "payload": 1})).await;
+    world
+        .put(
+            "com.acme",
+            &json!({"organization_id": world.keys.organization_id,
+        "event_type": "waybill.x", "payload": 1}),
+        )
+        .await;
     let event = world.told("Security Event").await.remove(0);
-    assert!(event["detail"]["target"].as_str().unwrap().contains("/event_type"), "{event}");
+    assert!(
+        event["detail"]["target"]
+            .as_str()
+            .unwrap()
+            .contains("/event_type"),
+        "{event}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,27 +204,66 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
     let sink = Sink::start().await;
     let hook = sink.path("/hook");
     hook.answers([410]);
-    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": hook.url(), "disable_on_gone": false}, "failure_policy": {"alert_after_failures": 1}});
-    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
-    let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
+    let destination = json!({"type": "webhook", "name": "A",
+        "settings": {"url": hook.url(), "disable_on_gone": false},
+        "failure_policy": {"alert_after_failures": 1}});
+    let destination = world
+        .call(
+            Method::POST,
+            "/v1/destinations?skip_check=true",
+            destination,
+        )
+        .await;
+    let message =
+        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
     let message = world.call(Method::POST, "/v1/messages", message).await;
     let failed = world.told("Delivery Failed").await.remove(0);
-    assert_eq!(failed["detail"]["data"]["delivery"]["id"], message["deliveries"][0]["id"]);
+    assert_eq!(
+        failed["detail"]["data"]["delivery"]["id"],
+        message["deliveries"][0]["id"]
+    );
     assert_eq!(failed["detail"]["data"]["delivery"]["reason"], "rejected");
     let failing = world.told("Destination Failing").await.remove(0);
-    assert_eq!(failing["detail"]["data"]["destination"]["id"], destination["id"]);
-    world.call(Method::POST, &format!("/v1/destinations/{}/disable", destination["id"].as_str().unwrap()), json!({})).await;
-    assert_eq!(world.told("Destination Disabled").await[0]["detail"]["type"], "waybill.destination.disabled");
+    assert_eq!(
+        failing["detail"]["data"]["destination"]["id"],
+        destination["id"]
+    );
+    world
+        .call(
+            Method::POST,
+            &format!(
+                "/v1/destinations/{}/disable",
+                destination["id"].as_str().unwrap()
+            ),
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        world.told("Destination Disabled").await[0]["detail"]["type"],
+        "waybill.destination.disabled"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_told_on_the_bus() {
     let world = World::new("[]").await;
     let never = "dst_00000000000000000000000000";
-    world.call(Method::GET, &format!("/v1/destinations/{never}"), Value::Null).await;
+    world
+        .call(
+            Method::GET,
+            &format!("/v1/destinations/{never}"),
+            Value::Null,
+        )
+        .await;
     let refused = world.told("Security Event").await.remove(0);
-    assert_eq!((&refused["detail"]["action"], &refused["detail"]["target"]), (&json!("cross_organization_access_denied"), &json!(never)));
-    assert_eq!(refused["detail"]["organization_id"], json!(world.keys.organization_id));
+    assert_eq!(
+        (&refused["detail"]["action"], &refused["detail"]["target"]),
+        (&json!("cross_organization_access_denied"), &json!(never))
+    );
+    assert_eq!(
+        refused["detail"]["organization_id"],
+        json!(world.keys.organization_id)
+    );
 }
 
 /// R6.5: an address that a worker finds behind a name is reported like one that a client spells
@@ -148,17 +271,43 @@ async fn what_is_refused_is_told_on_the_bus() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
     let world = World::reaching("10.11.12.0/24", "[]").await;
-    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": "http://localhost:9/hook"}});
-    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
-    let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
+    let destination =
+        json!({"type": "webhook", "name": "A", "settings": {"url": "http://localhost:9/hook"}});
+    let destination = world
+        .call(
+            Method::POST,
+            "/v1/destinations?skip_check=true",
+            destination,
+        )
+        .await;
+    let message =
+        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
     let message = world.call(Method::POST, "/v1/messages", message).await;
     let event = world.told("Security Event").await.remove(0);
     let detail = &event["detail"];
-    assert_eq!((&detail["action"], &detail["outcome"]), (&json!("blocked_address"), &json!("denied")), "{event}");
+    assert_eq!(
+        (&detail["action"], &detail["outcome"]),
+        (&json!("blocked_address"), &json!("denied")),
+        "{event}"
+    );
     assert_eq!(detail["target"], message["deliveries"][0]["id"], "{event}");
-    assert_eq!((&detail["organization_id"], &detail["actor"]["kind"]), (&json!(world.keys.organization_id), &json!("system")));
-    let trail = world.call(Method::GET, "/v1/audit-events?action=blocked_address", Value::Null).await;
-    for member in ["id", "at", "action", "outcome", "actor", "target", "changes"] {
-        assert_eq!(detail[member], trail["data"][0][member], "{member}: as the audit trail has it");
+    assert_eq!(
+        (&detail["organization_id"], &detail["actor"]["kind"]),
+        (&json!(world.keys.organization_id), &json!("system"))
+    );
+    let trail = world
+        .call(
+            Method::GET,
+            "/v1/audit-events?action=blocked_address",
+            Value::Null,
+        )
+        .await;
+    for member in [
+        "id", "at", "action", "outcome", "actor", "target", "changes",
+    ] {
+        assert_eq!(
+            detail[member], trail["data"][0][member],
+            "{member}: as the audit trail has it"
+        );
     }
 }

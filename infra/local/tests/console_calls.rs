@@ -45,33 +45,77 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let Opened { template, engines, directory, folder } = Opened::new("127.0.0.0/8", "[]");
+        let Opened {
+            template,
+            engines,
+            directory,
+            folder,
+        } = Opened::new("127.0.0.0/8", "[]");
         let recorder = Recorder::default();
         let noted = recorder.clone();
         engines.observe(move |call| noted.note(call));
-        let instance = Instance::build(template.stack().unwrap(), &engines, None, &CancellationToken::new()).unwrap();
+        let instance = Instance::build(
+            template.stack().unwrap(),
+            &engines,
+            None,
+            &CancellationToken::new(),
+        )
+        .unwrap();
         let keys = first_start::keys(&directory, &instance).await.unwrap();
         let functions = template.stack().unwrap().functions;
-        let name = |binary: &str| functions.iter().find(|function| function.binary == binary).unwrap().name.clone();
+        let name = |binary: &str| {
+            functions
+                .iter()
+                .find(|function| function.binary == binary)
+                .unwrap()
+                .name
+                .clone()
+        };
         let (console, api) = (name("console"), name("api"));
-        Self { instance, keys, recorder, console, api, _engines: engines, _folder: folder }
+        Self {
+            instance,
+            keys,
+            recorder,
+            console,
+            api,
+            _engines: engines,
+            _folder: folder,
+        }
     }
 
-    async fn request(&self, method: Method, path: &str, headers: &[(http::HeaderName, &str)], body: String) -> Response<Body> {
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(http::HeaderName, &str)],
+        body: String,
+    ) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        self.instance.gateway.answer(request.body(Body::from(body)).unwrap()).await
+        self.instance
+            .gateway
+            .answer(request.body(Body::from(body)).unwrap())
+            .await
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
         let bearer = format!("Bearer {}", self.keys.organization_key);
-        let headers = [(AUTHORIZATION, &*bearer), (CONTENT_TYPE, "application/json")];
-        let response = self.request(Method::POST, path, &headers, body.to_string()).await;
+        let headers = [
+            (AUTHORIZATION, &*bearer),
+            (CONTENT_TYPE, "application/json"),
+        ];
+        let response = self
+            .request(Method::POST, path, &headers, body.to_string())
+            .await;
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&bytes));
+        assert!(
+            status.is_success(),
+            "{path}: {status} {}",
+            String::from_utf8_lossy(&bytes)
+        );
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -79,7 +123,10 @@ impl World {
     async fn destination(&self, name: &str) -> String {
         let settings = json!({"url": "http://127.0.0.1:1/hook"});
         let body = json!({"type": "webhook", "name": name, "settings": settings});
-        self.post("/v1/destinations?skip_check=true", body).await["id"].as_str().unwrap().to_owned()
+        self.post("/v1/destinations?skip_check=true", body).await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Signs in and returns the cookie of the session.
@@ -92,21 +139,41 @@ impl World {
     }
 
     /// Returns the calls that the console makes for each page.
-    async fn calls(&self, cookie: &str, ids: &[(&str, &str)]) -> BTreeMap<&'static str, Vec<String>> {
+    async fn calls(
+        &self,
+        cookie: &str,
+        ids: &[(&str, &str)],
+    ) -> BTreeMap<&'static str, Vec<String>> {
         let mut made = BTreeMap::new();
         for (page, _) in CALLS_MAX {
-            let path = ids.iter().fold((*page).to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id));
-            made.insert(*page, self.calls_of(&self.console, &path, (COOKIE, cookie)).await);
+            let path = ids.iter().fold((*page).to_owned(), |path, (name, id)| {
+                path.replace(&format!("{{{name}}}"), id)
+            });
+            made.insert(
+                *page,
+                self.calls_of(&self.console, &path, (COOKIE, cookie)).await,
+            );
         }
         made
     }
 
     /// The calls that this function makes to answer a GET.
-    async fn calls_of(&self, function: &str, path: &str, header: (http::HeaderName, &str)) -> Vec<String> {
+    async fn calls_of(
+        &self,
+        function: &str,
+        path: &str,
+        header: (http::HeaderName, &str),
+    ) -> Vec<String> {
         self.recorder.take();
-        let response = self.request(Method::GET, path, &[header], String::new()).await;
+        let response = self
+            .request(Method::GET, path, &[header], String::new())
+            .await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        let calls = self.recorder.take().into_iter().filter(|call| call.caller == function);
+        let calls = self
+            .recorder
+            .take()
+            .into_iter()
+            .filter(|call| call.caller == function);
         let mut calls: Vec<String> = calls.map(|call| call.operation).collect();
         calls.sort();
         calls
@@ -119,13 +186,16 @@ async fn a_page_makes_no_more_calls_however_many_deliveries_there_are() {
     let mut destinations = Vec::new();
     for n in 0..30 {
         let id = world.destination(&format!("Destination {n}")).await;
-        world.post(&format!("/v1/destinations/{id}/disable"), json!({})).await;
+        world
+            .post(&format!("/v1/destinations/{id}/disable"), json!({}))
+            .await;
         destinations.push(id);
     }
     let submit = async |count: usize| {
         let mut last = Value::Null;
         for n in 0..count {
-            let body = json!({"event_type": "report.ready", "payload": {"n": n}, "destination_ids": destinations});
+            let body = json!({"event_type": "report.ready", "payload": {"n": n},
+                "destination_ids": destinations});
             last = world.post("/v1/messages", body).await;
         }
         last
@@ -143,7 +213,11 @@ async fn a_page_makes_no_more_calls_however_many_deliveries_there_are() {
     for (page, most) in CALLS_MAX {
         println!("{page}: {} calls", many[page].len());
         for (deliveries, calls) in [(900, &few[page]), (2700, &many[page])] {
-            assert!(calls.len() <= *most, "{page} makes {} calls with {deliveries} deliveries: {calls:?}", calls.len());
+            assert!(
+                calls.len() <= *most,
+                "{page} makes {} calls with {deliveries} deliveries: {calls:?}",
+                calls.len()
+            );
         }
     }
 }
@@ -154,8 +228,16 @@ async fn a_list_of_destinations_makes_one_more_call_for_each_that_it_shows() {
     let cookie = world.signs_in(&world.keys.organization_key).await;
     let bearer = format!("Bearer {}", world.keys.organization_key);
     let calls = async || {
-        let page = world.calls_of(&world.console, "/destinations", (COOKIE, &cookie)).await;
-        let answer = world.calls_of(&world.api, "/v1/destinations?include=health", (AUTHORIZATION, &bearer)).await;
+        let page = world
+            .calls_of(&world.console, "/destinations", (COOKIE, &cookie))
+            .await;
+        let answer = world
+            .calls_of(
+                &world.api,
+                "/v1/destinations?include=health",
+                (AUTHORIZATION, &bearer),
+            )
+            .await;
         [page.len(), answer.len()]
     };
     let mut destinations = Vec::new();
@@ -167,12 +249,21 @@ async fn a_list_of_destinations_makes_one_more_call_for_each_that_it_shows() {
         destinations.push(world.destination(&format!("Destination {n}")).await);
     }
     for n in 0..8 {
-        world.post("/v1/messages", json!({"event_type": "report.ready", "payload": {"n": n}, "destination_ids": destinations})).await;
+        world
+            .post(
+                "/v1/messages",
+                json!({"event_type": "report.ready", "payload": {"n": n},
+            "destination_ids": destinations}),
+            )
+            .await;
     }
     let many = calls().await;
     for (few, many) in few.into_iter().zip(many) {
         println!("{few} calls for 5 destinations, {many} for 25");
-        assert!(many <= few + 20, "{few} calls for 5 destinations, {many} for 25 with queued deliveries");
+        assert!(
+            many <= few + 20,
+            "{few} calls for 5 destinations, {many} for 25 with queued deliveries"
+        );
     }
 }
 
@@ -181,13 +272,31 @@ async fn a_list_of_organizations_makes_a_bounded_number_of_calls_for_each_that_i
     let world = World::new().await;
     let cookie = world.signs_in(&world.keys.operator_key).await;
     let bearer = format!("Bearer {}", world.keys.operator_key);
-    let few = world.calls_of(&world.console, "/organizations", (COOKIE, &cookie)).await.len();
+    let few = world
+        .calls_of(&world.console, "/organizations", (COOKIE, &cookie))
+        .await
+        .len();
     for n in 0..10 {
-        let headers = [(AUTHORIZATION, &*bearer), (CONTENT_TYPE, "application/json")];
+        let headers = [
+            (AUTHORIZATION, &*bearer),
+            (CONTENT_TYPE, "application/json"),
+        ];
         let body = json!({"name": format!("Organization {n}")}).to_string();
-        assert_eq!(world.request(Method::POST, "/v1/organizations", &headers, body).await.status(), StatusCode::CREATED);
+        assert_eq!(
+            world
+                .request(Method::POST, "/v1/organizations", &headers, body)
+                .await
+                .status(),
+            StatusCode::CREATED
+        );
     }
-    let many = world.calls_of(&world.console, "/organizations", (COOKIE, &cookie)).await.len();
+    let many = world
+        .calls_of(&world.console, "/organizations", (COOKIE, &cookie))
+        .await
+        .len();
     println!("{few} calls for 1 organization, {many} for 11");
-    assert!(many <= few + 10 * 9, "{few} calls for one organization, {many} for eleven");
+    assert!(
+        many <= few + 10 * 9,
+        "{few} calls for one organization, {many} for eleven"
+    );
 }

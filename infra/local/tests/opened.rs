@@ -31,10 +31,22 @@ impl Opened {
             ("RateLimits", "off"),
             ("IngestSources", sources),
         ];
-        let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let parameters: BTreeMap<String, String> = parameters
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         let mut template = Template::read(COMPILED_IN, &parameters).unwrap();
-        let engines = Engines::open(directory.path(), &template.stack().unwrap().resources, Options::local()).unwrap();
+        let engines = Engines::open(
+            directory.path(),
+            &template.stack().unwrap().resources,
+            Options::local(),
+        )
+        .unwrap();
         run::assign(&mut template, &engines);
-        Self { template, engines, directory, folder }
+        Self {
+            template,
+            engines,
+            directory,
+            folder,
+        }
     }
 }

@@ -47,22 +47,49 @@ impl Fed {
             })
         });
         let stop = CancellationToken::new();
-        let poller = Poller::new(mapping, client.clone(), Arc::new(Function::new(frame(), handler)));
+        let poller = Poller::new(
+            mapping,
+            client.clone(),
+            Arc::new(Function::new(frame(), handler)),
+        );
         let polling = tokio::spawn(poller.run(stop.clone()));
-        Self { client, invoked, stop, polling, engines, _directory: directory }
+        Self {
+            client,
+            invoked,
+            stop,
+            polling,
+            engines,
+            _directory: directory,
+        }
     }
 
     async fn send(&self, bodies: &[&str]) {
-        let entry =
-            |(id, body): (usize, &&str)| SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(*body).build().unwrap();
+        let entry = |(id, body): (usize, &&str)| {
+            SendMessageBatchRequestEntry::builder()
+                .id(id.to_string())
+                .message_body(*body)
+                .build()
+                .unwrap()
+        };
         let entries = bodies.iter().enumerate().map(entry).collect();
-        self.client.send_message_batch().queue_url(URL).set_entries(Some(entries)).send().await.unwrap();
+        self.client
+            .send_message_batch()
+            .queue_url(URL)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .unwrap();
     }
 
     async fn bodies(&mut self, count: usize) -> Vec<String> {
         let mut bodies = Vec::new();
         while bodies.len() < count {
-            bodies.extend(tokio::time::timeout(Duration::from_secs(10), self.invoked.recv()).await.unwrap().unwrap());
+            bodies.extend(
+                tokio::time::timeout(Duration::from_secs(10), self.invoked.recv())
+                    .await
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         bodies.sort();
         bodies
@@ -76,10 +103,19 @@ impl Fed {
             aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages,
             aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        let asked = self.client.get_queue_attributes().queue_url(URL).set_attribute_names(Some(attributes.to_vec()));
+        let asked = self
+            .client
+            .get_queue_attributes()
+            .queue_url(URL)
+            .set_attribute_names(Some(attributes.to_vec()));
         let answer = asked.send().await.unwrap();
         self.engines.close().await;
-        answer.attributes.unwrap().values().map(|count| count.parse::<usize>().unwrap()).sum()
+        answer
+            .attributes
+            .unwrap()
+            .values()
+            .map(|count| count.parse::<usize>().unwrap())
+            .sum()
     }
 }
 
@@ -111,14 +147,26 @@ fn mapping() -> Mapping {
 
 /// Returns the frame of one of the template's functions, for its limits.
 fn frame() -> Frame {
-    let stack = Template::read(COMPILED_IN, &std::collections::BTreeMap::new()).unwrap().stack().unwrap();
-    Frame::new(&stack.functions[1], runtime::platform::system_clock(), runtime::platform::system_random())
+    let stack = Template::read(COMPILED_IN, &std::collections::BTreeMap::new())
+        .unwrap()
+        .stack()
+        .unwrap();
+    Frame::new(
+        &stack.functions[1],
+        runtime::platform::system_clock(),
+        runtime::platform::system_random(),
+    )
 }
 
 /// Returns the body and id of every message in an event.
 fn records(event: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    event["Records"].as_array().unwrap().iter().map(|record| (text(&record["body"]), text(&record["messageId"]))).collect()
+    event["Records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| (text(&record["body"]), text(&record["messageId"])))
+        .collect()
 }
 
 #[tokio::test]
@@ -132,7 +180,11 @@ async fn what_succeeds_is_deleted() {
 #[tokio::test]
 async fn what_is_reported_as_failed_comes_again() {
     let mut fed = Fed::start(mapping(), |records| {
-        let failed: Vec<_> = records.iter().filter(|(body, _)| body == "b").map(|(_, id)| json!({"itemIdentifier": id})).collect();
+        let failed: Vec<_> = records
+            .iter()
+            .filter(|(body, _)| body == "b")
+            .map(|(_, id)| json!({"itemIdentifier": id}))
+            .collect();
         Ok(json!({ "batchItemFailures": failed }))
     });
     fed.send(&["a", "b", "c"]).await;
@@ -143,19 +195,30 @@ async fn what_is_reported_as_failed_comes_again() {
 
 #[tokio::test]
 async fn an_error_or_a_panic_leaves_the_batch() {
-    for behaviour in [(|_| Err("no".into())) as Behaviour, |_| panic!("on purpose")] {
+    for behaviour in [(|_| Err("no".into())) as Behaviour, |_| {
+        panic!("on purpose")
+    }] {
         let mut fed = Fed::start(mapping(), behaviour);
         fed.send(&["a", "b"]).await;
         assert_eq!(fed.bodies(2).await, ["a", "b"]);
-        assert_eq!(fed.bodies(2).await, ["a", "b"], "the same batch again, after its visibility");
+        assert_eq!(
+            fed.bodies(2).await,
+            ["a", "b"],
+            "the same batch again, after its visibility"
+        );
         assert_eq!(fed.left().await, 2);
     }
 }
 
 #[tokio::test]
 async fn without_item_reports_any_answer_is_success() {
-    let mut fed =
-        Fed::start(Mapping { reports_item_failures: false, ..mapping() }, |_| Ok(json!({"batchItemFailures": [{"itemIdentifier": "x"}]})));
+    let mut fed = Fed::start(
+        Mapping {
+            reports_item_failures: false,
+            ..mapping()
+        },
+        |_| Ok(json!({"batchItemFailures": [{"itemIdentifier": "x"}]})),
+    );
     fed.send(&["a"]).await;
     assert_eq!(fed.bodies(1).await, ["a"]);
     assert_eq!(fed.left().await, 0);
@@ -175,11 +238,21 @@ async fn invocations_run_at_once_up_to_the_limit_and_are_waited_for() {
         })
     });
     for body in 0..6 {
-        client.send_message().queue_url(URL).message_body(body.to_string()).send().await.unwrap();
+        client
+            .send_message()
+            .queue_url(URL)
+            .message_body(body.to_string())
+            .send()
+            .await
+            .unwrap();
     }
     let stop = CancellationToken::new();
     let poller = Poller::new(
-        Mapping { batch_size: 1, maximum_concurrency: Some(3), ..mapping() },
+        Mapping {
+            batch_size: 1,
+            maximum_concurrency: Some(3),
+            ..mapping()
+        },
         client,
         Arc::new(Function::new(frame(), handler)),
     );
@@ -188,6 +261,9 @@ async fn invocations_run_at_once_up_to_the_limit_and_are_waited_for() {
     stop.cancel();
     assert_eq!(RUNNING.load(Ordering::SeqCst), 3);
     polling.await.unwrap();
-    assert_eq!((MOST.load(Ordering::SeqCst), RUNNING.load(Ordering::SeqCst)), (3, 0));
+    assert_eq!(
+        (MOST.load(Ordering::SeqCst), RUNNING.load(Ordering::SeqCst)),
+        (3, 0)
+    );
     engines.close().await;
 }

@@ -4,7 +4,10 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 fn waybill(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_waybill")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_waybill"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -16,7 +19,10 @@ fn a_busy_port_is_named_and_nothing_is_touched() {
     let output = waybill(&["--listen", &address, "--data", data.to_str().unwrap()]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains(&address) && message.contains("--listen"), "{message}");
+    assert!(
+        message.contains(&address) && message.contains("--listen"),
+        "{message}"
+    );
     assert!(!data.exists());
 }
 
@@ -24,7 +30,12 @@ fn a_busy_port_is_named_and_nothing_is_touched() {
 fn a_newer_data_directory_is_left_alone() {
     let data = tempfile::tempdir().unwrap();
     std::fs::write(data.path().join("format"), "999\n").unwrap();
-    let output = waybill(&["--listen", "127.0.0.1:0", "--data", data.path().to_str().unwrap()]);
+    let output = waybill(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.path().to_str().unwrap(),
+    ]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("has format 999"), "{message}");
@@ -34,9 +45,23 @@ fn a_newer_data_directory_is_left_alone() {
 #[test]
 fn a_wrong_template_is_refused_before_anything_is_touched() {
     let parent = tempfile::tempdir().unwrap();
-    let (template, data) = (parent.path().join("template.yaml"), parent.path().join("data"));
-    std::fs::write(&template, "Transform: AWS::Serverless-2016-10-31\nRules: {}\n").unwrap();
-    let output = waybill(&["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap(), "--template", template.to_str().unwrap()]);
+    let (template, data) = (
+        parent.path().join("template.yaml"),
+        parent.path().join("data"),
+    );
+    std::fs::write(
+        &template,
+        "Transform: AWS::Serverless-2016-10-31\nRules: {}\n",
+    )
+    .unwrap();
+    let output = waybill(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+        "--template",
+        template.to_str().unwrap(),
+    ]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("template line 2: Rules"), "{message}");

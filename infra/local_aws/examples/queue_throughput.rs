@@ -4,7 +4,12 @@
 //! Sends, then receives and deletes, in batches of ten, from four tasks and for fifty groups, with
 //! a file in a temporary directory. Prints each rate for the engine itself and through the AWS SDK,
 //! on an empty queue and behind a backlog of 100,000.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a program for a person at a terminal")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program for a person at a terminal"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -18,12 +23,13 @@ use serde_json::{Value, json};
 const TASKS: usize = 4;
 const GROUPS: usize = 50;
 const BACKLOG: usize = 100_000;
-const BODY: &str =
-    r#"{"v":1,"organization":"org_01ARZ3NDEKTSV4RRFFQ69G5FAV","delivery":"dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV00","generation":0}"#;
+const BODY: &str = r#"{"v":1,"organization":"org_01ARZ3NDEKTSV4RRFFQ69G5FAV","delivery":"dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV00","generation":0}"#;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let messages: usize = std::env::args().nth(1).map_or(20_000, |count| count.parse().unwrap());
+    let messages: usize = std::env::args()
+        .nth(1)
+        .map_or(20_000, |count| count.parse().unwrap());
     let data = tempfile::tempdir().unwrap();
     let queue = |name: &str| QueueSpec {
         name: name.to_owned(),
@@ -33,7 +39,10 @@ async fn main() {
         receive_wait_seconds: 0,
         redrive: None,
     };
-    let resources = Resources { queues: vec![queue("empty"), queue("long")], ..Resources::empty() };
+    let resources = Resources {
+        queues: vec![queue("empty"), queue("long")],
+        ..Resources::empty()
+    };
     let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
     let client = Client::new(&engines.sdk_config(Caller::unlimited("bench")));
     let direct = |name: &str| Access::Engine(engines.sqs().clone(), engines.queue_url(name));
@@ -75,7 +84,14 @@ async fn rate(messages: usize, queue: &Access, step: Step) -> f64 {
         tokio::spawn(async move {
             for _ in 0..messages / 10 / TASKS {
                 match step {
-                    Step::Send => queue.send(&format!("dst_{}", GROUP.fetch_add(1, Ordering::Relaxed) % GROUPS)).await,
+                    Step::Send => {
+                        queue
+                            .send(&format!(
+                                "dst_{}",
+                                GROUP.fetch_add(1, Ordering::Relaxed) % GROUPS
+                            ))
+                            .await
+                    }
                     Step::ReceiveAndDelete => queue.receive_and_delete().await,
                 }
             }
@@ -91,16 +107,34 @@ impl Access {
     async fn send(&self, group: &str) {
         match self {
             Self::Engine(sqs, url) => {
-                let entry = |id: usize| json!({ "Id": id.to_string(), "MessageBody": BODY, "MessageGroupId": group });
+                let entry = |id: usize| {
+                    json!({ "Id": id.to_string(), "MessageBody": BODY,
+                    "MessageGroupId": group })
+                };
                 let entries: Vec<_> = (0..10).map(entry).collect();
-                ask(sqs, "SendMessageBatch", json!({ "QueueUrl": url, "Entries": entries })).await;
+                ask(
+                    sqs,
+                    "SendMessageBatch",
+                    json!({ "QueueUrl": url, "Entries": entries }),
+                )
+                .await;
             }
             Self::Sdk(client, url) => {
                 let entry = |id: usize| {
-                    SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(BODY).message_group_id(group).build()
+                    SendMessageBatchRequestEntry::builder()
+                        .id(id.to_string())
+                        .message_body(BODY)
+                        .message_group_id(group)
+                        .build()
                 };
                 let entries = (0..10).map(|id| entry(id).unwrap()).collect();
-                client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await.unwrap();
+                client
+                    .send_message_batch()
+                    .queue_url(url)
+                    .set_entries(Some(entries))
+                    .send()
+                    .await
+                    .unwrap();
             }
         }
     }
@@ -108,28 +142,65 @@ impl Access {
     async fn receive_and_delete(&self) {
         match self {
             Self::Engine(sqs, url) => {
-                let received = ask(sqs, "ReceiveMessage", json!({ "QueueUrl": url, "MaxNumberOfMessages": 10 })).await;
+                let received = ask(
+                    sqs,
+                    "ReceiveMessage",
+                    json!({ "QueueUrl": url, "MaxNumberOfMessages": 10 }),
+                )
+                .await;
                 let messages = received["Messages"].as_array().unwrap();
                 assert_eq!(messages.len(), 10);
-                let entry = |(id, message): (usize, &Value)| json!({ "Id": id.to_string(), "ReceiptHandle": message["ReceiptHandle"] });
+                let entry = |(id, message): (usize, &Value)| {
+                    json!({ "Id": id.to_string(),
+                        "ReceiptHandle": message["ReceiptHandle"] })
+                };
                 let entries: Vec<_> = messages.iter().enumerate().map(entry).collect();
-                ask(sqs, "DeleteMessageBatch", json!({ "QueueUrl": url, "Entries": entries })).await;
+                ask(
+                    sqs,
+                    "DeleteMessageBatch",
+                    json!({ "QueueUrl": url, "Entries": entries }),
+                )
+                .await;
             }
             Self::Sdk(client, url) => {
-                let received = client.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
+                let received = client
+                    .receive_message()
+                    .queue_url(url)
+                    .max_number_of_messages(10)
+                    .send()
+                    .await
+                    .unwrap();
                 assert_eq!(received.messages().len(), 10);
-                let handles = received.messages().iter().map(|message| message.receipt_handle().unwrap());
+                let handles = received
+                    .messages()
+                    .iter()
+                    .map(|message| message.receipt_handle().unwrap());
                 let entry = |(id, handle): (usize, &str)| {
-                    DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(handle).build()
+                    DeleteMessageBatchRequestEntry::builder()
+                        .id(id.to_string())
+                        .receipt_handle(handle)
+                        .build()
                 };
-                let entries = handles.enumerate().map(|pair| entry(pair).unwrap()).collect();
-                client.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await.unwrap();
+                let entries = handles
+                    .enumerate()
+                    .map(|pair| entry(pair).unwrap())
+                    .collect();
+                client
+                    .delete_message_batch()
+                    .queue_url(url)
+                    .set_entries(Some(entries))
+                    .send()
+                    .await
+                    .unwrap();
             }
         }
     }
 }
 
 async fn ask(sqs: &Sqs, operation: &str, request: Value) -> Value {
-    let answer = sqs.call(operation, request.to_string().as_bytes()).await.unwrap();
+    let answer = sqs
+        .call(operation, request.to_string().as_bytes())
+        .await
+        .unwrap();
     serde_json::from_slice(&answer).unwrap()
 }

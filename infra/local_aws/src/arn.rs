@@ -26,7 +26,10 @@ impl Place {
 
     /// Returns a URL on which nothing listens; the connector handles its requests.
     pub(crate) fn queue_url(&self, name: &str) -> String {
-        format!("https://sqs.{}.amazonaws.com/{}/{name}", self.region, self.account)
+        format!(
+            "https://sqs.{}.amazonaws.com/{}/{name}",
+            self.region, self.account
+        )
     }
 
     pub(crate) fn key(&self, id: &str) -> String {

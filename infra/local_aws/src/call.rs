@@ -40,9 +40,18 @@ impl Service {
 
     /// Returns the service that a credential scope names.
     pub(crate) fn of_scope(scope: &str) -> Option<Self> {
-        [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda, Self::Ses, Self::EventBridge]
-            .into_iter()
-            .find(|service| service.name() == scope)
+        [
+            Self::DynamoDb,
+            Self::Sqs,
+            Self::S3,
+            Self::Kms,
+            Self::SecretsManager,
+            Self::Lambda,
+            Self::Ses,
+            Self::EventBridge,
+        ]
+        .into_iter()
+        .find(|service| service.name() == scope)
     }
 }
 
@@ -91,7 +100,11 @@ pub struct Target {
 impl Target {
     /// Creates an action on a resource, without condition keys.
     pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self { action: action.into(), resource: resource.into(), context: BTreeMap::new() }
+        Self {
+            action: action.into(),
+            resource: resource.into(),
+            context: BTreeMap::new(),
+        }
     }
 
     /// Adds a condition key.

@@ -29,7 +29,10 @@ use crate::sdk::{EngineTime, S3Endpoint};
 use crate::ses::Ses;
 use crate::snapshotted::{Kept, Snapshotted};
 use crate::sqs::Sqs;
-use crate::{Call, Caller, CapturedMail, Durability, Fault, Functions, OpenError, Options, Recorder, Resources};
+use crate::{
+    Call, Caller, CapturedMail, Durability, Fault, Functions, OpenError, Options, Recorder,
+    Resources,
+};
 
 /// All embedded services. Clones share them.
 #[derive(Clone)]
@@ -63,20 +66,33 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn move_objects(&self, address: SocketAddr) {
-        *self.s3_address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        *self
+            .s3_address
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
     pub(crate) fn objects_address(&self) -> Option<SocketAddr> {
-        *self.s3_address.read().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .s3_address
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Engines {
     /// Opens the data directory and creates the `resources` that it lacks.
-    pub fn open(data_dir: &Path, resources: &Resources, options: Options) -> Result<Self, OpenError> {
+    pub fn open(
+        data_dir: &Path,
+        resources: &Resources,
+        options: Options,
+    ) -> Result<Self, OpenError> {
         let lock = keeping::take(data_dir, options.durability)?;
         winterbaume_core::set_default_account_id(resources.account.clone());
-        let place = Place { account: resources.account.clone(), region: resources.region.clone() };
+        let place = Place {
+            account: resources.account.clone(),
+            region: resources.region.clone(),
+        };
         let tables = data_dir.join("dynamodb.sqlite");
         let tables = match options.durability {
             Durability::Disk => dynamodb::Place::File(&tables),
@@ -87,11 +103,26 @@ impl Engines {
             Durability::Memory => PathBuf::from(":memory:"),
         };
         let secret_access_key = keeping::random_hex()?;
-        let kms = Snapshotted::open(Kept::Kms(KmsService::new()), data_dir.join("kms.json"), place.clone())?;
-        let secrets = Snapshotted::open(Kept::Secrets(SecretsManagerService::new()), data_dir.join("secrets.json"), place.clone())?;
+        let kms = Snapshotted::open(
+            Kept::Kms(KmsService::new()),
+            data_dir.join("kms.json"),
+            place.clone(),
+        )?;
+        let secrets = Snapshotted::open(
+            Kept::Secrets(SecretsManagerService::new()),
+            data_dir.join("secrets.json"),
+            place.clone(),
+        )?;
         let engine = Engine {
             dynamodb: DynamoDb::open(tables, &resources.tables, options.mode)?,
-            sqs: Sqs::open(&queues, &resources.queues, &place.account, &place.region, Arc::clone(&options.now), options.mode)?,
+            sqs: Sqs::open(
+                &queues,
+                &resources.queues,
+                &place.account,
+                &place.region,
+                Arc::clone(&options.now),
+                options.mode,
+            )?,
             s3: S3::open(&data_dir.join("s3"), &resources.buckets, &secret_access_key)?,
             key_ids: keeping::ensure_keys(&kms, &resources.keys)?,
             ensured_secrets: keeping::ensure_secrets(&secrets, &resources.secrets)?,
@@ -120,7 +151,13 @@ impl Engines {
         if let Err(error) = self.0.sqs.close().await {
             tracing::warn!(%error, "failed to close the queues");
         }
-        drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.0
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// Returns an SDK configuration whose clients call these engines on behalf of `caller`.
@@ -143,15 +180,40 @@ impl Engines {
     /// Returns credentials that identify `caller` to the loopback listeners. They are worthless
     /// anywhere else.
     pub fn credentials(&self, caller: &Caller) -> Credentials {
-        let access_key: String =
-            caller.name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
-        self.0.callers.write().unwrap_or_else(PoisonError::into_inner).insert(access_key.clone(), caller.clone());
-        Credentials::new(access_key, self.0.secret_access_key.clone(), None, None, "local_aws")
+        let access_key: String = caller
+            .name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "_-.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        self.0
+            .callers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(access_key.clone(), caller.clone());
+        Credentials::new(
+            access_key,
+            self.0.secret_access_key.clone(),
+            None,
+            None,
+            "local_aws",
+        )
     }
 
     /// Returns a connector for the caller of an access key.
     pub(crate) fn connector_of(&self, access_key: &str) -> Option<Connector> {
-        let caller = self.0.callers.read().unwrap_or_else(PoisonError::into_inner).get(access_key).cloned()?;
+        let caller = self
+            .0
+            .callers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(access_key)
+            .cloned()?;
         Some(Connector::new(Arc::clone(&self.0), caller))
     }
 
@@ -247,12 +309,18 @@ impl Engines {
     /// Returns the ARN of one of [`Resources::secrets`], with the suffix that Secrets Manager gave
     /// it.
     pub fn secret_arn(&self, name: &str) -> Option<&str> {
-        self.0.ensured_secrets.get(name).map(|secret| secret.arn.as_str())
+        self.0
+            .ensured_secrets
+            .get(name)
+            .map(|secret| secret.arn.as_str())
     }
 
     /// Returns whether one of [`Resources::secrets`] was created when these engines were opened.
     pub fn is_new_secret(&self, name: &str) -> bool {
-        self.0.ensured_secrets.get(name).is_some_and(|secret| secret.is_new)
+        self.0
+            .ensured_secrets
+            .get(name)
+            .is_some_and(|secret| secret.is_new)
     }
 
     /// Returns the ARN of a function.
@@ -268,6 +336,9 @@ impl Engines {
 
 impl fmt::Debug for Engines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engines").field("place", &self.0.place).field("options", &self.0.options).finish_non_exhaustive()
+        f.debug_struct("Engines")
+            .field("place", &self.0.place)
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
     }
 }

@@ -34,40 +34,78 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(now: NowMs) -> Self {
-        Self { now, rules: RwLock::default(), put: Mutex::default() }
+        Self {
+            now,
+            rules: RwLock::default(),
+            put: Mutex::default(),
+        }
     }
 
     pub(crate) fn add(&self, rule: Rule) {
-        self.rules.write().unwrap_or_else(PoisonError::into_inner).push(rule);
+        self.rules
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rule);
     }
 
     /// Returns the stored events, oldest first, as rules see them.
     pub(crate) fn remembered(&self) -> Vec<Value> {
-        self.put.lock().unwrap_or_else(PoisonError::into_inner).1.iter().cloned().collect()
+        self.put
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// Handles `PutEvents`.
-    pub(crate) fn call(&self, operation: &str, body: &Bytes, place: &Place, functions: &Functions) -> Result<Value, ServiceError> {
+    pub(crate) fn call(
+        &self,
+        operation: &str,
+        body: &Bytes,
+        place: &Place,
+        functions: &Functions,
+    ) -> Result<Value, ServiceError> {
         if operation != "PutEvents" {
-            return Err(ServiceError::new(400, "UnknownOperationException", format!("{operation} is not offered")));
+            return Err(ServiceError::new(
+                400,
+                "UnknownOperationException",
+                format!("{operation} is not offered"),
+            ));
         }
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let mut answers = Vec::new();
         for entry in request["Entries"].as_array().into_iter().flatten() {
-            let Ok(detail) = serde_json::from_str::<Value>(entry["Detail"].as_str().unwrap_or_default()) else {
-                answers.push(json!({"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}));
+            let Ok(detail) =
+                serde_json::from_str::<Value>(entry["Detail"].as_str().unwrap_or_default())
+            else {
+                answers.push(
+                    json!({"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}),
+                );
                 continue;
             };
-            let (bus, detail_type) = (bus_name(entry), entry["DetailType"].as_str().unwrap_or_default());
+            let (bus, detail_type) = (
+                bus_name(entry),
+                entry["DetailType"].as_str().unwrap_or_default(),
+            );
             let event = self.remember(entry, detail_type, &detail, place);
             answers.push(json!({"EventId": event["id"]}));
-            for rule in self.rules.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            for rule in self
+                .rules
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+            {
                 if rule.bus == bus && rule.detail_types.iter().any(|own| own == detail_type) {
                     functions.send(&rule.function, event.to_string().into());
                 }
             }
         }
-        let failed = answers.iter().filter(|answer| answer.get("ErrorCode").is_some()).count();
+        let failed = answers
+            .iter()
+            .filter(|answer| answer.get("ErrorCode").is_some())
+            .count();
         Ok(json!({"FailedEntryCount": failed, "Entries": answers}))
     }
 
@@ -97,7 +135,12 @@ impl Events {
 /// Returns the buses of a call, against which its policy is checked.
 pub(crate) fn buses(body: &[u8]) -> Vec<String> {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut names: Vec<String> = request["Entries"].as_array().into_iter().flatten().map(bus_name).collect();
+    let mut names: Vec<String> = request["Entries"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(bus_name)
+        .collect();
     names.sort();
     names.dedup();
     names

@@ -27,12 +27,20 @@ pub enum Fault {
 impl Fault {
     /// The error of a throttled service, which SDKs retry.
     pub fn throttled() -> Self {
-        Self::Refuse(ServiceError::new(400, "ThrottlingException", "Rate exceeded"))
+        Self::Refuse(ServiceError::new(
+            400,
+            "ThrottlingException",
+            "Rate exceeded",
+        ))
     }
 
     /// The error of a service that is down.
     pub fn unavailable() -> Self {
-        Self::Refuse(ServiceError::new(503, "ServiceUnavailable", "The service is unavailable"))
+        Self::Refuse(ServiceError::new(
+            503,
+            "ServiceUnavailable",
+            "The service is unavailable",
+        ))
     }
 }
 
@@ -48,7 +56,11 @@ impl Faults {
     }
 
     pub(crate) fn about(&self, call: &Call) -> Fault {
-        let hook = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let hook = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         hook.map_or(Fault::None, |hook| hook(call))
     }
 }

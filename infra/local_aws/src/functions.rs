@@ -37,20 +37,35 @@ impl Functions {
     pub fn register(
         &self,
         name: impl Into<String>,
-        handler: impl Fn(Bytes) -> BoxFuture<'static, Result<Bytes, InvokeError>> + Send + Sync + 'static,
+        handler: impl Fn(Bytes) -> BoxFuture<'static, Result<Bytes, InvokeError>>
+        + Send
+        + Sync
+        + 'static,
     ) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(handler));
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.into(), Arc::new(handler));
     }
 
     /// Removes all functions and the clients that they hold, because handlers and engines refer to
     /// each other.
     pub fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Invokes a function with an event without waiting for the outcome.
     pub(crate) fn send(&self, name: &str, payload: Bytes) {
-        if let Some(handler) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned() {
+        if let Some(handler) = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+        {
             tokio::spawn(async move {
                 if let Err(error) = handler(payload).await {
                     tracing::warn!(%error, "a function failed to handle an event");
@@ -60,10 +75,25 @@ impl Functions {
     }
 
     /// Handles one `Invoke` call.
-    pub(crate) async fn invoke(&self, head: &http::request::Parts, payload: Bytes) -> Result<Response, ServiceError> {
+    pub(crate) async fn invoke(
+        &self,
+        head: &http::request::Parts,
+        payload: Bytes,
+    ) -> Result<Response, ServiceError> {
         let name = function_name(head.uri.path()).unwrap_or_default();
-        let handler = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        let handler = handler.ok_or_else(|| ServiceError::new(404, "ResourceNotFoundException", format!("Function not found: {name}")))?;
+        let handler = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&name)
+            .cloned();
+        let handler = handler.ok_or_else(|| {
+            ServiceError::new(
+                404,
+                "ResourceNotFoundException",
+                format!("Function not found: {name}"),
+            )
+        })?;
         match invocation_type(&head.headers) {
             "DryRun" => Ok(wire::json(Service::Lambda, 204, Vec::new())),
             "Event" => {
@@ -82,29 +112,47 @@ fn answered(outcome: Result<Bytes, InvokeError>) -> Response {
         Err(error) => {
             let body = json!({"errorType": error.kind, "errorMessage": error.message});
             let mut response = wire::json(Service::Lambda, 200, body.to_string().into_bytes());
-            wire::set(&mut response, HeaderName::from_static("x-amz-function-error"), "Unhandled");
+            wire::set(
+                &mut response,
+                HeaderName::from_static("x-amz-function-error"),
+                "Unhandled",
+            );
             response
         }
     };
-    wire::set(&mut response, HeaderName::from_static("x-amz-executed-version"), "$LATEST");
+    wire::set(
+        &mut response,
+        HeaderName::from_static("x-amz-executed-version"),
+        "$LATEST",
+    );
     response
 }
 
 fn invocation_type(headers: &HeaderMap) -> &str {
-    headers.get("x-amz-invocation-type").and_then(|value| value.to_str().ok()).unwrap_or("RequestResponse")
+    headers
+        .get("x-amz-invocation-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("RequestResponse")
 }
 
 /// Returns the only supported operation.
 pub(crate) fn operation(request: &Request<SdkBody>) -> Option<&'static str> {
-    (request.method() == Method::POST && function_name(request.uri().path()).is_some()).then_some("Invoke")
+    (request.method() == Method::POST && function_name(request.uri().path()).is_some())
+        .then_some("Invoke")
 }
 
 /// Returns the name in `/2015-03-31/functions/<name, partial ARN or ARN>/invocations`, without a
 /// qualifier.
 pub(crate) fn function_name(path: &str) -> Option<String> {
-    let reference = path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")?.replace("%3A", ":");
+    let reference = path
+        .strip_prefix("/2015-03-31/functions/")?
+        .strip_suffix("/invocations")?
+        .replace("%3A", ":");
     let parts: Vec<&str> = reference.split(':').collect();
-    let after = parts.iter().position(|part| *part == "function").map_or(0, |at| at + 1);
+    let after = parts
+        .iter()
+        .position(|part| *part == "function")
+        .map_or(0, |at| at + 1);
     parts.get(after).map(|name| (*name).to_owned())
 }
 
@@ -127,8 +175,15 @@ mod tests {
             "000000000000:function:waybill-W:live",
             "waybill-W:live",
         ] {
-            let path = format!("/2015-03-31/functions/{}/invocations", reference.replace(':', "%3A"));
-            assert_eq!(function_name(&path).as_deref(), Some("waybill-W"), "{reference}");
+            let path = format!(
+                "/2015-03-31/functions/{}/invocations",
+                reference.replace(':', "%3A")
+            );
+            assert_eq!(
+                function_name(&path).as_deref(),
+                Some("waybill-W"),
+                "{reference}"
+            );
         }
         assert_eq!(function_name("/2015-03-31/functions/waybill-W"), None);
     }

@@ -71,7 +71,8 @@ impl Engines {
             loop {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
-                        Ok((stream, _)) => drop(connections.spawn(converse(engines.clone(), stream, offer))),
+                        Ok((stream, _)) => drop(connections.spawn(converse(engines.clone(), stream,
+                            offer))),
                         Err(error) => tracing::warn!(%error, "failed to accept a connection"),
                     },
                     Some(_) = connections.join_next() => {}
@@ -84,28 +85,51 @@ impl Engines {
 
 async fn converse(engines: Engines, stream: TcpStream, offer: Offer) {
     let service = service_fn(|request| answer(&engines, request, offer));
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+    if let Err(error) = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+    {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-async fn answer(engines: &Engines, request: Request<Incoming>, offer: Offer) -> Result<Response, Infallible> {
+async fn answer(
+    engines: &Engines,
+    request: Request<Incoming>,
+    offer: Offer,
+) -> Result<Response, Infallible> {
     let request = request.map(SdkBody::from_body_1_x);
     if !is_for_loopback(&request) {
-        return Ok(refusal(StatusCode::FORBIDDEN, "this address answers to loopback names only"));
+        return Ok(refusal(
+            StatusCode::FORBIDDEN,
+            "this address answers to loopback names only",
+        ));
     }
     if offer == Offer::Objects && scope_service(&request).as_deref() != Some(Service::S3.name()) {
-        return Ok(refusal(StatusCode::FORBIDDEN, "this address offers signed S3 requests only"));
+        return Ok(refusal(
+            StatusCode::FORBIDDEN,
+            "this address offers signed S3 requests only",
+        ));
     }
     let Some(connector) = access_key(&request).and_then(|key| engines.connector_of(&key)) else {
-        return Ok(refusal(StatusCode::FORBIDDEN, "the request has no access key of these engines"));
+        return Ok(refusal(
+            StatusCode::FORBIDDEN,
+            "the request has no access key of these engines",
+        ));
     };
-    Ok(connector.answer(request).await.unwrap_or_else(|error| refusal(StatusCode::NOT_IMPLEMENTED, &error.to_string())))
+    Ok(connector
+        .answer(request)
+        .await
+        .unwrap_or_else(|error| refusal(StatusCode::NOT_IMPLEMENTED, &error.to_string())))
 }
 
 /// A page whose name was rebound to the loopback address still sends its own name as `Host`.
 fn is_for_loopback(request: &Request<SdkBody>) -> bool {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }

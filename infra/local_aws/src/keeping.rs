@@ -71,7 +71,10 @@ pub(crate) fn take(dir: &Path, durability: Durability) -> Result<Option<File>, O
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let refused = |source| OpenError::DataDirectory { dir: dir.to_owned(), source };
+    let refused = |source| OpenError::DataDirectory {
+        dir: dir.to_owned(),
+        source,
+    };
     builder.create(dir).map_err(refused)?;
     let lock = File::create(dir.join("lock")).map_err(refused)?;
     if durability == Durability::Memory {
@@ -79,13 +82,18 @@ pub(crate) fn take(dir: &Path, durability: Durability) -> Result<Option<File>, O
     }
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            dir: dir.to_owned(),
+        }),
         Err(TryLockError::Error(source)) => Err(refused(source)),
     }
 }
 
 /// Returns a random secret for this run.
-#[allow(clippy::disallowed_methods, reason = "it decides nothing that a simulation could see: it only signs")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it decides nothing that a simulation could see: it only signs"
+)]
 pub(crate) fn random_hex() -> Result<String, OpenError> {
     let mut bytes = [0; 20];
     getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
@@ -93,7 +101,10 @@ pub(crate) fn random_hex() -> Result<String, OpenError> {
 }
 
 /// Finds or creates the keys by their aliases, and returns their ids by name.
-pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMap<String, String>, OpenError> {
+pub(crate) fn ensure_keys(
+    kms: &Snapshotted,
+    keys: &[KeySpec],
+) -> Result<BTreeMap<String, String>, OpenError> {
     let ensure = |key: &KeySpec| {
         let alias = format!("alias/{}", key.name);
         let id = match kms.ask("DescribeKey", &json!({"KeyId": alias})) {
@@ -101,14 +112,24 @@ pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMa
             Err(_) => {
                 let created = kms.ask("CreateKey", &json!({"Description": key.name}))?;
                 let id = text(&created["KeyMetadata"]["KeyId"]);
-                kms.ask("CreateAlias", &json!({"AliasName": alias, "TargetKeyId": id}))?;
+                kms.ask(
+                    "CreateAlias",
+                    &json!({"AliasName": alias, "TargetKeyId": id}),
+                )?;
                 id
             }
         };
         Ok((key.name.clone(), id))
     };
     let what = |name: &str| format!("the key {name}");
-    keys.iter().map(|key| ensure(key).map_err(|source| OpenError::Create { what: what(&key.name), source })).collect()
+    keys.iter()
+        .map(|key| {
+            ensure(key).map_err(|source| OpenError::Create {
+                what: what(&key.name),
+                source,
+            })
+        })
+        .collect()
 }
 
 /// A secret of [`Resources`](crate::Resources) that was found or created.
@@ -120,13 +141,19 @@ pub(crate) struct Ensured {
 }
 
 /// Finds or creates the secrets, and returns them by name.
-pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> Result<BTreeMap<String, Ensured>, OpenError> {
+pub(crate) fn ensure_secrets(
+    service: &Snapshotted,
+    secrets: &[SecretSpec],
+) -> Result<BTreeMap<String, Ensured>, OpenError> {
     let ensure = |secret: &SecretSpec| {
         let mut is_new = false;
         let described = match service.ask("DescribeSecret", &json!({"SecretId": secret.name})) {
             Ok(described) => {
                 if let Some(SecretValue::Given(value)) = &secret.value {
-                    service.ask("PutSecretValue", &json!({"SecretId": secret.name, "SecretString": value}))?;
+                    service.ask(
+                        "PutSecretValue",
+                        &json!({"SecretId": secret.name, "SecretString": value}),
+                    )?;
                 }
                 described
             }
@@ -142,14 +169,32 @@ pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> R
                 service.ask("CreateSecret", &request)?
             }
         };
-        Ok((secret.name.clone(), Ensured { arn: text(&described["ARN"]), is_new }))
+        Ok((
+            secret.name.clone(),
+            Ensured {
+                arn: text(&described["ARN"]),
+                is_new,
+            },
+        ))
     };
     let what = |name: &str| format!("the secret {name}");
-    secrets.iter().map(|secret| ensure(secret).map_err(|source| OpenError::Create { what: what(&secret.name), source })).collect()
+    secrets
+        .iter()
+        .map(|secret| {
+            ensure(secret).map_err(|source| OpenError::Create {
+                what: what(&secret.name),
+                source,
+            })
+        })
+        .collect()
 }
 
-fn generated(service: &Snapshotted, generate: &GenerateSecretString) -> Result<String, ServiceError> {
-    let request = json!({"PasswordLength": generate.length, "ExcludePunctuation": generate.exclude_punctuation});
+fn generated(
+    service: &Snapshotted,
+    generate: &GenerateSecretString,
+) -> Result<String, ServiceError> {
+    let request = json!({"PasswordLength": generate.length,
+        "ExcludePunctuation": generate.exclude_punctuation});
     let random = text(&service.ask("GetRandomPassword", &request)?["RandomPassword"]);
     let Some(key) = &generate.key else {
         return Ok(random);
@@ -158,7 +203,13 @@ fn generated(service: &Snapshotted, generate: &GenerateSecretString) -> Result<S
     let mut object: Value = serde_json::from_str(template)
         .ok()
         .filter(Value::is_object)
-        .ok_or_else(|| ServiceError::new(400, "InvalidParameterException", "SecretStringTemplate is not a JSON object"))?;
+        .ok_or_else(|| {
+            ServiceError::new(
+                400,
+                "InvalidParameterException",
+                "SecretStringTemplate is not a JSON object",
+            )
+        })?;
     object[key] = Value::String(random);
     Ok(object.to_string())
 }

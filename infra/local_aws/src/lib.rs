@@ -46,9 +46,11 @@ pub use gateway::Gateway;
 pub use keeping::OpenError;
 pub use observe::Recorder;
 pub use options::{Durability, Mode, NowMs, Options};
-pub use policy::{Caller, Condition, Decision, Effect, Policy, Statement, UnknownOperator, UnreadableDocument};
+pub use policy::{
+    Caller, Condition, Decision, Effect, Policy, Statement, UnknownOperator, UnreadableDocument,
+};
 pub use resources::{
-    AttributeType, BucketSpec, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Projection, Resources, SecretSpec, SecretValue,
-    TableSpec,
+    AttributeType, BucketSpec, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Projection,
+    Resources, SecretSpec, SecretValue, TableSpec,
 };
 pub use ses::CapturedMail;

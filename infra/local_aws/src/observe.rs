@@ -12,7 +12,10 @@ pub(crate) struct Observers(RwLock<Vec<Observer>>);
 
 impl Observers {
     pub(crate) fn add(&self, observer: Observer) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(observer);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(observer);
     }
 
     pub(crate) fn tell(&self, call: &Call) {
@@ -29,7 +32,10 @@ pub struct Recorder(Arc<Mutex<Vec<Call>>>);
 impl Recorder {
     /// Records a call.
     pub fn note(&self, call: &Call) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(call.clone());
     }
 
     /// Takes the calls since the last time, oldest first.
@@ -39,6 +45,9 @@ impl Recorder {
 
     /// Returns all recorded calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

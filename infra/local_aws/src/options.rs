@@ -41,23 +41,39 @@ pub struct Options {
 impl Options {
     /// The options of local mode: threads, files and the machine's clock.
     pub fn local() -> Self {
-        Self { mode: Mode::Thread, durability: Durability::Disk, now: Arc::new(machine_clock) }
+        Self {
+            mode: Mode::Thread,
+            durability: Durability::Disk,
+            now: Arc::new(machine_clock),
+        }
     }
 
     /// The options of a simulation: inline, in memory, with its own clock.
     pub fn simulated(now: NowMs) -> Self {
-        Self { mode: Mode::Inline, durability: Durability::Memory, now }
+        Self {
+            mode: Mode::Inline,
+            durability: Durability::Memory,
+            now,
+        }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("mode", &self.mode).field("durability", &self.durability).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("mode", &self.mode)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the default that callers replace to govern time")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the default that callers replace to govern time"
+)]
 fn machine_clock() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

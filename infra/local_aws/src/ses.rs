@@ -36,32 +36,60 @@ pub struct CapturedMail {
 
 impl Ses {
     pub(crate) fn open(folder: &Path, now: NowMs) -> Self {
-        Self { folder: folder.to_owned(), sent: AtomicU64::new(0), now }
+        Self {
+            folder: folder.to_owned(),
+            sent: AtomicU64::new(0),
+            now,
+        }
     }
 
     /// Handles a call.
-    pub(crate) fn call(&self, operation: &str, path: &str, body: &Bytes) -> Result<Value, ServiceError> {
+    pub(crate) fn call(
+        &self,
+        operation: &str,
+        path: &str,
+        body: &Bytes,
+    ) -> Result<Value, ServiceError> {
         match operation {
             "SendEmail" => {
                 let request: Value = serde_json::from_slice(body).unwrap_or_default();
-                let raw = request["Content"]["Raw"]["Data"].as_str().and_then(|data| BASE64.decode(data).ok());
-                let raw = raw.ok_or_else(|| ServiceError::new(400, "BadRequestException", "only raw mails are sent here"))?;
-                let id = self.keep(&raw).map_err(|error| ServiceError::new(500, "InternalServiceError", error.to_string()))?;
+                let raw = request["Content"]["Raw"]["Data"]
+                    .as_str()
+                    .and_then(|data| BASE64.decode(data).ok());
+                let raw = raw.ok_or_else(|| {
+                    ServiceError::new(400, "BadRequestException", "only raw mails are sent here")
+                })?;
+                let id = self.keep(&raw).map_err(|error| {
+                    ServiceError::new(500, "InternalServiceError", error.to_string())
+                })?;
                 Ok(json!({"MessageId": id}))
             }
             "GetEmailIdentity" => {
-                let kind = if identity(path).contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" };
+                let kind = if identity(path).contains('@') {
+                    "EMAIL_ADDRESS"
+                } else {
+                    "DOMAIN"
+                };
                 Ok(
-                    json!({"IdentityType": kind, "VerifiedForSendingStatus": true, "VerificationStatus": "SUCCESS", "FeedbackForwardingStatus": true}),
+                    json!({"IdentityType": kind, "VerifiedForSendingStatus": true,
+                        "VerificationStatus": "SUCCESS", "FeedbackForwardingStatus": true}),
                 )
             }
-            other => Err(ServiceError::new(400, "BadRequestException", format!("{other} is not offered"))),
+            other => Err(ServiceError::new(
+                400,
+                "BadRequestException",
+                format!("{other} is not offered"),
+            )),
         }
     }
 
     fn keep(&self, raw: &[u8]) -> io::Result<String> {
         fs::create_dir_all(&self.folder)?;
-        let id = format!("{:016x}-{:08x}", (self.now)(), self.sent.fetch_add(1, Ordering::Relaxed));
+        let id = format!(
+            "{:016x}-{:08x}",
+            (self.now)(),
+            self.sent.fetch_add(1, Ordering::Relaxed)
+        );
         fs::write(self.folder.join(format!("{id}.eml")), raw)?;
         let names = self.names()?;
         for old in names.iter().rev().skip(KEPT_MAX) {
@@ -78,7 +106,13 @@ impl Ses {
         };
         let mut names: Vec<String> = entries
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.strip_suffix(".eml")).map(str::to_owned))
+            .filter_map(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .and_then(|name| name.strip_suffix(".eml"))
+                    .map(str::to_owned)
+            })
             .collect();
         names.sort();
         Ok(names)
@@ -87,7 +121,12 @@ impl Ses {
     /// Returns the e-mails, newest first.
     pub(crate) fn mails(&self, most: usize) -> io::Result<Vec<CapturedMail>> {
         let names = self.names()?;
-        let read = |id: String| Ok(CapturedMail { bytes: fs::read(self.folder.join(format!("{id}.eml")))?, id });
+        let read = |id: String| {
+            Ok(CapturedMail {
+                bytes: fs::read(self.folder.join(format!("{id}.eml")))?,
+                id,
+            })
+        };
         names.into_iter().rev().take(most).map(read).collect()
     }
 }
@@ -108,10 +147,15 @@ pub(crate) fn identity_of(path: &str, body: &[u8]) -> String {
     }
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let from = request["FromEmailAddress"].as_str().unwrap_or("*");
-    let address = from.rsplit_once('<').map_or(from, |(_, address)| address.trim_end_matches('>'));
+    let address = from
+        .rsplit_once('<')
+        .map_or(from, |(_, address)| address.trim_end_matches('>'));
     address.to_owned()
 }
 
 fn identity(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or_default().replace("%40", "@")
+    path.rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .replace("%40", "@")
 }

@@ -45,10 +45,23 @@ impl Kept {
         }
     }
 
-    async fn restore(&self, account: &str, region: &str, bytes: &[u8]) -> Result<(), StateViewError> {
+    async fn restore(
+        &self,
+        account: &str,
+        region: &str,
+        bytes: &[u8],
+    ) -> Result<(), StateViewError> {
         match self {
-            Self::Kms(service) => service.restore(account, region, serde_json::from_slice(bytes)?).await,
-            Self::Secrets(service) => service.restore(account, region, serde_json::from_slice(bytes)?).await,
+            Self::Kms(service) => {
+                service
+                    .restore(account, region, serde_json::from_slice(bytes)?)
+                    .await
+            }
+            Self::Secrets(service) => {
+                service
+                    .restore(account, region, serde_json::from_slice(bytes)?)
+                    .await
+            }
         }
     }
 }
@@ -65,10 +78,19 @@ pub(crate) struct Snapshotted {
 impl Snapshotted {
     /// Opens the service with the content of the file.
     pub(crate) fn open(service: Kept, file: PathBuf, place: Place) -> Result<Self, OpenError> {
-        let this = Self { service, file, place, writing: tokio::sync::Mutex::new(()) };
+        let this = Self {
+            service,
+            file,
+            place,
+            writing: tokio::sync::Mutex::new(()),
+        };
         match std::fs::read(&this.file) {
             Ok(bytes) => {
-                at_once(this.service.restore(this.account(), &this.place.region, &bytes)).map_err(|error| this.unreadable(error))?;
+                at_once(
+                    this.service
+                        .restore(this.account(), &this.place.region, &bytes),
+                )
+                .map_err(|error| this.unreadable(error))?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(this.unreadable(error)),
@@ -99,7 +121,11 @@ impl Snapshotted {
             return Ok(answer);
         }
         let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
-        Err(ServiceError::new(status, text("__type"), text("message") + &text("Message")))
+        Err(ServiceError::new(
+            status,
+            text("__type"),
+            text("message") + &text("Message"),
+        ))
     }
 
     fn account(&self) -> &str {
@@ -114,25 +140,49 @@ impl Snapshotted {
             headers.insert("x-amz-target", target);
         }
         let uri = format!("https://{host}.{}.amazonaws.com/", self.place.region);
-        MockRequest { method: "POST".into(), uri, headers, body }
+        MockRequest {
+            method: "POST".into(),
+            uri,
+            headers,
+            body,
+        }
     }
 
     async fn save(&self) -> io::Result<()> {
         let _one_at_a_time = self.writing.lock().await;
-        let snapshot = self.service.snapshot(self.account(), &self.place.region).await?;
+        let snapshot = self
+            .service
+            .snapshot(self.account(), &self.place.region)
+            .await?;
         replace(&self.file, &snapshot)
     }
 
     fn unreadable(&self, error: impl std::error::Error + Send + Sync + 'static) -> OpenError {
-        OpenError::Snapshot { file: self.file.clone(), source: Box::new(error) }
+        OpenError::Snapshot {
+            file: self.file.clone(),
+            source: Box::new(error),
+        }
     }
 }
 
 /// Whether an operation changes what must be saved. Reads and KMS computations do not.
 fn changes(operation: &str) -> bool {
-    const UNCHANGING: [&str; 11] =
-        ["Get", "List", "Describe", "BatchGet", "Validate", "Decrypt", "Encrypt", "ReEncrypt", "Generate", "Sign", "Verify"];
-    !UNCHANGING.iter().any(|prefix| operation.starts_with(prefix))
+    const UNCHANGING: [&str; 11] = [
+        "Get",
+        "List",
+        "Describe",
+        "BatchGet",
+        "Validate",
+        "Decrypt",
+        "Encrypt",
+        "ReEncrypt",
+        "Generate",
+        "Sign",
+        "Verify",
+    ];
+    !UNCHANGING
+        .iter()
+        .any(|prefix| operation.starts_with(prefix))
 }
 
 /// Writes a file atomically, readable for its owner only.
@@ -151,5 +201,7 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Runs a future that never waits, because the service's locks are free while the engines open. It
 /// is unconstrained, because within a task tokio's locks would yield after a hundred of them.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
-    tokio::task::unconstrained(future).now_or_never().expect("nothing else holds the service's locks while it opens")
+    tokio::task::unconstrained(future)
+        .now_or_never()
+        .expect("nothing else holds the service's locks while it opens")
 }

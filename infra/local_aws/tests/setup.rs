@@ -1,8 +1,8 @@
 //! Engines in a directory of their own.
 
 use local_aws::{
-    AttributeType, BucketSpec, Caller, Engines, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Options, Projection, Resources,
-    SecretSpec, SecretValue, TableSpec,
+    AttributeType, BucketSpec, Caller, Engines, GenerateSecretString, IndexSpec, KeySchema,
+    KeySpec, Options, Projection, Resources, SecretSpec, SecretValue, TableSpec,
 };
 use tempfile::TempDir;
 
@@ -35,19 +35,38 @@ impl Local {
 
 /// A table with a text index and a numeric one, a bucket, a key and a secret.
 pub(crate) fn resources() -> Resources {
-    let key = |hash: &str, range: &str| KeySchema { hash: hash.into(), range: Some(range.into()) };
-    let index =
-        |name: &str, hash: &str, range: &str| IndexSpec { name: name.into(), key: key(hash, range), projection: Projection::KeysOnly };
+    let key = |hash: &str, range: &str| KeySchema {
+        hash: hash.into(),
+        range: Some(range.into()),
+    };
+    let index = |name: &str, hash: &str, range: &str| IndexSpec {
+        name: name.into(),
+        key: key(hash, range),
+        projection: Projection::KeysOnly,
+    };
     let text = |name: &str| (name.to_owned(), AttributeType::Text);
     Resources {
         tables: vec![TableSpec {
             name: TABLE.into(),
-            attributes: vec![text("pk"), text("sk"), text("bd_pk"), text("bd_sk"), text("du_pk"), ("du_at".into(), AttributeType::Number)],
+            attributes: vec![
+                text("pk"),
+                text("sk"),
+                text("bd_pk"),
+                text("bd_sk"),
+                text("du_pk"),
+                ("du_at".into(), AttributeType::Number),
+            ],
             key: key("pk", "sk"),
-            indexes: vec![index("by_destination", "bd_pk", "bd_sk"), index("due", "du_pk", "du_at")],
+            indexes: vec![
+                index("by_destination", "bd_pk", "bd_sk"),
+                index("due", "du_pk", "du_at"),
+            ],
             ttl_attribute: Some("ttl".into()),
         }],
-        buckets: vec![BucketSpec { name: BUCKET.into(), versioned: false }],
+        buckets: vec![BucketSpec {
+            name: BUCKET.into(),
+            versioned: false,
+        }],
         keys: vec![KeySpec { name: KEY.into() }],
         secrets: vec![SecretSpec {
             name: SECRET.into(),

@@ -33,8 +33,22 @@ async fn transactions_pay_double() {
     let local = Local::new();
     let client = Client::new(&local.config());
     let text = |value: &str| AttributeValue::S(value.into());
-    let put = Put::builder().table_name(TABLE).item("pk", text("p")).item("sk", text("s")).build().unwrap();
-    let write = client.transact_write_items().transact_items(TransactWriteItem::builder().put(put).build());
-    let output = write.return_consumed_capacity(ReturnConsumedCapacity::Indexes).send().await.unwrap();
-    assert_eq!(output.consumed_capacity.unwrap()[0].capacity_units(), Some(2.0));
+    let put = Put::builder()
+        .table_name(TABLE)
+        .item("pk", text("p"))
+        .item("sk", text("s"))
+        .build()
+        .unwrap();
+    let write = client
+        .transact_write_items()
+        .transact_items(TransactWriteItem::builder().put(put).build());
+    let output = write
+        .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        output.consumed_capacity.unwrap()[0].capacity_units(),
+        Some(2.0)
+    );
 }

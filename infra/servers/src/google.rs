@@ -26,10 +26,20 @@ impl ServiceAccount {
         let key = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
         let private = key.as_der().expect("a key has a form");
         let lines: Vec<u8> = STANDARD.encode(private.as_ref()).into_bytes();
-        let lines: Vec<&str> = lines.chunks(64).map(|line| std::str::from_utf8(line).expect("base64 is ASCII")).collect();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        let file = json!({"type": "service_account", "project_id": "project", "private_key_id": "key-1", "private_key": pem,
+        let lines: Vec<&str> = lines
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).expect("base64 is ASCII"))
+            .collect();
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        );
+        let file = json!({"type": "service_account", "project_id": "project",
+            "private_key_id": "key-1", "private_key": pem,
             "client_email": EMAIL, "token_uri": "https://oauth2.googleapis.com/token"});
-        Self { public_key: key.public_key().as_ref().to_vec(), file }
+        Self {
+            public_key: key.public_key().as_ref().to_vec(),
+            file,
+        }
     }
 }

@@ -31,16 +31,38 @@ impl MariaDb {
             let install = program::binary("mariadb-install-db", folders());
             let data = format!("--datadir={}/data", folder.display());
             let mut command = Command::new(install);
-            command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root", &data]);
+            command.args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--user=root",
+                &data,
+            ]);
             program::run(&mut command);
         });
-        let folder = tempfile::Builder::new().prefix("waybill-mariadb-").tempdir().expect("a temporary directory");
-        program::run(Command::new("cp").arg("-r").arg(template.join("data")).arg(folder.path().join("data")));
+        let folder = tempfile::Builder::new()
+            .prefix("waybill-mariadb-")
+            .tempdir()
+            .expect("a temporary directory");
+        program::run(
+            Command::new("cp")
+                .arg("-r")
+                .arg(template.join("data"))
+                .arg(folder.path().join("data")),
+        );
         let (certificate, key) = authority.certificate(names);
-        for (name, text) in [("server.crt", certificate), ("server.key", key), ("ca.crt", authority.certificate_pem())] {
+        for (name, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("ca.crt", authority.certificate_pem()),
+        ] {
             std::fs::write(folder.path().join(name), text).expect("the folder is ours");
         }
-        let mut server = Self { port: program::free_port(), program: None, folder };
+        let mut server = Self {
+            port: program::free_port(),
+            program: None,
+            folder,
+        };
         server.restart();
         server
     }
@@ -70,14 +92,21 @@ impl MariaDb {
             "--innodb-flush-log-at-trx-commit=0".into(),
             "--innodb-buffer-pool-size=64M".into(),
         ];
-        self.program = Some(Program::start(&words.each_ref().map(|word| &**word), "KILL", &self.log()));
-        program::wait_for("MariaDB", &self.log(), || self.try_sql("mysql", "SELECT 1").is_ok());
+        self.program = Some(Program::start(
+            &words.each_ref().map(|word| &**word),
+            "KILL",
+            &self.log(),
+        ));
+        program::wait_for("MariaDB", &self.log(), || {
+            self.try_sql("mysql", "SELECT 1").is_ok()
+        });
     }
 
     /// Runs statements as the administrator and returns the lines of the rows, with tabs between
     /// columns. Panics if one fails.
     pub fn sql(&self, database: &str, sql: &str) -> Vec<String> {
-        self.try_sql(database, sql).unwrap_or_else(|said| panic!("{sql}: {said}"))
+        self.try_sql(database, sql)
+            .unwrap_or_else(|said| panic!("{sql}: {said}"))
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
@@ -88,7 +117,13 @@ impl MariaDb {
     pub fn mariadb(&self, database: &str) -> Command {
         let mut command = Command::new("mariadb");
         let socket = format!("--socket={}", self.folder.path().join("socket").display());
-        command.args(["--no-defaults", "--default-character-set=utf8mb4", "-uroot", &socket, database]);
+        command.args([
+            "--no-defaults",
+            "--default-character-set=utf8mb4",
+            "-uroot",
+            &socket,
+            database,
+        ]);
         command
     }
 
@@ -98,5 +133,12 @@ impl MariaDb {
 }
 
 fn folders() -> [PathBuf; 5] {
-    ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from)
+    [
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/opt/homebrew/bin",
+    ]
+    .map(PathBuf::from)
 }

@@ -21,9 +21,27 @@ pub struct PgBouncer {
 
 impl PgBouncer {
     /// Starts a pool whose certificate is valid for these names, for this user of the server.
-    pub fn start(authority: &Authority, names: &[&str], server: &Postgres, username: &str, password: &str) -> Self {
-        let binary = program::binary("pgbouncer", ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"].map(PathBuf::from));
-        let folder = tempfile::Builder::new().prefix("waybill-pgbouncer-").tempdir().expect("a temporary directory");
+    pub fn start(
+        authority: &Authority,
+        names: &[&str],
+        server: &Postgres,
+        username: &str,
+        password: &str,
+    ) -> Self {
+        let binary = program::binary(
+            "pgbouncer",
+            [
+                "/usr/sbin",
+                "/usr/bin",
+                "/usr/local/bin",
+                "/opt/homebrew/bin",
+            ]
+            .map(PathBuf::from),
+        );
+        let folder = tempfile::Builder::new()
+            .prefix("waybill-pgbouncer-")
+            .tempdir()
+            .expect("a temporary directory");
         program::open_to_all(folder.path());
         let port = program::free_port();
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -38,7 +56,12 @@ impl PgBouncer {
             at("server.key"),
         );
         let users = format!("\"{username}\" \"{}\"\n", password.replace('"', "\"\""));
-        for (name, text) in [("server.crt", certificate), ("server.key", key), ("users", users), ("ini", settings)] {
+        for (name, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("users", users),
+            ("ini", settings),
+        ] {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("the folder is ours");
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
@@ -49,16 +72,34 @@ impl PgBouncer {
         words.extend([&*binary, &*ini]);
         let log = folder.path().join("log");
         let program = Program::start(&words, "KILL", &log);
-        program::wait_for("PgBouncer", &log, || std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
-        Self { port, _program: program, _folder: folder }
+        program::wait_for("PgBouncer", &log, || {
+            std::net::TcpListener::bind(("127.0.0.1", port)).is_err()
+        });
+        Self {
+            port,
+            _program: program,
+            _folder: folder,
+        }
     }
 
     /// Returns the command-line client of the pool.
     #[must_use]
     pub fn psql(&self, database: &str, username: &str, password: &str) -> Command {
         let mut command = Command::new("psql");
-        command.env("PGSSLMODE", "require").env("PGPASSWORD", password);
-        command.args(["-X", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", username, "-d", database]);
+        command
+            .env("PGSSLMODE", "require")
+            .env("PGPASSWORD", password);
+        command.args([
+            "-X",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            username,
+            "-d",
+            database,
+        ]);
         command
     }
 }

@@ -35,13 +35,25 @@ impl Postgres {
     /// client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
         let initdb = program::binary("initdb", folders());
-        let version = initdb.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let version = initdb
+            .ancestors()
+            .nth(2)
+            .and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let template = program::template(&format!("postgres-{version}"), |folder| {
-            let command =
-                format!("{} -D {}/data -U admin -E UTF8 --locale=C.UTF-8 --no-sync --auth=trust", initdb.display(), folder.display());
+            let command = format!(
+                "{} -D {}/data -U admin -E UTF8 --locale=C.UTF-8 --no-sync --auth=trust",
+                initdb.display(),
+                folder.display()
+            );
             as_server_user(&command);
         });
-        let folder = tempfile::Builder::new().prefix("waybill-postgres-").tempdir().expect("a temporary directory");
+        let folder = tempfile::Builder::new()
+            .prefix("waybill-postgres-")
+            .tempdir()
+            .expect("a temporary directory");
         program::open_to_all(folder.path());
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -50,16 +62,26 @@ impl Postgres {
             std::fs::set_permissions(&path, mode).expect("the file is ours");
         };
         let (certificate, key) = authority.certificate(names);
-        for (name, text) in [("server.crt", &*certificate), ("key", &*key), ("ca.crt", &*authority.certificate_pem()), ("hba", ACCESS)] {
+        for (name, text) in [
+            ("server.crt", &*certificate),
+            ("key", &*key),
+            ("ca.crt", &*authority.certificate_pem()),
+            ("hba", ACCESS),
+        ] {
             write(name, text);
         }
         let place = folder.path().display();
         as_server_user(&format!(
-            "cp -r {}/data {place}/data && chmod 700 {place}/data && cp {place}/key {place}/server.key && chmod 600 {place}/server.key",
+            "cp -r {}/data {place}/data && chmod 700 {place}/data && cp {place}/key \
+             {place}/server.key && chmod 600 {place}/server.key",
             template.display()
         ));
         let port = program::free_port();
-        let mut server = Self { port, program: None, folder };
+        let mut server = Self {
+            port,
+            program: None,
+            folder,
+        };
         server.restart();
         server
     }
@@ -83,23 +105,39 @@ impl Postgres {
         let mut words = as_server_user_words();
         words.extend(["sh", "-c", &*command]);
         self.program = Some(Program::start(&words, "QUIT", &self.log()));
-        program::wait_for("PostgreSQL", &self.log(), || self.try_sql("postgres", "SELECT 1").is_ok());
+        program::wait_for("PostgreSQL", &self.log(), || {
+            self.try_sql("postgres", "SELECT 1").is_ok()
+        });
     }
 
     /// Runs statements as the administrator and returns the lines of the rows, with `|` between
     /// columns. Panics if one fails.
     pub fn sql(&self, database: &str, sql: &str) -> Vec<String> {
-        self.try_sql(database, sql).unwrap_or_else(|said| panic!("{sql}: {said}"))
+        self.try_sql(database, sql)
+            .unwrap_or_else(|said| panic!("{sql}: {said}"))
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
-        program::lines(self.psql(database).args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]))
+        program::lines(
+            self.psql(database)
+                .args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]),
+        )
     }
 
     /// Returns the command-line client, as the administrator.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = Command::new("psql");
-        command.env("PGSSLMODE", "require").args(["-X", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "admin", "-d", database]);
+        command.env("PGSSLMODE", "require").args([
+            "-X",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            "admin",
+            "-d",
+            database,
+        ]);
         command
     }
 
@@ -110,7 +148,12 @@ impl Postgres {
 
 fn folders() -> impl Iterator<Item = PathBuf> {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|folders| folders.flatten().map(|folder| folder.path().join("bin")).collect())
+        .map(|folders| {
+            folders
+                .flatten()
+                .map(|folder| folder.path().join("bin"))
+                .collect()
+        })
         .unwrap_or_default();
     versions.sort();
     let elsewhere = ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"].map(PathBuf::from);
@@ -119,14 +162,28 @@ fn folders() -> impl Iterator<Item = PathBuf> {
 
 /// Returns the start of a command that must not run as root.
 pub(crate) fn as_server_user_words() -> Vec<&'static str> {
-    if is_root() { vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] } else { vec![] }
+    if is_root() {
+        vec![
+            "setpriv",
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+        ]
+    } else {
+        vec![]
+    }
 }
 
 /// PostgreSQL refuses to run as root.
 fn as_server_user(command: &str) {
     let mut shell = if is_root() {
         let mut shell = Command::new("setpriv");
-        shell.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "sh"]);
+        shell.args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "sh",
+        ]);
         shell
     } else {
         Command::new("sh")

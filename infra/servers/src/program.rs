@@ -43,12 +43,16 @@ impl Drop for Program {
 /// Returns the path of a program, in the first of these folders that contains it. Panics if none
 /// does.
 pub(crate) fn binary(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> PathBuf {
-    find(name, folders).unwrap_or_else(|| panic!("{name} is not installed: run ./test once, which installs it"))
+    find(name, folders)
+        .unwrap_or_else(|| panic!("{name} is not installed: run ./test once, which installs it"))
 }
 
 /// Returns the path of a program that may be missing.
 pub(crate) fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
-    folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists())
+    folders
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists())
 }
 
 /// Runs a program to its end and returns its output. Panics if it fails.
@@ -62,9 +66,16 @@ pub(crate) fn lines(command: &mut Command) -> Result<Vec<String>, String> {
 }
 
 fn printed(command: &mut Command) -> Result<String, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("it does not run: {error}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("it does not run: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
 /// Waits until a server is ready. Panics with its log if it does not become ready.
@@ -100,7 +111,11 @@ pub fn free_port() -> u16 {
 pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let place = std::env::temp_dir().join(format!("waybill-kit-{name}"));
     if !place.exists() {
-        let draft = tempfile::Builder::new().prefix("waybill-kit-").tempdir().expect("a temporary directory").keep();
+        let draft = tempfile::Builder::new()
+            .prefix("waybill-kit-")
+            .tempdir()
+            .expect("a temporary directory")
+            .keep();
         open_to_all(&draft);
         make(&draft);
         if std::fs::rename(&draft, &place).is_err() {
@@ -114,5 +129,6 @@ pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 /// Makes a folder accessible to a server that runs as another user.
 pub(crate) fn open_to_all(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).expect("the folder is ours");
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))
+        .expect("the folder is ours");
 }

@@ -50,38 +50,66 @@ impl Access {
     /// Creates an authenticator that looks keys up in `store`.
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, lineages: Lineages::default() }
+        Self {
+            store,
+            clock,
+            lineages: Lineages::default(),
+        }
     }
 
     /// Returns the caller that an `Authorization` header authenticates.
     pub async fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthenticateError> {
-        let bearer = header.and_then(Bearer::from_header).ok_or_else(Unauthenticated::default)?;
+        let bearer = header
+            .and_then(Bearer::from_header)
+            .ok_or_else(Unauthenticated::default)?;
         let known = self.lineages.organization(bearer.id);
         let found = self.store.key_and_standing(bearer.id, known).await?;
         self.admit(&bearer, found).await
     }
 
-    /// Like [`Self::authenticate`], with the routes of the caller's organization where one read fetches both.
-    pub async fn authenticate_with_routes(&self, header: Option<&str>) -> Result<(Caller, Option<Routes>), AuthenticateError> {
-        let bearer = header.and_then(Bearer::from_header).ok_or_else(Unauthenticated::default)?;
+    /// Like [`Self::authenticate`], with the routes of the caller's organization where one read
+    /// fetches both.
+    pub async fn authenticate_with_routes(
+        &self,
+        header: Option<&str>,
+    ) -> Result<(Caller, Option<Routes>), AuthenticateError> {
+        let bearer = header
+            .and_then(Bearer::from_header)
+            .ok_or_else(Unauthenticated::default)?;
         let known = self.lineages.organization(bearer.id);
         let found = self.store.key_with_routes(bearer.id, known).await?;
-        let (found, routes) = found.map(|(key, stands, routes)| ((key, stands), routes)).unzip();
+        let (found, routes) = found
+            .map(|(key, stands, routes)| ((key, stands), routes))
+            .unzip();
         Ok((self.admit(&bearer, found).await?, routes.flatten()))
     }
 
     /// Returns the caller that a key names, if the bearer has its secret and the key is still
     /// valid.
-    async fn admit(&self, bearer: &Bearer, found: Option<(ApiKey, Option<bool>)>) -> Result<Caller, AuthenticateError> {
+    async fn admit(
+        &self,
+        bearer: &Bearer,
+        found: Option<(ApiKey, Option<bool>)>,
+    ) -> Result<Caller, AuthenticateError> {
         // Until the secret has been compared, the work is the same whether or not the key exists,
         // so that its duration reveals nothing.
-        let is_its_secret = is_secret(bearer, found.as_ref().map_or(NO_SECRET, |(key, _)| &key.secret_sha256));
-        let Some((key, stands)) = found else { return Err(Unauthenticated::default().into()) };
+        let is_its_secret = is_secret(
+            bearer,
+            found
+                .as_ref()
+                .map_or(NO_SECRET, |(key, _)| &key.secret_sha256),
+        );
+        let Some((key, stands)) = found else {
+            return Err(Unauthenticated::default().into());
+        };
         let now = self.clock.now();
         if !is_its_secret || key.is_expired(now) {
             telemetry::metrics::security_event("authentication_failed");
             tracing::warn!(key = %key.id, security_event = true, "authentication_failed");
-            return Err(Unauthenticated { named: Some(key.into()) }.into());
+            return Err(Unauthenticated {
+                named: Some(key.into()),
+            }
+            .into());
         }
         self.lineages.note_key(&key);
         let stands = match (stands, key.organization_id) {
@@ -97,13 +125,20 @@ impl Access {
 
     /// Records the use of the key. The request does not wait for this and does not fail with it.
     fn touch(&self, key: &ApiKey, now: Timestamp) {
-        if key.last_used_at.is_some_and(|at| now.since(at) < TOUCHED_EVERY) {
+        if key
+            .last_used_at
+            .is_some_and(|at| now.since(at) < TOUCHED_EVERY)
+        {
             return;
         }
         let (store, id) = (self.store.clone(), key.id);
         tokio::spawn(async move {
             if let Err(error) = store.touch_key(id, now).await {
-                tracing::warn!(error = %domain::chain(&error), key = %id, "failed to record when an API key was used");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    key = %id,
+                    "failed to record when an API key was used"
+                );
             }
         });
     }
@@ -111,7 +146,11 @@ impl Access {
 
 /// Compares a secret with a hash in constant time.
 fn is_secret(bearer: &Bearer, sha256: &str) -> bool {
-    bearer.secret_sha256().as_bytes().ct_eq(sha256.as_bytes()).into()
+    bearer
+        .secret_sha256()
+        .as_bytes()
+        .ct_eq(sha256.as_bytes())
+        .into()
 }
 
 #[cfg(test)]
@@ -126,7 +165,16 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let random = Random::new(|buffer| buffer.fill(7));
         let ids = IdMint::new([1; 32], Clock::new(move || now), random.clone());
-        let (key, text) = crate::issue(Role::Admin, Some(ids.organization()), "ci".to_owned(), None, None, &ids, &random, now);
+        let (key, text) = crate::issue(
+            Role::Admin,
+            Some(ids.organization()),
+            "ci".to_owned(),
+            None,
+            None,
+            &ids,
+            &random,
+            now,
+        );
         let bearer = Bearer::from_header(&format!("Bearer {}", text.expose_secret())).unwrap();
         (key, bearer)
     }
@@ -134,10 +182,16 @@ mod tests {
     #[test]
     fn a_key_opens_with_its_own_secret_only() {
         let (key, bearer) = key();
-        assert_eq!((bearer.id, is_secret(&bearer, &key.secret_sha256)), (key.id, true));
+        assert_eq!(
+            (bearer.id, is_secret(&bearer, &key.secret_sha256)),
+            (key.id, true)
+        );
         for hash in [NO_SECRET, ""] {
             assert!(!is_secret(&bearer, hash));
         }
-        assert!(!is_secret(&Bearer::new(key.id, [8; 32]), &key.secret_sha256));
+        assert!(!is_secret(
+            &Bearer::new(key.id, [8; 32]),
+            &key.secret_sha256
+        ));
     }
 }

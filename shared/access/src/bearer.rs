@@ -21,23 +21,36 @@ pub(crate) struct Bearer {
 impl Bearer {
     /// Creates a key with this secret.
     pub(crate) fn new(id: KeyId, secret: [u8; 32]) -> Self {
-        Self { id, secret: URL_SAFE_NO_PAD.encode(secret).into() }
+        Self {
+            id,
+            secret: URL_SAFE_NO_PAD.encode(secret).into(),
+        }
     }
 
-    /// Reads an `Authorization` header (RFC 6750 §2.1; the scheme's case does not matter, RFC 9110 §11.1).
+    /// Reads an `Authorization` header (RFC 6750 §2.1; the scheme's case does not matter, RFC 9110
+    /// §11.1).
     pub(crate) fn from_header(header: &str) -> Option<Self> {
         let (scheme, credentials) = header.split_once(' ')?;
-        if scheme.eq_ignore_ascii_case("bearer") { Self::parse(credentials.trim_matches(' ')) } else { None }
+        if scheme.eq_ignore_ascii_case("bearer") {
+            Self::parse(credentials.trim_matches(' '))
+        } else {
+            None
+        }
     }
 
     fn parse(text: &str) -> Option<Self> {
         // Split by position, because base64url contains `_`.
         let (id, rest) = text.strip_prefix(PREFIX)?.split_at_checked(ID_CHARACTERS)?;
         let secret = rest.strip_prefix('_')?;
-        let well_formed =
-            secret.len() == SECRET_CHARACTERS && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let well_formed = secret.len() == SECRET_CHARACTERS
+            && secret
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let id: Ulid = id.parse().ok()?;
-        well_formed.then(|| Self { id: id.into(), secret: secret.into() })
+        well_formed.then(|| Self {
+            id: id.into(),
+            secret: secret.into(),
+        })
     }
 
     /// Returns the SHA-256 of the secret, lower-case hexadecimal, which is all that is stored of
@@ -63,7 +76,10 @@ mod tests {
     use domain::Timestamp;
 
     fn bearer() -> Bearer {
-        Bearer::new(Ulid::first_at(Timestamp::from_millis(1_764_000_000_000)).into(), [0xfb; 32])
+        Bearer::new(
+            Ulid::first_at(Timestamp::from_millis(1_764_000_000_000)).into(),
+            [0xfb; 32],
+        )
     }
 
     #[test]
@@ -71,9 +87,15 @@ mod tests {
         let plaintext = bearer().plaintext();
         let plaintext = plaintext.expose_secret();
         assert_eq!(plaintext.len(), 4 + 26 + 1 + 43);
-        for header in [format!("Bearer {plaintext}"), format!("bearer  {plaintext} ")] {
+        for header in [
+            format!("Bearer {plaintext}"),
+            format!("bearer  {plaintext} "),
+        ] {
             let read = Bearer::from_header(&header).unwrap();
-            assert_eq!((read.id, read.secret_sha256(), read.hint()), (bearer().id, bearer().secret_sha256(), bearer().hint()));
+            assert_eq!(
+                (read.id, read.secret_sha256(), read.hint()),
+                (bearer().id, bearer().secret_sha256(), bearer().hint())
+            );
         }
     }
 

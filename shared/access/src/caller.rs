@@ -82,14 +82,21 @@ impl Caller {
 
     /// Returns an error unless the caller's role has the permission.
     pub fn require(&self, permission: Permission) -> Result<(), Forbidden> {
-        if self.role.may(permission) { Ok(()) } else { Err(Forbidden { role: self.role }) }
+        if self.role.may(permission) {
+            Ok(())
+        } else {
+            Err(Forbidden { role: self.role })
+        }
     }
 
     /// Returns the organization of a request, given `organization_id` from its query. For a key it
     /// is the key's own, whether or not it is named. For the operator it is the one that is named,
     /// which may not exist.
     pub fn scope(&self, named: Option<&str>) -> Result<OrganizationId, ScopeRefused> {
-        let named: Option<OrganizationId> = named.map(str::parse).transpose().map_err(|_| ScopeRefused::NotFound)?;
+        let named: Option<OrganizationId> = named
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| ScopeRefused::NotFound)?;
         match (self.organization, named) {
             (None, named) => named.ok_or(ScopeRefused::OrganizationRequired),
             (Some(own), Some(named)) if own != named => Err(ScopeRefused::NotFound),
@@ -101,23 +108,45 @@ impl Caller {
 impl From<ApiKey> for Caller {
     fn from(key: ApiKey) -> Self {
         let makers = vec![Maker::Key(key.id)];
-        Self { by: LetInBy::Key(key.id), name: key.name, role: key.role, organization: key.organization_id, makers }
+        Self {
+            by: LetInBy::Key(key.id),
+            name: key.name,
+            role: key.role,
+            organization: key.organization_id,
+            makers,
+        }
     }
 }
 
 /// Returns what ends together with a session of `link`: everything the link depends on, and the
 /// session itself.
 pub(crate) fn lineage_of(link: &PortalLink) -> Vec<Maker> {
-    let session = Maker::Session { organization_id: link.organization_id, id: link.id };
+    let session = Maker::Session {
+        organization_id: link.organization_id,
+        id: link.id,
+    };
     link.made_by.iter().copied().chain([session]).collect()
 }
 
 impl From<PortalLink> for Caller {
     fn from(link: PortalLink) -> Self {
-        let name = link.subject.called().unwrap_or("somebody with a portal link").to_owned();
+        let name = link
+            .subject
+            .called()
+            .unwrap_or("somebody with a portal link")
+            .to_owned();
         let makers = lineage_of(&link);
-        let by = LetInBy::PortalLink { id: link.id, subject: link.subject.id };
-        Self { by, name, role: link.role, organization: link.organization_id, makers }
+        let by = LetInBy::PortalLink {
+            id: link.id,
+            subject: link.subject.id,
+        };
+        Self {
+            by,
+            name,
+            role: link.role,
+            organization: link.organization_id,
+            makers,
+        }
     }
 }
 
@@ -147,22 +176,34 @@ mod tests {
         let caller = caller(Role::Admin, Some(own));
         assert_eq!(caller.scope(None), Ok(own));
         assert_eq!(caller.scope(Some(&own.to_string())), Ok(own));
-        assert_eq!(caller.scope(Some(&other.to_string())), Err(ScopeRefused::NotFound));
+        assert_eq!(
+            caller.scope(Some(&other.to_string())),
+            Err(ScopeRefused::NotFound)
+        );
         assert_eq!(caller.scope(Some("")), Err(ScopeRefused::NotFound));
     }
 
     #[test]
     fn the_operator_names_the_organization() {
         let caller = caller(Role::Operator, None);
-        assert_eq!(caller.scope(Some(&organization(2).to_string())), Ok(organization(2)));
+        assert_eq!(
+            caller.scope(Some(&organization(2).to_string())),
+            Ok(organization(2))
+        );
         assert_eq!(caller.scope(None), Err(ScopeRefused::OrganizationRequired));
-        assert_eq!(caller.scope(Some("org_nonsense")), Err(ScopeRefused::NotFound));
+        assert_eq!(
+            caller.scope(Some("org_nonsense")),
+            Err(ScopeRefused::NotFound)
+        );
     }
 
     #[test]
     fn a_role_that_lacks_the_permission_is_refused() {
         let sender = caller(Role::Sender, Some(organization(1)));
         assert_eq!(sender.require(Permission::Submit), Ok(()));
-        assert_eq!(sender.require(Permission::Read), Err(Forbidden { role: Role::Sender }));
+        assert_eq!(
+            sender.require(Permission::Read),
+            Err(Forbidden { role: Role::Sender })
+        );
     }
 }

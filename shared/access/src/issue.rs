@@ -10,7 +10,10 @@ use crate::bearer::Bearer;
 
 /// Creates a key and its text, which is shown once and never stored. `organization` is `None` for
 /// an operator's key, `created_by` for the first one.
-#[allow(clippy::too_many_arguments, reason = "all that a key says, and the three sources of what is made up")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "all that a key says, and the three sources of what is made up"
+)]
 #[must_use]
 pub fn issue(
     role: Role,

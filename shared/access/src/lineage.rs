@@ -46,7 +46,11 @@ impl Lineages {
 }
 
 fn recall<K: Eq + Hash, V: Clone>(memory: &Mutex<HashMap<K, V>>, key: K) -> Option<V> {
-    memory.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    memory
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+        .cloned()
 }
 
 fn remember<K: Eq + Hash, V>(memory: &Mutex<HashMap<K, V>>, key: K, value: V) {

@@ -28,9 +28,16 @@ impl PayloadLinks {
 
     /// Creates a token for a message's payload that is valid until `until`.
     #[must_use]
-    pub fn seal(&self, organization: OrganizationId, message: MessageId, until: Timestamp) -> String {
+    pub fn seal(
+        &self,
+        organization: OrganizationId,
+        message: MessageId,
+        until: Timestamp,
+    ) -> String {
         let text = format!("{organization}/{message}/{}", until.as_millis());
-        let tag = mac(&self.keys.signing(), text.as_bytes()).finalize().into_bytes();
+        let tag = mac(&self.keys.signing(), text.as_bytes())
+            .finalize()
+            .into_bytes();
         URL_SAFE_NO_PAD.encode([&tag[..TAG_BYTES], text.as_bytes()].concat())
     }
 
@@ -42,7 +49,10 @@ impl PayloadLinks {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (tag, text) = bytes.split_at_checked(TAG_BYTES)?;
-        self.keys.accepted().iter().find(|key| mac(key, text).verify_truncated_left(tag).is_ok())?;
+        self.keys
+            .accepted()
+            .iter()
+            .find(|key| mac(key, text).verify_truncated_left(tag).is_ok())?;
         let mut parts = std::str::from_utf8(text).ok()?.split('/');
         let (organization, message) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let until = Timestamp::from_millis(parts.next()?.parse().ok()?);
@@ -71,12 +81,19 @@ mod tests {
     /// independently of this code.
     #[test]
     fn a_link_of_an_earlier_version_is_read_and_is_still_written_so() {
-        const LINK: &str =
-            "FRwbXtGaF1ood0eQp7UoO29yZ18wMWthdjlmdDAwMDI1OHp5a2pmc3I4d3Bmdy9tc2dfMDFrYXY5ZnQwMjA1YXR6Mzd4bWptMDY4aGIvMTc2NDAwMDAwMTAwMA";
-        let (organization, message) =
-            ("org_01kav9ft000258zykjfsr8wpfw".parse().unwrap(), "msg_01kav9ft0205atz37xmjm068hb".parse().unwrap());
-        let (links, until) = (PayloadLinks::new([7; 32]), Timestamp::from_millis(1_764_000_001_000));
-        assert_eq!(links.open(LINK, Timestamp::from_millis(1_764_000_000_000)), Some((organization, message)));
+        const LINK: &str = "FRwbXtGaF1ood0eQp7UoO29yZ18wMWthdjlmdDAwMDI1OHp5a2pmc3I4d3Bmdy9tc2dfMDFrYXY5ZnQwMjA1YXR6Mzd4bWptMDY4aGIvMTc2NDAwMDAwMTAwMA";
+        let (organization, message) = (
+            "org_01kav9ft000258zykjfsr8wpfw".parse().unwrap(),
+            "msg_01kav9ft0205atz37xmjm068hb".parse().unwrap(),
+        );
+        let (links, until) = (
+            PayloadLinks::new([7; 32]),
+            Timestamp::from_millis(1_764_000_001_000),
+        );
+        assert_eq!(
+            links.open(LINK, Timestamp::from_millis(1_764_000_000_000)),
+            Some((organization, message))
+        );
         assert_eq!(links.seal(organization, message, until), LINK);
     }
 
@@ -92,8 +109,15 @@ mod tests {
         assert_eq!(links.open(&token, end), None);
         assert_eq!(PayloadLinks::new([8; 32]).open(&token, now), None);
         let rotated = PayloadLinks::new(KeyRing::new([9; 32], vec![[9; 32], [7; 32]]));
-        assert_eq!(rotated.open(&token, now), Some((organization, message)), "links that are out outlive a rotation");
-        assert_eq!(links.open(&rotated.seal(organization, message, end), now), None);
+        assert_eq!(
+            rotated.open(&token, now),
+            Some((organization, message)),
+            "links that are out outlive a rotation"
+        );
+        assert_eq!(
+            links.open(&rotated.seal(organization, message, end), now),
+            None
+        );
         let mut forged = token.clone();
         forged.replace_range(30..31, if &token[30..31] == "A" { "B" } else { "A" });
         assert_eq!(links.open(&forged, now), None);

@@ -42,8 +42,21 @@ pub struct NewPortalLink {
 
 /// Creates a link and its token, which is shown once and never stored.
 #[must_use]
-pub fn issue_portal_link(new: NewPortalLink, ids: &IdMint, random: &Random, now: Timestamp) -> (PortalLink, SecretString) {
-    let NewPortalLink { organization, role, subject, path, expires_in, session_seconds, made_by } = new;
+pub fn issue_portal_link(
+    new: NewPortalLink,
+    ids: &IdMint,
+    random: &Random,
+    now: Timestamp,
+) -> (PortalLink, SecretString) {
+    let NewPortalLink {
+        organization,
+        role,
+        subject,
+        path,
+        expires_in,
+        session_seconds,
+        made_by,
+    } = new;
     let id: PortalLinkId = ids.mint(organization, 1);
     let secret = URL_SAFE_NO_PAD.encode(random.bytes::<32>());
     let token = format!("{}.{}.{secret}", organization.ulid(), id.ulid());
@@ -79,8 +92,18 @@ pub struct Person {
 /// Creates a link that is already open for `session_seconds`, for a person whom the identity
 /// provider has authenticated. Its secret is never disclosed.
 #[must_use]
-pub fn let_in(person: Person, session_seconds: u32, ids: &IdMint, random: &Random, now: Timestamp) -> PortalLink {
-    let Person { organization, role, subject } = person;
+pub fn let_in(
+    person: Person,
+    session_seconds: u32,
+    ids: &IdMint,
+    random: &Random,
+    now: Timestamp,
+) -> PortalLink {
+    let Person {
+        organization,
+        role,
+        subject,
+    } = person;
     PortalLink {
         id: ids.mint_for(organization),
         organization_id: organization,
@@ -100,11 +123,29 @@ pub fn let_in(person: Person, session_seconds: u32, ids: &IdMint, random: &Rando
 /// Creates a link that is already open for `session_seconds`, for a person who signed in with a
 /// key. The link ends with the key.
 #[must_use]
-pub fn signed_in_with_key(caller: &Caller, key: KeyId, session_seconds: u32, ids: &IdMint, random: &Random, now: Timestamp) -> PortalLink {
-    let subject = Subject { name: Some(caller.name.clone()), ..Subject::default() };
-    let person = Person { organization: caller.organization, role: caller.role, subject };
+pub fn signed_in_with_key(
+    caller: &Caller,
+    key: KeyId,
+    session_seconds: u32,
+    ids: &IdMint,
+    random: &Random,
+    now: Timestamp,
+) -> PortalLink {
+    let subject = Subject {
+        name: Some(caller.name.clone()),
+        ..Subject::default()
+    };
+    let person = Person {
+        organization: caller.organization,
+        role: caller.role,
+        subject,
+    };
     let link = let_in(person, session_seconds, ids, random, now);
-    PortalLink { made_by: caller.makers.clone(), signed_in_with: Some(key), ..link }
+    PortalLink {
+        made_by: caller.makers.clone(),
+        signed_in_with: Some(key),
+        ..link
+    }
 }
 
 impl Access {
@@ -113,8 +154,15 @@ impl Access {
     pub async fn portal_link(&self, token: &str) -> Result<PortalLink, AuthenticateError> {
         let refused = || AuthenticateError::from(Unauthenticated::default());
         let (organization, id, secret) = parse(token).ok_or_else(refused)?;
-        let (link, _) = self.standing_link(Some(organization), id).await?.ok_or_else(refused)?;
-        let right = bool::from(sha256(secret).as_bytes().ct_eq(link.secret_sha256.as_bytes()));
+        let (link, _) = self
+            .standing_link(Some(organization), id)
+            .await?
+            .ok_or_else(refused)?;
+        let right = bool::from(
+            sha256(secret)
+                .as_bytes()
+                .ct_eq(link.secret_sha256.as_bytes()),
+        );
         let usable = right && link.session_until.is_none() && self.clock.now() < link.expires_at;
         if usable { Ok(link) } else { Err(refused()) }
     }
@@ -122,11 +170,21 @@ impl Access {
     /// Opens a link, which is possible only once. Returns it with the end of its session.
     pub async fn open_portal_link(&self, token: &str) -> Result<PortalLink, AuthenticateError> {
         let link = self.portal_link(token).await?;
-        let until = self.clock.now().plus(Duration::from_secs(u64::from(link.session_seconds)));
-        if !self.store.open_portal_link(link.organization_id, link.id, until).await? {
+        let until = self
+            .clock
+            .now()
+            .plus(Duration::from_secs(u64::from(link.session_seconds)));
+        if !self
+            .store
+            .open_portal_link(link.organization_id, link.id, until)
+            .await?
+        {
             return Err(Unauthenticated::default().into());
         }
-        Ok(PortalLink { session_until: Some(until), ..link })
+        Ok(PortalLink {
+            session_until: Some(until),
+            ..link
+        })
     }
 }
 
@@ -134,7 +192,10 @@ impl Access {
     /// Returns whether a link from a list is still valid.
     pub async fn stands(&self, link: &PortalLink) -> Result<bool, StoreError> {
         self.lineages.note_link(link);
-        Ok(self.standing_link(link.organization_id, link.id).await?.is_some())
+        Ok(self
+            .standing_link(link.organization_id, link.id)
+            .await?
+            .is_some())
     }
 
     /// Returns a link if it and everything that it depends on are valid, with the key that it
@@ -145,22 +206,36 @@ impl Access {
         id: PortalLinkId,
     ) -> Result<Option<(PortalLink, Option<ApiKey>)>, StoreError> {
         let makers = self.lineages.makers(id);
-        let Some(StandingLink { link, keys }) = self.store.standing_portal_link(organization, id, &makers).await? else { return Ok(None) };
+        let Some(StandingLink { link, keys }) = self
+            .store
+            .standing_portal_link(organization, id, &makers)
+            .await?
+        else {
+            return Ok(None);
+        };
         self.lineages.note_link(&link);
         let now = self.clock.now();
         if keys.iter().any(|key| key.is_expired(now)) {
             return Ok(None);
         }
-        let key = keys.into_iter().find(|key| Some(key.id) == link.signed_in_with);
+        let key = keys
+            .into_iter()
+            .find(|key| Some(key.id) == link.signed_in_with);
         Ok(Some((link, key)))
     }
 }
 
 fn parse(token: &str) -> Option<(OrganizationId, PortalLinkId, &str)> {
     let mut parts = token.split('.');
-    let (organization, link): (Ulid, Ulid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let secret = parts.next().filter(|secret| secret.len() == SECRET_CHARACTERS)?;
-    parts.next().is_none().then_some((organization.into(), link.into(), secret))
+    let (organization, link): (Ulid, Ulid) =
+        (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let secret = parts
+        .next()
+        .filter(|secret| secret.len() == SECRET_CHARACTERS)?;
+    parts
+        .next()
+        .is_none()
+        .then_some((organization.into(), link.into(), secret))
 }
 
 fn sha256(secret: &str) -> String {

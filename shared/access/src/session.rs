@@ -33,7 +33,11 @@ pub struct Session {
 impl From<&PortalLink> for Session {
     fn from(link: &PortalLink) -> Self {
         let until = link.session_until.unwrap_or(Timestamp::from_millis(0));
-        Self { organization: link.organization_id, link: link.id, until }
+        Self {
+            organization: link.organization_id,
+            link: link.id,
+            until,
+        }
     }
 }
 
@@ -53,10 +57,18 @@ impl Sessions {
     /// Returns the value of a session's cookie.
     #[must_use]
     pub fn seal(&self, session: &Session) -> String {
-        let Session { organization, link, until } = session;
-        let organization = organization.map(|organization| organization.to_string()).unwrap_or_default();
+        let Session {
+            organization,
+            link,
+            until,
+        } = session;
+        let organization = organization
+            .map(|organization| organization.to_string())
+            .unwrap_or_default();
         let text = format!("{link}/{}/{organization}", until.as_millis());
-        let tag = mac(&self.keys.signing(), "session", text.as_bytes()).finalize().into_bytes();
+        let tag = mac(&self.keys.signing(), "session", text.as_bytes())
+            .finalize()
+            .into_bytes();
         URL_SAFE_NO_PAD.encode([&tag[..], text.as_bytes()].concat())
     }
 
@@ -68,27 +80,45 @@ impl Sessions {
         }
         let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (tag, text) = bytes.split_at_checked(TAG_BYTES)?;
-        self.keys.accepted().iter().find(|key| mac(key, "session", text).verify_slice(tag).is_ok())?;
+        self.keys
+            .accepted()
+            .iter()
+            .find(|key| mac(key, "session", text).verify_slice(tag).is_ok())?;
         let mut parts = std::str::from_utf8(text).ok()?.split('/');
-        let (link, until) = (parts.next()?.parse().ok()?, Timestamp::from_millis(parts.next()?.parse().ok()?));
+        let (link, until) = (
+            parts.next()?.parse().ok()?,
+            Timestamp::from_millis(parts.next()?.parse().ok()?),
+        );
         let organization = match parts.next()? {
             "" => None,
             organization => Some(organization.parse().ok()?),
         };
-        (now < until).then_some(Session { organization, link, until })
+        (now < until).then_some(Session {
+            organization,
+            link,
+            until,
+        })
     }
 
     /// Returns the token that a form of this session must carry. Another site cannot know it.
     #[must_use]
     pub fn form_token(&self, cookie: &str) -> String {
-        URL_SAFE_NO_PAD.encode(mac(&self.keys.signing(), "form", cookie.as_bytes()).finalize().into_bytes())
+        URL_SAFE_NO_PAD.encode(
+            mac(&self.keys.signing(), "form", cookie.as_bytes())
+                .finalize()
+                .into_bytes(),
+        )
     }
 
     /// Whether a form's token belongs to this session.
     #[must_use]
     pub fn is_own_form(&self, cookie: &str, token: &str) -> bool {
         let token = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
-        self.keys.accepted().iter().any(|key| mac(key, "form", cookie.as_bytes()).verify_slice(&token).is_ok())
+        self.keys.accepted().iter().any(|key| {
+            mac(key, "form", cookie.as_bytes())
+                .verify_slice(&token)
+                .is_ok()
+        })
     }
 }
 
@@ -111,20 +141,31 @@ impl Access {
     /// out. A person who signed in with a key acts as that key.
     pub async fn resume(&self, session: &Session) -> Result<Caller, AuthenticateError> {
         let refused = || AuthenticateError::from(Unauthenticated::default());
-        let (link, key) = self.standing_link(session.organization, session.link).await?.ok_or_else(refused)?;
-        if link.session_until.is_none_or(|until| until <= self.clock.now()) {
+        let (link, key) = self
+            .standing_link(session.organization, session.link)
+            .await?
+            .ok_or_else(refused)?;
+        if link
+            .session_until
+            .is_none_or(|until| until <= self.clock.now())
+        {
             return Err(refused());
         }
         match (link.signed_in_with, key) {
             (None, _) => Ok(link.into()),
-            (Some(_), Some(key)) => Ok(Caller { makers: lineage_of(&link), ..key.into() }),
+            (Some(_), Some(key)) => Ok(Caller {
+                makers: lineage_of(&link),
+                ..key.into()
+            }),
             (Some(_), None) => Err(refused()),
         }
     }
 
     /// Signs out of a session. Its cookie is refused from the next request on.
     pub async fn sign_out(&self, session: &Session) -> Result<(), StoreError> {
-        self.store.end_session(session.organization, session.link, self.clock.now()).await
+        self.store
+            .end_session(session.organization, session.link, self.clock.now())
+            .await
     }
 }
 
@@ -150,9 +191,19 @@ mod tests {
         let until = Timestamp::from_millis(1_764_000_001_000);
         let tenant = Some("org_01kav9ft000258zykjfsr8wpfw".parse().unwrap());
         for (organization, [cookie, form]) in [(tenant, TENANTS), (None, OPERATORS)] {
-            let session = Session { organization, link, until };
-            assert_eq!(sessions.open(cookie, Timestamp::from_millis(1_764_000_000_000)), Some(session));
-            assert_eq!((&*sessions.seal(&session), &*sessions.form_token(cookie)), (cookie, form));
+            let session = Session {
+                organization,
+                link,
+                until,
+            };
+            assert_eq!(
+                sessions.open(cookie, Timestamp::from_millis(1_764_000_000_000)),
+                Some(session)
+            );
+            assert_eq!(
+                (&*sessions.seal(&session), &*sessions.form_token(cookie)),
+                (cookie, form)
+            );
         }
     }
 
@@ -160,18 +211,36 @@ mod tests {
     fn a_session_is_what_was_signed_until_its_end() {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let ulid = Ulid::first_at(now);
-        let (sessions, until) = (Sessions::new([7; 32]), Timestamp::from_millis(now.as_millis() + 1));
+        let (sessions, until) = (
+            Sessions::new([7; 32]),
+            Timestamp::from_millis(now.as_millis() + 1),
+        );
         for organization in [Some(ulid.into()), None] {
-            let session = Session { organization, link: ulid.into(), until };
+            let session = Session {
+                organization,
+                link: ulid.into(),
+                until,
+            };
             let cookie = sessions.seal(&session);
             assert_eq!(sessions.open(&cookie, now), Some(session));
             assert_eq!(sessions.open(&cookie, until), None);
             assert_eq!(Sessions::new([8; 32]).open(&cookie, now), None);
             let rotated = Sessions::new(KeyRing::new([9; 32], vec![[9; 32], [7; 32]]));
-            assert_eq!(rotated.open(&cookie, now), Some(session), "sessions outlive a rotation");
-            assert!(rotated.is_own_form(&cookie, &sessions.form_token(&cookie)), "and so do the forms of open pages");
+            assert_eq!(
+                rotated.open(&cookie, now),
+                Some(session),
+                "sessions outlive a rotation"
+            );
+            assert!(
+                rotated.is_own_form(&cookie, &sessions.form_token(&cookie)),
+                "and so do the forms of open pages"
+            );
             let form = sessions.form_token(&cookie);
-            assert!(sessions.is_own_form(&cookie, &form) && !sessions.is_own_form("other", &form) && !sessions.is_own_form(&cookie, ""));
+            assert!(
+                sessions.is_own_form(&cookie, &form)
+                    && !sessions.is_own_form("other", &form)
+                    && !sessions.is_own_form(&cookie, "")
+            );
         }
     }
 }

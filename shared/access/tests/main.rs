@@ -14,7 +14,9 @@ use domain::organization::Organization;
 use domain::portal_link::Maker;
 use domain::role::Role;
 use domain::{Clock, Random, Timestamp};
-use local_aws::{AttributeType, Durability, Engines, KeySchema, Mode, Options, Resources, TableSpec};
+use local_aws::{
+    AttributeType, Durability, Engines, KeySchema, Mode, Options, Resources, TableSpec,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::Store;
 use tempfile::TempDir;
@@ -37,22 +39,51 @@ impl Fixture {
         let now_ms = Arc::new(AtomicU64::new(1_764_000_000_000));
         let data = tempfile::tempdir().unwrap();
         let (engine_time, clock_time) = (Arc::clone(&now_ms), Arc::clone(&now_ms));
-        let options =
-            Options { mode: Mode::Thread, durability: Durability::Memory, now: Arc::new(move || engine_time.load(Ordering::Relaxed)) };
+        let options = Options {
+            mode: Mode::Thread,
+            durability: Durability::Memory,
+            now: Arc::new(move || engine_time.load(Ordering::Relaxed)),
+        };
         let table = TableSpec {
             name: TABLE.to_owned(),
-            attributes: ["pk", "sk"].map(|name| (name.to_owned(), AttributeType::Text)).to_vec(),
-            key: KeySchema { hash: "pk".to_owned(), range: Some("sk".to_owned()) },
+            attributes: ["pk", "sk"]
+                .map(|name| (name.to_owned(), AttributeType::Text))
+                .to_vec(),
+            key: KeySchema {
+                hash: "pk".to_owned(),
+                range: Some("sk".to_owned()),
+            },
             indexes: Vec::new(),
             ttl_attribute: Some("ttl".to_owned()),
         };
-        let engines = Engines::open(data.path(), &Resources { tables: vec![table], ..Resources::empty() }, options).unwrap();
-        let store = Store::new(&engines.sdk_config(local_aws::Caller::unlimited("test")), TABLE.to_owned(), None);
-        let clock = Clock::new(move || Timestamp::from_millis(i64::try_from(clock_time.load(Ordering::Relaxed)).unwrap()));
+        let engines = Engines::open(
+            data.path(),
+            &Resources {
+                tables: vec![table],
+                ..Resources::empty()
+            },
+            options,
+        )
+        .unwrap();
+        let store = Store::new(
+            &engines.sdk_config(local_aws::Caller::unlimited("test")),
+            TABLE.to_owned(),
+            None,
+        );
+        let clock = Clock::new(move || {
+            Timestamp::from_millis(i64::try_from(clock_time.load(Ordering::Relaxed)).unwrap())
+        });
         let chance = Mutex::new(fastrand::Rng::with_seed(7));
         let random = Random::new(move |buffer| chance.lock().unwrap().fill(buffer));
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
-        Self { access: Access::new(store.clone(), clock), store, ids, random, now_ms, _data: data }
+        Self {
+            access: Access::new(store.clone(), clock),
+            store,
+            ids,
+            random,
+            now_ms,
+            _data: data,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -60,31 +91,53 @@ impl Fixture {
     }
 
     fn advance(&self, time: Duration) {
-        self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.now_ms
+            .fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     async fn organization(&self) -> OrganizationId {
         let (id, now) = (self.ids.organization(), self.now());
-        let organization = Organization { shards: 1, ..Organization::new(id, "Acme", String::new(), now) };
-        let event = AuditEvent::by_system(self.ids.mint(id, 1), id, now, "organization.created", id);
-        self.store.create_organization(&organization, &event).await.unwrap();
+        let organization = Organization {
+            shards: 1,
+            ..Organization::new(id, "Acme", String::new(), now)
+        };
+        let event =
+            AuditEvent::by_system(self.ids.mint(id, 1), id, now, "organization.created", id);
+        self.store
+            .create_organization(&organization, &event)
+            .await
+            .unwrap();
         id
     }
 
     /// Saves a key of a new organization.
     async fn key(&self, expires_at: Option<Timestamp>) -> (ApiKey, SecretString) {
         let organization = Some(self.organization().await);
-        let (key, text) = issue(Role::Manager, organization, "ci".to_owned(), expires_at, None, &self.ids, &self.random, self.now());
+        let (key, text) = issue(
+            Role::Manager,
+            organization,
+            "ci".to_owned(),
+            expires_at,
+            None,
+            &self.ids,
+            &self.random,
+            self.now(),
+        );
         self.store.create_key(&key).await.unwrap();
         (key, text)
     }
 
     /// Returns the caller, or the key that the refusal names.
     async fn enters(&self, text: &str) -> Result<Caller, Option<KeyId>> {
-        self.access.authenticate(Some(&format!("Bearer {text}"))).await.map_err(|error| match error {
-            AuthenticateError::Unauthenticated(Unauthenticated { named }) => named.and_then(|caller| caller.key()),
-            AuthenticateError::Unavailable(error) => panic!("{error}"),
-        })
+        self.access
+            .authenticate(Some(&format!("Bearer {text}")))
+            .await
+            .map_err(|error| match error {
+                AuthenticateError::Unauthenticated(Unauthenticated { named }) => {
+                    named.and_then(|caller| caller.key())
+                }
+                AuthenticateError::Unavailable(error) => panic!("{error}"),
+            })
     }
 
     async fn last_use_becomes(&self, id: KeyId, at: Timestamp) {
@@ -104,7 +157,16 @@ async fn a_key_names_its_caller() {
     let caller = fixture.enters(text.expose_secret()).await.unwrap();
     let makers = vec![Maker::Key(key.id)];
     let organization = key.organization_id;
-    assert_eq!(caller, Caller { by: LetInBy::Key(key.id), name: "ci".to_owned(), role: Role::Manager, organization, makers });
+    assert_eq!(
+        caller,
+        Caller {
+            by: LetInBy::Key(key.id),
+            name: "ci".to_owned(),
+            role: Role::Manager,
+            organization,
+            makers
+        }
+    );
 }
 
 #[tokio::test]
@@ -112,17 +174,28 @@ async fn a_revoked_key_is_refused_on_the_next_request() {
     let fixture = Fixture::new();
     let (key, text) = fixture.key(None).await;
     assert!(fixture.enters(text.expose_secret()).await.is_ok());
-    assert!(fixture.store.delete_key(key.organization_id, key.id).await.unwrap());
+    assert!(
+        fixture
+            .store
+            .delete_key(key.organization_id, key.id)
+            .await
+            .unwrap()
+    );
     assert_eq!(fixture.enters(text.expose_secret()).await, Err(None));
 }
 
 #[tokio::test]
 async fn an_expired_key_is_refused() {
     let fixture = Fixture::new();
-    let (key, text) = fixture.key(Some(fixture.now().plus(Duration::from_secs(10)))).await;
+    let (key, text) = fixture
+        .key(Some(fixture.now().plus(Duration::from_secs(10))))
+        .await;
     assert!(fixture.enters(text.expose_secret()).await.is_ok());
     fixture.advance(Duration::from_secs(10));
-    assert_eq!(fixture.enters(text.expose_secret()).await, Err(Some(key.id)));
+    assert_eq!(
+        fixture.enters(text.expose_secret()).await,
+        Err(Some(key.id))
+    );
 }
 
 #[tokio::test]
@@ -136,9 +209,21 @@ async fn what_is_no_key_or_another_keys_secret_is_refused() {
     for wrong in ["", "nonsense", &text[1..], &unknown] {
         assert_eq!(fixture.enters(wrong).await, Err(None), "{wrong}");
     }
-    assert!(matches!(fixture.access.authenticate(None).await, Err(AuthenticateError::Unauthenticated(_))));
-    let answer = |named: Option<ApiKey>| Unauthenticated { named: named.map(Caller::from) }.to_string();
-    assert_eq!(answer(Some(key)), answer(None), "nobody learns which keys there are");
+    assert!(matches!(
+        fixture.access.authenticate(None).await,
+        Err(AuthenticateError::Unauthenticated(_))
+    ));
+    let answer = |named: Option<ApiKey>| {
+        Unauthenticated {
+            named: named.map(Caller::from),
+        }
+        .to_string()
+    };
+    assert_eq!(
+        answer(Some(key)),
+        answer(None),
+        "nobody learns which keys there are"
+    );
 }
 
 #[tokio::test]
@@ -164,9 +249,20 @@ async fn a_key_is_refused_once_its_organization_has_ended_however_often_it_was_u
         assert!(fixture.enters(text.expose_secret()).await.is_ok());
     }
     let organization = fixture.store.organization(id).await.unwrap().unwrap();
-    let ended = Organization { ended_at: Some(fixture.now()), revision: 2, ..organization };
-    assert_eq!(fixture.store.end_organization(&ended, 1).await.unwrap(), store::Ending::Done);
-    assert_eq!(fixture.enters(text.expose_secret()).await, Err(None), "its items are still there");
+    let ended = Organization {
+        ended_at: Some(fixture.now()),
+        revision: 2,
+        ..organization
+    };
+    assert_eq!(
+        fixture.store.end_organization(&ended, 1).await.unwrap(),
+        store::Ending::Done
+    );
+    assert_eq!(
+        fixture.enters(text.expose_secret()).await,
+        Err(None),
+        "its items are still there"
+    );
     fixture.store.remove_organization(id).await.unwrap();
     assert_eq!(fixture.enters(text.expose_secret()).await, Err(None));
 }

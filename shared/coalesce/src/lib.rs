@@ -50,7 +50,8 @@ type Call<O> = Shared<BoxFuture<'static, Arc<Vec<Mutex<Option<O>>>>>>;
 impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
     /// Creates a coalescer whose calls take `capacity` requests each.
     ///
-    /// `make_call` must answer with exactly one outcome for each request, in the order of the requests.
+    /// `make_call` must answer with exactly one outcome for each request, in the order of the
+    /// requests.
     pub fn new<F>(capacity: usize, make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Vec<O>> + Send + 'static,
@@ -60,7 +61,11 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
 
     /// Creates a coalescer whose requests take different amounts of a call's capacity. A request
     /// that is larger than the capacity gets a call of its own.
-    pub fn weighted<F>(capacity: usize, weigh: fn(&I) -> usize, make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static) -> Self
+    pub fn weighted<F>(
+        capacity: usize,
+        weigh: fn(&I) -> usize,
+        make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Vec<O>> + Send + 'static,
     {
@@ -81,8 +86,16 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
 
     /// Makes several requests, sharing calls with others, and returns their outcomes in order.
     pub async fn run_all(&self, requests: impl IntoIterator<Item = I>) -> Vec<O> {
-        let joined: Vec<_> = requests.into_iter().map(|request| self.join(request)).collect();
-        join_all(joined.into_iter().map(async |(position, call)| outcome(position, &call.await))).await
+        let joined: Vec<_> = requests
+            .into_iter()
+            .map(|request| self.join(request))
+            .collect();
+        join_all(
+            joined
+                .into_iter()
+                .map(async |(position, call)| outcome(position, &call.await)),
+        )
+        .await
     }
 
     /// Adds a request to the call that is being collected, or to a new one. Returns the call and
@@ -90,7 +103,9 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
     fn join(&self, request: I) -> (usize, Call<O>) {
         let weight = (self.weigh)(&request);
         let mut current = lock(&self.open);
-        if current.as_ref().is_some_and(|open| open.weight + weight > self.capacity)
+        if current
+            .as_ref()
+            .is_some_and(|open| open.weight + weight > self.capacity)
             && let Some(full) = current.take()
         {
             full.is_full.notify_one();
@@ -114,7 +129,11 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
         let (requests, is_full) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let call = {
             let (requests, is_full) = (Arc::clone(&requests), Arc::clone(&is_full));
-            let (open, under_way, make_call) = (Arc::clone(&self.open), Arc::clone(&self.under_way), Arc::clone(&self.make_call));
+            let (open, under_way, make_call) = (
+                Arc::clone(&self.open),
+                Arc::clone(&self.under_way),
+                Arc::clone(&self.make_call),
+            );
             async move {
                 // Lets other tasks that are ready add their requests too.
                 tokio::task::yield_now().await;
@@ -127,7 +146,10 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
                 let taken = {
                     // No request can join once they are taken, because joining holds the same lock.
                     let mut current = lock(&open);
-                    if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.requests, &requests)) {
+                    if current
+                        .as_ref()
+                        .is_some_and(|current| Arc::ptr_eq(&current.requests, &requests))
+                    {
                         *current = None;
                     }
                     std::mem::take(&mut *lock(&requests))
@@ -135,17 +157,33 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
                 let expected = taken.len();
                 let outcomes = make_call(taken).await;
                 drop(place);
-                assert_eq!(outcomes.len(), expected, "a shared call answers each of its requests");
-                Arc::new(outcomes.into_iter().map(|outcome| Mutex::new(Some(outcome))).collect())
+                assert_eq!(
+                    outcomes.len(),
+                    expected,
+                    "a shared call answers each of its requests"
+                );
+                Arc::new(
+                    outcomes
+                        .into_iter()
+                        .map(|outcome| Mutex::new(Some(outcome)))
+                        .collect(),
+                )
             }
         };
-        Open { requests, weight: 0, is_full, call: call.boxed().shared() }
+        Open {
+            requests,
+            weight: 0,
+            is_full,
+            call: call.boxed().shared(),
+        }
     }
 }
 
 /// Takes the outcome at a position. Each caller does this once.
 fn outcome<O>(position: usize, outcomes: &[Mutex<Option<O>>]) -> O {
-    lock(&outcomes[position]).take().expect("each position of a call has one caller")
+    lock(&outcomes[position])
+        .take()
+        .expect("each position of a call has one caller")
 }
 
 /// Locks a mutex. Poisoning is ignored, because no code panics while it holds the lock.
@@ -167,7 +205,9 @@ impl<I, O> Clone for Coalescer<I, O> {
 
 impl<I, O> fmt::Debug for Coalescer<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Coalescer").field("capacity", &self.capacity).finish_non_exhaustive()
+        f.debug_struct("Coalescer")
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -246,7 +286,11 @@ mod tests {
         assert!(alone.is_err());
         let began = Instant::now();
         assert_eq!(coalescer.run(4).await, 8);
-        assert_eq!(began.elapsed(), Duration::from_millis(10), "a call without callers has ended");
+        assert_eq!(
+            began.elapsed(),
+            Duration::from_millis(10),
+            "a call without callers has ended"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -264,7 +308,11 @@ mod tests {
         });
         sleep(Duration::from_millis(1)).await;
         assert_eq!(hangs.run(7).await, 7);
-        assert!(began.elapsed() <= WAIT_MAX + Duration::from_millis(2), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() <= WAIT_MAX + Duration::from_millis(2),
+            "{:?}",
+            began.elapsed()
+        );
         hanging.abort();
     }
 

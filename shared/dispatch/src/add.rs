@@ -22,9 +22,17 @@ pub struct Addition {
 impl Dispatcher {
     /// Adds a delivery to the message of `sibling` and queues its task. If the message already has
     /// a delivery to the destination, that one is kept.
-    pub async fn add(&self, sibling: &Delivery, target: &Target, addition: Addition) -> Result<Added, StoreError> {
+    pub async fn add(
+        &self,
+        sibling: &Delivery,
+        target: &Target,
+        addition: Addition,
+    ) -> Result<Added, StoreError> {
         let now = self.clock.now();
-        let Addition { trigger, fallback_of } = addition;
+        let Addition {
+            trigger,
+            fallback_of,
+        } = addition;
         // A fallback may be made because the message expired, so it does not inherit the expiry.
         let expires_at = sibling.message.expires_at.filter(|_| fallback_of.is_none());
         let new = NewDelivery {
@@ -33,7 +41,11 @@ impl Dispatcher {
             destination: target.destination,
             destination_type: target.kind,
             destination_disabled: !target.enabled,
-            message: MessageFacts { expires_at, test: false, ..sibling.message.clone() },
+            message: MessageFacts {
+                expires_at,
+                test: false,
+                ..sibling.message.clone()
+            },
             fan_out: sibling.fan_out,
             trigger,
             fallback_of,
@@ -43,13 +55,23 @@ impl Dispatcher {
         let added = self.store.add_delivery(&Delivery::accept(new, now)).await?;
         match &added {
             Added::Done(delivery) if delivery.status() == DeliveryStatus::Queued => {
-                if !self.send(std::slice::from_ref(&**delivery), now).await.is_empty() {
-                    self.store.remember_due(delivery, now.plus(UNSENT_DUE)).await?;
+                if !self
+                    .send(std::slice::from_ref(&**delivery), now)
+                    .await
+                    .is_empty()
+                {
+                    self.store
+                        .remember_due(delivery, now.plus(UNSENT_DUE))
+                        .await?;
                 }
             }
             // The process that added it may have stopped before it queued the task.
-            Added::There(delivery) if delivery.status() == DeliveryStatus::Queued && delivery.trigger == trigger => {
-                self.store.remember_due(delivery, now.plus(UNSENT_DUE)).await?;
+            Added::There(delivery)
+                if delivery.status() == DeliveryStatus::Queued && delivery.trigger == trigger =>
+            {
+                self.store
+                    .remember_due(delivery, now.plus(UNSENT_DUE))
+                    .await?;
             }
             Added::Done(_) | Added::There(_) | Added::Gone => {}
         }
@@ -58,16 +80,35 @@ impl Dispatcher {
 
     /// Adds the fallbacks of a delivery that failed at this destination. A repeat has the same
     /// result. Fallbacks and tests have no fallbacks.
-    pub async fn fall_back(&self, failed: &Delivery, destination: Option<&Destination>) -> Result<(), StoreError> {
-        let State::Failed { reason, .. } = failed.state else { return Ok(()) };
-        let Some(wanted) = destination.and_then(|destination| destination.on_exhausted.as_ref()) else { return Ok(()) };
+    pub async fn fall_back(
+        &self,
+        failed: &Delivery,
+        destination: Option<&Destination>,
+    ) -> Result<(), StoreError> {
+        let State::Failed { reason, .. } = failed.state else {
+            return Ok(());
+        };
+        let Some(wanted) = destination.and_then(|destination| destination.on_exhausted.as_ref())
+        else {
+            return Ok(());
+        };
         if failed.message.test || failed.fallback_of.is_some() {
             return Ok(());
         }
-        let Some(routes) = self.store.routes(failed.organization).await? else { return Ok(()) };
-        let addition = Addition { trigger: Trigger::Fallback, fallback_of: Some(FallbackOf { delivery: failed.id, reason }) };
+        let Some(routes) = self.store.routes(failed.organization).await? else {
+            return Ok(());
+        };
+        let addition = Addition {
+            trigger: Trigger::Fallback,
+            fallback_of: Some(FallbackOf {
+                delivery: failed.id,
+                reason,
+            }),
+        };
         // Deleted destinations are left out.
-        for target in existing(&routes, &wanted.destination_ids).filter(|target| target.destination != failed.destination) {
+        for target in existing(&routes, &wanted.destination_ids)
+            .filter(|target| target.destination != failed.destination)
+        {
             self.add(failed, &target, addition).await?;
         }
         Ok(())

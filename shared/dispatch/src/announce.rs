@@ -45,7 +45,12 @@ pub struct Announcement<'a> {
 impl Announcement<'_> {
     /// Returns the id of the message, which is the same in every process that announces it.
     fn message(&self, ids: &IdMint, routes: &Routes) -> MessageId {
-        ids.derive(self.organization, routes.shards, self.occurred_at, self.name)
+        ids.derive(
+            self.organization,
+            routes.shards,
+            self.occurred_at,
+            self.name,
+        )
     }
 }
 
@@ -61,7 +66,10 @@ impl Dispatcher {
         kind: AlertKind,
         url: &str,
     ) -> Result<Alert, StoreError> {
-        let pending = self.store.pending(destination.organization_id, routes.shards, destination.id).await?;
+        let pending = self
+            .store
+            .pending(destination.organization_id, routes.shards, destination.id)
+            .await?;
         let policy = destination.policy(&routes.settings.failure_policy);
         Ok(Alert {
             id: ids.mint::<AlertId>(destination.organization_id, 1),
@@ -76,7 +84,13 @@ impl Dispatcher {
 
     /// Sends an alert to the destinations and addresses of the organization's settings and records
     /// that. A repeat sends the same message.
-    pub async fn announce_alert(&self, ids: &IdMint, routes: &Routes, alert: Alert, trace: TraceId) -> Result<Alert, StoreError> {
+    pub async fn announce_alert(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        alert: Alert,
+        trace: TraceId,
+    ) -> Result<Alert, StoreError> {
         let name = alert.id.to_string();
         let announcement = Announcement {
             organization: alert.organization_id,
@@ -93,7 +107,8 @@ impl Dispatcher {
             Some(message) => Some(message),
             None => {
                 let targets = self.alert_targets(ids, routes, &alert).await?;
-                self.commit_announcement(ids, routes, announcement, targets).await?
+                self.commit_announcement(ids, routes, announcement, targets)
+                    .await?
             }
         };
         let alert = Alert { message, ..alert };
@@ -101,19 +116,33 @@ impl Dispatcher {
             && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
         {
             // The alert stays unannounced, so that the monitor tries again.
-            tracing::warn!(error = %domain::chain(&error), alert = %alert.id, "failed to publish an alert to the event bus; the monitor publishes it again");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                alert = %alert.id,
+                "failed to publish an alert to the event bus; the monitor publishes it again"
+            );
             return Ok(alert);
         }
         self.store.announced(&alert).await?;
         Ok(alert)
     }
 
-    /// The destinations and mailboxes that receive an alert. No destination receives an alert about its own failures.
-    async fn alert_targets(&self, ids: &IdMint, routes: &Routes, alert: &Alert) -> Result<Vec<Target>, StoreError> {
+    /// The destinations and mailboxes that receive an alert. No destination receives an alert about
+    /// its own failures.
+    async fn alert_targets(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        alert: &Alert,
+    ) -> Result<Vec<Target>, StoreError> {
         let works = matches!(alert.kind, AlertKind::Enabled | AlertKind::Recovered);
         let named = routes.settings.alert_destination_ids.iter().copied();
-        let named: Vec<DestinationId> = named.filter(|id| works || *id != alert.destination_id).collect();
-        let mailboxes = self.alert_mailboxes(ids, routes, alert.organization_id).await?;
+        let named: Vec<DestinationId> = named
+            .filter(|id| works || *id != alert.destination_id)
+            .collect();
+        let mailboxes = self
+            .alert_mailboxes(ids, routes, alert.organization_id)
+            .await?;
         Ok(existing(routes, &named).chain(mailboxes).collect())
     }
 
@@ -127,7 +156,10 @@ impl Dispatcher {
     ) -> Result<Option<MessageId>, StoreError> {
         match self.announced_before(ids, routes, &announcement).await? {
             Some(message) => Ok(Some(message)),
-            None => self.commit_announcement(ids, routes, announcement, targets).await,
+            None => {
+                self.commit_announcement(ids, routes, announcement, targets)
+                    .await
+            }
         }
     }
 
@@ -140,9 +172,20 @@ impl Dispatcher {
         announcement: &Announcement<'_>,
     ) -> Result<Option<MessageId>, StoreError> {
         let message = announcement.message(ids, routes);
-        let Some(committed) = self.store.message(announcement.organization, message).await? else { return Ok(None) };
-        for delivery in committed.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued) {
-            self.store.remember_due(delivery, self.clock.now().plus(UNSENT_DUE)).await?;
+        let Some(committed) = self
+            .store
+            .message(announcement.organization, message)
+            .await?
+        else {
+            return Ok(None);
+        };
+        for delivery in committed
+            .iter()
+            .filter(|delivery| delivery.status() == DeliveryStatus::Queued)
+        {
+            self.store
+                .remember_due(delivery, self.clock.now().plus(UNSENT_DUE))
+                .await?;
         }
         Ok(Some(message))
     }
@@ -154,12 +197,18 @@ impl Dispatcher {
         announcement: Announcement<'_>,
         targets: Vec<Target>,
     ) -> Result<Option<MessageId>, StoreError> {
-        let Ok(event_type) = EventType::parse(announcement.event_type) else { return Ok(None) };
+        let Ok(event_type) = EventType::parse(announcement.event_type) else {
+            return Ok(None);
+        };
         if targets.is_empty() {
             return Ok(None);
         }
         let message = announcement.message(ids, routes);
-        let Announcement { organization, occurred_at, .. } = announcement;
+        let Announcement {
+            organization,
+            occurred_at,
+            ..
+        } = announcement;
         let payload = Bytes::from(announcement.body.to_string());
         let sha256 = hex::encode(Sha256::digest(&payload));
         let facts = MessageFacts {
@@ -177,17 +226,38 @@ impl Dispatcher {
             test: false,
             status_callback: announcement.callback,
         };
-        let (retention_days, payload_retention_days) = (routes.settings.retention_days, routes.settings.payload_retention_days);
+        let (retention_days, payload_retention_days) = (
+            routes.settings.retention_days,
+            routes.settings.payload_retention_days,
+        );
         let accepted_at = occurred_at;
         let payload = store::Content::Bytes(payload);
-        let submission = Submission { organization, message, facts, targets, payload, retention_days, payload_retention_days, accepted_at };
+        let submission = Submission {
+            organization,
+            message,
+            facts,
+            targets,
+            payload,
+            retention_days,
+            payload_retention_days,
+            accepted_at,
+        };
         self.submit(&submission).await?;
         Ok(Some(message))
     }
 }
 
 /// Returns those of the destinations that exist.
-pub(crate) fn existing(routes: &Routes, destinations: &[DestinationId]) -> impl Iterator<Item = Target> {
-    let routes = destinations.iter().filter_map(|id| routes.destinations.iter().find(|route| route.id == *id));
-    routes.map(|route| Target { destination: route.id, kind: route.kind, enabled: route.enabled })
+pub(crate) fn existing(
+    routes: &Routes,
+    destinations: &[DestinationId],
+) -> impl Iterator<Item = Target> {
+    let routes = destinations
+        .iter()
+        .filter_map(|id| routes.destinations.iter().find(|route| route.id == *id));
+    routes.map(|route| Target {
+        destination: route.id,
+        kind: route.kind,
+        enabled: route.enabled,
+    })
 }

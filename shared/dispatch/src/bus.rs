@@ -33,7 +33,10 @@ impl Bus {
     /// Creates a client of the bus with this name.
     #[must_use]
     pub fn new(aws: &SdkConfig, name: String) -> Self {
-        Self { client: Client::new(aws), name }
+        Self {
+            client: Client::new(aws),
+            name,
+        }
     }
 
     /// Publishes a refusal on grounds of security. `detail` is the audit event.
@@ -43,11 +46,26 @@ impl Bus {
 
     /// Publishes an event. `detail` is the body that status updates and alerts have.
     pub async fn put(&self, detail_type: &str, detail: &Value) -> Result<(), BusError> {
-        let entry =
-            PutEventsRequestEntry::builder().event_bus_name(&self.name).source(SOURCE).detail_type(detail_type).detail(detail.to_string());
-        let answer = self.client.put_events().entries(entry.build()).send().await.map_err(|error| BusError::Unavailable(error.into()))?;
-        match answer.entries().iter().find_map(|entry| entry.error_message()) {
-            Some(refusal) if answer.failed_entry_count() > 0 => Err(BusError::Refused(refusal.to_owned())),
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.name)
+            .source(SOURCE)
+            .detail_type(detail_type)
+            .detail(detail.to_string());
+        let answer = self
+            .client
+            .put_events()
+            .entries(entry.build())
+            .send()
+            .await
+            .map_err(|error| BusError::Unavailable(error.into()))?;
+        match answer
+            .entries()
+            .iter()
+            .find_map(|entry| entry.error_message())
+        {
+            Some(refusal) if answer.failed_entry_count() > 0 => {
+                Err(BusError::Refused(refusal.to_owned()))
+            }
             _ => Ok(()),
         }
     }

@@ -19,13 +19,28 @@ use crate::{Dispatcher, Target};
 
 impl Dispatcher {
     /// Returns the destination of an organization's callbacks, and whether it has been saved yet.
-    pub async fn callbacks(&self, ids: &IdMint, organization: OrganizationId) -> Result<(Destination, bool), StoreError> {
-        let id: DestinationId = ids.derive(organization, 1, Timestamp::from_millis(0), "status_callbacks");
+    pub async fn callbacks(
+        &self,
+        ids: &IdMint,
+        organization: OrganizationId,
+    ) -> Result<(Destination, bool), StoreError> {
+        let id: DestinationId = ids.derive(
+            organization,
+            1,
+            Timestamp::from_millis(0),
+            "status_callbacks",
+        );
         match self.store.destination(organization, id).await? {
             Some(kept) => Ok((kept, true)),
             None => {
-                let destination =
-                    Destination::system(id, organization, "Status callbacks", settings(false), Credentials::none(), self.clock.now());
+                let destination = Destination::system(
+                    id,
+                    organization,
+                    "Status callbacks",
+                    settings(false),
+                    Credentials::none(),
+                    self.clock.now(),
+                );
                 Ok((destination, false))
             }
         }
@@ -33,9 +48,18 @@ impl Dispatcher {
 
     /// Returns the destination with these signing secrets.
     #[must_use]
-    pub fn callbacks_signed(destination: Destination, signing_secrets: Vec<SigningSecret>, now: Timestamp) -> Destination {
+    pub fn callbacks_signed(
+        destination: Destination,
+        signing_secrets: Vec<SigningSecret>,
+        now: Timestamp,
+    ) -> Destination {
         let settings = settings(!signing_secrets.is_empty());
-        Destination { settings, signing_secrets, updated_at: now, ..destination }
+        Destination {
+            settings,
+            signing_secrets,
+            updated_at: now,
+            ..destination
+        }
     }
 
     /// Returns the target of the callback that a message asked for.
@@ -51,9 +75,15 @@ impl Dispatcher {
             StatusCallback::Url(_) => {
                 let (destination, kept) = self.callbacks(ids, organization).await?;
                 if !kept {
-                    self.store.keep_system_destination(&destination, None).await?;
+                    self.store
+                        .keep_system_destination(&destination, None)
+                        .await?;
                 }
-                Ok(Some(Target { destination: destination.id, kind: DestinationType::Webhook, enabled: true }))
+                Ok(Some(Target {
+                    destination: destination.id,
+                    kind: DestinationType::Webhook,
+                    enabled: true,
+                }))
             }
         }
     }
@@ -61,5 +91,8 @@ impl Dispatcher {
 
 /// Returns a webhook's default settings; each delivery brings its own address.
 fn settings(signed: bool) -> Settings {
-    Settings::Webhook(WebhookSettings { signature: Signature { enabled: signed }, ..WebhookSettings::default() })
+    Settings::Webhook(WebhookSettings {
+        signature: Signature { enabled: signed },
+        ..WebhookSettings::default()
+    })
 }

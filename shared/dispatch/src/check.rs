@@ -47,9 +47,19 @@ impl Checker {
     /// Checks a destination. The report says whether a delivery can be made.
     pub async fn check(&self, destination: &Destination) -> Result<CheckReport, CheckError> {
         let function = self.workers.of(destination.kind().lane());
-        let request = serde_json::to_vec(&CheckRequest { check: destination.clone() }).map_err(CheckError::Request)?;
-        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
-        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(|late| CheckError::Unavailable(late.into()))?;
+        let request = serde_json::to_vec(&CheckRequest {
+            check: destination.clone(),
+        })
+        .map_err(CheckError::Request)?;
+        let call = self
+            .lambda
+            .invoke()
+            .function_name(function)
+            .payload(Blob::new(request))
+            .send();
+        let answer = tokio::time::timeout(INVOCATION_MAX, call)
+            .await
+            .map_err(|late| CheckError::Unavailable(late.into()))?;
         let answer = answer.map_err(|error| CheckError::Unavailable(error.into()))?;
         if let Some(error) = answer.function_error() {
             return Err(CheckError::Failed(error.to_owned()));

@@ -1,8 +1,9 @@
 //! Ends deliveries without a worker: cancels, skips and dead-letters them.
 //!
-//! A worker sends the status update and creates the fallbacks of such a delivery. Its task is queued
-//! before the delivery ends, so that nothing that fails afterwards can lose them. If the delivery
-//! does not end after all, the task finds it unfinished and is a second task, which is harmless.
+//! A worker sends the status update and creates the fallbacks of such a delivery. Its task is
+//! queued before the delivery ends, so that nothing that fails afterwards can lose them. If the
+//! delivery does not end after all, the task finds it unfinished and is a second task, which is
+//! harmless.
 
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ pub enum EndError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No queue accepted the task that sends the status update. The delivery is unchanged.
-    #[error("no queue accepted the task that sends the status update of {0}; the delivery is unchanged")]
+    #[error(
+        "no queue accepted the task that sends the status update of {0}; the delivery is unchanged"
+    )]
     Queue(DeliveryId),
 }
 
@@ -36,11 +39,20 @@ impl Dispatcher {
     }
 
     /// Ends a delivery as [`Self::end`] does, with the routes of its organization.
-    pub(crate) async fn end_under(&self, routes: Option<&Routes>, before: &Delivery, after: &Delivery) -> Result<bool, EndError> {
+    pub(crate) async fn end_under(
+        &self,
+        routes: Option<&Routes>,
+        before: &Delivery,
+        after: &Delivery,
+    ) -> Result<bool, EndError> {
         if self.needs_worker(routes, after).await? {
             let now = self.clock.now();
             // An attempt that is still running may yet succeed.
-            let at = after.state.attempt_until().unwrap_or(now).max(now.plus(RECEIVED_AFTER));
+            let at = after
+                .state
+                .attempt_until()
+                .unwrap_or(now)
+                .max(now.plus(RECEIVED_AFTER));
             if !self.send(std::slice::from_ref(after), at).await.is_empty() {
                 return Err(EndError::Queue(after.id));
             }
@@ -53,15 +65,26 @@ impl Dispatcher {
     }
 
     /// Whether a worker has to send a status update of a finished delivery, or to create fallbacks.
-    async fn needs_worker(&self, routes: Option<&Routes>, finished: &Delivery) -> Result<bool, StoreError> {
-        let Some(routes) = routes else { return Ok(false) };
+    async fn needs_worker(
+        &self,
+        routes: Option<&Routes>,
+        finished: &Delivery,
+    ) -> Result<bool, StoreError> {
+        let Some(routes) = routes else {
+            return Ok(false);
+        };
         if is_listened_to(finished, &routes.settings) {
             return Ok(true);
         }
         if finished.status() != DeliveryStatus::Failed {
             return Ok(false);
         }
-        let destination = self.store.destination(finished.organization, finished.destination).await;
-        Ok(skip_unreadable(destination)?.flatten().is_some_and(|destination| destination.on_exhausted.is_some()))
+        let destination = self
+            .store
+            .destination(finished.organization, finished.destination)
+            .await;
+        Ok(skip_unreadable(destination)?
+            .flatten()
+            .is_some_and(|destination| destination.on_exhausted.is_some()))
     }
 }

@@ -59,7 +59,13 @@ impl Dispatcher {
     /// Creates a dispatcher over this table and these queues.
     #[must_use]
     pub fn new(store: Store, queues: Queues, clock: Clock) -> Self {
-        Self { store, queues, clock, alert_from: None, bus: None }
+        Self {
+            store,
+            queues,
+            clock,
+            alert_from: None,
+            bus: None,
+        }
     }
 
     /// Sets the address that alert e-mails are sent from. Without one, no alert is sent by e-mail.
@@ -99,7 +105,12 @@ impl Dispatcher {
     async fn remember(&self, unsent: &[&Delivery], due_at: Timestamp) {
         let remembering = unsent.iter().copied().map(|delivery| async move {
             if let Err(error) = self.store.remember_due(delivery, due_at).await {
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to enter an unsent delivery in the due index; a later sweep or the next reconcile sends it");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %delivery.id,
+                    "failed to enter an unsent delivery in the due index; a later sweep or the \
+                     next reconcile sends it"
+                );
             }
         });
         join_all(remembering).await;
@@ -114,16 +125,31 @@ impl Dispatcher {
         self.send_tasks(deliveries, at, true).await
     }
 
-    async fn send_tasks<'d>(&self, deliveries: &'d [Delivery], at: Timestamp, payload_item: bool) -> Vec<&'d Delivery> {
+    async fn send_tasks<'d>(
+        &self,
+        deliveries: &'d [Delivery],
+        at: Timestamp,
+        payload_item: bool,
+    ) -> Vec<&'d Delivery> {
         let delay_seconds = u32::try_from(at.since(self.clock.now()).as_secs()).unwrap_or(u32::MAX);
-        let outgoing: Vec<Outgoing> = deliveries.iter().map(|delivery| outgoing(delivery, delay_seconds, payload_item)).collect();
-        self.queues.send(&outgoing).await.into_iter().filter_map(|position| deliveries.get(position)).collect()
+        let outgoing: Vec<Outgoing> = deliveries
+            .iter()
+            .map(|delivery| outgoing(delivery, delay_seconds, payload_item))
+            .collect();
+        self.queues
+            .send(&outgoing)
+            .await
+            .into_iter()
+            .filter_map(|position| deliveries.get(position))
+            .collect()
     }
 }
 
 /// Separates what was written from the first error. What was written must be processed even if
 /// another write failed, because nothing else processes it before it is due again.
-pub fn separate<T>(outcomes: impl IntoIterator<Item = Result<Option<T>, StoreError>>) -> (Vec<T>, Result<(), StoreError>) {
+pub fn separate<T>(
+    outcomes: impl IntoIterator<Item = Result<Option<T>, StoreError>>,
+) -> (Vec<T>, Result<(), StoreError>) {
     let (mut written, mut first_error) = (Vec::new(), Ok(()));
     for outcome in outcomes {
         match outcome {
@@ -142,5 +168,9 @@ fn outgoing(delivery: &Delivery, delay_seconds: u32, payload_item: bool) -> Outg
         generation: delivery.generation,
         payload_item,
     };
-    Outgoing { destination_type: delivery.destination_type, task, delay_seconds }
+    Outgoing {
+        destination_type: delivery.destination_type,
+        task,
+        delay_seconds,
+    }
 }

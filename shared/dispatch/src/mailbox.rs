@@ -40,21 +40,39 @@ impl Dispatcher {
         routes: &Routes,
         organization: OrganizationId,
     ) -> Result<Vec<Target>, StoreError> {
-        let Some(from) = &self.alert_from else { return Ok(Vec::new()) };
+        let Some(from) = &self.alert_from else {
+            return Ok(Vec::new());
+        };
         let mut targets = Vec::new();
         for address in &routes.settings.alert_emails {
-            let Ok(to) = Mailbox::parse(address) else { continue };
+            let Ok(to) = Mailbox::parse(address) else {
+                continue;
+            };
             if may_be_mailed(&self.store, address, self.clock.now()).await? {
                 targets.push(self.alert_mailbox(ids, organization, from, to).await?);
             } else {
-                tracing::warn!(%organization, "an alert was not e-mailed, because its address has reached the hourly limit");
+                tracing::warn!(
+                    %organization,
+                    "an alert was not e-mailed, because its address has reached the hourly limit"
+                );
             }
         }
         Ok(targets)
     }
 
-    async fn alert_mailbox(&self, ids: &IdMint, organization: OrganizationId, from: &Mailbox, to: Mailbox) -> Result<Target, StoreError> {
-        let id: DestinationId = ids.derive(organization, 1, Timestamp::from_millis(0), &format!("alert_email:{}", to.address()));
+    async fn alert_mailbox(
+        &self,
+        ids: &IdMint,
+        organization: OrganizationId,
+        from: &Mailbox,
+        to: Mailbox,
+    ) -> Result<Target, StoreError> {
+        let id: DestinationId = ids.derive(
+            organization,
+            1,
+            Timestamp::from_millis(0),
+            &format!("alert_email:{}", to.address()),
+        );
         let settings = Settings::Email(EmailSettings {
             transport: Transport::Ses,
             from: from.clone(),
@@ -70,17 +88,37 @@ impl Dispatcher {
         });
         let kept = self.store.destination(organization, id).await?;
         if kept.as_ref().is_none_or(|kept| kept.settings != settings) {
-            let credentials = Credentials { kind: CredentialKind::Iam, ..Credentials::none() };
-            let destination = Destination::system(id, organization, "Alerts by e-mail", settings, credentials, self.clock.now());
+            let credentials = Credentials {
+                kind: CredentialKind::Iam,
+                ..Credentials::none()
+            };
+            let destination = Destination::system(
+                id,
+                organization,
+                "Alerts by e-mail",
+                settings,
+                credentials,
+                self.clock.now(),
+            );
             // If another process wrote it first, it wrote the same settings or newer ones.
-            self.store.keep_system_destination(&destination, kept.as_ref()).await?;
+            self.store
+                .keep_system_destination(&destination, kept.as_ref())
+                .await?;
         }
-        Ok(Target { destination: id, kind: DestinationType::Email, enabled: true })
+        Ok(Target {
+            destination: id,
+            kind: DestinationType::Email,
+            enabled: true,
+        })
     }
 }
 
 async fn may_be_mailed(store: &Store, address: &str, now: Timestamp) -> Result<bool, StoreError> {
     let name = mails_counted_as("alert", address);
-    let window = Window { name: &name, length: HOUR, limit: ALERTS_PER_HOUR };
+    let window = Window {
+        name: &name,
+        length: HOUR,
+        limit: ALERTS_PER_HOUR,
+    };
     Ok(store.count_in_window(window, 1, now).await? == Counted::Done)
 }

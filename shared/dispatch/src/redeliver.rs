@@ -28,15 +28,28 @@ pub enum RedeliverError {
 
 impl Dispatcher {
     /// Reopens a delivery, due now, and queues its task. A queued one is left unchanged.
-    pub async fn redeliver(&self, delivery: Delivery, trigger: Trigger, force: bool) -> Result<Delivery, RedeliverError> {
+    pub async fn redeliver(
+        &self,
+        delivery: Delivery,
+        trigger: Trigger,
+        force: bool,
+    ) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
         let change = |before: Delivery| match before.reopen(trigger, force, now) {
             Err(TransitionRefused::StillQueued) => Ok(None),
             reopened => reopened.map(Some),
         };
         let (delivery, changed) = self.transition(delivery, change).await?;
-        if changed && !self.send(std::slice::from_ref(&delivery), now).await.is_empty() {
-            tracing::warn!(delivery = %delivery.id, "failed to queue a task; the due index brings the delivery back within a minute");
+        if changed
+            && !self
+                .send(std::slice::from_ref(&delivery), now)
+                .await
+                .is_empty()
+        {
+            tracing::warn!(
+                delivery = %delivery.id,
+                "failed to queue a task; the due index brings the delivery back within a minute"
+            );
         }
         Ok(delivery)
     }
@@ -44,7 +57,10 @@ impl Dispatcher {
     /// Cancels a delivery, so that no further attempt starts. Once it is cancelled, nothing fails.
     pub async fn cancel(&self, delivery: Delivery) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
-        Ok(self.transition(delivery, |before| before.cancel(now).map(Some)).await?.0)
+        Ok(self
+            .transition(delivery, |before| before.cancel(now).map(Some))
+            .await?
+            .0)
     }
 
     /// Applies `change` to the delivery, and again to the new state when a race is lost. Returns
@@ -55,7 +71,9 @@ impl Dispatcher {
         change: impl Fn(Delivery) -> Result<Option<Delivery>, TransitionRefused>,
     ) -> Result<(Delivery, bool), RedeliverError> {
         for _ in 0..RACES_MAX {
-            let Some(after) = change(before.clone())? else { return Ok((before, false)) };
+            let Some(after) = change(before.clone())? else {
+                return Ok((before, false));
+            };
             let written = match after.status().is_finished() {
                 true => self.end(&before, &after).await?,
                 false => self.store.transition(&before, &after).await?,
@@ -63,7 +81,11 @@ impl Dispatcher {
             if written {
                 return Ok((after, true));
             }
-            before = self.store.delivery(before.organization, before.id).await?.ok_or(RedeliverError::Contended)?;
+            before = self
+                .store
+                .delivery(before.organization, before.id)
+                .await?
+                .ok_or(RedeliverError::Contended)?;
         }
         Err(RedeliverError::Contended)
     }

@@ -44,7 +44,9 @@ impl Dispatcher {
     ) -> Result<usize, StoreError> {
         let is_paused = |waiting: &Waiting| waiting.reason == WaitingFor::Pause;
         let step = step(destination, default);
-        let released = self.release_where(destination, shards, (None, extent), (at, step), is_paused).await?;
+        let released = self
+            .release_where(destination, shards, (None, extent), (at, step), is_paused)
+            .await?;
         Ok(released.0)
     }
 
@@ -59,7 +61,8 @@ impl Dispatcher {
         extent: Extent,
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
         let at = (self.clock.now(), step(destination, default));
-        self.release_where(destination, shards, (after, extent), at, |_| true).await
+        self.release_where(destination, shards, (after, extent), at, |_| true)
+            .await
     }
 
     async fn release_where(
@@ -72,12 +75,27 @@ impl Dispatcher {
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
         let (began_at, mut released) = (self.clock.now(), 0);
         loop {
-            let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
-            let waiting: Vec<Delivery> =
-                page.items.into_iter().filter(|delivery| delivery.waiting.as_ref().is_some_and(is_meant)).collect();
+            let page = self
+                .store
+                .open_deliveries(
+                    destination.organization_id,
+                    shards,
+                    destination.id,
+                    after,
+                    PAGE,
+                )
+                .await?;
+            let waiting: Vec<Delivery> = page
+                .items
+                .into_iter()
+                .filter(|delivery| delivery.waiting.as_ref().is_some_and(is_meant))
+                .collect();
             for some in waiting.chunks(AT_ONCE) {
                 released += match step {
-                    Some(step) => self.release_in_turns(some, at.plus(FIRST_TURN_AFTER), step).await?,
+                    Some(step) => {
+                        self.release_in_turns(some, at.plus(FIRST_TURN_AFTER), step)
+                            .await?
+                    }
                     None => self.release(some, at).await?,
                 };
                 if released >= extent.at_most || self.clock.now().since(began_at) >= extent.within {
@@ -92,14 +110,24 @@ impl Dispatcher {
         }
     }
 
-    /// Releases these deliveries in their order, to start at `at`. Returns how many were queued. The
-    /// others were changed by another writer, or no queue accepted them and they come due a minute
-    /// later.
+    /// Releases these deliveries in their order, to start at `at`. Returns how many were queued.
+    /// The others were changed by another writer, or no queue accepted them and they come due a
+    /// minute later.
     pub async fn release(&self, waiting: &[Delivery], at: Timestamp) -> Result<usize, StoreError> {
         let writes = waiting.iter().cloned().map(|before| async move {
-            let Ok(after) = before.clone().release() else { return Ok(None) };
-            let due_at = after.starts_at().map_or(at, |starts_at| starts_at.max(at)).plus(DUE_AFTER);
-            Ok::<_, StoreError>(self.store.move_due(&before, &after, due_at).await?.then_some(after))
+            let Ok(after) = before.clone().release() else {
+                return Ok(None);
+            };
+            let due_at = after
+                .starts_at()
+                .map_or(at, |starts_at| starts_at.max(at))
+                .plus(DUE_AFTER);
+            Ok::<_, StoreError>(
+                self.store
+                    .move_due(&before, &after, due_at)
+                    .await?
+                    .then_some(after),
+            )
         });
         let (released, outcome) = separate(join_all(writes).await);
         let sent = self.send_or_remember(&released, at).await;
@@ -108,23 +136,49 @@ impl Dispatcher {
 
     /// Gives these deliveries the destination's next turns in their order, starting at `at`.
     /// Returns how many were released.
-    async fn release_in_turns(&self, waiting: &[Delivery], at: Timestamp, step: Duration) -> Result<usize, StoreError> {
-        let Some(first) = waiting.first() else { return Ok(0) };
+    async fn release_in_turns(
+        &self,
+        waiting: &[Delivery],
+        at: Timestamp,
+        step: Duration,
+    ) -> Result<usize, StoreError> {
+        let Some(first) = waiting.first() else {
+            return Ok(0);
+        };
         let turns = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
-        let first_turn = self.store.next_turn(first.destination, at, step * turns).await?;
+        let first_turn = self
+            .store
+            .next_turn(first.destination, at, step * turns)
+            .await?;
         let now = self.clock.now();
-        let writes = waiting.iter().cloned().zip(0_u32..).map(|(before, place)| async move {
-            let turn = first_turn.plus(step * place);
-            let waiting = Waiting { reason: WaitingFor::Rate, expected_at: Some(turn) };
-            let Ok(after) = before.clone().wait(waiting) else { return Ok(None) };
-            if turn.since(now) > LONGEST_QUEUED_WAIT {
-                return Ok(self.store.move_due(&before, &after, turn).await?.then_some(1));
-            }
-            if !self.store.transition(&before, &after).await? {
-                return Ok(None);
-            }
-            Ok::<_, StoreError>(Some(self.send_or_remember(std::slice::from_ref(&after), turn).await))
-        });
+        let writes = waiting
+            .iter()
+            .cloned()
+            .zip(0_u32..)
+            .map(|(before, place)| async move {
+                let turn = first_turn.plus(step * place);
+                let waiting = Waiting {
+                    reason: WaitingFor::Rate,
+                    expected_at: Some(turn),
+                };
+                let Ok(after) = before.clone().wait(waiting) else {
+                    return Ok(None);
+                };
+                if turn.since(now) > LONGEST_QUEUED_WAIT {
+                    return Ok(self
+                        .store
+                        .move_due(&before, &after, turn)
+                        .await?
+                        .then_some(1));
+                }
+                if !self.store.transition(&before, &after).await? {
+                    return Ok(None);
+                }
+                Ok::<_, StoreError>(Some(
+                    self.send_or_remember(std::slice::from_ref(&after), turn)
+                        .await,
+                ))
+            });
         let (released, outcome) = separate(join_all(writes).await);
         outcome.map(|()| released.into_iter().sum())
     }
@@ -132,5 +186,8 @@ impl Dispatcher {
 
 /// Returns the time between two turns, if starts are limited.
 fn step(destination: &Destination, default: Option<DeliveryLimits>) -> Option<Duration> {
-    destination.limits(default).max_per_second.map(|per_second| Duration::from_secs_f64(1.0 / per_second))
+    destination
+        .limits(default)
+        .max_per_second
+        .map(|per_second| Duration::from_secs_f64(1.0 / per_second))
 }

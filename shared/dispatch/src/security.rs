@@ -9,14 +9,26 @@ impl Dispatcher {
     /// Records and publishes a refusal. A failure to do so is logged and does not affect the
     /// refusal.
     pub async fn record_refusal(&self, event: &AuditEvent) {
-        let AuditEvent { action, request_id, .. } = event;
+        let AuditEvent {
+            action, request_id, ..
+        } = event;
         if let Err(error) = self.store.record_audit(event).await {
-            tracing::error!(error = %domain::chain(&error), action, request_id, "failed to record a refusal in the audit trail");
+            tracing::error!(
+                error = %domain::chain(&error),
+                action,
+                request_id,
+                "failed to record a refusal in the audit trail"
+            );
         }
         if let Some(bus) = &self.bus
             && let Err(error) = bus.put_security(event).await
         {
-            tracing::error!(error = %domain::chain(&error), action, request_id, "failed to publish a refusal to the event bus");
+            tracing::error!(
+                error = %domain::chain(&error),
+                action,
+                request_id,
+                "failed to publish a refusal to the event bus"
+            );
         }
     }
 }

@@ -25,24 +25,47 @@ impl Dispatcher {
         let routes = self.store.routes(destination.organization_id).await?;
         let (mut after, mut found) = (None, 0);
         loop {
-            let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
+            let page = self
+                .store
+                .open_deliveries(
+                    destination.organization_id,
+                    shards,
+                    destination.id,
+                    after,
+                    PAGE,
+                )
+                .await?;
             // Read after the list, so that no delivery is skipped that was retried after the
             // destination was enabled again.
-            let stands = self.store.destination(destination.organization_id, destination.id).await?;
+            let stands = self
+                .store
+                .destination(destination.organization_id, destination.id)
+                .await?;
             if stands.is_some_and(|stands| stands.managed_by != destination.managed_by) {
                 return Ok(found);
             }
-            let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == SkipReason::DestinationDisabled);
+            let tests_go_on = |delivery: &Delivery| {
+                !(delivery.message.test && reason == SkipReason::DestinationDisabled)
+            };
             let routes = routes.as_ref();
-            let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
-                let now = self.clock.now();
-                let Ok(after) = before.clone().skip(reason, now) else { return Ok(()) };
-                // A lost race does not matter: another writer moved the delivery on, or the worker
-                // skips it.
-                self.end_under(routes, &before, &after).await.map(drop)
-            });
+            let skips = page
+                .items
+                .into_iter()
+                .filter(tests_go_on)
+                .map(|before| async move {
+                    let now = self.clock.now();
+                    let Ok(after) = before.clone().skip(reason, now) else {
+                        return Ok(());
+                    };
+                    // A lost race does not matter: another writer moved the delivery on, or the
+                    // worker skips it.
+                    self.end_under(routes, &before, &after).await.map(drop)
+                });
             // All of them are tried, and each is independent of the others.
-            let written: Vec<Result<(), EndError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
+            let written: Vec<Result<(), EndError>> = stream::iter(skips)
+                .buffer_unordered(WRITES_AT_ONCE)
+                .collect()
+                .await;
             found += written.len();
             written.into_iter().collect::<Result<(), EndError>>()?;
             after = page.next;

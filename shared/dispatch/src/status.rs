@@ -38,12 +38,20 @@ impl<'d> Ending<'d> {
     /// Creates the ending of this delivery. Links in the update start with `public_url`.
     #[must_use]
     pub fn of(delivery: &'d Delivery, public_url: &'d str) -> Self {
-        Self { delivery, public_url, data: OnceCell::new() }
+        Self {
+            delivery,
+            public_url,
+            data: OnceCell::new(),
+        }
     }
 
     /// Returns the data of the delivery's status update.
     async fn data(&self, store: &Store) -> Result<&Value, StoreError> {
-        let Self { delivery, public_url, data } = self;
+        let Self {
+            delivery,
+            public_url,
+            data,
+        } = self;
         data.get_or_try_init(async || {
             let (attempts, omitted) = store.attempts(delivery).await?;
             Ok(json!({
@@ -60,13 +68,21 @@ impl<'d> Ending<'d> {
     /// counts, so its ending has another name.
     fn name(&self, event_type: &str) -> String {
         let delivery = self.delivery;
-        format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts)
+        format!(
+            "{event_type}/{}/{}.{}",
+            delivery.id, delivery.generation, delivery.attempts
+        )
     }
 }
 
 /// Renders a finished delivery for status updates: as the API does, without response bodies.
 fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: &str) -> Value {
-    let facts = DeliveryFacts::of(delivery, &Pauses::default(), delivery.updated_at, public_url);
+    let facts = DeliveryFacts::of(
+        delivery,
+        &Pauses::default(),
+        delivery.updated_at,
+        public_url,
+    );
     let mut shown = json!(DeliveryView::of(facts, attempts, omitted));
     let attempts = shown["attempts"].as_array_mut().into_iter().flatten();
     for response in attempts.filter_map(|attempt| attempt["response"].as_object_mut()) {
@@ -79,7 +95,8 @@ fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: 
 #[must_use]
 pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
     let ours = delivery.message.test || delivery.message.event_type.is_reserved();
-    let somebody = delivery.message.status_callback.is_some() || !settings.status_destination_ids.is_empty();
+    let somebody =
+        delivery.message.status_callback.is_some() || !settings.status_destination_ids.is_empty();
     !ours && delivery.status().is_finished() && somebody && !settings.status_events.is_empty()
 }
 
@@ -88,53 +105,121 @@ impl Dispatcher {
     /// announces the same messages.
     pub async fn tell_status(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), StoreError> {
         let delivery = ending.delivery;
-        let Some(routes) = self.store.routes(delivery.organization).await? else { return Ok(()) };
-        let wants = |event: &str| routes.settings.status_events.iter().any(|wanted| wanted == event);
+        let Some(routes) = self.store.routes(delivery.organization).await? else {
+            return Ok(());
+        };
+        let wants = |event: &str| {
+            routes
+                .settings
+                .status_events
+                .iter()
+                .any(|wanted| wanted == event)
+        };
         match delivery.status() {
             DeliveryStatus::Succeeded if wants("delivery.succeeded") => {
-                self.tell_delivery(ids, &routes, ending, "waybill.delivery.succeeded").await?;
+                self.tell_delivery(ids, &routes, ending, "waybill.delivery.succeeded")
+                    .await?;
             }
             DeliveryStatus::Failed if wants("delivery.failed") => {
-                self.tell_delivery(ids, &routes, ending, "waybill.delivery.failed").await?;
+                self.tell_delivery(ids, &routes, ending, "waybill.delivery.failed")
+                    .await?;
             }
             _ => {}
         }
-        if wants("message.completed") { self.tell_completed(ids, &routes, delivery, ending.public_url).await } else { Ok(()) }
+        if wants("message.completed") {
+            self.tell_completed(ids, &routes, delivery, ending.public_url)
+                .await
+        } else {
+            Ok(())
+        }
     }
 
     /// Publishes a failed delivery on the event bus, if there is one.
     pub async fn put_failed(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), TellError> {
         let delivery = ending.delivery;
-        let Some(bus) = self.bus().filter(|_| delivery.status() == DeliveryStatus::Failed && !delivery.message.test) else { return Ok(()) };
+        let Some(bus) = self
+            .bus()
+            .filter(|_| delivery.status() == DeliveryStatus::Failed && !delivery.message.test)
+        else {
+            return Ok(());
+        };
         let event_type = "waybill.delivery.failed";
         let occurred_at = delivery.state.finished_at().unwrap_or(delivery.updated_at);
-        let id: domain::id::MessageId = ids.derive(delivery.organization, 1, occurred_at, &ending.name(event_type));
+        let id: domain::id::MessageId = ids.derive(
+            delivery.organization,
+            1,
+            occurred_at,
+            &ending.name(event_type),
+        );
         let data = ending.data(&self.store).await?;
-        let body =
-            json!({"type": event_type, "id": id, "occurred_at": occurred_at, "organization_id": delivery.organization, "data": data});
+        let body = json!({"type": event_type, "id": id, "occurred_at": occurred_at,
+            "organization_id": delivery.organization, "data": data});
         Ok(bus.put("Delivery Failed", &body).await?)
     }
 
-    async fn tell_delivery(&self, ids: &IdMint, routes: &Routes, ending: &Ending<'_>, event_type: &'static str) -> Result<(), StoreError> {
+    async fn tell_delivery(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        ending: &Ending<'_>,
+        event_type: &'static str,
+    ) -> Result<(), StoreError> {
         let data = ending.data(&self.store).await?.clone();
-        self.tell(ids, routes, ending.delivery, event_type, &ending.name(event_type), data).await
+        self.tell(
+            ids,
+            routes,
+            ending.delivery,
+            event_type,
+            &ending.name(event_type),
+            data,
+        )
+        .await
     }
 
     /// When several deliveries finish at once, whichever is written last finds all of them
     /// finished. If two do, they announce the same message.
-    async fn tell_completed(&self, ids: &IdMint, routes: &Routes, delivery: &Delivery, public_url: &str) -> Result<(), StoreError> {
+    async fn tell_completed(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        delivery: &Delivery,
+        public_url: &str,
+    ) -> Result<(), StoreError> {
         let deliveries = match delivery.fan_out {
             1 => vec![delivery.clone()],
-            _ => self.store.message(delivery.organization, delivery.id.message).await?.unwrap_or_default(),
+            _ => self
+                .store
+                .message(delivery.organization, delivery.id.message)
+                .await?
+                .unwrap_or_default(),
         };
-        if deliveries.iter().any(|delivery| !delivery.status().is_finished()) {
+        if deliveries
+            .iter()
+            .any(|delivery| !delivery.status().is_finished())
+        {
             return Ok(());
         }
-        let Some(last) = deliveries.iter().max_by_key(|delivery| delivery.state.finished_at()) else { return Ok(()) };
-        let sum = |of: fn(&Delivery) -> u32| deliveries.iter().map(|delivery| u64::from(of(delivery))).sum::<u64>();
+        let Some(last) = deliveries
+            .iter()
+            .max_by_key(|delivery| delivery.state.finished_at())
+        else {
+            return Ok(());
+        };
+        let sum = |of: fn(&Delivery) -> u32| {
+            deliveries
+                .iter()
+                .map(|delivery| u64::from(of(delivery)))
+                .sum::<u64>()
+        };
         let event_type = "waybill.message.completed";
-        let (generations, attempts) = (sum(|delivery| delivery.generation), sum(|delivery| delivery.attempts));
-        let name = format!("{event_type}/{}/{generations}.{attempts}", delivery.id.message);
+        let (generations, attempts) = (
+            sum(|delivery| delivery.generation),
+            sum(|delivery| delivery.attempts),
+        );
+        let name = format!(
+            "{event_type}/{}/{generations}.{attempts}",
+            delivery.id.message
+        );
         let message = MessageView::of(&deliveries, &Pauses::default(), last.updated_at, public_url);
         let data = json!({"message": message});
         self.tell(ids, routes, last, event_type, &name, data).await
@@ -152,17 +237,36 @@ impl Dispatcher {
         let occurred_at = delivery.state.finished_at().unwrap_or(delivery.updated_at);
         let organization = delivery.organization;
         let id: domain::id::MessageId = ids.derive(organization, routes.shards, occurred_at, name);
-        let body = json!({"type": event_type, "id": id, "occurred_at": occurred_at, "organization_id": organization, "data": data});
+        let body = json!({"type": event_type, "id": id, "occurred_at": occurred_at,
+            "organization_id": organization, "data": data});
         let reference = delivery.message.reference.clone();
         let callback = delivery.message.status_callback.clone();
-        let mut targets: Vec<Target> = existing(routes, &routes.settings.status_destination_ids).collect();
+        let mut targets: Vec<Target> =
+            existing(routes, &routes.settings.status_destination_ids).collect();
         if let Some(callback) = &callback {
-            let own = self.callback_target(ids, routes, organization, callback).await?;
+            let own = self
+                .callback_target(ids, routes, organization, callback)
+                .await?;
             // A destination that is named twice is notified once.
-            targets.extend(own.filter(|own| targets.iter().all(|target| target.destination != own.destination)));
+            targets.extend(own.filter(|own| {
+                targets
+                    .iter()
+                    .all(|target| target.destination != own.destination)
+            }));
         }
         let trace = delivery.message.trace;
-        let announcement = Announcement { organization, event_type, occurred_at, name, reference, trace, body, callback };
-        self.announce_to(ids, routes, announcement, targets).await.map(drop)
+        let announcement = Announcement {
+            organization,
+            event_type,
+            occurred_at,
+            name,
+            reference,
+            trace,
+            body,
+            callback,
+        };
+        self.announce_to(ids, routes, announcement, targets)
+            .await
+            .map(drop)
     }
 }

@@ -38,12 +38,18 @@ impl Submission {
     /// when it is replayed.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
-        (0..).zip(&self.targets).map(|(position, target)| self.delivery(position, target)).collect()
+        (0..)
+            .zip(&self.targets)
+            .map(|(position, target)| self.delivery(position, target))
+            .collect()
     }
 
     fn delivery(&self, position: u16, target: &Target) -> Delivery {
         let new = NewDelivery {
-            id: DeliveryId { message: self.message, position },
+            id: DeliveryId {
+                message: self.message,
+                position,
+            },
             organization: self.organization,
             destination: target.destination,
             destination_type: target.kind,
@@ -66,7 +72,10 @@ impl Dispatcher {
         let mut span = Span::start(SUBMIT, Parent::Here(submission.facts.trace));
         span.set_text("waybill.organization", submission.organization);
         span.set_text("waybill.message", submission.message);
-        span.set("waybill.deliveries", i64::try_from(submission.targets.len()).unwrap_or(i64::MAX));
+        span.set(
+            "waybill.deliveries",
+            i64::try_from(submission.targets.len()).unwrap_or(i64::MAX),
+        );
         let submitted = span.run(self.commit_and_send(submission)).await;
         if submitted.is_err() {
             span.fails("unavailable");
@@ -77,10 +86,17 @@ impl Dispatcher {
     async fn commit_and_send(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
         let deliveries = submission.deliveries();
         let committed = self.store.commit(&deliveries, &submission.payload).await?;
-        let queued: Vec<Delivery> = deliveries.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued).cloned().collect();
-        let unsent = self.send_tasks(&queued, submission.accepted_at, committed.payload_item).await;
+        let queued: Vec<Delivery> = deliveries
+            .iter()
+            .filter(|delivery| delivery.status() == DeliveryStatus::Queued)
+            .cloned()
+            .collect();
+        let unsent = self
+            .send_tasks(&queued, submission.accepted_at, committed.payload_item)
+            .await;
         // The message is committed, so a failure here is not the caller's.
-        self.remember(&unsent, submission.accepted_at.plus(UNSENT_DUE)).await;
+        self.remember(&unsent, submission.accepted_at.plus(UNSENT_DUE))
+            .await;
         Ok(deliveries)
     }
 }

@@ -1,6 +1,8 @@
-//! Alerts: what people are told about a destination that keeps failing, is stopped, or works again (R7).
+//! Alerts: what people are told about a destination that keeps failing, is stopped, or works again
+//! (R7).
 //!
-//! Pure: [`evaluate`] says what a destination's health calls for; whoever wins the conditional write makes it so, and makes the alert.
+//! Pure: [`evaluate`] says what a destination's health calls for; whoever wins the conditional
+//! write makes it so, and makes the alert.
 
 use std::time::Duration;
 
@@ -95,27 +97,63 @@ pub enum Verdict {
     Recovered,
 }
 
-/// What the health of an enabled destination calls for. `recent` are the attempts of its failure rate's window, if its policy has a rate.
+/// What the health of an enabled destination calls for. `recent` are the attempts of its failure
+/// rate's window, if its policy has a rate.
 #[must_use]
-pub fn evaluate(health: &Health, policy: &FailurePolicy, recent: &RecentAttempts, debounce: Duration, now: Timestamp) -> Verdict {
-    let Some(rate) = policy.failure_rate else { return evaluate_streak(health, policy, false, debounce, now) };
+pub fn evaluate(
+    health: &Health,
+    policy: &FailurePolicy,
+    recent: &RecentAttempts,
+    debounce: Duration,
+    now: Timestamp,
+) -> Verdict {
+    let Some(rate) = policy.failure_rate else {
+        return evaluate_streak(health, policy, false, debounce, now);
+    };
     let alerted_of_rate = health.rate_alerted_at.is_some();
     let still_failing = alerted_of_rate && !rate.is_healthy(recent);
     match evaluate_streak(health, policy, still_failing, debounce, now) {
         Verdict::Forget if alerted_of_rate => Verdict::Recovered,
-        // Its attempts may be counted later than its failures, so that the last failure says how long it is looked at.
-        Verdict::Forget if health.last_failure_at.is_none_or(|failed| failed < rate.window_start(now)) => Verdict::Forget,
-        Verdict::Forget | Verdict::Wait if alerted_of_rate || health.alerted_at.is_some() || !rate.is_reached(recent) => Verdict::Wait,
-        Verdict::Forget | Verdict::Wait if health.last_alert_at.is_some_and(|last| now.since(last) < debounce) => Verdict::Wait,
+        // Its attempts may be counted later than its failures, so that the last failure says how
+        // long it is looked at.
+        Verdict::Forget
+            if health
+                .last_failure_at
+                .is_none_or(|failed| failed < rate.window_start(now)) =>
+        {
+            Verdict::Forget
+        }
+        Verdict::Forget | Verdict::Wait
+            if alerted_of_rate || health.alerted_at.is_some() || !rate.is_reached(recent) =>
+        {
+            Verdict::Wait
+        }
+        Verdict::Forget | Verdict::Wait
+            if health
+                .last_alert_at
+                .is_some_and(|last| now.since(last) < debounce) =>
+        {
+            Verdict::Wait
+        }
         Verdict::Forget | Verdict::Wait => Verdict::AlertRate,
         verdict => verdict,
     }
 }
 
-/// What the streak calls for. `still_failing`: people were alerted of the failure rate, and it is no better, so that nothing recovered.
-fn evaluate_streak(health: &Health, policy: &FailurePolicy, still_failing: bool, debounce: Duration, now: Timestamp) -> Verdict {
+/// What the streak calls for. `still_failing`: people were alerted of the failure rate, and it is
+/// no better, so that nothing recovered.
+fn evaluate_streak(
+    health: &Health,
+    policy: &FailurePolicy,
+    still_failing: bool,
+    debounce: Duration,
+    now: Timestamp,
+) -> Verdict {
     let streak = health.consecutive_failures;
-    let ended = health.ended.as_ref().filter(|ended| ended.failures >= policy.first_threshold());
+    let ended = health
+        .ended
+        .as_ref()
+        .filter(|ended| ended.failures >= policy.first_threshold());
     if let Some(ended) = ended.filter(|_| streak < policy.first_threshold()) {
         return evaluate_ended(health, ended, still_failing, debounce, now);
     }
@@ -126,9 +164,16 @@ fn evaluate_streak(health: &Health, policy: &FailurePolicy, still_failing: bool,
             (false, None) => Verdict::Forget,
         };
     }
-    let lasted = health.first_failure_at.map_or(Duration::ZERO, |began| now.since(began));
-    let lasts_long_enough = lasted >= Duration::from_secs(u64::from(policy.disable_min_failing_seconds));
-    if policy.disable_after_failures.is_some_and(|threshold| streak >= threshold) && lasts_long_enough {
+    let lasted = health
+        .first_failure_at
+        .map_or(Duration::ZERO, |began| now.since(began));
+    let lasts_long_enough =
+        lasted >= Duration::from_secs(u64::from(policy.disable_min_failing_seconds));
+    if policy
+        .disable_after_failures
+        .is_some_and(|threshold| streak >= threshold)
+        && lasts_long_enough
+    {
         return Verdict::Disable;
     }
     if streak < policy.alert_after_failures {
@@ -139,14 +184,28 @@ fn evaluate_streak(health: &Health, policy: &FailurePolicy, still_failing: bool,
         Some(_) if debounce.is_zero() && health.alerted_at.is_some() => Verdict::Wait,
         Some(last) if now.since(last) < debounce => Verdict::Wait,
         // Once more after the window, if it has failed since.
-        Some(last) if health.alerted_at.is_some() && health.last_failure_at.is_none_or(|failed| failed <= last) => Verdict::Wait,
+        Some(last)
+            if health.alerted_at.is_some()
+                && health.last_failure_at.is_none_or(|failed| failed <= last) =>
+        {
+            Verdict::Wait
+        }
         _ => Verdict::Alert,
     }
 }
 
-/// What a streak calls for that reached a threshold and ended before the monitor looked. It is never a reason to disable: the destination works.
-fn evaluate_ended(health: &Health, ended: &EndedStreak, still_failing: bool, debounce: Duration, now: Timestamp) -> Verdict {
-    let alerted_before = health.alerted_at.is_some_and(|alerted| ended.began_at.is_none_or(|began| alerted < began));
+/// What a streak calls for that reached a threshold and ended before the monitor looked. It is
+/// never a reason to disable: the destination works.
+fn evaluate_ended(
+    health: &Health,
+    ended: &EndedStreak,
+    still_failing: bool,
+    debounce: Duration,
+    now: Timestamp,
+) -> Verdict {
+    let alerted_before = health
+        .alerted_at
+        .is_some_and(|alerted| ended.began_at.is_none_or(|began| alerted < began));
     if alerted_before && health.consecutive_failures == 0 && !still_failing {
         // An earlier streak was alerted; its recovery comes first.
         return Verdict::Recovered;
@@ -157,9 +216,17 @@ fn evaluate_ended(health: &Health, ended: &EndedStreak, still_failing: bool, deb
     }
 }
 
-/// The `data` of an alert about a destination: which, why, since when, counter against thresholds, what happens next (behaviour 22).
+/// The `data` of an alert about a destination: which, why, since when, counter against thresholds,
+/// what happens next (behaviour 22).
 #[must_use]
-pub fn data(destination: &Destination, health: &Health, policy: &FailurePolicy, kind: AlertKind, pending: u64, url: &str) -> Value {
+pub fn data(
+    destination: &Destination,
+    health: &Health,
+    policy: &FailurePolicy,
+    kind: AlertKind,
+    pending: u64,
+    url: &str,
+) -> Value {
     let error = health.last_error.as_ref();
     let told = match &destination.state {
         DestinationState::Disabled { reason, .. } => reason.clone(),
@@ -172,7 +239,8 @@ pub fn data(destination: &Destination, health: &Health, policy: &FailurePolicy, 
         _ => "retrying",
     };
     json!({
-        "destination": {"id": destination.id, "name": destination.name, "type": destination.kind().as_str(), "url": url},
+        "destination": {"id": destination.id, "name": destination.name,
+            "type": destination.kind().as_str(), "url": url},
         "reason": error.filter(|_| fails).map(|error| error.reason.as_str()),
         "detail": told.or_else(|| error.filter(|_| fails).map(|error| error.detail.clone())),
         "since": health.first_failure_at,
@@ -197,120 +265,311 @@ mod tests {
     }
 
     fn streak(failures: u32) -> Health {
-        Health { consecutive_failures: failures, first_failure_at: Some(at(0)), last_failure_at: Some(at(0)), ..Health::default() }
+        Health {
+            consecutive_failures: failures,
+            first_failure_at: Some(at(0)),
+            last_failure_at: Some(at(0)),
+            ..Health::default()
+        }
     }
 
     fn verdict(health: &Health, now: Timestamp) -> Verdict {
         judged(health, &hasty(), HOUR, now)
     }
 
-    fn judged(health: &Health, policy: &FailurePolicy, debounce: Duration, now: Timestamp) -> Verdict {
+    fn judged(
+        health: &Health,
+        policy: &FailurePolicy,
+        debounce: Duration,
+        now: Timestamp,
+    ) -> Verdict {
         evaluate(health, policy, &RecentAttempts::default(), debounce, now)
     }
 
     fn hasty() -> FailurePolicy {
-        FailurePolicy { disable_min_failing_seconds: 0, ..FailurePolicy::default() }
+        FailurePolicy {
+            disable_min_failing_seconds: 0,
+            ..FailurePolicy::default()
+        }
     }
 
     fn ended(failures: u32) -> Health {
-        let ended = EndedStreak { failures, began_at: Some(at(10)), after: None, ended_at: at(11) };
-        Health { ended: Some(ended), last_failure_at: Some(at(10)), last_success_at: Some(at(11)), ..Health::default() }
+        let ended = EndedStreak {
+            failures,
+            began_at: Some(at(10)),
+            after: None,
+            ended_at: at(11),
+        };
+        Health {
+            ended: Some(ended),
+            last_failure_at: Some(at(10)),
+            last_success_at: Some(at(11)),
+            ..Health::default()
+        }
     }
 
     #[test]
     fn a_streak_that_ended_is_alerted_when_it_reached_a_threshold_and_never_disables() {
         assert_eq!(verdict(&ended(4), at(12)), Verdict::Forget);
         for failures in [5, 20, 1000] {
-            assert!(matches!(verdict(&ended(failures), at(12)), Verdict::AlertEnded(streak) if streak.failures == failures));
+            assert!(matches!(verdict(&ended(failures), at(12)),
+                    Verdict::AlertEnded(streak) if streak.failures == failures));
         }
-        let disables_first = FailurePolicy { alert_after_failures: 10, disable_after_failures: Some(3), ..FailurePolicy::default() };
-        assert!(matches!(judged(&ended(3), &disables_first, HOUR, at(12)), Verdict::AlertEnded(_)));
-        let runs_again = Health { consecutive_failures: 2, first_failure_at: Some(at(12)), ..ended(5) };
-        assert!(matches!(verdict(&runs_again, at(12)), Verdict::AlertEnded(_)));
+        let disables_first = FailurePolicy {
+            alert_after_failures: 10,
+            disable_after_failures: Some(3),
+            ..FailurePolicy::default()
+        };
+        assert!(matches!(
+            judged(&ended(3), &disables_first, HOUR, at(12)),
+            Verdict::AlertEnded(_)
+        ));
+        let runs_again = Health {
+            consecutive_failures: 2,
+            first_failure_at: Some(at(12)),
+            ..ended(5)
+        };
+        assert!(matches!(
+            verdict(&runs_again, at(12)),
+            Verdict::AlertEnded(_)
+        ));
     }
 
     #[test]
     fn a_streak_that_ended_is_not_alerted_within_the_window_and_comes_after_an_earlier_recovery() {
-        let debounced = Health { last_alert_at: Some(at(0)), ..ended(8) };
+        let debounced = Health {
+            last_alert_at: Some(at(0)),
+            ..ended(8)
+        };
         assert_eq!(verdict(&debounced, at(12)), Verdict::ForgetEnded);
-        assert!(matches!(verdict(&debounced, at(3600)), Verdict::AlertEnded(_)));
-        let alerted_before = Health { alerted_at: Some(at(0)), ..debounced };
+        assert!(matches!(
+            verdict(&debounced, at(3600)),
+            Verdict::AlertEnded(_)
+        ));
+        let alerted_before = Health {
+            alerted_at: Some(at(0)),
+            ..debounced
+        };
         assert_eq!(verdict(&alerted_before, at(12)), Verdict::Recovered);
     }
 
     #[test]
     fn reached_means_at_least_and_both_thresholds_at_once_only_disable() {
         let verdicts = [4, 5, 19, 20, 21].map(|failures| verdict(&streak(failures), at(1)));
-        assert_eq!(verdicts, [Verdict::Wait, Verdict::Alert, Verdict::Alert, Verdict::Disable, Verdict::Disable]);
+        assert_eq!(
+            verdicts,
+            [
+                Verdict::Wait,
+                Verdict::Alert,
+                Verdict::Alert,
+                Verdict::Disable,
+                Verdict::Disable
+            ]
+        );
     }
 
     #[test]
     fn a_streak_disables_when_it_has_lasted_long_enough_and_never_without_a_threshold() {
-        let patient = FailurePolicy { disable_min_failing_seconds: 60, ..FailurePolicy::default() };
+        let patient = FailurePolicy {
+            disable_min_failing_seconds: 60,
+            ..FailurePolicy::default()
+        };
         assert_eq!(judged(&streak(30), &patient, HOUR, at(59)), Verdict::Alert);
-        assert_eq!(judged(&streak(30), &patient, HOUR, at(60)), Verdict::Disable);
-        let never = FailurePolicy { disable_after_failures: None, ..FailurePolicy::default() };
+        assert_eq!(
+            judged(&streak(30), &patient, HOUR, at(60)),
+            Verdict::Disable
+        );
+        let never = FailurePolicy {
+            disable_after_failures: None,
+            ..FailurePolicy::default()
+        };
         assert_eq!(judged(&streak(30), &never, HOUR, at(60)), Verdict::Alert);
     }
 
     #[test]
     fn within_the_window_no_second_alert_and_after_it_one_again() {
-        let alerted = Health { alerted_at: Some(at(0)), last_alert_at: Some(at(0)), last_failure_at: Some(at(3000)), ..streak(6) };
-        assert_eq!([3599, 3600].map(|seconds| verdict(&alerted, at(seconds))), [Verdict::Wait, Verdict::Alert]);
-        let silent = Health { last_failure_at: Some(at(0)), ..alerted.clone() };
-        assert_eq!(verdict(&silent, at(9000)), Verdict::Wait, "it has not failed since");
-        assert_eq!(judged(&alerted, &FailurePolicy::default(), Duration::ZERO, at(9000)), Verdict::Wait, "without a window, once a streak");
-        let again = Health { alerted_at: None, ..alerted };
-        assert_eq!(verdict(&again, at(10)), Verdict::Wait, "another streak in the same window");
+        let alerted = Health {
+            alerted_at: Some(at(0)),
+            last_alert_at: Some(at(0)),
+            last_failure_at: Some(at(3000)),
+            ..streak(6)
+        };
+        assert_eq!(
+            [3599, 3600].map(|seconds| verdict(&alerted, at(seconds))),
+            [Verdict::Wait, Verdict::Alert]
+        );
+        let silent = Health {
+            last_failure_at: Some(at(0)),
+            ..alerted.clone()
+        };
+        assert_eq!(
+            verdict(&silent, at(9000)),
+            Verdict::Wait,
+            "it has not failed since"
+        );
+        assert_eq!(
+            judged(
+                &alerted,
+                &FailurePolicy::default(),
+                Duration::ZERO,
+                at(9000)
+            ),
+            Verdict::Wait,
+            "without a window, once a streak"
+        );
+        let again = Health {
+            alerted_at: None,
+            ..alerted
+        };
+        assert_eq!(
+            verdict(&again, at(10)),
+            Verdict::Wait,
+            "another streak in the same window"
+        );
     }
 
     #[test]
     fn recovery_is_told_to_those_who_were_told_of_the_failing() {
-        let quiet = Health { last_alert_at: Some(at(0)), ..Health::default() };
+        let quiet = Health {
+            last_alert_at: Some(at(0)),
+            ..Health::default()
+        };
         assert_eq!(verdict(&quiet, at(1)), Verdict::Forget);
-        assert_eq!(verdict(&Health { alerted_at: Some(at(0)), ..quiet }, at(1)), Verdict::Recovered);
+        assert_eq!(
+            verdict(
+                &Health {
+                    alerted_at: Some(at(0)),
+                    ..quiet
+                },
+                at(1)
+            ),
+            Verdict::Recovered
+        );
     }
 
     /// Healths and attempts under a rate of 50 % of 10 attempts in 300 s.
     fn rated(health: &Health, succeeded: u64, failed: u64, now: Timestamp) -> Verdict {
-        let rate = FailureRate { percent: 50, window_seconds: 300, min_attempts: 10 };
-        let policy = FailurePolicy { failure_rate: Some(rate), ..hasty() };
-        let recent = RecentAttempts { counted: Counted { succeeded, failed }, failing_since: None };
+        let rate = FailureRate {
+            percent: 50,
+            window_seconds: 300,
+            min_attempts: 10,
+        };
+        let policy = FailurePolicy {
+            failure_rate: Some(rate),
+            ..hasty()
+        };
+        let recent = RecentAttempts {
+            counted: Counted { succeeded, failed },
+            failing_since: None,
+        };
         evaluate(health, &policy, &recent, HOUR, now)
     }
 
     #[test]
     fn a_failure_rate_alerts_once_though_successes_break_the_streak_and_recovers_once() {
-        let breaking = Health { last_failure_at: Some(at(0)), last_success_at: Some(at(1)), ..Health::default() };
-        assert_eq!(rated(&breaking, 5, 4, at(2)), Verdict::Wait, "too few attempts");
-        assert_eq!(rated(&breaking, 6, 5, at(2)), Verdict::Wait, "too few of them failed");
+        let breaking = Health {
+            last_failure_at: Some(at(0)),
+            last_success_at: Some(at(1)),
+            ..Health::default()
+        };
+        assert_eq!(
+            rated(&breaking, 5, 4, at(2)),
+            Verdict::Wait,
+            "too few attempts"
+        );
+        assert_eq!(
+            rated(&breaking, 6, 5, at(2)),
+            Verdict::Wait,
+            "too few of them failed"
+        );
         assert_eq!(rated(&breaking, 5, 5, at(2)), Verdict::AlertRate);
         assert_eq!(rated(&streak(1), 5, 5, at(2)), Verdict::AlertRate);
-        let alerted = Health { rate_alerted_at: Some(at(2)), last_alert_at: Some(at(2)), ..breaking.clone() };
+        let alerted = Health {
+            rate_alerted_at: Some(at(2)),
+            last_alert_at: Some(at(2)),
+            ..breaking.clone()
+        };
         for (succeeded, failed) in [(50, 50), (60, 40), (75, 25), (0, 0)] {
-            assert_eq!(rated(&alerted, succeeded, failed, at(99_999)), Verdict::Wait, "{succeeded} succeeded, {failed} failed");
+            assert_eq!(
+                rated(&alerted, succeeded, failed, at(99_999)),
+                Verdict::Wait,
+                "{succeeded} succeeded, {failed} failed"
+            );
         }
         assert_eq!(rated(&alerted, 80, 20, at(50)), Verdict::Recovered);
-        let running = Health { consecutive_failures: 1, ..alerted };
-        assert_eq!(rated(&running, 80, 20, at(50)), Verdict::Wait, "it fails again");
+        let running = Health {
+            consecutive_failures: 1,
+            ..alerted
+        };
+        assert_eq!(
+            rated(&running, 80, 20, at(50)),
+            Verdict::Wait,
+            "it fails again"
+        );
     }
 
     #[test]
     fn a_failure_rate_is_debounced_with_the_streak_and_silent_while_that_is_alerted() {
-        let debounced = Health { last_failure_at: Some(at(3590)), last_alert_at: Some(at(0)), ..Health::default() };
-        assert_eq!([3599, 3600].map(|seconds| rated(&debounced, 5, 5, at(seconds))), [Verdict::Wait, Verdict::AlertRate]);
-        let alerted = Health { alerted_at: Some(at(0)), ..streak(9) };
-        assert_eq!(rated(&Health { last_alert_at: Some(at(0)), ..alerted.clone() }, 0, 10, at(5)), Verdict::Wait);
-        let both = Health { rate_alerted_at: Some(at(0)), consecutive_failures: 0, ..alerted };
-        assert_eq!(rated(&both, 5, 5, at(5)), Verdict::Wait, "the streak is over, and every second attempt still fails");
+        let debounced = Health {
+            last_failure_at: Some(at(3590)),
+            last_alert_at: Some(at(0)),
+            ..Health::default()
+        };
+        assert_eq!(
+            [3599, 3600].map(|seconds| rated(&debounced, 5, 5, at(seconds))),
+            [Verdict::Wait, Verdict::AlertRate]
+        );
+        let alerted = Health {
+            alerted_at: Some(at(0)),
+            ..streak(9)
+        };
+        assert_eq!(
+            rated(
+                &Health {
+                    last_alert_at: Some(at(0)),
+                    ..alerted.clone()
+                },
+                0,
+                10,
+                at(5)
+            ),
+            Verdict::Wait
+        );
+        let both = Health {
+            rate_alerted_at: Some(at(0)),
+            consecutive_failures: 0,
+            ..alerted
+        };
+        assert_eq!(
+            rated(&both, 5, 5, at(5)),
+            Verdict::Wait,
+            "the streak is over, and every second attempt still fails"
+        );
         assert_eq!(rated(&both, 9, 1, at(5)), Verdict::Recovered);
         assert_eq!(rated(&streak(20), 5, 5, at(5)), Verdict::Disable);
     }
 
     #[test]
     fn a_destination_with_a_failure_rate_is_looked_at_until_its_last_failure_leaves_the_window() {
-        let health = Health { last_failure_at: Some(at(0)), ..Health::default() };
-        assert_eq!([299, 300, 301].map(|seconds| rated(&health, 1, 0, at(seconds))), [Verdict::Wait, Verdict::Wait, Verdict::Forget]);
-        assert_eq!(judged(&Health { rate_alerted_at: Some(at(0)), ..health }, &hasty(), HOUR, at(1)), Verdict::Forget);
+        let health = Health {
+            last_failure_at: Some(at(0)),
+            ..Health::default()
+        };
+        assert_eq!(
+            [299, 300, 301].map(|seconds| rated(&health, 1, 0, at(seconds))),
+            [Verdict::Wait, Verdict::Wait, Verdict::Forget]
+        );
+        assert_eq!(
+            judged(
+                &Health {
+                    rate_alerted_at: Some(at(0)),
+                    ..health
+                },
+                &hasty(),
+                HOUR,
+                at(1)
+            ),
+            Verdict::Forget
+        );
     }
 }

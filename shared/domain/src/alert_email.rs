@@ -1,11 +1,13 @@
-//! The confirmation of an address that is to get alerts: a mail from the operator's address with a link that only its receiver knows.
+//! The confirmation of an address that is to get alerts: a mail from the operator's address with a
+//! link that only its receiver knows.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::OrganizationId;
 use crate::settings::email::Mailbox;
 
-/// What the api asks the e-mail worker to send. The link is never stored where the organization could read it.
+/// What the api asks the e-mail worker to send. The link is never stored where the organization
+/// could read it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ConfirmationRequest {
     /// The mail.
@@ -47,6 +49,8 @@ impl std::fmt::Debug for ConfirmationRequest {
 /// The link is a secret.
 impl std::fmt::Debug for Confirmation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Confirmation").field("organization_id", &self.organization_id).finish_non_exhaustive()
+        f.debug_struct("Confirmation")
+            .field("organization_id", &self.organization_id)
+            .finish_non_exhaustive()
     }
 }

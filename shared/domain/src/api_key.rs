@@ -17,7 +17,8 @@ pub struct ApiKey {
     pub name: String,
     /// What it may do.
     pub role: Role,
-    /// SHA-256 of the secret half, lower-case hexadecimal. The secret has 256 random bits, so a fast hash is enough.
+    /// SHA-256 of the secret half, lower-case hexadecimal. The secret has 256 random bits, so a
+    /// fast hash is enough.
     pub secret_sha256: String,
     /// The last four characters of the key.
     pub hint: String,

@@ -32,7 +32,13 @@ pub enum Trigger {
 
 impl Trigger {
     /// Every trigger.
-    pub const ALL: [Self; 5] = [Self::First, Self::Retry, Self::Manual, Self::Replay, Self::Fallback];
+    pub const ALL: [Self; 5] = [
+        Self::First,
+        Self::Retry,
+        Self::Manual,
+        Self::Replay,
+        Self::Fallback,
+    ];
 }
 
 /// The record of one attempt.

@@ -33,7 +33,8 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    /// Records something that was done: from no address, outside of a request, and without a list of changes.
+    /// Records something that was done: from no address, outside of a request, and without a list
+    /// of changes.
     #[must_use]
     pub fn new(
         id: AuditId,
@@ -72,7 +73,10 @@ impl AuditEvent {
     /// The same event as a refusal.
     #[must_use]
     pub fn denied(self) -> Self {
-        Self { outcome: AuditOutcome::Denied, ..self }
+        Self {
+            outcome: AuditOutcome::Denied,
+            ..self
+        }
     }
 }
 
@@ -101,7 +105,11 @@ impl Actor {
     /// Waybill itself.
     #[must_use]
     pub fn system() -> Self {
-        Self { kind: ActorKind::System, id: None, name: None }
+        Self {
+            kind: ActorKind::System,
+            id: None,
+            name: None,
+        }
     }
 }
 

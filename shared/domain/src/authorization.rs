@@ -1,8 +1,10 @@
-//! Authorizations: a person consents that Waybill signs in to a mailbox for them (RFC 6749 §4.1, with the proof of RFC 7636).
+//! Authorizations: a person consents that Waybill signs in to a mailbox for them (RFC 6749 §4.1,
+//! with the proof of RFC 7636).
 //!
-//! A client **requests** one and gives its address to a person, who consents at the provider. The provider sends the person's browser back
-//! with a code; the worker **exchanges** it for a refresh token, which stays sealed here. Destinations name the authorization, and every
-//! token of theirs is asked for with what it holds.
+//! A client **requests** one and gives its address to a person, who consents at the provider. The
+//! provider sends the person's browser back with a code; the worker **exchanges** it for a refresh
+//! token, which stays sealed here. Destinations name the authorization, and every token of theirs
+//! is asked for with what it holds.
 //!
 //! ```text
 //! requested ── the code is exchanged ──▶ granted   (its refresh token is replaced when the provider changes it)
@@ -53,8 +55,8 @@ pub struct Authorization {
     pub client_secret: Sealed,
     /// What is asked for.
     pub scope: Option<String>,
-    /// The mail servers that its access tokens may be sent to: `host:port`, or `host` for any port. `None`: not decided yet; the first one
-    /// that a token is to be sent to becomes the only one.
+    /// The mail servers that its access tokens may be sent to: `host:port`, or `host` for any port.
+    /// `None`: not decided yet; the first one that a token is to be sent to becomes the only one.
     #[serde(default)]
     pub mail_servers: Option<Vec<String>>,
     /// How far it is.
@@ -93,17 +95,25 @@ pub enum Consent {
 }
 
 impl Authorization {
-    /// Secrets are sealed for a destination; those of an authorization for one that has its number and is none.
+    /// Secrets are sealed for a destination; those of an authorization for one that has its number
+    /// and is none.
     #[must_use]
     pub fn place(id: AuthorizationId) -> DestinationId {
         DestinationId::from(id.ulid())
     }
 
-    /// Whether an access token may be sent to this mail server, `host:port` with the host normalized; `None` when that is not decided yet.
+    /// Whether an access token may be sent to this mail server, `host:port` with the host
+    /// normalized; `None` when that is not decided yet.
     #[must_use]
     pub fn admits(&self, mail_server: &str) -> Option<bool> {
-        let host = mail_server.rsplit_once(':').map_or(mail_server, |(host, _)| host);
-        let admitted = |listed: &Vec<String>| listed.iter().any(|listed| listed == mail_server || listed == host);
+        let host = mail_server
+            .rsplit_once(':')
+            .map_or(mail_server, |(host, _)| host);
+        let admitted = |listed: &Vec<String>| {
+            listed
+                .iter()
+                .any(|listed| listed == mail_server || listed == host)
+        };
         self.mail_servers.as_ref().map(admitted)
     }
 
@@ -119,7 +129,11 @@ impl Authorization {
     /// The same, one step further.
     #[must_use]
     pub fn with(&self, consent: Consent) -> Self {
-        Self { consent, revision: self.revision + 1, ..self.clone() }
+        Self {
+            consent,
+            revision: self.revision + 1,
+            ..self.clone()
+        }
     }
 }
 
@@ -155,7 +169,11 @@ pub struct ProviderFacts {
 
 impl Provider {
     /// Every provider, by its name.
-    pub const ALL: &'static [(&'static str, Self)] = &[("google", Self::Google), ("microsoft", Self::Microsoft), ("custom", Self::Custom)];
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("google", Self::Google),
+        ("microsoft", Self::Microsoft),
+        ("custom", Self::Custom),
+    ];
 
     /// As written in JSON.
     #[must_use]
@@ -220,6 +238,10 @@ pub struct ExchangeAnswer {
 impl ExchangeAnswer {
     /// There is none.
     pub fn refused(retry: bool, detail: impl Into<String>) -> Self {
-        Self { granted: false, retry, detail: detail.into() }
+        Self {
+            granted: false,
+            retry,
+            detail: detail.into(),
+        }
     }
 }

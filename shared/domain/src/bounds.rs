@@ -1,7 +1,8 @@
 //! The limits and defaults of what clients send, each declared once.
 //!
-//! A reader refuses what lies outside, the published schemas state the same limits, and the console's forms are made from those schemas.
-//! Numbers have [`Bounds`]; the lengths of texts, lists and maps are ranges, as in [`limits`](crate::limits).
+//! A reader refuses what lies outside, the published schemas state the same limits, and the
+//! console's forms are made from those schemas. Numbers have [`Bounds`]; the lengths of texts,
+//! lists and maps are ranges, as in [`limits`](crate::limits).
 
 use std::ops::RangeInclusive;
 
@@ -16,7 +17,8 @@ pub struct Bounds<T> {
     pub min: T,
     /// The largest number that is accepted.
     pub max: T,
-    /// The number that applies if the request has none; `None` if the member is required or means something else when it is absent.
+    /// The number that applies if the request has none; `None` if the member is required or means
+    /// something else when it is absent.
     pub default: Option<T>,
 }
 
@@ -24,13 +26,20 @@ impl<T: Number> Bounds<T> {
     /// The numbers from `min` to `max`, without a default.
     #[must_use]
     pub const fn new(min: T, max: T) -> Self {
-        Self { min, max, default: None }
+        Self {
+            min,
+            max,
+            default: None,
+        }
     }
 
     /// The same numbers with a default.
     #[must_use]
     pub const fn or(self, default: T) -> Self {
-        Self { default: Some(default), ..self }
+        Self {
+            default: Some(default),
+            ..self
+        }
     }
 
     /// The default of a number that has one.
@@ -51,7 +60,8 @@ impl<T: Number> Bounds<T> {
     /// The JSON Schema: `type`, `minimum`, `maximum` and, if there is one, `default`.
     #[must_use]
     pub fn schema(&self) -> Value {
-        let mut schema = json!({"type": T::TYPE, "minimum": self.min.to_json(), "maximum": self.max.to_json()});
+        let mut schema =
+            json!({"type": T::TYPE, "minimum": self.min.to_json(), "maximum": self.max.to_json()});
         if let Some(default) = self.default {
             schema["default"] = default.to_json();
         }
@@ -99,13 +109,20 @@ impl Number for f64 {
 
     /// A whole number is written without a fraction: 2 and not 2.0.
     fn to_json(self) -> Value {
-        if self.fract() == 0.0 && self.abs() < 1e15 { json!(self as i64) } else { json!(self) }
+        if self.fract() == 0.0 && self.abs() < 1e15 {
+            json!(self as i64)
+        } else {
+            json!(self)
+        }
     }
 }
 
 /// The members of an object with their schemas.
 pub(crate) fn members<const N: usize>(schemas: [(&str, Value); N]) -> Map<String, Value> {
-    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    schemas
+        .into_iter()
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect()
 }
 
 /// What JSON Schema says of a text of so many characters.
@@ -134,25 +151,53 @@ mod tests {
     fn read(json: &str) -> (Option<u32>, Option<f64>, Vec<String>) {
         let errors = Errors::default();
         let mut fields = Fields::new("", parse_object(json.as_bytes()).unwrap(), &errors);
-        let (count, rate) = (COUNT.read(&mut fields, "count"), RATE.read(&mut fields, "rate"));
+        let (count, rate) = (
+            COUNT.read(&mut fields, "count"),
+            RATE.read(&mut fields, "rate"),
+        );
         fields.finish();
-        let details = errors.into_result(()).err().unwrap_or_default().into_iter().map(|error| error.detail);
+        let details = errors
+            .into_result(())
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|error| error.detail);
         (count, rate, details.collect())
     }
 
     #[test]
     fn a_number_outside_its_bounds_is_refused_with_a_text_that_states_them() {
-        assert_eq!(read(r#"{"count": 1, "rate": 1000}"#), (Some(1), Some(1000.0), Vec::new()));
+        assert_eq!(
+            read(r#"{"count": 1, "rate": 1000}"#),
+            (Some(1), Some(1000.0), Vec::new())
+        );
         assert_eq!(read("{}"), (None, None, Vec::new()));
-        let refused = ["must be an integer from 1 to 100", "must be from 0.1 to 1000"].map(str::to_owned).to_vec();
-        assert_eq!(read(r#"{"count": 101, "rate": 0.09}"#), (None, None, refused));
+        let refused = [
+            "must be an integer from 1 to 100",
+            "must be from 0.1 to 1000",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        assert_eq!(
+            read(r#"{"count": 101, "rate": 0.09}"#),
+            (None, None, refused)
+        );
     }
 
     #[test]
     fn the_schema_of_a_number_states_its_bounds_and_its_default() {
-        assert_eq!(COUNT.schema(), json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 5}));
-        assert_eq!(RATE.schema(), json!({"type": "number", "minimum": 0.1, "maximum": 1000}));
-        assert_eq!(Bounds::new(0, 5_u64 << 30).schema()["maximum"], 5_368_709_120_u64);
+        assert_eq!(
+            COUNT.schema(),
+            json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 5})
+        );
+        assert_eq!(
+            RATE.schema(),
+            json!({"type": "number", "minimum": 0.1, "maximum": 1000})
+        );
+        assert_eq!(
+            Bounds::new(0, 5_u64 << 30).schema()["maximum"],
+            5_368_709_120_u64
+        );
         assert_eq!(COUNT.usual(), 5);
     }
 }

@@ -1,13 +1,14 @@
 //! An error with all its causes, in one line for the log.
 //!
-//! An error's own message does not repeat its source. Whoever logs an error, and whoever hands it on as
-//! text, writes the whole chain with [`chain`], once.
+//! An error's own message does not repeat its source. Whoever logs an error, and whoever hands it
+//! on as text, writes the whole chain with [`chain`], once.
 
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error and its causes, outermost first: `the table could not read an item: dispatch failure:
-/// timeout`. A cause that the text before it repeats is left out: libraries quote their sources.
+/// Shows an error and its causes, outermost first:
+/// `the table could not read an item: dispatch failure: timeout`. A cause that the text before it
+/// repeats is left out: libraries quote their sources.
 #[must_use]
 pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> Chain<'a> {
     Chain(error)
@@ -51,7 +52,10 @@ mod tests {
     fn every_cause_is_shown_once() {
         for (texts, shown) in [
             (&["the table failed"][..], "the table failed"),
-            (&["the table failed", "timeout"], "the table failed: timeout"),
+            (
+                &["the table failed", "timeout"],
+                "the table failed: timeout",
+            ),
             (&["a", "b: c", "c", "d"], "a: b: c: d"),
         ] {
             assert_eq!(chain(&layers(texts)).to_string(), shown);

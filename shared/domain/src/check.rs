@@ -1,4 +1,5 @@
-//! The connection check: what saving a destination tests, step by step, from where deliveries will run (R1.3, R1.4).
+//! The connection check: what saving a destination tests, step by step, from where deliveries will
+//! run (R1.3, R1.4).
 
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +107,10 @@ impl CheckReport {
     /// The report of these steps.
     #[must_use]
     pub fn of(steps: Vec<CheckStep>) -> Self {
-        Self { ok: steps.iter().all(|step| step.ok != Some(false)), steps }
+        Self {
+            ok: steps.iter().all(|step| step.ok != Some(false)),
+            steps,
+        }
     }
 
     /// The first step that failed.

@@ -1,4 +1,5 @@
-//! Credentials: what a destination demands before it takes a delivery. Secrets are ciphertext here, always.
+//! Credentials: what a destination demands before it takes a delivery. Secrets are ciphertext here,
+//! always.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ mod kind;
 pub use field::{CredentialField, Decides, Shape};
 pub use kind::CredentialKind;
 
-/// A secret as the vault sealed it; it opens only for the organization, destination and field it was sealed for.
+/// A secret as the vault sealed it; it opens only for the organization, destination and field it
+/// was sealed for.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(
@@ -49,8 +51,8 @@ pub struct Credentials {
     /// The members that are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretField>,
-    /// What reads show of members that do not show themselves: where a connection string leads, how long a certificate is valid. Worked
-    /// out when they were given.
+    /// What reads show of members that do not show themselves: where a connection string leads, how
+    /// long a certificate is valid. Worked out when they were given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shown: BTreeMap<String, Value>,
 }
@@ -59,10 +61,16 @@ impl Credentials {
     /// No credentials.
     #[must_use]
     pub fn none() -> Self {
-        Self { kind: CredentialKind::None, open: BTreeMap::new(), secrets: BTreeMap::new(), shown: BTreeMap::new() }
+        Self {
+            kind: CredentialKind::None,
+            open: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            shown: BTreeMap::new(),
+        }
     }
 
-    /// As reads show them: secrets as `{"set": true, "hint", "updated_at"}`, members of an object inside it.
+    /// As reads show them: secrets as `{"set": true, "hint", "updated_at"}`, members of an object
+    /// inside it.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut members = Map::new();
@@ -71,7 +79,11 @@ impl Credentials {
             put(&mut members, name, value.as_str().into());
         }
         for (name, field) in &self.secrets {
-            put(&mut members, name, json!({"set": true, "hint": field.hint, "updated_at": field.updated_at}));
+            put(
+                &mut members,
+                name,
+                json!({"set": true, "hint": field.hint, "updated_at": field.updated_at}),
+            );
         }
         for (name, value) in &self.shown {
             put(&mut members, name, value.clone());
@@ -80,7 +92,8 @@ impl Credentials {
     }
 }
 
-/// Puts a member in its place: `group/name` into the object `group`. What follows the first slash is a name, whatever it holds.
+/// Puts a member in its place: `group/name` into the object `group`. What follows the first slash
+/// is a name, whatever it holds.
 fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
     let Some((group, name)) = name.split_once('/') else {
         members.insert(name.to_owned(), value);
@@ -101,5 +114,12 @@ pub fn sealed_name(field: &str) -> String {
 #[must_use]
 pub fn hint(secret: &str) -> Option<String> {
     let characters: Vec<char> = secret.chars().collect();
-    (characters.len() >= 16).then(|| format!("…{}", characters[characters.len() - 4..].iter().collect::<String>()))
+    (characters.len() >= 16).then(|| {
+        format!(
+            "…{}",
+            characters[characters.len() - 4..]
+                .iter()
+                .collect::<String>()
+        )
+    })
 }

@@ -1,4 +1,5 @@
-//! A destination: one configured place of one type, with its settings, credentials and retry policy.
+//! A destination: one configured place of one type, with its settings, credentials and retry
+//! policy.
 
 use std::num::NonZeroU64;
 
@@ -66,12 +67,14 @@ pub struct Destination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 pub enum ManagedBy {
-    /// An organization configured it. It is in the organization's routes, and its members read and change it.
+    /// An organization configured it. It is in the organization's routes, and its members read and
+    /// change it.
     Organization {
         /// Counts changes from 1 on; every write is conditional on it.
         revision: NonZeroU64,
     },
-    /// Waybill made it, for alerts by e-mail or for status callbacks. It is in no route, and no request reads or changes it.
+    /// Waybill made it, for alerts by e-mail or for status callbacks. It is in no route, and no
+    /// request reads or changes it.
     Waybill,
 }
 
@@ -80,7 +83,9 @@ impl ManagedBy {
     #[must_use]
     pub fn next(self) -> Self {
         match self {
-            Self::Organization { revision } => Self::Organization { revision: revision.saturating_add(1) },
+            Self::Organization { revision } => Self::Organization {
+                revision: revision.saturating_add(1),
+            },
             Self::Waybill => Self::Waybill,
         }
     }
@@ -107,7 +112,8 @@ impl From<ManagedBy> for u64 {
 pub enum DestinationState {
     /// It does. Entered on creation and by enabling; left by disabling or deleting.
     Enabled,
-    /// It does, and they wait. Entered by a user; left by resuming, when `until` is over, by disabling or deleting.
+    /// It does, and they wait. Entered by a user; left by resuming, when `until` is over, by
+    /// disabling or deleting.
     Paused {
         /// Since when.
         at: Timestamp,
@@ -116,7 +122,8 @@ pub enum DestinationState {
         /// When it resumes by itself; `None` if only a request resumes it.
         until: Option<Timestamp>,
     },
-    /// It does not; deliveries are skipped. Entered by a user, by too many failures or by a receiver that is gone; left by enabling or deleting.
+    /// It does not; deliveries are skipped. Entered by a user, by too many failures or by a
+    /// receiver that is gone; left by enabling or deleting.
     Disabled {
         /// Since when.
         at: Timestamp,
@@ -148,7 +155,11 @@ impl OnExhausted {
         let given = fields.given("destination_ids");
         let ids = fields.parsed_list("destination_ids", Self::MAX, DestinationId::named);
         if ids.as_ref().is_some_and(Vec::is_empty) {
-            fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination");
+            fields.refuse(
+                "destination_ids",
+                FieldCode::TooShort,
+                "must name at least one destination",
+            );
         }
         let mut destination_ids = fields.require("destination_ids", given, ids)?;
         let mut seen = std::collections::BTreeSet::new();
@@ -179,9 +190,16 @@ impl DisabledBy {
 }
 
 impl Destination {
-    /// A new destination that an organization configures: enabled, without credentials, and with the organization's policies.
+    /// A new destination that an organization configures: enabled, without credentials, and with
+    /// the organization's policies.
     #[must_use]
-    pub fn new(id: DestinationId, organization_id: OrganizationId, name: impl Into<String>, settings: Settings, now: Timestamp) -> Self {
+    pub fn new(
+        id: DestinationId,
+        organization_id: OrganizationId,
+        name: impl Into<String>,
+        settings: Settings,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             organization_id,
@@ -197,7 +215,9 @@ impl Destination {
             failure_policy: None,
             delivery_limits: None,
             on_exhausted: None,
-            managed_by: ManagedBy::Organization { revision: NonZeroU64::MIN },
+            managed_by: ManagedBy::Organization {
+                revision: NonZeroU64::MIN,
+            },
             verified_at: None,
             created_at: now,
             updated_at: now,
@@ -214,7 +234,11 @@ impl Destination {
         credentials: Credentials,
         now: Timestamp,
     ) -> Self {
-        Self { credentials, managed_by: ManagedBy::Waybill, ..Self::new(id, organization_id, name, settings, now) }
+        Self {
+            credentials,
+            managed_by: ManagedBy::Waybill,
+            ..Self::new(id, organization_id, name, settings, now)
+        }
     }
 
     /// Whether Waybill manages it itself.
@@ -232,7 +256,11 @@ impl Destination {
     /// The next revision of the destination, for a change that is made at `now`.
     #[must_use]
     pub fn revised(&self, now: Timestamp) -> Self {
-        Self { managed_by: self.managed_by.next(), updated_at: now, ..self.clone() }
+        Self {
+            managed_by: self.managed_by.next(),
+            updated_at: now,
+            ..self.clone()
+        }
     }
 
     /// Its type.
@@ -250,13 +278,18 @@ impl Destination {
     /// How it is tried again: by its own policy, else its organization's, else the default.
     #[must_use]
     pub fn retries(&self, organizations: Option<&RetryPolicy>) -> RetryPolicy {
-        self.retry_policy.as_ref().or(organizations).cloned().unwrap_or_default()
+        self.retry_policy
+            .as_ref()
+            .or(organizations)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Is it disabled when its receiver answers that it is gone?
     #[must_use]
     pub fn ends_when_gone(&self) -> bool {
-        matches!(&self.settings, Settings::Webhook(webhook) if webhook.disable_on_gone) && !self.is_system()
+        matches!(&self.settings, Settings::Webhook(webhook) if webhook.disable_on_gone)
+            && !self.is_system()
     }
 
     /// What it takes: its own limits, else its organization's.
@@ -268,14 +301,19 @@ impl Destination {
     /// Until when deliveries wait, if they do at `now`; a pause without an end has the end of time.
     #[must_use]
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let DestinationState::Paused { until, .. } = self.state else { return None };
+        let DestinationState::Paused { until, .. } = self.state else {
+            return None;
+        };
         Some(until.unwrap_or(Timestamp::MAX)).filter(|until| now < *until)
     }
 
     /// Does it accept deliveries, even if they have to wait?
     #[must_use]
     pub fn takes_deliveries(&self) -> bool {
-        matches!(self.state, DestinationState::Enabled | DestinationState::Paused { .. })
+        matches!(
+            self.state,
+            DestinationState::Enabled | DestinationState::Paused { .. }
+        )
     }
 
     /// Does it take deliveries, without a pause?
@@ -293,6 +331,9 @@ impl Destination {
     /// The secrets that sign at `now`, newest first.
     #[must_use]
     pub fn live_secrets(&self, now: Timestamp) -> Vec<&SigningSecret> {
-        self.signing_secrets.iter().filter(|secret| secret.is_live(now)).collect()
+        self.signing_secrets
+            .iter()
+            .filter(|secret| secret.is_live(now))
+            .collect()
     }
 }

@@ -13,18 +13,23 @@ pub const EVENT_TYPE: RangeInclusive<usize> = 1..=128;
 #[serde(transparent)]
 pub struct EventType(String);
 
-/// `invoice.*`: an event type whose segments may be `*` (exactly one) or `**` (zero or more); matches the whole type.
+/// `invoice.*`: an event type whose segments may be `*` (exactly one) or `**` (zero or more);
+/// matches the whole type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventPattern(String);
 
 /// The text is neither.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("must be segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots, at most {} characters", EVENT_TYPE.end())]
+#[error("must be segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots, at most {} \
+     characters", EVENT_TYPE.end())]
 pub struct NotAnEventType;
 
 fn segment_is_plain(segment: &str) -> bool {
-    !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'/' | b'-'))
+    !segment.is_empty()
+        && segment
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'/' | b'-'))
 }
 
 impl EventType {
@@ -56,7 +61,10 @@ impl fmt::Display for EventType {
 impl EventPattern {
     /// Reads a pattern.
     pub fn parse(text: &str) -> Result<Self, NotAnEventType> {
-        let good = text.len() <= *EVENT_TYPE.end() && text.split('.').all(|s| matches!(s, "*" | "**") || segment_is_plain(s));
+        let good = text.len() <= *EVENT_TYPE.end()
+            && text
+                .split('.')
+                .all(|s| matches!(s, "*" | "**") || segment_is_plain(s));
         good.then(|| Self(text.to_owned())).ok_or(NotAnEventType)
     }
 
@@ -65,7 +73,8 @@ impl EventPattern {
     pub fn matches(&self, event_type: &EventType) -> bool {
         let pattern: Vec<&str> = self.0.split('.').collect();
         let segments: Vec<&str> = event_type.0.split('.').collect();
-        // reachable[j]: the pattern so far can match the first j segments. One pass a pattern segment, so `**.**.**` costs no more.
+        // reachable[j]: the pattern so far can match the first j segments. One pass a pattern
+        // segment, so `**.**.**` costs no more.
         let mut reachable = vec![false; segments.len() + 1];
         reachable[0] = true;
         for part in pattern {
@@ -92,14 +101,28 @@ mod tests {
         for good in ["report.ready", "a", "A-b_c:d/e.f", &"x".repeat(128)] {
             assert!(EventType::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "a.", ".a", "a..b", "a b", "a.*", "é", &"x".repeat(129)] {
+        for bad in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "a b",
+            "a.*",
+            "é",
+            &"x".repeat(129),
+        ] {
             assert!(EventType::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_star_is_one_segment_and_two_are_any_number() {
-        let matches = |pattern: &str, event: &str| EventPattern::parse(pattern).unwrap().matches(&EventType::parse(event).unwrap());
+        let matches = |pattern: &str, event: &str| {
+            EventPattern::parse(pattern)
+                .unwrap()
+                .matches(&EventType::parse(event).unwrap())
+        };
         assert!(matches("invoice.*", "invoice.paid"));
         assert!(!matches("invoice.*", "invoice"));
         assert!(!matches("invoice.*", "invoice.paid.late"));

@@ -1,4 +1,5 @@
-//! The failure rate of a destination: the share of its recent attempts that failed, which successes in between do not reset.
+//! The failure rate of a destination: the share of its recent attempts that failed, which successes
+//! in between do not reset.
 
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ pub struct FailureRate {
 /// What was attempted within a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecentAttempts {
-    /// The attempts that say something about the destination: successes, and failures that count towards its streak.
+    /// The attempts that say something about the destination: successes, and failures that count
+    /// towards its streak.
     pub counted: Counted,
     /// The beginning of the first minute in which one failed.
     pub failing_since: Option<Timestamp>,
@@ -44,10 +46,15 @@ impl FailureRate {
     /// The schemas of the numbers of a rate, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
-        members([("percent", PERCENT.schema()), ("window_seconds", WINDOW_SECONDS.schema()), ("min_attempts", MIN_ATTEMPTS.schema())])
+        members([
+            ("percent", PERCENT.schema()),
+            ("window_seconds", WINDOW_SECONDS.schema()),
+            ("min_attempts", MIN_ATTEMPTS.schema()),
+        ])
     }
 
-    /// Reads a rate. Members that are absent keep the values of `stored`; without it, each is required.
+    /// Reads a rate. Members that are absent keep the values of `stored`; without it, each is
+    /// required.
     pub fn read(stored: Option<Self>, fields: &mut Fields<'_>) -> Option<Self> {
         let mut integer = |name: &str, bounds: Bounds<u32>, stored: Option<u32>| {
             let given = fields.given(name);
@@ -58,9 +65,21 @@ impl FailureRate {
             }
         };
         let percent = integer("percent", PERCENT, stored.map(|rate| rate.percent));
-        let window_seconds = integer("window_seconds", WINDOW_SECONDS, stored.map(|rate| rate.window_seconds));
-        let min_attempts = integer("min_attempts", MIN_ATTEMPTS, stored.map(|rate| rate.min_attempts));
-        Some(Self { percent: percent?, window_seconds: window_seconds?, min_attempts: min_attempts? })
+        let window_seconds = integer(
+            "window_seconds",
+            WINDOW_SECONDS,
+            stored.map(|rate| rate.window_seconds),
+        );
+        let min_attempts = integer(
+            "min_attempts",
+            MIN_ATTEMPTS,
+            stored.map(|rate| rate.min_attempts),
+        );
+        Some(Self {
+            percent: percent?,
+            window_seconds: window_seconds?,
+            min_attempts: min_attempts?,
+        })
     }
 
     /// How far back attempts count.
@@ -75,24 +94,36 @@ impl FailureRate {
         Timestamp::from_millis(now.as_millis() - i64::from(self.window_seconds) * 1000)
     }
 
-    /// Adds up the attempts of the hours that fall into the window which ends at `now`, but none from before `since`.
+    /// Adds up the attempts of the hours that fall into the window which ends at `now`, but none
+    /// from before `since`.
     ///
-    /// A minute counts when it began within the window and not before `since`, so nothing older is ever counted.
+    /// A minute counts when it began within the window and not before `since`, so nothing older is
+    /// ever counted.
     #[must_use]
-    pub fn recent(&self, hours: &[(Timestamp, Tally)], since: Option<Timestamp>, now: Timestamp) -> RecentAttempts {
+    pub fn recent(
+        &self,
+        hours: &[(Timestamp, Tally)],
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> RecentAttempts {
         let window_start = self.window_start(now);
         let start = since.map_or(window_start, |since| since.max(window_start));
         let mut recent = RecentAttempts::default();
         for (hour, tally) in hours {
             for (minute, counted) in &tally.minutes {
-                let began_at = Timestamp::from_millis(hour.as_millis() + i64::from(*minute) * MINUTE_MS);
+                let began_at =
+                    Timestamp::from_millis(hour.as_millis() + i64::from(*minute) * MINUTE_MS);
                 if began_at < start {
                     continue;
                 }
                 recent.counted.succeeded += counted.succeeded;
                 recent.counted.failed += counted.failed;
                 if counted.failed > 0 {
-                    recent.failing_since = Some(recent.failing_since.map_or(began_at, |first| first.min(began_at)));
+                    recent.failing_since = Some(
+                        recent
+                            .failing_since
+                            .map_or(began_at, |first| first.min(began_at)),
+                    );
                 }
             }
         }
@@ -107,8 +138,9 @@ impl FailureRate {
         all >= u64::from(self.min_attempts) && failed * 100 >= all * u64::from(self.percent)
     }
 
-    /// Whether a destination that was alerted works again: attempts succeed, and fewer than half as many fail as the alert takes.
-    /// A rate that moves around the percentage is one alert and not many.
+    /// Whether a destination that was alerted works again: attempts succeed, and fewer than half as
+    /// many fail as the alert takes. A rate that moves around the percentage is one alert and not
+    /// many.
     #[must_use]
     pub fn is_healthy(&self, recent: &RecentAttempts) -> bool {
         let Counted { succeeded, failed } = recent.counted;
@@ -137,32 +169,54 @@ mod tests {
     use crate::input::{Errors, parse_object};
     use crate::statistics::hour_of;
 
-    const RATE: FailureRate = FailureRate { percent: 50, window_seconds: 300, min_attempts: 10 };
+    const RATE: FailureRate = FailureRate {
+        percent: 50,
+        window_seconds: 300,
+        min_attempts: 10,
+    };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(1_764_000_000_000 + seconds * 1000)
     }
 
     fn attempts(succeeded: u64, failed: u64) -> RecentAttempts {
-        RecentAttempts { counted: Counted { succeeded, failed }, failing_since: None }
+        RecentAttempts {
+            counted: Counted { succeeded, failed },
+            failing_since: None,
+        }
     }
 
     #[test]
     fn a_rate_is_reached_by_enough_attempts_and_enough_failures() {
-        let reached = [(5, 5), (0, 10), (4, 5), (6, 5), (0, 9)].map(|(succeeded, failed)| RATE.is_reached(&attempts(succeeded, failed)));
+        let reached = [(5, 5), (0, 10), (4, 5), (6, 5), (0, 9)]
+            .map(|(succeeded, failed)| RATE.is_reached(&attempts(succeeded, failed)));
         assert_eq!(reached, [true, true, false, false, false]);
         let one = FailureRate { percent: 1, ..RATE };
         assert_eq!(
-            [one.is_reached(&attempts(99, 1)), one.is_reached(&attempts(100, 1)), one.is_reached(&attempts(10, 0))],
+            [
+                one.is_reached(&attempts(99, 1)),
+                one.is_reached(&attempts(100, 1)),
+                one.is_reached(&attempts(10, 0))
+            ],
             [true, false, false]
         );
-        let all = FailureRate { percent: 100, ..RATE };
-        assert_eq!([all.is_reached(&attempts(0, 10)), all.is_reached(&attempts(1, 999))], [true, false]);
+        let all = FailureRate {
+            percent: 100,
+            ..RATE
+        };
+        assert_eq!(
+            [
+                all.is_reached(&attempts(0, 10)),
+                all.is_reached(&attempts(1, 999))
+            ],
+            [true, false]
+        );
     }
 
     #[test]
     fn a_rate_is_healthy_below_half_of_the_percentage_once_something_succeeds() {
-        let healthy = [(76, 24), (75, 25), (1, 0), (0, 0)].map(|(succeeded, failed)| RATE.is_healthy(&attempts(succeeded, failed)));
+        let healthy = [(76, 24), (75, 25), (1, 0), (0, 0)]
+            .map(|(succeeded, failed)| RATE.is_healthy(&attempts(succeeded, failed)));
         assert_eq!(healthy, [true, false, true, false]);
     }
 
@@ -171,19 +225,50 @@ mod tests {
         let mut tally = Tally::default();
         let start = hour_of(at(0));
         for minute in 0..10 {
-            tally.minutes.insert(minute, Counted { succeeded: 1, failed: u64::from(minute == 4) });
+            tally.minutes.insert(
+                minute,
+                Counted {
+                    succeeded: 1,
+                    failed: u64::from(minute == 4),
+                },
+            );
         }
         let hours = [(start, tally)];
         let now = start.plus(Duration::from_secs(9 * 60 + 30));
         let recent = RATE.recent(&hours, None, now);
         // From 04:30 on: the minutes 5 to 9.
-        assert_eq!((recent.counted.succeeded, recent.counted.failed, recent.failing_since), (5, 0, None));
+        assert_eq!(
+            (
+                recent.counted.succeeded,
+                recent.counted.failed,
+                recent.failing_since
+            ),
+            (5, 0, None)
+        );
         let earlier = RATE.recent(&hours, None, start.plus(Duration::from_secs(9 * 60)));
         let fourth = start.plus(Duration::from_secs(240));
-        assert_eq!((earlier.counted.succeeded, earlier.counted.failed, earlier.failing_since), (6, 1, Some(fourth)));
-        let since = RATE.recent(&hours, Some(start.plus(Duration::from_secs(7 * 60 + 1))), now);
+        assert_eq!(
+            (
+                earlier.counted.succeeded,
+                earlier.counted.failed,
+                earlier.failing_since
+            ),
+            (6, 1, Some(fourth))
+        );
+        let since = RATE.recent(
+            &hours,
+            Some(start.plus(Duration::from_secs(7 * 60 + 1))),
+            now,
+        );
         assert_eq!(since.counted.succeeded, 2);
-        assert_eq!((minute_of(start), minute_of(now), minute_of(start.plus(Duration::from_secs(3599)))), (0, 9, 59));
+        assert_eq!(
+            (
+                minute_of(start),
+                minute_of(now),
+                minute_of(start.plus(Duration::from_secs(3599)))
+            ),
+            (0, 9, 59)
+        );
     }
 
     fn read(stored: Option<FailureRate>, json: &str) -> Result<Option<FailureRate>, Vec<String>> {
@@ -191,7 +276,12 @@ mod tests {
         let mut fields = Fields::new("", parse_object(json.as_bytes()).unwrap(), &errors);
         let rate = FailureRate::read(stored, &mut fields);
         fields.finish();
-        errors.into_result(rate).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+        errors.into_result(rate).map_err(|errors| {
+            errors
+                .into_iter()
+                .filter_map(|error| error.pointer)
+                .collect()
+        })
     }
 
     #[test]
@@ -208,9 +298,22 @@ mod tests {
             r#"{"percent": "x", "window_seconds": 300.5, "min_attempts": true}"#,
             "{}",
         ] {
-            assert_eq!(read(None, beyond).unwrap_err(), ["/percent", "/window_seconds", "/min_attempts"], "{beyond}");
+            assert_eq!(
+                read(None, beyond).unwrap_err(),
+                ["/percent", "/window_seconds", "/min_attempts"],
+                "{beyond}"
+            );
         }
-        assert_eq!(read(Some(RATE), r#"{"percent": 20}"#), Ok(Some(FailureRate { percent: 20, ..RATE })));
-        assert_eq!(read(Some(RATE), r#"{"period": 20}"#).unwrap_err(), ["/period"]);
+        assert_eq!(
+            read(Some(RATE), r#"{"percent": 20}"#),
+            Ok(Some(FailureRate {
+                percent: 20,
+                ..RATE
+            }))
+        );
+        assert_eq!(
+            read(Some(RATE), r#"{"period": 20}"#).unwrap_err(),
+            ["/period"]
+        );
     }
 }

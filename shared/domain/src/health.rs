@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::recovery::Recovery;
 use crate::{Reason, Timestamp};
 
-/// The counters of one destination. A streak is the failures since the last success or the last enabling.
+/// The counters of one destination. A streak is the failures since the last success or the last
+/// enabling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Raised by every enabling: failures of an older epoch, still in flight, don't count.
@@ -28,13 +29,15 @@ pub struct Health {
     pub ended: Option<EndedStreak>,
     /// When people were alerted of the failure rate; `None` once the destination was healthy again.
     pub rate_alerted_at: Option<Timestamp>,
-    /// Attempts before this time count towards no failure rate: the destination recovered or was enabled then.
+    /// Attempts before this time count towards no failure rate: the destination recovered or was
+    /// enabled then.
     pub rate_since: Option<Timestamp>,
     /// How far Waybill is with bringing the destination back.
     pub recovery: Option<Recovery>,
 }
 
-/// A streak that is over. It is kept so that a threshold it reached is alerted, however short it was.
+/// A streak that is over. It is kept so that a threshold it reached is alerted, however short it
+/// was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedStreak {
     /// The number of failures, those included that were counted after the success.
@@ -86,7 +89,9 @@ impl Health {
     #[must_use]
     pub fn status(&self, alert_after_failures: u32) -> HealthStatus {
         match self.consecutive_failures {
-            0 if self.last_failure_at.is_none() && self.last_success_at.is_none() => HealthStatus::Unknown,
+            0 if self.last_failure_at.is_none() && self.last_success_at.is_none() => {
+                HealthStatus::Unknown
+            }
             0 => HealthStatus::Healthy,
             n if n >= alert_after_failures => HealthStatus::Failing,
             _ => HealthStatus::Degraded,
@@ -96,12 +101,17 @@ impl Health {
     /// Whether people were alerted about the streak that is running now.
     #[must_use]
     pub fn is_streak_alerted(&self) -> bool {
-        self.alerted_at.is_some_and(|alerted| self.first_failure_at.is_none_or(|began| alerted >= began))
+        self.alerted_at
+            .is_some_and(|alerted| self.first_failure_at.is_none_or(|began| alerted >= began))
     }
 
     /// The health as it was when `ended` was the running streak.
     #[must_use]
     pub fn during(&self, ended: &EndedStreak) -> Self {
-        Self { consecutive_failures: ended.failures, first_failure_at: ended.began_at, ..self.clone() }
+        Self {
+            consecutive_failures: ended.failures,
+            first_failure_at: ended.began_at,
+            ..self.clone()
+        }
     }
 }

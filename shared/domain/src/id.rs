@@ -1,8 +1,10 @@
-//! Identifiers: a prefix, `_`, and 26 lower-case Crockford base-32 characters in ULID layout, so that they sort by creation time.
+//! Identifiers: a prefix, `_`, and 26 lower-case Crockford base-32 characters in ULID layout, so
+//! that they sort by creation time.
 //!
-//! Of the 80 bits a ULID leaves to chance, the first 8 are the **shard** that leads straight to the item's partition, 24 are a **tag**,
-//! HMAC(id key, organization ‖ the other bits), and 48 are random. An id whose tag does not verify for the caller's organization
-//! belongs to another, or is forged: that is known without a lookup.
+//! Of the 80 bits a ULID leaves to chance, the first 8 are the **shard** that leads straight to the
+//! item's partition, 24 are a **tag**, HMAC(id key, organization ‖ the other bits), and 48 are
+//! random. An id whose tag does not verify for the caller's organization belongs to another, or is
+//! forged: that is known without a lookup.
 
 use std::fmt;
 use std::str::FromStr;
@@ -75,7 +77,10 @@ impl Ulid {
 impl fmt::Display for Ulid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = u128::from_be_bytes(self.0);
-        let text: String = (0..26).rev().map(|i| char::from(ALPHABET[(value >> (5 * i) & 31) as usize])).collect();
+        let text: String = (0..26)
+            .rev()
+            .map(|i| char::from(ALPHABET[(value >> (5 * i) & 31) as usize]))
+            .collect();
         f.write_str(&text)
     }
 }
@@ -100,12 +105,23 @@ pub trait Id: Copy + From<Ulid> + FromStr<Err = NotAnId> + fmt::Display {
     /// The identifier's 128 bits.
     fn ulid(self) -> Ulid;
 
-    /// Reads an identifier that a client names. 26 characters hold two bits more than an identifier has: one that uses them is well-formed
-    /// to a client and was never issued, so it reads as one that nobody owns.
+    /// Reads an identifier that a client names. 26 characters hold two bits more than an identifier
+    /// has: one that uses them is well-formed to a client and was never issued, so it reads as one
+    /// that nobody owns.
     fn named(text: &str) -> Result<Self, NotAnId> {
-        let characters = text.strip_prefix(Self::PREFIX).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default();
-        let is_well_formed = characters.len() == 26 && characters.bytes().all(|byte| ALPHABET.contains(&byte));
-        text.parse().or_else(|error| if is_well_formed { Ok(Self::from(Ulid([0; 16]))) } else { Err(error) })
+        let characters = text
+            .strip_prefix(Self::PREFIX)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .unwrap_or_default();
+        let is_well_formed =
+            characters.len() == 26 && characters.bytes().all(|byte| ALPHABET.contains(&byte));
+        text.parse().or_else(|error| {
+            if is_well_formed {
+                Ok(Self::from(Ulid([0; 16])))
+            } else {
+                Err(error)
+            }
+        })
     }
 }
 
@@ -123,7 +139,8 @@ macro_rules! ids {
             fn from(ulid: Ulid) -> Self { Self(ulid) }
         }
         impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!($prefix, "_{}"), self.0) }
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f,
+                concat!($prefix, "_{}"), self.0) }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { fmt::Display::fmt(self, f) }
@@ -131,11 +148,13 @@ macro_rules! ids {
         impl FromStr for $name {
             type Err = NotAnId;
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                text.strip_prefix(concat!($prefix, "_")).and_then(Ulid::parse).map(Self).ok_or(NotAnId($prefix))
+                text.strip_prefix(concat!($prefix,
+                    "_")).and_then(Ulid::parse).map(Self).ok_or(NotAnId($prefix))
             }
         }
         impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_str(self) }
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok,
+            S::Error> { serializer.collect_str(self) }
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -196,7 +215,10 @@ impl FromStr for DeliveryId {
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         let parse = || {
             let (ulid, position) = text.strip_prefix("dlv_")?.split_once('_')?;
-            let id = Self { message: MessageId(Ulid::parse(ulid)?), position: position.parse().ok()? };
+            let id = Self {
+                message: MessageId(Ulid::parse(ulid)?),
+                position: position.parse().ok()?,
+            };
             // One spelling only: `_0`, `_+1` and `_007` name nothing.
             (id.to_string() == text).then_some(id)
         };
@@ -212,7 +234,9 @@ impl Serialize for DeliveryId {
 
 impl<'de> Deserialize<'de> for DeliveryId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -225,10 +249,15 @@ pub struct IdMint {
 }
 
 impl IdMint {
-    /// `keys` are secret, and none is ever taken away: every id ever issued carries a tag made with one of them.
+    /// `keys` are secret, and none is ever taken away: every id ever issued carries a tag made with
+    /// one of them.
     #[must_use]
     pub fn new(keys: impl Into<KeyRing>, clock: Clock, random: Random) -> Self {
-        Self { keys: keys.into(), clock, random }
+        Self {
+            keys: keys.into(),
+            clock,
+            random,
+        }
     }
 
     /// A new organization's id.
@@ -242,13 +271,21 @@ impl IdMint {
         T::from(self.ulid(Some(organization), shards))
     }
 
-    /// A new id of an organization's, or of the operator's: that carries no organization's tag, as an organization's own id does not.
+    /// A new id of an organization's, or of the operator's: that carries no organization's tag, as
+    /// an organization's own id does not.
     pub fn mint_for<T: Id>(&self, organization: Option<OrganizationId>) -> T {
         T::from(self.ulid(organization, 1))
     }
 
-    /// The id of what `name` names and happened at `at`: the same one every time, on one of the organization's `shards` (at least 1).
-    pub fn derive<T: Id>(&self, organization: OrganizationId, shards: u8, at: Timestamp, name: &str) -> T {
+    /// The id of what `name` names and happened at `at`: the same one every time, on one of the
+    /// organization's `shards` (at least 1).
+    pub fn derive<T: Id>(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        at: Timestamp,
+        name: &str,
+    ) -> T {
         // The oldest key, which stays the same whatever is added.
         let key = self.keys.oldest();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes a key of any length");
@@ -267,8 +304,12 @@ impl IdMint {
     /// Was this id issued to this organization?
     #[must_use]
     pub fn owns(&self, organization: OrganizationId, ulid: Ulid) -> bool {
-        // 24 bits say whose an id is; they guard no secret, and the item behind the id names its organization in its key.
-        self.keys.accepted().iter().any(|key| tag(key, Some(organization), ulid) == ulid.0[7..10])
+        // 24 bits say whose an id is; they guard no secret, and the item behind the id names its
+        // organization in its key.
+        self.keys
+            .accepted()
+            .iter()
+            .any(|key| tag(key, Some(organization), ulid) == ulid.0[7..10])
     }
 
     fn ulid(&self, organization: Option<OrganizationId>, shards: u8) -> Ulid {
@@ -304,7 +345,9 @@ mod tests {
     fn mint() -> IdMint {
         let clock = Clock::new(|| Timestamp::from_millis(1_764_000_000_000));
         let counter = std::sync::atomic::AtomicU8::new(1);
-        let random = Random::new(move |buffer| buffer.fill_with(|| counter.fetch_add(37, std::sync::atomic::Ordering::Relaxed)));
+        let random = Random::new(move |buffer| {
+            buffer.fill_with(|| counter.fetch_add(37, std::sync::atomic::Ordering::Relaxed))
+        });
         IdMint::new([7; 32], clock, random)
     }
 
@@ -331,32 +374,52 @@ mod tests {
     #[test]
     fn ids_stay_whose_they_are_when_keys_are_rotated_and_names_lead_to_the_same_ids() {
         let before = mint();
-        let (ours, theirs, at) = (before.organization(), before.organization(), Timestamp::from_millis(1_764_000_000_000));
-        let (old, named): (MessageId, MessageId) = (before.mint(ours, 4), before.derive(ours, 4, at, "event"));
+        let (ours, theirs, at) = (
+            before.organization(),
+            before.organization(),
+            Timestamp::from_millis(1_764_000_000_000),
+        );
+        let (old, named): (MessageId, MessageId) =
+            (before.mint(ours, 4), before.derive(ours, 4, at, "event"));
         let keys = KeyRing::new([8; 32], vec![[8; 32], [7; 32]]);
         let after = IdMint { keys, ..before };
         let new: MessageId = after.mint(ours, 4);
-        assert!([old, named, new].iter().all(|id| after.owns(ours, id.ulid()) && !after.owns(theirs, id.ulid())));
+        assert!(
+            [old, named, new]
+                .iter()
+                .all(|id| after.owns(ours, id.ulid()) && !after.owns(theirs, id.ulid()))
+        );
         assert_eq!(after.derive::<MessageId>(ours, 4, at, "event"), named);
     }
 
     #[test]
     fn a_delivery_id_has_one_spelling() {
         let mint = mint();
-        let id = DeliveryId { message: mint.mint(mint.organization(), 1), position: 7 };
+        let id = DeliveryId {
+            message: mint.mint(mint.organization(), 1),
+            position: 7,
+        };
         assert_eq!(id.to_string().parse(), Ok(id));
         let stem = id.to_string().trim_end_matches("07").to_owned();
         for wrong in ["7", "007", "+7", "", "07 ", "0a"] {
-            assert!(format!("{stem}{wrong}").parse::<DeliveryId>().is_err(), "{wrong}");
+            assert!(
+                format!("{stem}{wrong}").parse::<DeliveryId>().is_err(),
+                "{wrong}"
+            );
         }
         assert!(format!("{stem}100").parse::<DeliveryId>().is_ok());
     }
 
     #[test]
     fn malformed_ids_are_refused() {
-        for bad in
-            ["", "dst_", "dst_01", "msg_00000000000000000000000000", "dst_8zzzzzzzzzzzzzzzzzzzzzzzzz", "dst_0000000000000000000000000U"]
-        {
+        for bad in [
+            "",
+            "dst_",
+            "dst_01",
+            "msg_00000000000000000000000000",
+            "dst_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "dst_0000000000000000000000000U",
+        ] {
             assert!(bad.parse::<DestinationId>().is_err(), "{bad}");
         }
     }
@@ -369,7 +432,13 @@ mod tests {
         assert_eq!(DestinationId::named(&id.to_string()), Ok(id));
         let never = DestinationId::named("dst_zzzzzzzzzzzzzzzzzzzzzzzzzz").unwrap();
         assert!(!mint.owns(org, never.ulid()));
-        for bad in ["", "dst_", "dst_nope", "dst_ZZZZZZZZZZZZZZZZZZZZZZZZZZ", "msg_zzzzzzzzzzzzzzzzzzzzzzzzzz"] {
+        for bad in [
+            "",
+            "dst_",
+            "dst_nope",
+            "dst_ZZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            "msg_zzzzzzzzzzzzzzzzzzzzzzzzzz",
+        ] {
             assert!(DestinationId::named(bad).is_err(), "{bad}");
         }
     }

@@ -1,7 +1,9 @@
-//! Reading what clients send: strictly, and naming every mistake at once with its JSON pointer (RFC 6901).
+//! Reading what clients send: strictly, and naming every mistake at once with its JSON pointer (RFC
+//! 6901).
 //!
-//! [`parse_object`] turns bytes into an object and refuses what is not JSON, not an object or has a member twice. [`Fields`] takes an
-//! object's members one by one; each that is wrong is recorded in the shared [`Errors`], each that nobody took is unknown.
+//! [`parse_object`] turns bytes into an object and refuses what is not JSON, not an object or has a
+//! member twice. [`Fields`] takes an object's members one by one; each that is wrong is recorded in
+//! the shared [`Errors`], each that nobody took is unknown.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -65,12 +67,26 @@ pub struct FieldError {
 impl FieldError {
     /// A mistake in the body.
     pub fn at(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(pointer.into()), parameter: None, code, detail: detail.into() }
+        Self {
+            pointer: Some(pointer.into()),
+            parameter: None,
+            code,
+            detail: detail.into(),
+        }
     }
 
     /// A mistake in the query.
-    pub fn in_query(parameter: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
-        Self { pointer: None, parameter: Some(parameter.into()), code, detail: detail.into() }
+    pub fn in_query(
+        parameter: impl Into<String>,
+        code: FieldCode,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            pointer: None,
+            parameter: Some(parameter.into()),
+            code,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -81,7 +97,9 @@ pub struct Errors(RefCell<Vec<FieldError>>);
 impl Errors {
     /// Records a mistake at a pointer.
     pub fn add(&self, pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) {
-        self.0.borrow_mut().push(FieldError::at(pointer, code, detail));
+        self.0
+            .borrow_mut()
+            .push(FieldError::at(pointer, code, detail));
     }
 
     /// Records mistakes found elsewhere.
@@ -98,7 +116,11 @@ impl Errors {
     /// `value` when nothing was wrong, else every mistake.
     pub fn into_result<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         let errors = self.0.into_inner();
-        if errors.is_empty() { Ok(value) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(value)
+        } else {
+            Err(errors)
+        }
     }
 }
 
@@ -107,12 +129,16 @@ impl Errors {
 #[error("{0}")]
 pub struct Malformed(pub String);
 
-/// Parses a JSON object; a member that appears twice, at any depth, is refused, as is nesting deeper than 128.
+/// Parses a JSON object; a member that appears twice, at any depth, is refused, as is nesting
+/// deeper than 128.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, Malformed> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Malformed("the body is empty; a JSON object is expected".to_owned()));
+        return Err(Malformed(
+            "the body is empty; a JSON object is expected".to_owned(),
+        ));
     }
-    let Unique(value) = serde_json::from_slice(body).map_err(|error| Malformed(format!("the body is not valid JSON: {error}")))?;
+    let Unique(value) = serde_json::from_slice(body)
+        .map_err(|error| Malformed(format!("the body is not valid JSON: {error}")))?;
     match value {
         Value::Object(members) => Ok(members),
         _ => Err(Malformed("the body must be a JSON object".to_owned())),
@@ -121,7 +147,8 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, Malformed> {
 
 /// Parses a JSON value of any type, as strictly as [`parse_object`].
 pub fn parse_value(json: &[u8]) -> Result<Value, Malformed> {
-    let Unique(value) = serde_json::from_slice(json).map_err(|error| Malformed(format!("the body is not valid JSON: {error}")))?;
+    let Unique(value) = serde_json::from_slice(json)
+        .map_err(|error| Malformed(format!("the body is not valid JSON: {error}")))?;
     Ok(value)
 }
 
@@ -172,7 +199,9 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         while let Some(name) = map.next_key::<String>()? {
             let Unique(value) = map.next_value()?;
             if members.contains_key(&name) {
-                return Err(serde::de::Error::custom(format_args!("the member {name:?} appears twice")));
+                return Err(serde::de::Error::custom(format_args!(
+                    "the member {name:?} appears twice"
+                )));
             }
             members.insert(name, value);
         }
@@ -186,7 +215,8 @@ pub fn pointer_token(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Does the character make a name look like another: a control, a line separator, one of direction (UAX #9), or a byte order mark?
+/// Does the character make a name look like another: a control, a line separator, one of direction
+/// (UAX #9), or a byte order mark?
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
@@ -201,8 +231,16 @@ pub struct Fields<'e> {
 
 impl<'e> Fields<'e> {
     /// The members of the object at `pointer` (`""` for the body itself).
-    pub fn new(pointer: impl Into<String>, members: Map<String, Value>, errors: &'e Errors) -> Self {
-        Self { pointer: pointer.into(), members, errors }
+    pub fn new(
+        pointer: impl Into<String>,
+        members: Map<String, Value>,
+        errors: &'e Errors,
+    ) -> Self {
+        Self {
+            pointer: pointer.into(),
+            members,
+            errors,
+        }
     }
 
     /// Where a member is.
@@ -239,12 +277,16 @@ impl<'e> Fields<'e> {
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Takes a member, keeping apart absent (`None`) and null (`Some(None)`): what a merge patch needs.
+    /// Takes a member, keeping apart absent (`None`) and null (`Some(None)`): what a merge patch
+    /// needs.
     pub fn take_nullable(&mut self, name: &str) -> Option<Option<Value>> {
-        self.members.remove(name).map(|value| Some(value).filter(|v| !v.is_null()))
+        self.members
+            .remove(name)
+            .map(|value| Some(value).filter(|v| !v.is_null()))
     }
 
-    /// Records `required` when the member was not [`given`](Self::given); what else is wrong with it was recorded when it was read.
+    /// Records `required` when the member was not [`given`](Self::given); what else is wrong with
+    /// it was recorded when it was read.
     pub fn require<T>(&self, name: &str, given: bool, value: Option<T>) -> Option<T> {
         if !given {
             self.refuse(name, FieldCode::Required, format!("{name} is required"));
@@ -261,11 +303,26 @@ impl<'e> Fields<'e> {
         };
         let characters = text.chars().count();
         if characters < *length.start() {
-            self.refuse(name, FieldCode::TooShort, format!("must have at least {} characters", length.start()));
+            self.refuse(
+                name,
+                FieldCode::TooShort,
+                format!("must have at least {} characters", length.start()),
+            );
         } else if characters > *length.end() {
-            self.refuse(name, FieldCode::TooLong, format!("must have at most {} characters", length.end()));
-        } else if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-            self.refuse(name, FieldCode::InvalidFormat, "must not contain control characters");
+            self.refuse(
+                name,
+                FieldCode::TooLong,
+                format!("must have at most {} characters", length.end()),
+            );
+        } else if text
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        {
+            self.refuse(
+                name,
+                FieldCode::InvalidFormat,
+                "must not contain control characters",
+            );
         } else {
             return Some(text);
         }
@@ -279,8 +336,8 @@ impl<'e> Fields<'e> {
         self.require(name, given, value)
     }
 
-    /// A name: a text on one line that reads as it is written. Characters that change the direction of what follows, or that nobody sees, could
-    /// make it look like another.
+    /// A name: a text on one line that reads as it is written. Characters that change the direction
+    /// of what follows, or that nobody sees, could make it look like another.
     pub fn name(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
         let text = self.text(name, length)?;
         if text.chars().any(misleads) {
@@ -302,7 +359,11 @@ impl<'e> Fields<'e> {
     }
 
     /// A text that `parse` understands.
-    pub fn parsed<T, E: fmt::Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn parsed<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let text = self.text(name, 0..=4096)?;
         match parse(&text) {
             Ok(value) => Some(value),
@@ -316,10 +377,17 @@ impl<'e> Fields<'e> {
     /// One of a closed set of words.
     pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(name, 0..=4096)?;
-        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let found = choices
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.refuse(name, FieldCode::InvalidValue, format!("must be one of {}", words.join(", ")));
+            self.refuse(
+                name,
+                FieldCode::InvalidValue,
+                format!("must be one of {}", words.join(", ")),
+            );
         }
         found
     }
@@ -329,7 +397,9 @@ impl<'e> Fields<'e> {
         let value = self.take(name)?;
         // 5.0 is an integer in JSON, as it is in JavaScript.
         let whole = |f: &f64| f.fract() == 0.0 && f.abs() < 9e15;
-        let integer = value.as_i64().or_else(|| value.as_f64().filter(whole).map(|f| f as i64));
+        let integer = value
+            .as_i64()
+            .or_else(|| value.as_f64().filter(whole).map(|f| f as i64));
         match integer {
             Some(n) if range.contains(&n) => Some(n),
             None if !value.is_number() => {
@@ -337,7 +407,15 @@ impl<'e> Fields<'e> {
                 None
             }
             _ => {
-                self.refuse(name, FieldCode::OutOfRange, format!("must be an integer from {} to {}", range.start(), range.end()));
+                self.refuse(
+                    name,
+                    FieldCode::OutOfRange,
+                    format!(
+                        "must be an integer from {} to {}",
+                        range.start(),
+                        range.end()
+                    ),
+                );
                 None
             }
         }
@@ -349,7 +427,11 @@ impl<'e> Fields<'e> {
         match value.as_f64() {
             Some(n) if range.contains(&n) => Some(n),
             Some(_) => {
-                self.refuse(name, FieldCode::OutOfRange, format!("must be from {} to {}", range.start(), range.end()));
+                self.refuse(
+                    name,
+                    FieldCode::OutOfRange,
+                    format!("must be from {} to {}", range.start(), range.end()),
+                );
                 None
             }
             None => {
@@ -375,31 +457,50 @@ impl<'e> Fields<'e> {
     }
 
     /// A list of at most `most` items, each read by `read` with its own pointer.
-    pub fn list<T>(&mut self, name: &str, most: usize, mut read: impl FnMut(&str, Value, &Errors) -> Option<T>) -> Option<Vec<T>> {
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        mut read: impl FnMut(&str, Value, &Errors) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let value = self.take(name)?;
         let Value::Array(items) = value else {
             self.refuse(name, FieldCode::InvalidType, "must be a list");
             return None;
         };
         if items.len() > most {
-            self.refuse(name, FieldCode::TooLong, format!("must have at most {most} items"));
+            self.refuse(
+                name,
+                FieldCode::TooLong,
+                format!("must have at most {most} items"),
+            );
             return None;
         }
         let pointer = self.pointer_to(name);
         let count = items.len();
-        let read: Vec<T> =
-            items.into_iter().enumerate().filter_map(|(i, item)| read(&format!("{pointer}/{i}"), item, self.errors)).collect();
+        let read: Vec<T> = items
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, item)| read(&format!("{pointer}/{i}"), item, self.errors))
+            .collect();
         (read.len() == count).then_some(read)
     }
 
     /// A list of texts that `parse` understands.
-    pub fn parsed_list<T, E: fmt::Display>(&mut self, name: &str, most: usize, parse: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
+    pub fn parsed_list<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
         self.list(name, most, |pointer, item, errors| {
             let Value::String(text) = item else {
                 errors.add(pointer, FieldCode::InvalidType, "must be a string");
                 return None;
             };
-            parse(&text).map_err(|error| errors.add(pointer, FieldCode::InvalidFormat, error.to_string())).ok()
+            parse(&text)
+                .map_err(|error| errors.add(pointer, FieldCode::InvalidFormat, error.to_string()))
+                .ok()
         })
     }
 

@@ -1,4 +1,5 @@
-//! Signing keys of one use, in versions: one signs, several are accepted, so that keys are rotated without breaking what is out.
+//! Signing keys of one use, in versions: one signs, several are accepted, so that keys are rotated
+//! without breaking what is out.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// A key of 256 bits.
 pub type SigningKey = [u8; 32];
 
-/// The versions of one use's key. Clones share them, so that a process that runs on gets new ones by [`KeyRing::replace`].
+/// The versions of one use's key. Clones share them, so that a process that runs on gets new ones
+/// by [`KeyRing::replace`].
 #[derive(Clone)]
 pub struct KeyRing(Arc<RwLock<Versions>>);
 
@@ -40,7 +42,11 @@ impl KeyRing {
     #[must_use]
     pub fn oldest(&self) -> SigningKey {
         let versions = self.read();
-        versions.accepted.last().copied().unwrap_or(versions.signing)
+        versions
+            .accepted
+            .last()
+            .copied()
+            .unwrap_or(versions.signing)
     }
 
     /// Has this ring and its clones go on with the versions of another.
@@ -50,7 +56,10 @@ impl KeyRing {
     }
 
     fn read(&self) -> Versions {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

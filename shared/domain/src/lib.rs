@@ -1,9 +1,11 @@
 //! The nouns of Waybill and the decisions about them; nothing here does I/O.
 //!
-//! An **organization** owns everything. A **destination** is one configured place. A **message** is one accepted submission, immutable;
-//! a **delivery** is the job of getting one message to one destination; an **attempt** is one try. [`settle::settle`] decides what an
-//! attempt's outcome makes of a delivery; [`health`] decides what it makes of its destination. [`input`] reads what clients send and
-//! names every mistake at once. Time and chance come in from outside, as [`Clock`] and [`Random`].
+//! An **organization** owns everything. A **destination** is one configured place. A **message** is
+//! one accepted submission, immutable; a **delivery** is the job of getting one message to one
+//! destination; an **attempt** is one try. [`settle::settle`] decides what an attempt's outcome
+//! makes of a delivery; [`health`] decides what it makes of its destination. [`input`] reads what
+//! clients send and names every mistake at once. Time and chance come in from outside, as [`Clock`]
+//! and [`Random`].
 
 pub mod alert;
 pub mod alert_email;

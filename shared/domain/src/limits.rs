@@ -8,7 +8,8 @@ use crate::bounds::Bounds;
 pub const NAME: RangeInclusive<usize> = 1..=200;
 /// The length of a description, and of a reason that a person gives.
 pub const DESCRIPTION: RangeInclusive<usize> = 1..=1000;
-/// The length of an identifier that the customer chooses: `reference`, `external_id`, and those of a person.
+/// The length of an identifier that the customer chooses: `reference`, `external_id`, and those of
+/// a person.
 pub const REFERENCE: RangeInclusive<usize> = 1..=255;
 /// The length of an `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;

@@ -26,7 +26,8 @@ pub struct MessageFacts {
     pub trace: TraceId,
     /// A test of one destination: one attempt, in no counter.
     pub test: bool,
-    /// Who is told how this message does, besides whom its organization named; of a status update, the address it is called back at.
+    /// Who is told how this message does, besides whom its organization named; of a status update,
+    /// the address it is called back at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<StatusCallback>,
 }

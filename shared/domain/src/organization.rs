@@ -1,4 +1,5 @@
-//! An organization: the tenant that owns destinations, messages and everything that happened to them.
+//! An organization: the tenant that owns destinations, messages and everything that happened to
+//! them.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -32,7 +33,8 @@ pub struct Organization {
     pub settings: OrganizationSettings,
     /// What of the service's own AWS role it may use; the operator decides.
     pub grants: Grants,
-    /// How much of the service it may use, where that differs from the deployment's quotas; the operator decides.
+    /// How much of the service it may use, where that differs from the deployment's quotas; the
+    /// operator decides.
     #[serde(default)]
     pub quotas: QuotaOverrides,
     /// The external id sent with every AssumeRole for it; issued, never chosen.
@@ -45,18 +47,25 @@ pub struct Organization {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Since when it is being deleted or erased. Its keys, links and sessions are refused from then on, and nothing brings it back.
+    /// Since when it is being deleted or erased. Its keys, links and sessions are refused from then
+    /// on, and nothing brings it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
 
 impl Organization {
-    /// How many shards the data of a new organization is spread over: room for four partitions' writes, and four queries for a list.
+    /// How many shards the data of a new organization is spread over: room for four partitions'
+    /// writes, and four queries for a list.
     pub const SHARDS_AT_FIRST: u8 = 4;
 
     /// A new organization: active, with the default settings and without grants.
     #[must_use]
-    pub fn new(id: OrganizationId, name: impl Into<String>, aws_external_id: String, now: Timestamp) -> Self {
+    pub fn new(
+        id: OrganizationId,
+        name: impl Into<String>,
+        aws_external_id: String,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             name: name.into(),
@@ -112,7 +121,8 @@ pub struct FailurePolicy {
     /// Alert also when this share of recent attempts failed; `None` never does.
     #[serde(default)]
     pub failure_rate: Option<FailureRate>,
-    /// Whether a destination that failures disabled is checked on a schedule and enabled when a check passes.
+    /// Whether a destination that failures disabled is checked on a schedule and enabled when a
+    /// check passes.
     #[serde(default)]
     pub auto_recover: bool,
 }
@@ -136,14 +146,20 @@ impl FailurePolicy {
         members([
             ("alert_after_failures", ALERT_AFTER_FAILURES.schema()),
             ("disable_after_failures", DISABLE_AFTER_FAILURES.schema()),
-            ("disable_min_failing_seconds", DISABLE_MIN_FAILING_SECONDS.schema()),
+            (
+                "disable_min_failing_seconds",
+                DISABLE_MIN_FAILING_SECONDS.schema(),
+            ),
         ])
     }
 
     /// The length at which a streak reaches the first of the thresholds.
     #[must_use]
     pub fn first_threshold(&self) -> u32 {
-        self.disable_after_failures.map_or(self.alert_after_failures, |disable| disable.min(self.alert_after_failures))
+        self.disable_after_failures
+            .map_or(self.alert_after_failures, |disable| {
+                disable.min(self.alert_after_failures)
+            })
     }
 
     /// Reads a policy; absent members keep `self`'s values.
@@ -158,10 +174,16 @@ impl FailurePolicy {
         };
         let failure_rate = match fields.has("failure_rate") {
             false => self.failure_rate,
-            true => fields.object("failure_rate", |inner| FailureRate::read(self.failure_rate, inner)).flatten(),
+            true => fields
+                .object("failure_rate", |inner| {
+                    FailureRate::read(self.failure_rate, inner)
+                })
+                .flatten(),
         };
         Self {
-            alert_after_failures: ALERT_AFTER_FAILURES.read(fields, "alert_after_failures").unwrap_or(self.alert_after_failures),
+            alert_after_failures: ALERT_AFTER_FAILURES
+                .read(fields, "alert_after_failures")
+                .unwrap_or(self.alert_after_failures),
             disable_after_failures: disable,
             disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS
                 .read(fields, "disable_min_failing_seconds")
@@ -195,10 +217,16 @@ impl Grants {
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let list = |fields: &mut Fields<'_>, name, old: &Vec<String>| {
             let parse = |text: &str| {
-                let refused = || format!("must have {} to {} characters", GRANT.start(), GRANT.end());
-                GRANT.contains(&text.len()).then(|| text.to_owned()).ok_or_else(refused)
+                let refused =
+                    || format!("must have {} to {} characters", GRANT.start(), GRANT.end());
+                GRANT
+                    .contains(&text.len())
+                    .then(|| text.to_owned())
+                    .ok_or_else(refused)
             };
-            fields.parsed_list(name, GRANTS_MAX, parse).unwrap_or_else(|| old.clone())
+            fields
+                .parsed_list(name, GRANTS_MAX, parse)
+                .unwrap_or_else(|| old.clone())
         };
         Self {
             buckets: list(fields, "buckets", &self.buckets),
@@ -292,7 +320,10 @@ impl OrganizationSettings {
             ("alert_debounce_seconds", ALERT_DEBOUNCE_SECONDS.schema()),
             ("latency_warning_ms", LATENCY_WARNING_MS.schema()),
             ("success_rate_warning", SUCCESS_RATE_WARNING.schema()),
-            ("pending_age_warning_seconds", PENDING_AGE_WARNING_SECONDS.schema()),
+            (
+                "pending_age_warning_seconds",
+                PENDING_AGE_WARNING_SECONDS.schema(),
+            ),
             ("retention_days", RETENTION_DAYS.schema()),
             ("payload_retention_days", PAYLOAD_RETENTION_DAYS.schema()),
             ("audit_retention_days", AUDIT_RETENTION_DAYS.schema()),
@@ -308,7 +339,10 @@ impl OrganizationSettings {
             ("status_destination_ids", &self.status_destination_ids),
         ];
         let name = |(name, ids): (&str, &Vec<DestinationId>)| -> Vec<(String, DestinationId)> {
-            ids.iter().enumerate().map(|(i, id)| (format!("/{name}/{i}"), *id)).collect()
+            ids.iter()
+                .enumerate()
+                .map(|(i, id)| (format!("/{name}/{i}"), *id))
+                .collect()
         };
         lists.into_iter().flat_map(name).collect()
     }
@@ -316,7 +350,13 @@ impl OrganizationSettings {
     /// Reads settings; absent members keep `self`'s values, null ones go back to the default.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let fresh = Self::default();
-        let old = |fields: &Fields<'_>, name: &str| if fields.has(name) && !fields.given(name) { &fresh } else { self };
+        let old = |fields: &Fields<'_>, name: &str| {
+            if fields.has(name) && !fields.given(name) {
+                &fresh
+            } else {
+                self
+            }
+        };
         macro_rules! number {
             ($name:ident, $bounds:expr) => {{
                 let kept = old(fields, stringify!($name)).$name;
@@ -326,8 +366,13 @@ impl OrganizationSettings {
         macro_rules! destinations {
             ($name:ident) => {{
                 let kept = old(fields, stringify!($name)).$name.clone();
-                let ids: Vec<DestinationId> =
-                    fields.parsed_list(stringify!($name), SETTINGS_DESTINATIONS_MAX, DestinationId::named).unwrap_or(kept);
+                let ids: Vec<DestinationId> = fields
+                    .parsed_list(
+                        stringify!($name),
+                        SETTINGS_DESTINATIONS_MAX,
+                        DestinationId::named,
+                    )
+                    .unwrap_or(kept);
                 let mut seen = BTreeSet::new();
                 ids.into_iter().filter(|id| seen.insert(*id)).collect()
             }};
@@ -337,7 +382,9 @@ impl OrganizationSettings {
         let kept_policy = old(fields, "failure_policy").failure_policy.clone();
         let kept_retries = old(fields, "retry_policy").retry_policy.clone();
         let retries = |inner: &mut Fields<'_>| kept_retries.clone().unwrap_or_default().read(inner);
-        let retry_policy = fields.object("retry_policy", retries).or(kept_retries.clone());
+        let retry_policy = fields
+            .object("retry_policy", retries)
+            .or(kept_retries.clone());
         let kept_limits = old(fields, "delivery_limits").delivery_limits;
         let limits = |inner: &mut Fields<'_>| kept_limits.unwrap_or_default().read(inner);
         let delivery_limits = fields.object("delivery_limits", limits).or(kept_limits);
@@ -348,48 +395,73 @@ impl OrganizationSettings {
             status_destination_ids: destinations!(status_destination_ids),
             alert_emails,
             unconfirmed_alert_emails,
-            status_events: fields.parsed_list("status_events", STATUS_EVENTS_MAX, parse_status_event).unwrap_or(events),
-            failure_policy: fields.object("failure_policy", |inner| kept_policy.read(inner)).unwrap_or(kept_policy),
+            status_events: fields
+                .parsed_list("status_events", STATUS_EVENTS_MAX, parse_status_event)
+                .unwrap_or(events),
+            failure_policy: fields
+                .object("failure_policy", |inner| kept_policy.read(inner))
+                .unwrap_or(kept_policy),
             retry_policy,
             delivery_limits,
             alert_debounce_seconds: number!(alert_debounce_seconds, ALERT_DEBOUNCE_SECONDS),
             latency_warning_ms: number!(latency_warning_ms, LATENCY_WARNING_MS),
             success_rate_warning: number!(success_rate_warning, SUCCESS_RATE_WARNING),
-            pending_age_warning_seconds: number!(pending_age_warning_seconds, PENDING_AGE_WARNING_SECONDS),
+            pending_age_warning_seconds: number!(
+                pending_age_warning_seconds,
+                PENDING_AGE_WARNING_SECONDS
+            ),
             retention_days: number!(retention_days, RETENTION_DAYS),
             payload_retention_days: number!(payload_retention_days, PAYLOAD_RETENTION_DAYS),
             audit_retention_days: number!(audit_retention_days, AUDIT_RETENTION_DAYS),
         };
         if !chosen {
             // Payloads go with the history they belong to.
-            settings.payload_retention_days = settings.payload_retention_days.min(settings.retention_days);
+            settings.payload_retention_days =
+                settings.payload_retention_days.min(settings.retention_days);
         } else if settings.payload_retention_days > settings.retention_days {
-            fields.refuse("payload_retention_days", FieldCode::OutOfRange, "must be at most retention_days");
+            fields.refuse(
+                "payload_retention_days",
+                FieldCode::OutOfRange,
+                "must be at most retention_days",
+            );
         }
         settings
     }
 
-    /// Addresses that were confirmed stay so while they are named; others have to be confirmed, also those that were removed in between.
+    /// Addresses that were confirmed stay so while they are named; others have to be confirmed,
+    /// also those that were removed in between.
     fn read_emails(&self, fields: &mut Fields<'_>) -> (Vec<String>, Vec<String>) {
         fields.read_only(&["unconfirmed_alert_emails"]);
-        let kept = (self.alert_emails.clone(), self.unconfirmed_alert_emails.clone());
+        let kept = (
+            self.alert_emails.clone(),
+            self.unconfirmed_alert_emails.clone(),
+        );
         if !fields.has("alert_emails") {
             return kept;
         }
         let given = fields.given("alert_emails");
-        let Some(mut named) = fields.parsed_list("alert_emails", ALERT_EMAILS_MAX, parse_email) else {
-            return if given { kept } else { (Vec::new(), Vec::new()) };
+        let Some(mut named) = fields.parsed_list("alert_emails", ALERT_EMAILS_MAX, parse_email)
+        else {
+            return if given {
+                kept
+            } else {
+                (Vec::new(), Vec::new())
+            };
         };
         let mut seen = BTreeSet::new();
         named.retain(|address| seen.insert(address.to_lowercase()));
-        named.into_iter().partition(|address| self.alert_emails.contains(address))
+        named
+            .into_iter()
+            .partition(|address| self.alert_emails.contains(address))
     }
 
     /// The settings after a person confirmed an address; `None` when it does not wait for that.
     #[must_use]
     pub fn with_confirmed(&self, address: &str) -> Option<Self> {
         let mut after = self.clone();
-        after.unconfirmed_alert_emails.retain(|waiting| waiting != address);
+        after
+            .unconfirmed_alert_emails
+            .retain(|waiting| waiting != address);
         if after.unconfirmed_alert_emails.len() == self.unconfirmed_alert_emails.len() {
             return None;
         }
@@ -405,15 +477,24 @@ impl OrganizationSettings {
 }
 
 fn parse_email(text: &str) -> Result<String, &'static str> {
-    let plausible = text.len() <= ADDRESS_MAX && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
+    let plausible = text.len() <= ADDRESS_MAX
+        && text
+            .split_once('@')
+            .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
     // What a mail can be sent to, and a link of a mail can be made for.
     let is_bare = Mailbox::parse(text).is_ok_and(|mailbox| mailbox.address() == text);
-    if plausible && is_bare { Ok(text.to_owned()) } else { Err("is not an e-mail address") }
+    if plausible && is_bare {
+        Ok(text.to_owned())
+    } else {
+        Err("is not an e-mail address")
+    }
 }
 
 fn parse_status_event(text: &str) -> Result<String, String> {
     let known = STATUS_EVENTS.contains(&text);
-    known.then(|| text.to_owned()).ok_or_else(|| format!("must be one of {}", STATUS_EVENTS.join(", ")))
+    known
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("must be one of {}", STATUS_EVENTS.join(", ")))
 }
 
 #[cfg(test)]
@@ -421,46 +502,97 @@ mod tests {
     use super::*;
     use crate::input::{Errors, parse_object};
 
-    fn patched(before: &OrganizationSettings, json: &str) -> Result<OrganizationSettings, Vec<String>> {
+    fn patched(
+        before: &OrganizationSettings,
+        json: &str,
+    ) -> Result<OrganizationSettings, Vec<String>> {
         let errors = Errors::default();
         let mut fields = Fields::new("/settings", parse_object(json.as_bytes()).unwrap(), &errors);
         let after = before.read(&mut fields);
         fields.finish();
-        errors.into_result(after).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+        errors.into_result(after).map_err(|errors| {
+            errors
+                .into_iter()
+                .filter_map(|error| error.pointer)
+                .collect()
+        })
     }
 
     #[test]
     fn an_address_is_confirmed_for_as_long_as_it_is_named() {
-        let first =
-            patched(&OrganizationSettings::default(), r#"{"alert_emails": ["a@x.example", "b@x.example", "A@x.example"]}"#).unwrap();
+        let first = patched(
+            &OrganizationSettings::default(),
+            r#"{"alert_emails": ["a@x.example", "b@x.example", "A@x.example"]}"#,
+        )
+        .unwrap();
         assert_eq!(
             (first.alert_emails.len(), &*first.unconfirmed_alert_emails),
             (0, &["a@x.example".to_owned(), "b@x.example".to_owned()][..])
         );
         let confirmed = first.with_confirmed("a@x.example").unwrap();
         assert_eq!(
-            (&*confirmed.alert_emails, &*confirmed.unconfirmed_alert_emails),
-            (&["a@x.example".to_owned()][..], &["b@x.example".to_owned()][..])
+            (
+                &*confirmed.alert_emails,
+                &*confirmed.unconfirmed_alert_emails
+            ),
+            (
+                &["a@x.example".to_owned()][..],
+                &["b@x.example".to_owned()][..]
+            )
         );
         assert_eq!(confirmed.with_confirmed("a@x.example"), None);
-        assert_eq!(patched(&confirmed, r#"{"retention_days": 9}"#).unwrap().alert_emails, confirmed.alert_emails);
+        assert_eq!(
+            patched(&confirmed, r#"{"retention_days": 9}"#)
+                .unwrap()
+                .alert_emails,
+            confirmed.alert_emails
+        );
         let kept = patched(&confirmed, r#"{"alert_emails": ["a@x.example"]}"#).unwrap();
-        assert_eq!((kept.alert_emails.len(), kept.unconfirmed_alert_emails.len()), (1, 0));
+        assert_eq!(
+            (kept.alert_emails.len(), kept.unconfirmed_alert_emails.len()),
+            (1, 0)
+        );
         let removed = patched(&confirmed, r#"{"alert_emails": []}"#).unwrap();
         let again = patched(&removed, r#"{"alert_emails": ["a@x.example"]}"#).unwrap();
-        assert_eq!((again.alert_emails.len(), again.unconfirmed_alert_emails.len()), (0, 1), "removed and added again");
-        assert_eq!(patched(&confirmed, r#"{"alert_emails": null}"#).unwrap().alert_emails.len(), 0);
+        assert_eq!(
+            (
+                again.alert_emails.len(),
+                again.unconfirmed_alert_emails.len()
+            ),
+            (0, 1),
+            "removed and added again"
+        );
+        assert_eq!(
+            patched(&confirmed, r#"{"alert_emails": null}"#)
+                .unwrap()
+                .alert_emails
+                .len(),
+            0
+        );
     }
 
     #[test]
     fn nobody_confirms_by_writing() {
-        let found = patched(&OrganizationSettings::default(), r#"{"unconfirmed_alert_emails": []}"#).unwrap_err();
+        let found = patched(
+            &OrganizationSettings::default(),
+            r#"{"unconfirmed_alert_emails": []}"#,
+        )
+        .unwrap_err();
         assert_eq!(found, ["/settings/unconfirmed_alert_emails"]);
-        for bad in
-            ["a", "a@b", "A <a@x.example>", "a@x.example,b@x.example", "a b@x.example", "a@x.example\r\nBcc: c@x.example", "ä@x.example"]
-        {
+        for bad in [
+            "a",
+            "a@b",
+            "A <a@x.example>",
+            "a@x.example,b@x.example",
+            "a b@x.example",
+            "a@x.example\r\nBcc: c@x.example",
+            "ä@x.example",
+        ] {
             let json = serde_json::json!({"alert_emails": [bad]}).to_string();
-            assert!(patched(&OrganizationSettings::default(), &json).is_err(), "{bad}");
+            assert!(
+                patched(&OrganizationSettings::default(), &json).is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Portal links: an organization's own way to let a person into the console, once, in a role and for a while. A person whom the identity
-//! provider vouches for comes by one, too, which is made and opened as they sign in.
+//! Portal links: an organization's own way to let a person into the console, once, in a role and
+//! for a while. A person whom the identity provider vouches for comes by one, too, which is made
+//! and opened as they sign in.
 
 use std::ops::RangeInclusive;
 
@@ -53,7 +54,8 @@ pub struct PortalLink {
 pub enum Maker {
     /// An API key. Once it is revoked or has expired, so have its links and sessions.
     Key(KeyId),
-    /// A session. Deleting its link ends the links that were made in it; signing out of it, or its end in time, does not.
+    /// A session. Deleting its link ends the links that were made in it; signing out of it, or its
+    /// end in time, does not.
     Session {
         /// Whose console it is a session of; `None` is the operator's.
         organization_id: Option<OrganizationId>,
@@ -77,6 +79,9 @@ impl Subject {
     /// What to call them.
     #[must_use]
     pub fn called(&self) -> Option<&str> {
-        self.name.as_deref().or(self.email.as_deref()).or(self.id.as_deref())
+        self.name
+            .as_deref()
+            .or(self.email.as_deref())
+            .or(self.id.as_deref())
     }
 }

@@ -1,4 +1,5 @@
-//! Why an attempt or a delivery did not succeed: the failure category of api.md, also the label of the failure metrics.
+//! Why an attempt or a delivery did not succeed: the failure category of api.md, also the label of
+//! the failure metrics.
 
 use std::fmt;
 
@@ -66,7 +67,8 @@ reasons! {
 }
 
 impl Reason {
-    /// Does a failed attempt with this reason lengthen its destination's streak (api.md, Destinations)?
+    /// Does a failed attempt with this reason lengthen its destination's streak (api.md,
+    /// Destinations)?
     #[must_use]
     pub fn counts_to_streak(self) -> bool {
         !matches!(

@@ -1,12 +1,14 @@
-//! A receipt: what identifies a delivery at its destination, by the kind of destination that took it.
+//! A receipt: what identifies a delivery at its destination, by the kind of destination that took
+//! it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What a connector learned when the destination took a delivery.
 ///
-/// [`Self::to_json`] is the form in which it is stored and shown as `tracking`. It is read back from that form with serde; members that
-/// follow from others (`id`, and `url` where the protocol has none) are not kept twice.
+/// [`Self::to_json`] is the form in which it is stored and shown as `tracking`. It is read back
+/// from that form with serde; members that follow from others (`id`, and `url` where the protocol
+/// has none) are not kept twice.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Receipt {
@@ -69,10 +71,12 @@ pub enum Receipt {
         /// The database, where the destination names one.
         #[serde(default)]
         database: Option<String>,
-        /// How many rows were written; `None` when an earlier attempt wrote them and did not record it.
+        /// How many rows were written; `None` when an earlier attempt wrote them and did not record
+        /// it.
         #[serde(default)]
         rows: Option<u64>,
-        /// How many rows were skipped because their keys were there; `None` where none may be, or it is not known.
+        /// How many rows were skipped because their keys were there; `None` where none may be, or
+        /// it is not known.
         #[serde(default)]
         rows_skipped: Option<u64>,
         /// The server's number of the transaction, where it reports one.
@@ -91,16 +95,33 @@ pub struct WrittenFile {
 }
 
 impl Receipt {
-    /// The JSON object that is stored with the delivery and shown as its `tracking`: the one projection of a receipt.
+    /// The JSON object that is stored with the delivery and shown as its `tracking`: the one
+    /// projection of a receipt.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
-            Self::HttpResponse { id, status } => json!({"kind": "http_response", "id": id, "url": null, "status": status}),
-            Self::SmtpMessage { queue_id, message_id, reply } => {
-                json!({"kind": "smtp_message", "id": queue_id, "url": null, "message_id": message_id, "reply": reply})
+            Self::HttpResponse { id, status } => {
+                json!({"kind": "http_response", "id": id, "url": null, "status": status})
             }
-            Self::SesMessage { id, message_id } => json!({"kind": "ses_message", "id": id, "url": null, "message_id": message_id}),
-            Self::Object { bucket, key, version_id, etag, uri, url } => json!({
+            Self::SmtpMessage {
+                queue_id,
+                message_id,
+                reply,
+            } => {
+                json!({"kind": "smtp_message", "id": queue_id, "url": null,
+                    "message_id": message_id, "reply": reply})
+            }
+            Self::SesMessage { id, message_id } => {
+                json!({"kind": "ses_message", "id": id, "url": null, "message_id": message_id})
+            }
+            Self::Object {
+                bucket,
+                key,
+                version_id,
+                etag,
+                uri,
+                url,
+            } => json!({
                 "kind": "object",
                 "id": uri,
                 "url": url,
@@ -110,13 +131,28 @@ impl Receipt {
                 "etag": etag,
                 "uri": uri,
             }),
-            Self::SftpFile { path, url, written: Some(WrittenFile { size_bytes, sha256 }) } => {
-                json!({"kind": "sftp_file", "id": path, "url": url, "path": path, "size_bytes": size_bytes, "sha256": sha256})
+            Self::SftpFile {
+                path,
+                url,
+                written: Some(WrittenFile { size_bytes, sha256 }),
+            } => {
+                json!({"kind": "sftp_file", "id": path, "url": url, "path": path,
+                    "size_bytes": size_bytes, "sha256": sha256})
             }
-            Self::SftpFile { path, url, written: None } => {
+            Self::SftpFile {
+                path,
+                url,
+                written: None,
+            } => {
                 json!({"kind": "sftp_file", "id": path, "url": url, "path": path, "skipped": true})
             }
-            Self::DatabaseRows { table, database, rows, rows_skipped, transaction_id } => {
+            Self::DatabaseRows {
+                table,
+                database,
+                rows,
+                rows_skipped,
+                transaction_id,
+            } => {
                 let mut shown = json!({
                     "kind": "database_rows",
                     "id": transaction_id,
@@ -134,19 +170,45 @@ impl Receipt {
         }
     }
 
-    /// Every text of the receipt, so that secrets which the destination echoed can be redacted in place.
+    /// Every text of the receipt, so that secrets which the destination echoed can be redacted in
+    /// place.
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Self::HttpResponse { id, status: _ } => id.iter_mut().collect(),
-            Self::SmtpMessage { queue_id, message_id, reply } => queue_id.iter_mut().chain([message_id, reply]).collect(),
+            Self::SmtpMessage {
+                queue_id,
+                message_id,
+                reply,
+            } => queue_id.iter_mut().chain([message_id, reply]).collect(),
             Self::SesMessage { id, message_id } => vec![id, message_id],
-            Self::Object { bucket, key, version_id, etag, uri, url } => {
-                version_id.iter_mut().chain(etag).chain([bucket, key, uri, url]).collect()
-            }
-            Self::SftpFile { path, url, written } => written.iter_mut().map(|written| &mut written.sha256).chain([path, url]).collect(),
-            Self::DatabaseRows { table, database, rows: _, rows_skipped: _, transaction_id } => {
-                database.iter_mut().chain(transaction_id).chain([table]).collect()
-            }
+            Self::Object {
+                bucket,
+                key,
+                version_id,
+                etag,
+                uri,
+                url,
+            } => version_id
+                .iter_mut()
+                .chain(etag)
+                .chain([bucket, key, uri, url])
+                .collect(),
+            Self::SftpFile { path, url, written } => written
+                .iter_mut()
+                .map(|written| &mut written.sha256)
+                .chain([path, url])
+                .collect(),
+            Self::DatabaseRows {
+                table,
+                database,
+                rows: _,
+                rows_skipped: _,
+                transaction_id,
+            } => database
+                .iter_mut()
+                .chain(transaction_id)
+                .chain([table])
+                .collect(),
         }
     }
 }

@@ -11,28 +11,39 @@ use crate::Timestamp;
 use crate::bounds::{Bounds, members};
 use crate::input::{Errors, FieldCode, Fields};
 
-/// No wait that a receiver asks for or that a formula computes is longer: 12 h. A schedule may list longer ones.
+/// No wait that a receiver asks for or that a formula computes is longer: 12 h. A schedule may list
+/// longer ones.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(43_200);
 
-/// The wait that a `Retry-After` header asks for, at most [`LONGEST_WAIT`]: seconds, or a date (RFC 9110, §10.2.3). `None` when its value is
-/// neither.
+/// The wait that a `Retry-After` header asks for, at most [`LONGEST_WAIT`]: seconds, or a date (RFC
+/// 9110, §10.2.3). `None` when its value is neither.
 ///
-/// A date is read against `date`, the answer's own `Date` header, so that a server whose clock is wrong is waited for as long as it meant;
-/// without one, against `now`.
+/// A date is read against `date`, the answer's own `Date` header, so that a server whose clock is
+/// wrong is waited for as long as it meant; without one, against `now`.
 #[must_use]
 pub fn retry_after(value: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a very long wait.
-        return Some(value.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+        return Some(
+            value
+                .parse()
+                .map_or(LONGEST_WAIT, Duration::from_secs)
+                .min(LONGEST_WAIT),
+        );
     }
     let sent_at = date.and_then(http_date).unwrap_or(now);
     Some(http_date(value)?.since(sent_at).min(LONGEST_WAIT))
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
-    let since_epoch = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
+    let since_epoch = httpdate::parse_http_date(text.trim())
+        .ok()?
+        .duration_since(UNIX_EPOCH)
+        .ok()?;
+    Some(Timestamp::from_millis(
+        i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
+    ))
 }
 
 /// Waits that a schedule lists.
@@ -66,7 +77,8 @@ pub struct RetryPolicy {
     pub max_seconds: u32,
     /// The share of a wait that chance may add.
     pub jitter: f64,
-    /// Whether 3xx, 401, 403 and other 4xx answers are tried again: a receiver's bad deploy must not lose data.
+    /// Whether 3xx, 401, 403 and other 4xx answers are tried again: a receiver's bad deploy must
+    /// not lose data.
     pub retry_client_errors: bool,
     /// The waits one by one, in place of the formula above.
     pub schedule: Option<Schedule>,
@@ -145,10 +157,18 @@ impl From<RetryPolicy> for Written {
 impl From<Written> for RetryPolicy {
     fn from(written: Written) -> Self {
         let usual = Self::default();
-        let Written { jitter, retry_client_errors, .. } = written;
+        let Written {
+            jitter,
+            retry_client_errors,
+            ..
+        } = written;
         match (written.preset, written.schedule_seconds) {
-            (Some(Preset::Patient), _) => Self::scheduled(Schedule::Patient, jitter, retry_client_errors),
-            (None, Some(seconds)) => Self::scheduled(Schedule::Seconds(seconds), jitter, retry_client_errors),
+            (Some(Preset::Patient), _) => {
+                Self::scheduled(Schedule::Patient, jitter, retry_client_errors)
+            }
+            (None, Some(seconds)) => {
+                Self::scheduled(Schedule::Seconds(seconds), jitter, retry_client_errors)
+            }
             (None, None) => Self {
                 max_retries: written.max_retries,
                 initial_seconds: written.initial_seconds.unwrap_or(usual.initial_seconds),
@@ -192,41 +212,72 @@ impl RetryPolicy {
     /// One attempt and no more: what a test delivery gets.
     #[must_use]
     pub fn single_attempt(&self) -> Self {
-        Self { max_retries: 0, schedule: None, ..self.clone() }
+        Self {
+            max_retries: 0,
+            schedule: None,
+            ..self.clone()
+        }
     }
 
-    /// The wait before retry `k` (from 1), plus up to `jitter` of it as `chance` in [0, 1) says: the schedule's, or
-    /// initial·multiplier^(k−1), capped.
+    /// The wait before retry `k` (from 1), plus up to `jitter` of it as `chance` in [0, 1) says:
+    /// the schedule's, or initial·multiplier^(k−1), capped.
     #[must_use]
     pub fn wait_before(&self, k: u32, chance: f64) -> Duration {
         let lengthened = |seconds: f64| seconds * (1.0 + self.jitter * chance);
         if let Some(schedule) = &self.schedule {
             let position = usize::try_from(k.saturating_sub(1)).unwrap_or(usize::MAX);
-            let listed = schedule.seconds().get(position).or(schedule.seconds().last()).copied();
+            let listed = schedule
+                .seconds()
+                .get(position)
+                .or(schedule.seconds().last())
+                .copied();
             return Duration::from_secs_f64(lengthened(f64::from(listed.unwrap_or(1))));
         }
         let exponent = i32::try_from(k.saturating_sub(1)).unwrap_or(i32::MAX);
-        let seconds = (f64::from(self.initial_seconds) * self.multiplier.powi(exponent)).min(f64::from(self.max_seconds));
+        let seconds = (f64::from(self.initial_seconds) * self.multiplier.powi(exponent))
+            .min(f64::from(self.max_seconds));
         Duration::from_secs_f64(lengthened(seconds).min(LONGEST_WAIT.as_secs_f64()))
     }
 
-    /// Reads a policy; members that are absent keep `self`'s values. A schedule excludes the members of the formula.
+    /// Reads a policy; members that are absent keep `self`'s values. A schedule excludes the
+    /// members of the formula.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let schedule = self.read_schedule(fields);
         if let Some(schedule) = &schedule {
             refuse_formula(fields, schedule);
         }
         let jitter = JITTER.read(fields, "jitter").unwrap_or(self.jitter);
-        let retry_client_errors = fields.boolean("retry_client_errors").unwrap_or(self.retry_client_errors);
+        let retry_client_errors = fields
+            .boolean("retry_client_errors")
+            .unwrap_or(self.retry_client_errors);
         // A schedule takes no formula with it: what replaces it starts from the default.
         let usual = Self::default();
-        let kept = if self.schedule.is_some() { &usual } else { self };
-        let retries = if schedule.is_some() { Bounds { max: *SCHEDULE.end() as u32, ..MAX_RETRIES } } else { MAX_RETRIES };
+        let kept = if self.schedule.is_some() {
+            &usual
+        } else {
+            self
+        };
+        let retries = if schedule.is_some() {
+            Bounds {
+                max: *SCHEDULE.end() as u32,
+                ..MAX_RETRIES
+            }
+        } else {
+            MAX_RETRIES
+        };
         let formula = Self {
-            max_retries: retries.read(fields, "max_retries").unwrap_or(kept.max_retries),
-            initial_seconds: INITIAL_SECONDS.read(fields, "initial_seconds").unwrap_or(kept.initial_seconds),
-            multiplier: MULTIPLIER.read(fields, "multiplier").unwrap_or(kept.multiplier),
-            max_seconds: MAX_SECONDS.read(fields, "max_seconds").unwrap_or(kept.max_seconds),
+            max_retries: retries
+                .read(fields, "max_retries")
+                .unwrap_or(kept.max_retries),
+            initial_seconds: INITIAL_SECONDS
+                .read(fields, "initial_seconds")
+                .unwrap_or(kept.initial_seconds),
+            multiplier: MULTIPLIER
+                .read(fields, "multiplier")
+                .unwrap_or(kept.multiplier),
+            max_seconds: MAX_SECONDS
+                .read(fields, "max_seconds")
+                .unwrap_or(kept.max_seconds),
             jitter,
             retry_client_errors,
             schedule: None,
@@ -239,10 +290,17 @@ impl RetryPolicy {
 
     fn scheduled(schedule: Schedule, jitter: f64, retry_client_errors: bool) -> Self {
         let max_retries = u32::try_from(schedule.seconds().len()).unwrap_or(u32::MAX);
-        Self { max_retries, jitter, retry_client_errors, schedule: Some(schedule), ..Self::default() }
+        Self {
+            max_retries,
+            jitter,
+            retry_client_errors,
+            schedule: Some(schedule),
+            ..Self::default()
+        }
     }
 
-    /// The schedule that is given, or the one that is kept; naming a preset replaces a list, and the other way round.
+    /// The schedule that is given, or the one that is kept; naming a preset replaces a list, and
+    /// the other way round.
     fn read_schedule(&self, fields: &mut Fields<'_>) -> Option<Schedule> {
         if fields.given("preset") && fields.given("schedule_seconds") {
             fields.refuse("preset", FieldCode::Conflict, "excludes schedule_seconds");
@@ -251,27 +309,47 @@ impl RetryPolicy {
         let drops_other = match &self.schedule {
             // A null of the member that is not in use changes nothing.
             Some(Schedule::Patient) => !fields.has("preset") && !fields.given("schedule_seconds"),
-            Some(Schedule::Seconds(_)) => !fields.has("schedule_seconds") && !fields.given("preset"),
+            Some(Schedule::Seconds(_)) => {
+                !fields.has("schedule_seconds") && !fields.given("preset")
+            }
             None => !named,
         };
-        let preset = fields.choice("preset", PRESETS).map(|Preset::Patient| Schedule::Patient);
+        let preset = fields
+            .choice("preset", PRESETS)
+            .map(|Preset::Patient| Schedule::Patient);
         let seconds = fields.list("schedule_seconds", *SCHEDULE.end(), read_seconds);
         if seconds.as_ref().is_some_and(Vec::is_empty) {
-            fields.refuse("schedule_seconds", FieldCode::TooShort, "must have at least 1 item");
+            fields.refuse(
+                "schedule_seconds",
+                FieldCode::TooShort,
+                "must have at least 1 item",
+            );
         }
-        if drops_other { self.schedule.clone() } else { preset.or(seconds.map(Schedule::Seconds)) }
+        if drops_other {
+            self.schedule.clone()
+        } else {
+            preset.or(seconds.map(Schedule::Seconds))
+        }
     }
 }
 
-/// With a schedule the formula means nothing: its members are refused, except the number of retries that the schedule has.
+/// With a schedule the formula means nothing: its members are refused, except the number of retries
+/// that the schedule has.
 fn refuse_formula(fields: &Fields<'_>, schedule: &Schedule) {
     for name in ["initial_seconds", "multiplier", "max_seconds"] {
         if fields.given(name) {
-            fields.refuse(name, FieldCode::Conflict, "cannot be combined with schedule_seconds or a preset");
+            fields.refuse(
+                name,
+                FieldCode::Conflict,
+                "cannot be combined with schedule_seconds or a preset",
+            );
         }
     }
     let count = schedule.seconds().len();
-    if fields.number_of("max_retries").is_some_and(|n| n != count as f64) {
+    if fields
+        .number_of("max_retries")
+        .is_some_and(|n| n != count as f64)
+    {
         let detail = format!("the schedule has {count} waits, so there are {count} retries");
         fields.refuse("max_retries", FieldCode::Conflict, detail);
     }
@@ -284,8 +362,16 @@ fn read_seconds(pointer: &str, value: Value, errors: &Errors) -> Option<u32> {
     let Bounds { min, max, .. } = SCHEDULE_SECONDS;
     let seconds = seconds.filter(|seconds| (i64::from(min)..=i64::from(max)).contains(seconds));
     if seconds.is_none() {
-        let code = if value.is_number() { FieldCode::OutOfRange } else { FieldCode::InvalidType };
-        errors.add(pointer, code, format!("must be an integer from {min} to {max}"));
+        let code = if value.is_number() {
+            FieldCode::OutOfRange
+        } else {
+            FieldCode::InvalidType
+        };
+        errors.add(
+            pointer,
+            code,
+            format!("must be an integer from {min} to {max}"),
+        );
     }
     u32::try_from(seconds?).ok()
 }
@@ -297,7 +383,9 @@ mod tests {
     #[test]
     fn waits_double_from_one_second() {
         let policy = RetryPolicy::default();
-        let waits: Vec<u64> = (1..=5).map(|k| policy.wait_before(k, 0.0).as_secs()).collect();
+        let waits: Vec<u64> = (1..=5)
+            .map(|k| policy.wait_before(k, 0.0).as_secs())
+            .collect();
         assert_eq!(waits, [1, 2, 4, 8, 16]);
         assert_eq!(policy.wait_before(30, 0.0), Duration::from_secs(3600));
     }
@@ -318,13 +406,24 @@ mod tests {
     fn retry_after_is_read_in_seconds_and_as_a_date_up_to_12_hours() {
         assert_eq!(asked("0", None), Some(Duration::ZERO));
         assert_eq!(asked(" 120 ", None), Some(Duration::from_secs(120)));
-        for late in ["43201", "99999999999999999999999", "Mon, 07 Nov 1994 08:49:37 GMT"] {
+        for late in [
+            "43201",
+            "99999999999999999999999",
+            "Mon, 07 Nov 1994 08:49:37 GMT",
+        ] {
             assert_eq!(asked(late, None), Some(LONGEST_WAIT), "{late}");
         }
-        for soon in ["Sun, 06 Nov 1994 08:50:37 GMT", "Sunday, 06-Nov-94 08:50:37 GMT", "Sun Nov  6 08:50:37 1994"] {
+        for soon in [
+            "Sun, 06 Nov 1994 08:50:37 GMT",
+            "Sunday, 06-Nov-94 08:50:37 GMT",
+            "Sun Nov  6 08:50:37 1994",
+        ] {
             assert_eq!(asked(soon, None), Some(Duration::from_secs(60)), "{soon}");
         }
-        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT", None), Some(Duration::ZERO));
+        assert_eq!(
+            asked("Sun, 06 Nov 1994 08:00:00 GMT", None),
+            Some(Duration::ZERO)
+        );
         for nonsense in ["", "soon", "-1", "1.5", "1e3", "Sun, 06 Nov 1994"] {
             assert_eq!(asked(nonsense, None), None, "{nonsense}");
         }
@@ -333,31 +432,67 @@ mod tests {
     #[test]
     fn a_retry_after_date_is_read_against_the_answers_own_date() {
         let after = "Sun, 06 Nov 1994 08:50:37 GMT";
-        for (date, seconds) in [("Sun, 06 Nov 1994 08:50:07 GMT", 30), ("Sun, 06 Nov 1994 08:00:37 GMT", 3000), ("yesterday", 60)] {
-            assert_eq!(asked(after, Some(date)), Some(Duration::from_secs(seconds)), "{date}");
+        for (date, seconds) in [
+            ("Sun, 06 Nov 1994 08:50:07 GMT", 30),
+            ("Sun, 06 Nov 1994 08:00:37 GMT", 3000),
+            ("yesterday", 60),
+        ] {
+            assert_eq!(
+                asked(after, Some(date)),
+                Some(Duration::from_secs(seconds)),
+                "{date}"
+            );
         }
-        assert_eq!(asked("5", Some("Sun, 06 Nov 1994 08:00:37 GMT")), Some(Duration::from_secs(5)));
+        assert_eq!(
+            asked("5", Some("Sun, 06 Nov 1994 08:00:37 GMT")),
+            Some(Duration::from_secs(5))
+        );
     }
 
     fn read(before: &RetryPolicy, json: &str) -> Result<RetryPolicy, Vec<String>> {
         let errors = Errors::default();
-        let mut fields = Fields::new("/retry_policy", crate::input::parse_object(json.as_bytes()).unwrap(), &errors);
+        let mut fields = Fields::new(
+            "/retry_policy",
+            crate::input::parse_object(json.as_bytes()).unwrap(),
+            &errors,
+        );
         let after = before.read(&mut fields);
         fields.finish();
-        errors.into_result(after).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+        errors.into_result(after).map_err(|errors| {
+            errors
+                .into_iter()
+                .filter_map(|error| error.pointer)
+                .collect()
+        })
     }
 
     fn waits(policy: &RetryPolicy) -> Vec<u64> {
-        (1..=policy.max_retries).map(|k| policy.wait_before(k, 0.0).as_secs()).collect()
+        (1..=policy.max_retries)
+            .map(|k| policy.wait_before(k, 0.0).as_secs())
+            .collect()
     }
 
     #[test]
     fn a_schedule_is_waited_as_it_is_listed_and_patient_takes_three_days() {
-        let listed = read(&RetryPolicy::default(), r#"{"schedule_seconds": [3, 1, 86400]}"#).unwrap();
-        assert_eq!((waits(&listed), listed.max_retries), (vec![3, 1, 86_400], 3));
-        assert_eq!(listed.wait_before(3, 0.5), Duration::from_secs(86_400 + 4320), "chance only lengthens");
+        let listed = read(
+            &RetryPolicy::default(),
+            r#"{"schedule_seconds": [3, 1, 86400]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (waits(&listed), listed.max_retries),
+            (vec![3, 1, 86_400], 3)
+        );
+        assert_eq!(
+            listed.wait_before(3, 0.5),
+            Duration::from_secs(86_400 + 4320),
+            "chance only lengthens"
+        );
         let patient = read(&RetryPolicy::default(), r#"{"preset": "patient"}"#).unwrap();
-        assert_eq!(waits(&patient), [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+        assert_eq!(
+            waits(&patient),
+            [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
+        );
         assert_eq!(waits(&patient).iter().sum::<u64>() / 86_400, 3);
         assert_eq!(patient.single_attempt().max_retries, 0);
     }
@@ -367,41 +502,94 @@ mod tests {
         let usual = RetryPolicy::default();
         let listed = read(&usual, r#"{"schedule_seconds": [3, 1]}"#).unwrap();
         let patient = read(&listed, r#"{"preset": "patient", "jitter": 0}"#).unwrap();
-        assert_eq!((patient.schedule.clone(), patient.jitter), (Some(Schedule::Patient), 0.0));
-        assert_eq!(read(&patient, r#"{"schedule_seconds": [3, 1], "jitter": 0.1}"#).unwrap(), listed);
+        assert_eq!(
+            (patient.schedule.clone(), patient.jitter),
+            (Some(Schedule::Patient), 0.0)
+        );
+        assert_eq!(
+            read(&patient, r#"{"schedule_seconds": [3, 1], "jitter": 0.1}"#).unwrap(),
+            listed
+        );
         assert_eq!(read(&listed, r#"{"preset": null}"#).unwrap(), listed);
-        assert_eq!(read(&listed, r#"{"schedule_seconds": null, "jitter": 0.1}"#).unwrap(), usual);
+        assert_eq!(
+            read(&listed, r#"{"schedule_seconds": null, "jitter": 0.1}"#).unwrap(),
+            usual
+        );
         let written = serde_json::to_string(&listed).unwrap();
-        assert_eq!(read(&usual, &written).unwrap(), listed, "what is read can be sent back");
+        assert_eq!(
+            read(&usual, &written).unwrap(),
+            listed,
+            "what is read can be sent back"
+        );
         for (mistaken, pointers) in [
-            (r#"{"schedule_seconds": [1], "preset": "patient"}"#, vec!["/retry_policy/preset"]),
-            (r#"{"schedule_seconds": [1], "max_retries": 2}"#, vec!["/retry_policy/max_retries"]),
-            (r#"{"preset": "patient", "multiplier": 2}"#, vec!["/retry_policy/multiplier"]),
+            (
+                r#"{"schedule_seconds": [1], "preset": "patient"}"#,
+                vec!["/retry_policy/preset"],
+            ),
+            (
+                r#"{"schedule_seconds": [1], "max_retries": 2}"#,
+                vec!["/retry_policy/max_retries"],
+            ),
+            (
+                r#"{"preset": "patient", "multiplier": 2}"#,
+                vec!["/retry_policy/multiplier"],
+            ),
             (r#"{"preset": "hasty"}"#, vec!["/retry_policy/preset"]),
-            (r#"{"schedule_seconds": []}"#, vec!["/retry_policy/schedule_seconds"]),
-            (r#"{"schedule_seconds": 5}"#, vec!["/retry_policy/schedule_seconds"]),
-            (r#"{"schedule_seconds": [1, 0, 86401, "2", 1.5]}"#, (1..=4).map(|_| "").collect()),
+            (
+                r#"{"schedule_seconds": []}"#,
+                vec!["/retry_policy/schedule_seconds"],
+            ),
+            (
+                r#"{"schedule_seconds": 5}"#,
+                vec!["/retry_policy/schedule_seconds"],
+            ),
+            (
+                r#"{"schedule_seconds": [1, 0, 86401, "2", 1.5]}"#,
+                (1..=4).map(|_| "").collect(),
+            ),
         ] {
             let found = read(&usual, mistaken).unwrap_err();
             match pointers[0] {
-                "" => assert_eq!(found, (1..=4).map(|i| format!("/retry_policy/schedule_seconds/{i}")).collect::<Vec<_>>()),
+                "" => assert_eq!(
+                    found,
+                    (1..=4)
+                        .map(|i| format!("/retry_policy/schedule_seconds/{i}"))
+                        .collect::<Vec<_>>()
+                ),
                 _ => assert_eq!(found, pointers, "{mistaken}"),
             }
         }
         let many = format!(r#"{{"schedule_seconds": {:?}}}"#, vec![1; 31]);
-        assert_eq!(read(&usual, &many).unwrap_err(), ["/retry_policy/schedule_seconds"]);
-        assert_eq!(read(&listed, r#"{"initial_seconds": 2}"#).unwrap_err(), ["/retry_policy/initial_seconds"]);
+        assert_eq!(
+            read(&usual, &many).unwrap_err(),
+            ["/retry_policy/schedule_seconds"]
+        );
+        assert_eq!(
+            read(&listed, r#"{"initial_seconds": 2}"#).unwrap_err(),
+            ["/retry_policy/initial_seconds"]
+        );
     }
 
     #[test]
     fn a_policy_that_was_kept_before_there_were_schedules_still_reads() {
-        let yesterday =
-            r#"{"max_retries":5,"initial_seconds":1,"multiplier":2.0,"max_seconds":3600,"jitter":0.1,"retry_client_errors":true}"#;
-        assert_eq!(serde_json::from_str::<RetryPolicy>(yesterday).unwrap(), RetryPolicy::default());
-        assert_eq!(serde_json::to_string(&RetryPolicy::default()).unwrap(), yesterday);
+        let yesterday = r#"{"max_retries":5,"initial_seconds":1,"multiplier":2.0,"max_seconds":3600,"jitter":0.1,"retry_client_errors":true}"#;
+        assert_eq!(
+            serde_json::from_str::<RetryPolicy>(yesterday).unwrap(),
+            RetryPolicy::default()
+        );
+        assert_eq!(
+            serde_json::to_string(&RetryPolicy::default()).unwrap(),
+            yesterday
+        );
         let patient = RetryPolicy::scheduled(Schedule::Patient, 0.1, true);
-        let written = r#"{"preset":"patient","max_retries":9,"jitter":0.1,"retry_client_errors":true}"#;
+        let written =
+            r#"{"preset":"patient","max_retries":9,"jitter":0.1,"retry_client_errors":true}"#;
         assert_eq!(serde_json::to_string(&patient).unwrap(), written);
-        assert_eq!(serde_json::from_str::<RetryPolicy>(written).unwrap().max_retries, 9);
+        assert_eq!(
+            serde_json::from_str::<RetryPolicy>(written)
+                .unwrap()
+                .max_retries,
+            9
+        );
     }
 }

@@ -41,7 +41,13 @@ pub enum Permission {
 
 impl Role {
     /// Every role, most rights first.
-    pub const ALL: &'static [Role] = &[Self::Operator, Self::Admin, Self::Manager, Self::Sender, Self::Viewer];
+    pub const ALL: &'static [Role] = &[
+        Self::Operator,
+        Self::Admin,
+        Self::Manager,
+        Self::Sender,
+        Self::Viewer,
+    ];
 
     /// Does this role hold the permission?
     #[must_use]
@@ -50,19 +56,33 @@ impl Role {
         match self {
             Self::Operator => true,
             Self::Admin => permission != ManageOrganizations,
-            Self::Manager => matches!(permission, ManageDestinations | Submit | ReadDeliveries | Read),
+            Self::Manager => matches!(
+                permission,
+                ManageDestinations | Submit | ReadDeliveries | Read
+            ),
             Self::Sender => matches!(permission, Submit | ReadDeliveries),
             Self::Viewer => matches!(permission, ReadDeliveries | Read),
         }
     }
 
-    /// Nobody creates a key with more rights than its own: does this role hold every right of `other`?
+    /// Nobody creates a key with more rights than its own: does this role hold every right of
+    /// `other`?
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
-        use Permission::{ManageDestinations, ManageOrganization, ManageOrganizations, Read, ReadDeliveries, Submit};
-        [ManageOrganizations, ManageOrganization, ManageDestinations, Submit, ReadDeliveries, Read]
-            .into_iter()
-            .all(|permission| self.may(permission) || !other.may(permission))
+        use Permission::{
+            ManageDestinations, ManageOrganization, ManageOrganizations, Read, ReadDeliveries,
+            Submit,
+        };
+        [
+            ManageOrganizations,
+            ManageOrganization,
+            ManageDestinations,
+            Submit,
+            ReadDeliveries,
+            Read,
+        ]
+        .into_iter()
+        .all(|permission| self.may(permission) || !other.may(permission))
     }
 
     /// As written in JSON.

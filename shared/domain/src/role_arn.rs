@@ -5,12 +5,22 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// AWS's partitions (AWS General Reference, ARN format).
-pub(crate) const PARTITIONS: &[&str] = &["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
+pub(crate) const PARTITIONS: &[&str] = &[
+    "aws",
+    "aws-cn",
+    "aws-us-gov",
+    "aws-iso",
+    "aws-iso-b",
+    "aws-iso-e",
+    "aws-iso-f",
+    "aws-eusc",
+];
 /// The length of the ARN of a role: a path has at most 512 characters, a name at most 64.
 pub const ROLE_ARN: RangeInclusive<usize> = 1..=700;
 const NAME_MAX: usize = 64;
 
-/// The ARN of an IAM role: `arn:<partition>:iam::<account>:role/<path and name>`, without wildcards.
+/// The ARN of an IAM role: `arn:<partition>:iam::<account>:role/<path and name>`, without
+/// wildcards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleArn {
     text: String,
@@ -47,17 +57,29 @@ impl FromStr for RoleArn {
 
     fn from_str(text: &str) -> Result<Self, NotARoleArn> {
         let parts: Vec<&str> = text.split(':').collect();
-        let &["arn", partition, "iam", "", account, role] = &*parts else { return Err(NotARoleArn) };
-        let partition = PARTITIONS.iter().find(|known| **known == partition).ok_or(NotARoleArn)?;
+        let &["arn", partition, "iam", "", account, role] = &*parts else {
+            return Err(NotARoleArn);
+        };
+        let partition = PARTITIONS
+            .iter()
+            .find(|known| **known == partition)
+            .ok_or(NotARoleArn)?;
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         let path = role.strip_prefix("role/").ok_or(NotARoleArn)?;
         let is_name = |name: &str| {
-            !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
+            !name.is_empty()
+                && name.len() <= NAME_MAX
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
         };
         if !is_account || !ROLE_ARN.contains(&text.len()) || !path.split('/').all(is_name) {
             return Err(NotARoleArn);
         }
-        Ok(Self { text: text.to_owned(), partition })
+        Ok(Self {
+            text: text.to_owned(),
+            partition,
+        })
     }
 }
 
@@ -74,12 +96,27 @@ mod tests {
     #[test]
     fn roles_of_every_partition_are_read() {
         for (text, partition, account) in [
-            ("arn:aws:iam::123456789012:role/waybill", "aws", "123456789012"),
-            ("arn:aws-cn:iam::000000000000:role/service/way_bill+=,.@-1", "aws-cn", "000000000000"),
-            ("arn:aws-us-gov:iam::123456789012:role/a", "aws-us-gov", "123456789012"),
+            (
+                "arn:aws:iam::123456789012:role/waybill",
+                "aws",
+                "123456789012",
+            ),
+            (
+                "arn:aws-cn:iam::000000000000:role/service/way_bill+=,.@-1",
+                "aws-cn",
+                "000000000000",
+            ),
+            (
+                "arn:aws-us-gov:iam::123456789012:role/a",
+                "aws-us-gov",
+                "123456789012",
+            ),
         ] {
             let role: RoleArn = text.parse().unwrap();
-            assert_eq!((role.as_str(), role.partition(), role.account()), (text, partition, account));
+            assert_eq!(
+                (role.as_str(), role.partition(), role.account()),
+                (text, partition, account)
+            );
         }
     }
 

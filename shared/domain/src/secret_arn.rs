@@ -19,7 +19,10 @@ pub struct SecretArn(String);
 
 /// The text is not the ARN of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not the ARN of a Secrets Manager secret: arn:aws:secretsmanager:<region>:<account>:secret:<name>")]
+#[error(
+    "is not the ARN of a Secrets Manager secret: \
+     arn:aws:secretsmanager:<region>:<account>:secret:<name>"
+)]
 pub struct NotASecretArn;
 
 impl SecretArn {
@@ -39,7 +42,12 @@ impl SecretArn {
     #[must_use]
     pub fn leads_to(&self, complete: &str) -> bool {
         let suffix = complete.strip_prefix(self.as_str());
-        suffix.is_some_and(|suffix| suffix.is_empty() || suffix.strip_prefix('-').is_some_and(|suffix| suffix.len() == SUFFIX_CHARS))
+        suffix.is_some_and(|suffix| {
+            suffix.is_empty()
+                || suffix
+                    .strip_prefix('-')
+                    .is_some_and(|suffix| suffix.len() == SUFFIX_CHARS)
+        })
     }
 }
 
@@ -48,13 +56,33 @@ impl FromStr for SecretArn {
 
     fn from_str(text: &str) -> Result<Self, NotASecretArn> {
         let parts: Vec<&str> = text.split(':').collect();
-        let &["arn", partition, "secretsmanager", region, account, "secret", name] = &*parts else {
+        let &[
+            "arn",
+            partition,
+            "secretsmanager",
+            region,
+            account,
+            "secret",
+            name,
+        ] = &*parts
+        else {
             return Err(NotASecretArn);
         };
-        let is_region = !region.is_empty() && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let is_region = !region.is_empty()
+            && region
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&b));
-        if !PARTITIONS.contains(&partition) || !is_region || !is_account || !is_name || !SECRET_ARN.contains(&text.len()) {
+        let is_name = !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&b));
+        if !PARTITIONS.contains(&partition)
+            || !is_region
+            || !is_account
+            || !is_name
+            || !SECRET_ARN.contains(&text.len())
+        {
             return Err(NotASecretArn);
         }
         Ok(Self(text.to_owned()))
@@ -78,8 +106,17 @@ mod tests {
         let leads = |arn: &str| arn.parse::<SecretArn>().unwrap().leads_to(SECRET);
         assert!(leads(SECRET));
         assert!(leads(&SECRET.replace("-AbCdEf", "")));
-        for other in ["acme", "acme/sign", "acme/signing-AbC", "acme/signing-AbCdEfG", "acme/signing-GhIjKl"] {
-            assert!(!leads(&SECRET.replace("acme/signing-AbCdEf", other)), "{other}");
+        for other in [
+            "acme",
+            "acme/sign",
+            "acme/signing-AbC",
+            "acme/signing-AbCdEfG",
+            "acme/signing-GhIjKl",
+        ] {
+            assert!(
+                !leads(&SECRET.replace("acme/signing-AbCdEf", other)),
+                "{other}"
+            );
         }
         assert!(!leads(&SECRET.replace("eu-west-1", "eu-west-2")));
     }

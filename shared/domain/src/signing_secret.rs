@@ -1,4 +1,5 @@
-//! The secrets that sign a webhook destination's requests, newest first, and their rotation (R4.4, R4.5).
+//! The secrets that sign a webhook destination's requests, newest first, and their rotation (R4.4,
+//! R4.5).
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -89,8 +90,9 @@ impl SigningSecret {
 #[error("at most {LIVE_SECRETS_MAX} secrets may be live at once")]
 pub struct TooManySecrets;
 
-/// `secrets` after `new` replaces the current one at `now`: older secrets that had no end sign until `overlap_ends`; an overlap of zero
-/// ends all of them. Secrets that no longer sign are dropped.
+/// `secrets` after `new` replaces the current one at `now`: older secrets that had no end sign
+/// until `overlap_ends`; an overlap of zero ends all of them. Secrets that no longer sign are
+/// dropped.
 pub fn rotate(
     secrets: &[SigningSecret],
     new: SigningSecret,
@@ -100,9 +102,16 @@ pub fn rotate(
     let mut rotated = vec![new];
     if overlap_ends > now {
         let live = secrets.iter().filter(|secret| secret.is_live(now));
-        rotated.extend(live.map(|old| SigningSecret { valid_until: old.valid_until.or(Some(overlap_ends)), ..old.clone() }));
+        rotated.extend(live.map(|old| SigningSecret {
+            valid_until: old.valid_until.or(Some(overlap_ends)),
+            ..old.clone()
+        }));
     }
-    if rotated.len() > LIVE_SECRETS_MAX { Err(TooManySecrets) } else { Ok(rotated) }
+    if rotated.len() > LIVE_SECRETS_MAX {
+        Err(TooManySecrets)
+    } else {
+        Ok(rotated)
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +122,10 @@ mod tests {
     fn secret(n: i64, valid_until: Option<i64>) -> SigningSecret {
         SigningSecret {
             id: SecretId::from(Ulid::first_at(Timestamp::from_millis(n))),
-            source: SecretSource::SecretsManager { arn: format!("arn:{n}"), role: None },
+            source: SecretSource::SecretsManager {
+                arn: format!("arn:{n}"),
+                role: None,
+            },
             hint: None,
             created_at: Timestamp::from_millis(n),
             valid_until: valid_until.map(Timestamp::from_millis),
@@ -123,27 +135,73 @@ mod tests {
     #[test]
     fn a_second_rotation_within_the_overlap_keeps_the_first_ones_end() {
         let (now, ends) = (Timestamp::from_millis(500), Timestamp::from_millis(9000));
-        let rotated = rotate(&[secret(2, None), secret(1, Some(700))], secret(3, None), now, ends).unwrap();
-        let lives: Vec<_> = rotated.iter().map(|s| (s.id.ulid().time().as_millis(), s.valid_until.map(Timestamp::as_millis))).collect();
+        let rotated = rotate(
+            &[secret(2, None), secret(1, Some(700))],
+            secret(3, None),
+            now,
+            ends,
+        )
+        .unwrap();
+        let lives: Vec<_> = rotated
+            .iter()
+            .map(|s| {
+                (
+                    s.id.ulid().time().as_millis(),
+                    s.valid_until.map(Timestamp::as_millis),
+                )
+            })
+            .collect();
         assert_eq!(lives, [(3, None), (2, Some(9000)), (1, Some(700))]);
     }
 
     #[test]
     fn no_overlap_ends_all_older_ones_and_dead_ones_are_dropped() {
         let now = Timestamp::from_millis(500);
-        assert_eq!(rotate(&[secret(2, None), secret(1, Some(700))], secret(3, None), now, now).unwrap().len(), 1);
-        assert_eq!(rotate(&[secret(2, None), secret(1, Some(400))], secret(3, None), now, Timestamp::from_millis(600)).unwrap().len(), 2);
+        assert_eq!(
+            rotate(
+                &[secret(2, None), secret(1, Some(700))],
+                secret(3, None),
+                now,
+                now
+            )
+            .unwrap()
+            .len(),
+            1
+        );
+        assert_eq!(
+            rotate(
+                &[secret(2, None), secret(1, Some(400))],
+                secret(3, None),
+                now,
+                Timestamp::from_millis(600)
+            )
+            .unwrap()
+            .len(),
+            2
+        );
     }
 
     /// What an earlier release stored has no role.
     #[test]
     fn a_reference_is_read_as_it_was_stored() {
         let before = r#"{"kind":"secrets_manager","arn":"arn:1"}"#;
-        let source = SecretSource::SecretsManager { arn: "arn:1".to_owned(), role: None };
-        assert_eq!(serde_json::from_str::<SecretSource>(before).unwrap(), source);
+        let source = SecretSource::SecretsManager {
+            arn: "arn:1".to_owned(),
+            role: None,
+        };
+        assert_eq!(
+            serde_json::from_str::<SecretSource>(before).unwrap(),
+            source
+        );
         assert_eq!(serde_json::to_string(&source).unwrap(), before);
-        let role = SecretRole { role_arn: "arn:2".to_owned(), external_id: "id".to_owned() };
-        let by_role = SecretSource::SecretsManager { arn: "arn:1".to_owned(), role: Some(role) };
+        let role = SecretRole {
+            role_arn: "arn:2".to_owned(),
+            external_id: "id".to_owned(),
+        };
+        let by_role = SecretSource::SecretsManager {
+            arn: "arn:1".to_owned(),
+            role: Some(role),
+        };
         let text = r#"{"kind":"secrets_manager","arn":"arn:1","role":{"role_arn":"arn:2","external_id":"id"}}"#;
         assert_eq!(serde_json::to_string(&by_role).unwrap(), text);
         assert_eq!(serde_json::from_str::<SecretSource>(text).unwrap(), by_role);
@@ -153,7 +211,10 @@ mod tests {
     fn a_sixth_live_secret_is_refused() {
         let now = Timestamp::from_millis(500);
         let five: Vec<_> = (1..=5).map(|n| secret(n, Some(9000))).collect();
-        assert_eq!(rotate(&five, secret(6, None), now, Timestamp::from_millis(600)), Err(TooManySecrets));
+        assert_eq!(
+            rotate(&five, secret(6, None), now, Timestamp::from_millis(600)),
+            Err(TooManySecrets)
+        );
         assert!(rotate(&five, secret(6, None), now, now).is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! What attempts amount to: counters and a histogram of durations. A worker adds up a batch, the table an hour, a read any stretch of time.
+//! What attempts amount to: counters and a histogram of durations. A worker adds up a batch, the
+//! table an hour, a read any stretch of time.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub struct Tally {
     pub latency: Latencies,
     /// By the event's type.
     pub event_types: BTreeMap<String, Counted>,
-    /// By the minute of the hour, 0 to 59: attempts that count towards a failure rate. Only destinations whose policy has a rate have any.
+    /// By the minute of the hour, 0 to 59: attempts that count towards a failure rate. Only
+    /// destinations whose policy has a rate have any.
     pub minutes: BTreeMap<u8, Counted>,
 }
 
@@ -90,7 +92,10 @@ impl Tally {
 
 /// The share of attempts that succeeded, to four digits; `None` without any.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts of attempts are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of attempts are far below 2^52"
+)]
 pub fn success_rate(succeeded: u64, failed: u64) -> Option<f64> {
     let all = succeeded + failed;
     (all > 0).then(|| (succeeded as f64 / all as f64 * 10_000.0).round() / 10_000.0)
@@ -109,7 +114,8 @@ impl Latencies {
         *self.0.entry(bucket).or_default() += 1;
     }
 
-    /// The duration that this share of all did not exceed, in milliseconds, rounded up to its bucket's end.
+    /// The duration that this share of all did not exceed, in milliseconds, rounded up to its
+    /// bucket's end.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -125,7 +131,12 @@ impl Latencies {
             passed += **count;
             passed >= rank
         });
-        bucket.map(|(bucket, _)| ((f64::from(*bucket) + 1.0) / BUCKETS_PER_DOUBLING).exp2().ceil() as u64 - 1)
+        bucket.map(|(bucket, _)| {
+            ((f64::from(*bucket) + 1.0) / BUCKETS_PER_DOUBLING)
+                .exp2()
+                .ceil() as u64
+                - 1
+        })
     }
 }
 
@@ -148,7 +159,10 @@ mod tests {
         }
         for (share, exact) in [(0.5, 500), (0.95, 950), (0.99, 990)] {
             let found = latencies.percentile(share).unwrap();
-            assert!((exact..=exact * 12 / 10).contains(&found), "{share}: {found}");
+            assert!(
+                (exact..=exact * 12 / 10).contains(&found),
+                "{share}: {found}"
+            );
         }
     }
 
@@ -159,7 +173,16 @@ mod tests {
         other.add("a.b", Some(Reason::Timeout), 30_000);
         other.add("c", None, 40);
         one.merge(&other);
-        assert_eq!((one.succeeded, one.failed_attempts(), one.success_rate()), (2, 1, Some(0.6667)));
-        assert_eq!(one.event_types["a.b"], Counted { succeeded: 1, failed: 1 });
+        assert_eq!(
+            (one.succeeded, one.failed_attempts(), one.success_rate()),
+            (2, 1, Some(0.6667))
+        );
+        assert_eq!(
+            one.event_types["a.b"],
+            Counted {
+                succeeded: 1,
+                failed: 1
+            }
+        );
     }
 }

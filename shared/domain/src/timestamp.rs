@@ -41,13 +41,19 @@ impl Timestamp {
     /// This time and `duration` after it.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self::from_millis(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The time that is `duration` before this one.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
-        Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self::from_millis(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long `self` is after `earlier`; zero when it is not.
@@ -56,13 +62,17 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// Parses RFC 3339 with any offset; a date alone or a local time is refused (api.md, Conventions). A time before 1970, such as the zero
-    /// time of other languages (0001-01-01T00:00:00Z), is read as 1970-01-01T00:00:00Z: nothing here is older.
+    /// Parses RFC 3339 with any offset; a date alone or a local time is refused (api.md,
+    /// Conventions). A time before 1970, such as the zero time of other languages
+    /// (0001-01-01T00:00:00Z), is read as 1970-01-01T00:00:00Z: nothing here is older.
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
         // jiff also takes ISO 8601 forms that RFC 3339 does not; the shape is checked first.
         let bytes = text.as_bytes();
-        let shaped =
-            bytes.len() >= 20 && bytes[4] == b'-' && matches!(bytes[10], b'T' | b't' | b' ') && bytes[13] == b':' && bytes[16] == b':';
+        let shaped = bytes.len() >= 20
+            && bytes[4] == b'-'
+            && matches!(bytes[10], b'T' | b't' | b' ')
+            && bytes[13] == b':'
+            && bytes[16] == b':';
         if !shaped || text.contains('[') {
             return Err(NotATimestamp);
         }
@@ -83,12 +93,22 @@ fn last_day(text: &str) -> Option<i64> {
         None => {
             let (date_time, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
             let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-            let seconds = i64::from(hours.parse::<u8>().ok()?) * 3600 + i64::from(minutes.parse::<u8>().ok()?) * 60;
-            (date_time, if offset.starts_with('-') { -seconds } else { seconds })
+            let seconds = i64::from(hours.parse::<u8>().ok()?) * 3600
+                + i64::from(minutes.parse::<u8>().ok()?) * 60;
+            (
+                date_time,
+                if offset.starts_with('-') {
+                    -seconds
+                } else {
+                    seconds
+                },
+            )
         }
     };
     let date_time: DateTime = date_time.parse().ok()?;
-    i64::try_from(date_time.duration_since(EPOCH).as_millis()).ok()?.checked_sub(offset * 1000)
+    i64::try_from(date_time.duration_since(EPOCH).as_millis())
+        .ok()?
+        .checked_sub(offset * 1000)
 }
 
 impl fmt::Display for Timestamp {
@@ -119,13 +139,26 @@ mod tests {
 
     #[test]
     fn writes_utc_with_milliseconds() {
-        assert_eq!(Timestamp::from_millis(1_764_000_000_120).to_string(), "2025-11-24T16:00:00.120Z");
+        assert_eq!(
+            Timestamp::from_millis(1_764_000_000_120).to_string(),
+            "2025-11-24T16:00:00.120Z"
+        );
     }
 
     #[test]
     fn reads_any_offset_and_refuses_a_date_alone() {
-        assert_eq!(Timestamp::parse("2025-11-24T17:00:00.12+01:00"), Ok(Timestamp::from_millis(1_764_000_000_120)));
-        for bad in ["2025-11-24", "2025-11-24T16:00:00", "yesterday", "", "1764000000", "2025-11-24T16:00Z"] {
+        assert_eq!(
+            Timestamp::parse("2025-11-24T17:00:00.12+01:00"),
+            Ok(Timestamp::from_millis(1_764_000_000_120))
+        );
+        for bad in [
+            "2025-11-24",
+            "2025-11-24T16:00:00",
+            "yesterday",
+            "",
+            "1764000000",
+            "2025-11-24T16:00Z",
+        ] {
             assert_eq!(Timestamp::parse(bad), Err(NotATimestamp), "{bad}");
         }
     }
@@ -143,10 +176,19 @@ mod tests {
         for (text, read) in cases {
             let at = Timestamp::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(at.to_string(), read, "{text}");
-            assert_eq!(Timestamp::parse(&at.to_string()), Ok(at), "{text} reads back");
+            assert_eq!(
+                Timestamp::parse(&at.to_string()),
+                Ok(at),
+                "{text} reads back"
+            );
         }
-        for bad in ["9999-12-31T24:00:01Z", "9999-13-31T00:00:00Z", "9999-12-31T23:59:59", "9999-12-31T23:59:59+99", "9999-12-31T23:59:59é"]
-        {
+        for bad in [
+            "9999-12-31T24:00:01Z",
+            "9999-13-31T00:00:00Z",
+            "9999-12-31T23:59:59",
+            "9999-12-31T23:59:59+99",
+            "9999-12-31T23:59:59é",
+        ] {
             assert_eq!(Timestamp::parse(bad), Err(NotATimestamp), "{bad}");
         }
     }

@@ -1,4 +1,5 @@
-//! Where work is in a trace, from the submitting request to the receiver. The `telemetry` crate reads and writes the headers.
+//! Where work is in a trace, from the submitting request to the receiver. The `telemetry` crate
+//! reads and writes the headers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -88,7 +89,11 @@ impl FromStr for TraceId {
         let mut bytes = [0; 16];
         let decoded = hex::decode_to_slice(text, &mut bytes);
         let is_lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        decoded.ok().filter(|()| is_lower_case).map(|()| Self(bytes)).ok_or(NotATraceId)
+        decoded
+            .ok()
+            .filter(|()| is_lower_case)
+            .map(|()| Self(bytes))
+            .ok_or(NotATraceId)
     }
 }
 
@@ -100,6 +105,8 @@ impl Serialize for TraceId {
 
 impl<'de> Deserialize<'de> for TraceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }

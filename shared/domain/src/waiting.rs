@@ -1,7 +1,8 @@
-//! Waiting: a delivery that is due and may not start yet, because its destination is paused or has limits.
+//! Waiting: a delivery that is due and may not start yet, because its destination is paused or has
+//! limits.
 //!
-//! Waiting is no attempt and no failure. A delivery that waits has left the queue, or comes back by a task that is
-//! delayed to the second; decision 47 says how.
+//! Waiting is no attempt and no failure. A delivery that waits has left the queue, or comes back by
+//! a task that is delayed to the second; decision 47 says how.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,13 +50,24 @@ impl DeliveryLimits {
     /// The schemas of the limits, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
-        members([("max_per_second", MAX_PER_SECOND.schema()), ("max_concurrent", MAX_CONCURRENT.schema())])
+        members([
+            ("max_per_second", MAX_PER_SECOND.schema()),
+            ("max_concurrent", MAX_CONCURRENT.schema()),
+        ])
     }
 
     /// Reads limits; absent members keep `self`'s values, and null removes a limit.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
-        let per_second = if fields.has("max_per_second") { None } else { self.max_per_second };
-        let concurrent = if fields.has("max_concurrent") { None } else { self.max_concurrent };
+        let per_second = if fields.has("max_per_second") {
+            None
+        } else {
+            self.max_per_second
+        };
+        let concurrent = if fields.has("max_concurrent") {
+            None
+        } else {
+            self.max_concurrent
+        };
         Self {
             max_per_second: MAX_PER_SECOND.read(fields, "max_per_second").or(per_second),
             max_concurrent: MAX_CONCURRENT.read(fields, "max_concurrent").or(concurrent),
@@ -70,19 +82,59 @@ mod tests {
 
     fn read(before: DeliveryLimits, json: &str) -> Result<DeliveryLimits, Vec<String>> {
         let errors = Errors::default();
-        let mut fields = Fields::new("/delivery_limits", parse_object(json.as_bytes()).unwrap(), &errors);
+        let mut fields = Fields::new(
+            "/delivery_limits",
+            parse_object(json.as_bytes()).unwrap(),
+            &errors,
+        );
         let after = before.read(&mut fields);
         fields.finish();
-        errors.into_result(after).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+        errors.into_result(after).map_err(|errors| {
+            errors
+                .into_iter()
+                .filter_map(|error| error.pointer)
+                .collect()
+        })
     }
 
     #[test]
     fn limits_are_kept_removed_and_refused_one_by_one() {
-        let both = read(DeliveryLimits::default(), r#"{"max_per_second": 0.1, "max_concurrent": 100}"#).unwrap();
-        assert_eq!(both, DeliveryLimits { max_per_second: Some(0.1), max_concurrent: Some(100) });
-        assert_eq!(read(both, r#"{"max_per_second": null}"#).unwrap().max_per_second, None);
-        assert_eq!(read(both, r#"{"max_per_second": 1000}"#).unwrap().max_concurrent, Some(100));
-        let refused = read(both, r#"{"max_per_second": 0.09, "max_concurrent": 101, "max": 1}"#).unwrap_err();
-        assert_eq!(refused, ["/delivery_limits/max_per_second", "/delivery_limits/max_concurrent", "/delivery_limits/max"]);
+        let both = read(
+            DeliveryLimits::default(),
+            r#"{"max_per_second": 0.1, "max_concurrent": 100}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            both,
+            DeliveryLimits {
+                max_per_second: Some(0.1),
+                max_concurrent: Some(100)
+            }
+        );
+        assert_eq!(
+            read(both, r#"{"max_per_second": null}"#)
+                .unwrap()
+                .max_per_second,
+            None
+        );
+        assert_eq!(
+            read(both, r#"{"max_per_second": 1000}"#)
+                .unwrap()
+                .max_concurrent,
+            Some(100)
+        );
+        let refused = read(
+            both,
+            r#"{"max_per_second": 0.09, "max_concurrent": 101, "max": 1}"#,
+        )
+        .unwrap_err();
+        assert_eq!(
+            refused,
+            [
+                "/delivery_limits/max_per_second",
+                "/delivery_limits/max_concurrent",
+                "/delivery_limits/max"
+            ]
+        );
     }
 }

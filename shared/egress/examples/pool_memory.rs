@@ -49,7 +49,11 @@ async fn main() -> ExitCode {
         hosts => hosts.map_or(1_000, |hosts| hosts.parse().expect("a number of hosts")),
     };
     let (http, https) = (measure(hosts, false).await, measure(hosts, true).await);
-    if http.max(https) < MEMORY_MAX_KIB { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if http.max(https) < MEMORY_MAX_KIB {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Returns the growth of the resident memory in KiB.
@@ -64,7 +68,9 @@ async fn measure(hosts: usize, is_tls: bool) -> u64 {
             pem += &line(&mut told);
             pem.push('\n');
         }
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
     }
     let guard = Guard::with_resolver(Policy::parse("127.0.0.1").unwrap(), Here);
     let client = Client::new(guard, Tls::with_roots(roots).unwrap());
@@ -72,10 +78,18 @@ async fn measure(hosts: usize, is_tls: bool) -> u64 {
     send(&client, &format!("{scheme}://first.example.com:{port}/")).await;
     let before = memory_kib();
     let started = Instant::now();
-    let requests = stream::iter(0..hosts).map(async |host| send(&client, &format!("{scheme}://h{host}.example.com:{port}/")).await);
-    requests.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    let requests = stream::iter(0..hosts)
+        .map(async |host| send(&client, &format!("{scheme}://h{host}.example.com:{port}/")).await);
+    requests
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<()>>()
+        .await;
     let grown = memory_kib().saturating_sub(before);
-    println!("{scheme}: {hosts} kept connections to {hosts} hosts: {} KiB, opened in {:.1?}", grown, started.elapsed());
+    println!(
+        "{scheme}: {hosts} kept connections to {hosts} hosts: {} KiB, opened in {:.1?}",
+        grown,
+        started.elapsed()
+    );
     receiver.kill().expect("the receiver can be ended");
     receiver.wait().expect("the receiver ends");
     grown
@@ -84,7 +98,13 @@ async fn measure(hosts: usize, is_tls: bool) -> u64 {
 async fn send(client: &Client, url: &str) {
     let target = Target::parse(url, Schemes::HttpAndHttps).unwrap();
     let deadline = Instant::now() + Duration::from_secs(15);
-    let request = Request { method: Method::POST, target, headers: HeaderMap::new(), body: "{}".into(), deadline };
+    let request = Request {
+        method: Method::POST,
+        target,
+        headers: HeaderMap::new(),
+        body: "{}".into(),
+        deadline,
+    };
     let response = client.send(request).await.unwrap();
     assert_eq!(response.status, 200);
     response.read(1_024).await;
@@ -92,7 +112,11 @@ async fn send(client: &Client, url: &str) {
 
 async fn serve(is_tls: bool) {
     let authority = Authority::new();
-    let sink = if is_tls { Sink::start_tls(authority.server(&["*.example.com"], &[])).await } else { Sink::start().await };
+    let sink = if is_tls {
+        Sink::start_tls(authority.server(&["*.example.com"], &[])).await
+    } else {
+        Sink::start().await
+    };
     println!("{}", sink.address().port());
     print!("{}", authority.certificate_pem());
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
@@ -101,7 +125,11 @@ async fn serve(is_tls: bool) {
 
 fn start_receiver(is_tls: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.arg("serve").args(is_tls.then_some("tls")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .arg("serve")
+        .args(is_tls.then_some("tls"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command.spawn().unwrap()
 }
 
@@ -114,6 +142,14 @@ fn line(told: &mut BufReader<ChildStdout>) -> String {
 /// Returns the resident memory of this process (proc(5)).
 fn memory_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim_start().split(' ').next().unwrap().parse().unwrap()
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim_start()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }

@@ -50,9 +50,15 @@ impl Client {
     /// Panics if the HTTP library refuses its settings, which are the same on every machine.
     pub fn new(guard: Guard, tls: Tls) -> Self {
         let config = tls.offering(&ALPN);
-        let copier = Copier::new(pool::builder(&config)).expect("the settings do not depend on anything");
+        let copier =
+            Copier::new(pool::builder(&config)).expect("the settings do not depend on anything");
         let pool = Arc::new(Pool::new(config));
-        Self { guard, tls, pool, copier: Arc::new(copier) }
+        Self {
+            guard,
+            tls,
+            pool,
+            copier: Arc::new(copier),
+        }
     }
 
     /// Returns a client for one destination, with a client certificate, or with certificate
@@ -63,7 +69,11 @@ impl Client {
         authorities: Option<&[rustls::pki_types::CertificateDer<'static>]>,
     ) -> Result<Self, TlsSetupError> {
         let tls = self.tls.for_destination(identity, authorities)?;
-        Ok(Self { pool: Arc::new(Pool::new(tls.offering(&ALPN))), tls, ..self.clone() })
+        Ok(Self {
+            pool: Arc::new(Pool::new(tls.offering(&ALPN))),
+            tls,
+            ..self.clone()
+        })
     }
 
     /// Sends a request and waits for the status line and headers of the answer. Redirects are not
@@ -71,8 +81,15 @@ impl Client {
     /// reports that the request was not processed, the request is sent once more on a new
     /// connection.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
-        let Request { method, target, headers, body, deadline } = request;
-        self.send_body(method, &target, headers, Outgoing::from(body), deadline).await
+        let Request {
+            method,
+            target,
+            headers,
+            body,
+            deadline,
+        } = request;
+        self.send_body(method, &target, headers, Outgoing::from(body), deadline)
+            .await
     }
 
     /// Sends a request whose body may be streamed: it can have any size, and only one piece is in
@@ -87,13 +104,28 @@ impl Client {
     ) -> Result<Response, Failure> {
         // RFC 9110, section 8.6: requests with these methods declare an empty content.
         if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
-            headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+            headers
+                .entry(CONTENT_LENGTH)
+                .or_insert(HeaderValue::from_static("0"));
         }
-        let key =
-            RouteKey { organization: organization::current(), is_tls: target.is_tls(), host: target.host().clone(), port: target.port() };
-        let route = self.pool.route(&key).map_err(|error| classify(&error).because(error))?;
+        let key = RouteKey {
+            organization: organization::current(),
+            is_tls: target.is_tls(),
+            host: target.host().clone(),
+            port: target.port(),
+        };
+        let route = self
+            .pool
+            .route(&key)
+            .map_err(|error| classify(&error).because(error))?;
         let _under_way = route.traffic.begin();
-        let attempt = Attempt::new(self.guard.clone(), target.clone(), deadline, Arc::clone(&self.copier), route.traffic.clone());
+        let attempt = Attempt::new(
+            self.guard.clone(),
+            target.clone(),
+            deadline,
+            Arc::clone(&self.copier),
+            route.traffic.clone(),
+        );
         let request = |client: &reqwest::Client| {
             let mut request = reqwest::Request::new(method.clone(), target.url().clone());
             request.headers_mut().clone_from(&headers);
@@ -124,19 +156,36 @@ impl Client {
     where
         F: Future<Output = reqwest::Result<reqwest::Response>>,
     {
-        let Some(first) = request(&route.client) else { return Err(Failure::new(FailureKind::Protocol, BODY_IS_GONE)) };
+        let Some(first) = request(&route.client) else {
+            return Err(Failure::new(FailureKind::Protocol, BODY_IS_GONE));
+        };
         let first = attempt.run(first).await;
-        let again = if may_be_sent_again(&first, attempt) { self.pool.new_client().ok() } else { None };
+        let again = if may_be_sent_again(&first, attempt) {
+            self.pool.new_client().ok()
+        } else {
+            None
+        };
         let again = again.and_then(|client| Some((request(&client)?, client)));
         let failure = |error: reqwest::Error| classify(&error).because(error);
-        let Some((again, client)) = again else { return first.map_err(failure) };
+        let Some((again, client)) = again else {
+            return first.map_err(failure);
+        };
         let host = attempt.target.host();
         match first {
             Ok(_) => {
-                tracing::debug!(%host, "a kept connection timed out while a request was sent; the request is sent on a new connection")
+                tracing::debug!(
+                    %host,
+                    "a kept connection timed out while a request was sent; the request is sent on \
+                     a new connection"
+                )
             }
             Err(error) => {
-                tracing::debug!(%error, %host, "a kept connection was lost with a request; the request is sent on a new connection")
+                tracing::debug!(
+                    %error,
+                    %host,
+                    "a kept connection was lost with a request; the request is sent on a new \
+                     connection"
+                )
             }
         }
         let answer = attempt.run(again).await.map_err(failure)?;

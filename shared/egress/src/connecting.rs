@@ -5,7 +5,9 @@
 //! layer around its connector. This layer connects once for each address that the race starts, and
 //! the client's resolver returns the one checked address for each connection.
 
-use crate::{Failure, Guard, Target, classify::sources, guard, handshake::Handshake, tls, traffic::Traffic};
+use crate::{
+    Failure, Guard, Target, classify::sources, guard, handshake::Handshake, tls, traffic::Traffic,
+};
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use std::{
@@ -56,8 +58,21 @@ struct Opened {
 }
 
 impl Attempt {
-    pub(crate) fn new(guard: Guard, target: Target, deadline: Instant, copier: Arc<Copier>, traffic: Traffic) -> Arc<Self> {
-        Arc::new(Self { guard, target, deadline, copier, traffic, opened: Mutex::default() })
+    pub(crate) fn new(
+        guard: Guard,
+        target: Target,
+        deadline: Instant,
+        copier: Arc<Copier>,
+        traffic: Traffic,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            guard,
+            target,
+            deadline,
+            copier,
+            traffic,
+            opened: Mutex::default(),
+        })
     }
 
     /// Runs a request. Connections that it needs are opened for this attempt.
@@ -82,20 +97,39 @@ impl Attempt {
     {
         let first = Mutex::new(Some(request));
         // Ends just before the attempt does, so that the failure describes the connection.
-        let by = guard::connect_by(self.deadline.checked_sub(CONNECT_MARGIN).unwrap_or(self.deadline));
+        let by = guard::connect_by(
+            self.deadline
+                .checked_sub(CONNECT_MARGIN)
+                .unwrap_or(self.deadline),
+        );
         let open = |address| {
             let request = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.open(connector.clone(), request, address, by)
         };
-        let connection = self.guard.open(self.target.host(), self.target.port(), by, open).await?;
+        let connection = self
+            .guard
+            .open(self.target.host(), self.target.port(), by, open)
+            .await?;
         if let Some(info) = info(&connection) {
-            let opened = Opened { local: info.local_addr(), begun_alone: self.traffic.begun_alone() };
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
+            let opened = Opened {
+                local: info.local_addr(),
+                begun_alone: self.traffic.begun_alone(),
+            };
+            self.opened
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(opened);
         }
         Ok(connection)
     }
 
-    async fn open<S, R>(&self, mut connector: S, request: Option<R>, address: SocketAddr, by: Instant) -> Result<S::Response, Failure>
+    async fn open<S, R>(
+        &self,
+        mut connector: S,
+        request: Option<R>,
+        address: SocketAddr,
+        by: Instant,
+    ) -> Result<S::Response, Failure>
     where
         S: Service<R, Error = BoxError>,
         R: Send + 'static,
@@ -111,7 +145,11 @@ impl Attempt {
         let connecting = ADDRESS.scope(address, handshake.observe(connecting));
         match timeout_at(by, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) if handshake.began() => Err(tls::handshake_failure(self.target.host(), &handshake, error)),
+            Ok(Err(error)) if handshake.began() => Err(tls::handshake_failure(
+                self.target.host(),
+                &handshake,
+                error,
+            )),
             Ok(Err(error)) => {
                 let source = sources(&*error).find_map(|source| source.downcast_ref::<io::Error>());
                 let kind = source.map_or(io::ErrorKind::Other, io::Error::kind);
@@ -188,16 +226,25 @@ pub(crate) struct Copier(reqwest::Client);
 impl Copier {
     /// `builder` must be that of a client without another layer.
     pub(crate) fn new(builder: reqwest::ClientBuilder) -> reqwest::Result<Self> {
-        Ok(Self(builder.pool_max_idle_per_host(0).connector_layer(KeepingLayer).build()?))
+        Ok(Self(
+            builder
+                .pool_max_idle_per_host(0)
+                .connector_layer(KeepingLayer)
+                .build()?,
+        ))
     }
 
     async fn copy<R: 'static>(&self, target: &Target) -> Result<R, BoxError> {
         let kept = Arc::new(Mutex::new(None));
         // The request always fails, because no connection is made.
-        let _ = REQUEST.scope(Arc::clone(&kept), self.0.get(target.url().clone()).send()).await;
+        let _ = REQUEST
+            .scope(Arc::clone(&kept), self.0.get(target.url().clone()).send())
+            .await;
         let request = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request = request.and_then(|request: Box<dyn Any + Send>| request.downcast().ok());
-        request.map(|request| *request).ok_or_else(|| "the HTTP client requested no connection".into())
+        request
+            .map(|request| *request)
+            .ok_or_else(|| "the HTTP client requested no connection".into())
     }
 }
 

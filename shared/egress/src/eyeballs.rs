@@ -114,7 +114,10 @@ mod tests {
     use super::*;
 
     fn addresses(ports: &[u16]) -> Vec<SocketAddr> {
-        ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect()
+        ports
+            .iter()
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], *port)))
+            .collect()
     }
 
     /// Simulates a connection. Ports from 1,000 never answer, those from 100 refuse, and the others
@@ -130,7 +133,10 @@ mod tests {
     async fn race(failed: &FailedAddresses, ports: &[u16]) -> (Option<Result<u16, u16>>, Duration) {
         let started = Instant::now();
         let deadline = started + Duration::from_secs(3);
-        (failed.race(&addresses(ports), deadline, connect).await, started.elapsed())
+        (
+            failed.race(&addresses(ports), deadline, connect).await,
+            started.elapsed(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -140,13 +146,20 @@ mod tests {
         assert_eq!(won, Some(Ok(4)));
         assert!(took < Duration::from_millis(1_500), "took {took:?}");
         let (won, took) = race(&failed, &[1_001, 1_002, 1_003, 4]).await;
-        assert_eq!((won, took), (Some(Ok(4)), Duration::ZERO), "those that failed are tried last");
+        assert_eq!(
+            (won, took),
+            (Some(Ok(4)), Duration::ZERO),
+            "those that failed are tried last"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_not_waited_for() {
         let failed = FailedAddresses::default();
-        assert_eq!(race(&failed, &[101, 102, 3]).await, (Some(Ok(3)), Duration::ZERO));
+        assert_eq!(
+            race(&failed, &[101, 102, 3]).await,
+            (Some(Ok(3)), Duration::ZERO)
+        );
         assert_eq!(race(&failed, &[101, 102]).await.0, Some(Err(102)));
         assert_eq!(race(&failed, &[]).await.0, None);
         let mut ordered = addresses(&[101, 9, 102]);

@@ -1,6 +1,9 @@
 //! Resolves a host, checks its addresses, and connects only to those.
 
-use crate::{Failure, FailureKind, Host, Policy, Resolve, SystemResolver, eyeballs::FailedAddresses, lookups::Lookups, organization};
+use crate::{
+    Failure, FailureKind, Host, Policy, Resolve, SystemResolver, eyeballs::FailedAddresses,
+    lookups::Lookups, organization,
+};
 use std::{
     error::Error,
     fmt, io,
@@ -41,7 +44,12 @@ impl Guard {
 
     /// Creates a guard that uses another resolver.
     pub fn with_resolver(policy: Policy, resolver: impl Resolve) -> Self {
-        Self { policy: Arc::new(policy), resolver: Arc::new(resolver), failed: Arc::default(), lookups: Arc::default() }
+        Self {
+            policy: Arc::new(policy),
+            resolver: Arc::new(resolver),
+            failed: Arc::default(),
+            lookups: Arc::default(),
+        }
     }
 
     /// Returns the policy of this guard.
@@ -51,28 +59,50 @@ impl Guard {
 
     /// Returns the addresses of a host. There is at least one, and all of them have been checked.
     /// One blocked address among several refuses the host.
-    pub async fn resolve(&self, host: &Host, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    pub async fn resolve(
+        &self,
+        host: &Host,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, Failure> {
         let deadline = connect_by(deadline);
         let addresses = match host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.look_up(name, deadline).await?,
         };
-        if let Some(blocked) = addresses.iter().find(|address| !self.policy.permits(**address)) {
+        if let Some(blocked) = addresses
+            .iter()
+            .find(|address| !self.policy.permits(**address))
+        {
             tracing::debug!(%host, %blocked, "egress refused");
             return Err(Failure::new(FailureKind::Blocked, blocked_detail(host)));
         }
         if addresses.is_empty() {
-            return Err(Failure::new(FailureKind::Dns, format!("{host} has no address")));
+            return Err(Failure::new(
+                FailureKind::Dns,
+                format!("{host} has no address"),
+            ));
         }
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+        Ok(addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
     }
 
     /// Connects to one of the host's checked addresses, which are raced until the deadline, for at
     /// most ten seconds. The connection has nodelay set.
-    pub async fn connect(&self, host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
+    pub async fn connect(
+        &self,
+        host: &Host,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<TcpStream, Failure> {
         let deadline = connect_by(deadline);
         // Boxed, because callers' futures contain this one and their stacks are small.
-        Box::pin(self.open(host, port, deadline, |address| connect_one(address, deadline))).await
+        Box::pin(self.open(host, port, deadline, |address| {
+            connect_one(address, deadline)
+        }))
+        .await
     }
 
     /// Resolves and checks a host, and opens a connection to one of its addresses.
@@ -91,9 +121,9 @@ impl Guard {
     }
 
     /// Opens a connection to one of a host's addresses, which must come from [`Guard::resolve`]. If
-    /// none of them accepts a connection, the cached addresses are dropped, and addresses that a new
-    /// lookup adds are tried, because the host may have moved. If that lookup fails, the failure of
-    /// the connection is returned, unless the host now has a blocked address.
+    /// none of them accepts a connection, the cached addresses are dropped, and addresses that a
+    /// new lookup adds are tried, because the host may have moved. If that lookup fails, the
+    /// failure of the connection is returned, unless the host now has a blocked address.
     pub(crate) async fn open_at<T, E, F>(
         &self,
         host: &Host,
@@ -110,26 +140,44 @@ impl Guard {
             Err(failure) => failure,
         };
         match (host, addresses) {
-            (Host::Name(name), [first, ..]) if Instant::now() < deadline && self.resolver.forget(name) => {
+            (Host::Name(name), [first, ..])
+                if Instant::now() < deadline && self.resolver.forget(name) =>
+            {
                 let found = match self.resolve(host, first.port(), deadline).await {
                     Ok(found) => found,
-                    Err(blocked) if blocked.kind() == FailureKind::Blocked => return Err(blocked.into()),
+                    Err(blocked) if blocked.kind() == FailureKind::Blocked => {
+                        return Err(blocked.into());
+                    }
                     Err(_) => return Err(failure),
                 };
-                let added: Vec<_> = found.into_iter().filter(|address| !addresses.contains(address)).collect();
-                if added.is_empty() { Err(failure) } else { self.race(&added, deadline, connect).await }
+                let added: Vec<_> = found
+                    .into_iter()
+                    .filter(|address| !addresses.contains(address))
+                    .collect();
+                if added.is_empty() {
+                    Err(failure)
+                } else {
+                    self.race(&added, deadline, connect).await
+                }
             }
             _ => Err(failure),
         }
     }
 
-    async fn race<T, E, F>(&self, addresses: &[SocketAddr], deadline: Instant, connect: impl FnMut(SocketAddr) -> F) -> Result<T, E>
+    async fn race<T, E, F>(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+        connect: impl FnMut(SocketAddr) -> F,
+    ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
         E: From<Failure>,
     {
         let raced = self.failed.race(addresses, deadline, connect).await;
-        raced.unwrap_or_else(|| Err(Failure::new(FailureKind::Dns, "the name has no address").into()))
+        raced.unwrap_or_else(|| {
+            Err(Failure::new(FailureKind::Dns, "the name has no address").into())
+        })
     }
 
     async fn look_up(&self, name: &str, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
@@ -140,42 +188,67 @@ impl Guard {
         let answer = timeout_at(deadline, lookup).await;
         self.lookups.ended(name, matches!(answer, Ok(Ok(_))));
         match answer {
-            Ok(Ok(addresses)) => Ok(addresses.into_iter().map(|address| address.to_canonical()).collect()),
+            Ok(Ok(addresses)) => Ok(addresses
+                .into_iter()
+                .map(|address| address.to_canonical())
+                .collect()),
             Ok(Err(error)) => {
                 let detail = match error.kind() {
-                    io::ErrorKind::TimedOut => format!("no name server answered the lookup of {name}"),
+                    io::ErrorKind::TimedOut => {
+                        format!("no name server answered the lookup of {name}")
+                    }
                     _ => format!("{name} does not resolve to an address"),
                 };
                 Err(Failure::new(FailureKind::Dns, detail).because(error))
             }
-            Err(_) => Err(Failure::new(FailureKind::Timeout, format!("looking up {name} took too long"))),
+            Err(_) => Err(Failure::new(
+                FailureKind::Timeout,
+                format!("looking up {name} took too long"),
+            )),
         }
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Guard").field("policy", &self.policy).finish_non_exhaustive()
+        out.debug_struct("Guard")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 
 /// Connects to one checked address.
-#[expect(clippy::disallowed_methods, reason = "the one place that opens a connection: its address has been checked")]
-pub(crate) async fn connect_one(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Failure> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that opens a connection: its address has been checked"
+)]
+pub(crate) async fn connect_one(
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<TcpStream, Failure> {
     let stream = match timeout_at(deadline, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(connect_failure(address, error.kind(), error)),
         Err(_) => return Err(not_accepted(address)),
     };
-    stream.set_nodelay(true).map_err(|error| connect_failure(address, error.kind(), error))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| connect_failure(address, error.kind(), error))?;
     Ok(stream)
 }
 
 pub(crate) fn not_accepted(address: SocketAddr) -> Failure {
-    Failure::new(FailureKind::Timeout, format!("{address} did not accept a connection in time"))
+    Failure::new(
+        FailureKind::Timeout,
+        format!("{address} did not accept a connection in time"),
+    )
 }
 
-pub(crate) fn connect_failure(address: SocketAddr, kind: io::ErrorKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+pub(crate) fn connect_failure(
+    address: SocketAddr,
+    kind: io::ErrorKind,
+    error: impl Into<Box<dyn Error + Send + Sync>>,
+) -> Failure {
     let detail = match kind {
         io::ErrorKind::TimedOut => return not_accepted(address).because(error),
         io::ErrorKind::ConnectionRefused => "refused the connection",
@@ -187,7 +260,11 @@ pub(crate) fn connect_failure(address: SocketAddr, kind: io::ErrorKind, error: i
 
 fn blocked_detail(host: &Host) -> String {
     match host {
-        Host::Address(address) => format!("{address} is not an address that Waybill may connect to"),
-        Host::Name(name) => format!("{name} resolves to an address that Waybill may not connect to"),
+        Host::Address(address) => {
+            format!("{address} is not an address that Waybill may connect to")
+        }
+        Host::Name(name) => {
+            format!("{name} resolves to an address that Waybill may not connect to")
+        }
     }
 }

@@ -4,7 +4,8 @@
 use rustls::{
     NamedGroup, SignatureScheme,
     client::{
-        ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+        ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
+        Tls12ClientSessionValue, Tls13ClientSessionValue,
     },
     pki_types::ServerName,
     sign::CertifiedKey,
@@ -52,7 +53,9 @@ fn record(event: impl FnOnce(&Handshake)) {
 
 /// Returns a session cache that records the beginning of each handshake.
 pub(crate) fn resumption() -> Resumption {
-    Resumption::store(Arc::new(Sessions(ClientSessionMemoryCache::new(SESSIONS_MAX))))
+    Resumption::store(Arc::new(Sessions(ClientSessionMemoryCache::new(
+        SESSIONS_MAX,
+    ))))
 }
 
 #[derive(Debug)]
@@ -81,11 +84,18 @@ impl ClientSessionStore for Sessions {
         self.0.remove_tls12_session(server_name);
     }
 
-    fn insert_tls13_ticket(&self, server_name: ServerName<'static>, value: Tls13ClientSessionValue) {
+    fn insert_tls13_ticket(
+        &self,
+        server_name: ServerName<'static>,
+        value: Tls13ClientSessionValue,
+    ) {
         self.0.insert_tls13_ticket(server_name, value);
     }
 
-    fn take_tls13_ticket(&self, server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+    fn take_tls13_ticket(
+        &self,
+        server_name: &ServerName<'static>,
+    ) -> Option<Tls13ClientSessionValue> {
         self.0.take_tls13_ticket(server_name)
     }
 }
@@ -95,7 +105,11 @@ impl ClientSessionStore for Sessions {
 pub(crate) struct Certificate(pub(crate) Arc<dyn ResolvesClientCert>);
 
 impl ResolvesClientCert for Certificate {
-    fn resolve(&self, authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn resolve(
+        &self,
+        authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
         let found = self.0.resolve(authorities, schemes);
         if found.is_none() {
             record(|handshake| handshake.wants_certificate.store(true, Ordering::Relaxed));

@@ -46,7 +46,9 @@ impl Host {
                 if name.split('.').any(str::is_empty) {
                     return Err(Refusal::EmptyLabel);
                 }
-                if name.len() > NAME_CHARS_MAX || name.split('.').any(|label| label.len() > LABEL_CHARS_MAX) {
+                if name.len() > NAME_CHARS_MAX
+                    || name.split('.').any(|label| label.len() > LABEL_CHARS_MAX)
+                {
                     return Err(Refusal::TooLong);
                 }
                 Ok(Self::Name(name.to_owned()))
@@ -75,9 +77,17 @@ impl fmt::Display for Host {
 
 pub(crate) fn refuse_characters(text: &str) -> Result<(), Refusal> {
     let refused = |character: char| character.is_control() || character.is_whitespace();
-    if text.contains(refused) { Err(Refusal::Characters) } else { Ok(()) }
+    if text.contains(refused) {
+        Err(Refusal::Characters)
+    } else {
+        Ok(())
+    }
 }
 
 fn refuse_host(text: &str, error: url::ParseError) -> Refusal {
-    if text.contains('@') { Refusal::UserInfo } else { Refusal::Host(error) }
+    if text.contains('@') {
+        Refusal::UserInfo
+    } else {
+        Refusal::Host(error)
+    }
 }

@@ -35,14 +35,24 @@ pub struct Identity {
 
 impl Identity {
     /// Parses a certificate and its key, and checks that they belong together.
-    pub fn parse(certificate_pem: &str, private_key_pem: &SecretString) -> Result<Self, UnreadableIdentity> {
+    pub fn parse(
+        certificate_pem: &str,
+        private_key_pem: &SecretString,
+    ) -> Result<Self, UnreadableIdentity> {
         let certificates = certificates(certificate_pem)?;
-        let key = PrivateKeyDer::from_pem_slice(private_key_pem.expose_secret().as_bytes()).map_err(|_| UnreadableIdentity::Key)?;
-        let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| UnreadableIdentity::Key)?;
+        let key = PrivateKeyDer::from_pem_slice(private_key_pem.expose_secret().as_bytes())
+            .map_err(|_| UnreadableIdentity::Key)?;
+        let signing =
+            aws_lc_rs::sign::any_supported_type(&key).map_err(|_| UnreadableIdentity::Key)?;
         let certified = rustls::sign::CertifiedKey::new(certificates.clone(), signing);
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-                Ok(Self { certificate_pem: certificate_pem.to_owned(), private_key_pem: private_key_pem.clone(), certificates, key })
+                Ok(Self {
+                    certificate_pem: certificate_pem.to_owned(),
+                    private_key_pem: private_key_pem.clone(),
+                    certificates,
+                    key,
+                })
             }
             Err(rustls::Error::InconsistentKeys(_)) => Err(UnreadableIdentity::Mismatch),
             Err(_) => Err(UnreadableIdentity::Certificate),
@@ -53,5 +63,8 @@ impl Identity {
 /// Parses one or more certificates.
 pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, UnreadableIdentity> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    found.ok().filter(|certificates| !certificates.is_empty()).ok_or(UnreadableIdentity::Certificate)
+    found
+        .ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or(UnreadableIdentity::Certificate)
 }

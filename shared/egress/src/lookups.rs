@@ -44,21 +44,33 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] Optio
 
 impl Default for Lookups {
     fn default() -> Self {
-        Self { organizations: Mutex::default(), names: Mutex::default(), answered: Mutex::new(LruCache::new(ANSWERED_MAX)) }
+        Self {
+            organizations: Mutex::default(),
+            names: Mutex::default(),
+            answered: Mutex::new(LruCache::new(ANSWERED_MAX)),
+        }
     }
 }
 
 impl Lookups {
     /// Waits until the organization may look up this name. Dropping the future ends the wait.
     pub(crate) async fn place(&self, organization: Arc<str>, name: &str) -> Place {
-        if lock(&self.answered).get(name).is_some_and(|at| at.elapsed() < ANSWERED_LATELY) {
+        if lock(&self.answered)
+            .get(name)
+            .is_some_and(|at| at.elapsed() < ANSWERED_LATELY)
+        {
             return Place(None);
         }
-        let places = shared(&self.organizations, Arc::clone(&organization), || Semaphore::new(NAMES_MAX));
+        let places = shared(&self.organizations, Arc::clone(&organization), || {
+            Semaphore::new(NAMES_MAX)
+        });
         let slot = shared(&self.names, (organization, name.to_owned()), OnceCell::new);
         // The semaphore is never closed. Without a permit, the lookup would be unlimited but
         // correct.
-        let taken = slot.get_or_try_init(|| places.acquire_owned()).await.is_ok();
+        let taken = slot
+            .get_or_try_init(|| places.acquire_owned())
+            .await
+            .is_ok();
         Place(taken.then_some(slot))
     }
 
@@ -74,7 +86,11 @@ impl Lookups {
 }
 
 /// Returns the value for this key that is still held, or a new one.
-fn shared<K: std::hash::Hash + Eq, V>(map: &Shared<K, V>, key: K, new: impl FnOnce() -> V) -> Arc<V> {
+fn shared<K: std::hash::Hash + Eq, V>(
+    map: &Shared<K, V>,
+    key: K,
+    new: impl FnOnce() -> V,
+) -> Arc<V> {
     let mut map = lock(map);
     if let Some(value) = map.get(&key).and_then(Weak::upgrade) {
         return value;

@@ -2,7 +2,10 @@
 
 use hickory_resolver::{
     TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy},
+    config::{
+        ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+        ServerOrderingStrategy,
+    },
     net::runtime::TokioRuntimeProvider,
     system_conf::parse_resolv_conf,
 };
@@ -34,23 +37,37 @@ pub(crate) struct NameService {
 }
 
 impl Default for NameService {
-    #[expect(clippy::disallowed_methods, reason = "as with the C library, tests replace a process's names by its environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "as with the C library, tests replace a process's names by its environment"
+    )]
     fn default() -> Self {
         let hosts = env::var("NSS_WRAPPER_HOSTS").unwrap_or_else(|_| "/etc/hosts".to_owned());
-        let instead = env::var("WAYBILL_NAME_SERVER").ok().and_then(|address| address.parse().ok());
-        Self { hosts: Followed::new(hosts), name_servers: Followed::new("/etc/resolv.conf"), instead }
+        let instead = env::var("WAYBILL_NAME_SERVER")
+            .ok()
+            .and_then(|address| address.parse().ok());
+        Self {
+            hosts: Followed::new(hosts),
+            name_servers: Followed::new("/etc/resolv.conf"),
+            instead,
+        }
     }
 }
 
 impl NameService {
     /// Uses one name server instead of those of the system.
     pub(crate) fn asking(name_server: SocketAddr) -> Self {
-        Self { instead: Some(name_server), ..Self::default() }
+        Self {
+            instead: Some(name_server),
+            ..Self::default()
+        }
     }
 
     /// Returns the hosts file, which is empty if it cannot be read.
     pub(crate) fn hosts(&self) -> Arc<Hosts> {
-        self.hosts.get(|text| Ok(Hosts::parse(&String::from_utf8_lossy(&text)))).unwrap_or_default()
+        self.hosts
+            .get(|text| Ok(Hosts::parse(&String::from_utf8_lossy(&text))))
+            .unwrap_or_default()
     }
 
     /// Returns a resolver that asks the system's name servers.
@@ -59,9 +76,15 @@ impl NameService {
             let (config, options) = match self.instead {
                 Some(address) => (only(address), ResolverOpts::default()),
                 // Like the C library, uses the name server on this machine if none is configured.
-                None => parse_resolv_conf(&text).unwrap_or_else(|_| (only((Ipv4Addr::LOCALHOST, 53).into()), ResolverOpts::default())),
+                None => parse_resolv_conf(&text).unwrap_or_else(|_| {
+                    (
+                        only((Ipv4Addr::LOCALHOST, 53).into()),
+                        ResolverOpts::default(),
+                    )
+                }),
             };
-            let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+            let builder =
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
             let mut builder = builder.with_options(options);
             let options = builder.options_mut();
             options.use_hosts_file = ResolveHosts::Never;
@@ -79,7 +102,11 @@ fn only(address: SocketAddr) -> ResolverConfig {
         connection.port = address.port();
         connection
     });
-    ResolverConfig::from_name_servers(vec![NameServerConfig::new(address.ip(), true, connections.to_vec())])
+    ResolverConfig::from_name_servers(vec![NameServerConfig::new(
+        address.ip(),
+        true,
+        connections.to_vec(),
+    )])
 }
 
 /// Names with their addresses, in the order of the hosts file.
@@ -90,10 +117,20 @@ impl Hosts {
     fn parse(text: &str) -> Self {
         let mut hosts = Self::default();
         for line in text.lines() {
-            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-            let Some(Ok(address)) = words.next().map(str::parse::<IpAddr>) else { continue };
+            let mut words = line
+                .split('#')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace();
+            let Some(Ok(address)) = words.next().map(str::parse::<IpAddr>) else {
+                continue;
+            };
             for name in words {
-                hosts.0.entry(name.to_ascii_lowercase()).or_default().push(address);
+                hosts
+                    .0
+                    .entry(name.to_ascii_lowercase())
+                    .or_default()
+                    .push(address);
             }
         }
         hosts
@@ -117,12 +154,17 @@ type Version = (SystemTime, u64);
 
 impl<T> Followed<T> {
     fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), made: Mutex::default() }
+        Self {
+            path: path.into(),
+            made: Mutex::default(),
+        }
     }
 
     /// Returns the value. A file that cannot be read counts as empty.
     fn get(&self, make: impl FnOnce(Vec<u8>) -> io::Result<T>) -> io::Result<Arc<T>> {
-        let version = fs::metadata(&self.path).ok().and_then(|file| Some((file.modified().ok()?, file.len())));
+        let version = fs::metadata(&self.path)
+            .ok()
+            .and_then(|file| Some((file.modified().ok()?, file.len())));
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, value)) = &*made
             && *known == version
@@ -141,9 +183,17 @@ mod tests {
 
     #[test]
     fn a_hosts_file() {
-        let hosts = Hosts::parse("127.0.0.1\tlocalhost # us\n::1 localhost Ours\n#1.1.1.1 no\nbad line\n10.0.0.1\n");
-        assert_eq!(hosts.addresses("localhost"), Some(&[IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()][..]));
+        let hosts = Hosts::parse(
+            "127.0.0.1\tlocalhost # us\n::1 localhost Ours\n#1.1.1.1 no\nbad line\n10.0.0.1\n",
+        );
+        assert_eq!(
+            hosts.addresses("localhost"),
+            Some(&[IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()][..])
+        );
         assert_eq!(hosts.addresses("ours").map(<[IpAddr]>::len), Some(1));
-        assert_eq!((hosts.addresses("no"), hosts.addresses("line")), (None, None));
+        assert_eq!(
+            (hosts.addresses("no"), hosts.addresses("line")),
+            (None, None)
+        );
     }
 }

@@ -22,5 +22,7 @@ pub fn on_the_same_behalf<F: Future>(future: F) -> impl Future<Output = F::Outpu
 }
 
 pub(crate) fn current() -> Arc<str> {
-    ORGANIZATION.try_with(Arc::clone).unwrap_or_else(|_| Arc::clone(&WAYBILL))
+    ORGANIZATION
+        .try_with(Arc::clone)
+        .unwrap_or_else(|_| Arc::clone(&WAYBILL))
 }

@@ -15,7 +15,10 @@ pub struct Outgoing(Kind);
 
 enum Kind {
     Whole(Bytes),
-    Streamed { size_bytes: u64, pieces: SharedPieces },
+    Streamed {
+        size_bytes: u64,
+        pieces: SharedPieces,
+    },
 }
 
 type SharedPieces = Arc<Mutex<Pieces>>;
@@ -30,9 +33,19 @@ struct Pieces {
 impl Outgoing {
     /// Creates a body of `size_bytes` that is streamed. If the stream ends early or fails, the
     /// request is aborted.
-    pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        let pieces = Pieces { stream: pieces.boxed(), reader: 0, has_begun: false };
-        Self(Kind::Streamed { size_bytes, pieces: Arc::new(Mutex::new(pieces)) })
+    pub fn streamed(
+        size_bytes: u64,
+        pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Self {
+        let pieces = Pieces {
+            stream: pieces.boxed(),
+            reader: 0,
+            has_begun: false,
+        };
+        Self(Kind::Streamed {
+            size_bytes,
+            pieces: Arc::new(Mutex::new(pieces)),
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -54,7 +67,11 @@ impl Outgoing {
             return None;
         }
         pieces.reader += 1;
-        let reader = Reader { pieces: Arc::clone(shared), number: pieces.reader, left_bytes: size_bytes };
+        let reader = Reader {
+            pieces: Arc::clone(shared),
+            number: pieces.reader,
+            left_bytes: size_bytes,
+        };
         Some(reqwest::Body::wrap(reader))
     }
 }
@@ -90,18 +107,26 @@ impl Body for Reader {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = {
             let mut pieces = lock(&self.pieces);
             if pieces.reader != self.number {
-                return Poll::Ready(Some(Err(io::Error::other("another request sends this body"))));
+                return Poll::Ready(Some(Err(io::Error::other(
+                    "another request sends this body",
+                ))));
             }
             pieces.has_begun = true;
             ready!(pieces.stream.poll_next_unpin(cx))
         };
         let wrong = |kind, text| Poll::Ready(Some(Err(io::Error::new(kind, text))));
         match next {
-            None if self.left_bytes > 0 => wrong(io::ErrorKind::UnexpectedEof, "the body is shorter than announced"),
+            None if self.left_bytes > 0 => wrong(
+                io::ErrorKind::UnexpectedEof,
+                "the body is shorter than announced",
+            ),
             None => Poll::Ready(None),
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             Some(Ok(piece)) => match self.left_bytes.checked_sub(piece.len() as u64) {
@@ -109,7 +134,10 @@ impl Body for Reader {
                     self.left_bytes = left_bytes;
                     Poll::Ready(Some(Ok(Frame::data(piece))))
                 }
-                None => wrong(io::ErrorKind::InvalidData, "the body is longer than announced"),
+                None => wrong(
+                    io::ErrorKind::InvalidData,
+                    "the body is longer than announced",
+                ),
             },
         }
     }

@@ -40,7 +40,10 @@ const DENIED_V6: [Ipv6Net; 4] = [
 ];
 
 const fn v4(octets: [u8; 4], prefix: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]), prefix)
+    Ipv4Net::new_assert(
+        Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]),
+        prefix,
+    )
 }
 
 const fn v6(front: [u16; 2], prefix: u8) -> Ipv6Net {
@@ -70,15 +73,24 @@ impl Policy {
     /// Permits public addresses and these networks. A mapped IPv6 network (`::ffff:…`) is treated
     /// as the IPv4 network.
     pub fn allowing(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self { allow: networks.into_iter().map(canonical_network).collect() }
+        Self {
+            allow: networks.into_iter().map(canonical_network).collect(),
+        }
     }
 
     /// Parses a comma-separated list of networks or addresses. An empty text is [`Policy::public`].
     pub fn parse(list: &str) -> Result<Self, PolicyError> {
-        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let entries = list
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
         let networks = entries.map(|entry| {
-            let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
-            network.map_err(|_| PolicyError { entry: entry.to_owned() })
+            let network = entry
+                .parse::<IpNet>()
+                .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| PolicyError {
+                entry: entry.to_owned(),
+            })
         });
         Ok(Self::allowing(networks.collect::<Result<Vec<_>, _>>()?))
     }
@@ -94,7 +106,9 @@ impl Policy {
     /// they are resolved.
     pub fn admit(&self, host: &Host) -> Result<(), Refusal> {
         match host {
-            Host::Address(address) if !self.permits(*address) => Err(Refusal::BlockedAddress(*address)),
+            Host::Address(address) if !self.permits(*address) => {
+                Err(Refusal::BlockedAddress(*address))
+            }
             Host::Address(_) | Host::Name(_) => Ok(()),
         }
     }
@@ -113,7 +127,9 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !DENIED_V4.iter().any(|network| network.contains(&address)),
         IpAddr::V6(address) => {
-            GLOBAL_V6.contains(&address) && !DENIED_V6.iter().any(|network| network.contains(&address)) && !is_isatap(address)
+            GLOBAL_V6.contains(&address)
+                && !DENIED_V6.iter().any(|network| network.contains(&address))
+                && !is_isatap(address)
         }
     }
 }

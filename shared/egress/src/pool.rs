@@ -71,7 +71,12 @@ struct Routes {
 impl Routes {
     fn add(&mut self, key: &RouteKey, client: reqwest::Client) -> Route {
         self.made += 1;
-        let route = Route { client, traffic: Traffic::default(), number: self.made, made_at: Instant::now() };
+        let route = Route {
+            client,
+            traffic: Traffic::default(),
+            number: self.made,
+            made_at: Instant::now(),
+        };
         self.kept.put(key.clone(), route.clone());
         route
     }
@@ -79,7 +84,13 @@ impl Routes {
 
 impl Pool {
     pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls, routes: Mutex::new(Routes { kept: LruCache::new(ROUTES_MAX), made: 0 }) }
+        Self {
+            tls,
+            routes: Mutex::new(Routes {
+                kept: LruCache::new(ROUTES_MAX),
+                made: 0,
+            }),
+        }
     }
 
     /// Returns the kept route, or creates one.
@@ -102,7 +113,11 @@ impl Pool {
     /// Replaces a route's client by one that has just reached the receiver.
     pub(crate) fn replace(&self, key: &RouteKey, route: &Route, client: reqwest::Client) {
         let mut routes = self.lock();
-        if routes.kept.peek(key).is_some_and(|kept| kept.number == route.number) {
+        if routes
+            .kept
+            .peek(key)
+            .is_some_and(|kept| kept.number == route.number)
+        {
             routes.add(key, client);
         }
     }
@@ -110,7 +125,11 @@ impl Pool {
     /// Drops a route, so that no new request uses its connections.
     pub(crate) fn give_up(&self, key: &RouteKey, route: &Route) {
         let mut routes = self.lock();
-        if routes.kept.peek(key).is_some_and(|kept| kept.number == route.number) {
+        if routes
+            .kept
+            .peek(key)
+            .is_some_and(|kept| kept.number == route.number)
+        {
             routes.kept.pop(key);
         }
     }
@@ -122,7 +141,9 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Pool").field("routes", &self.lock().kept.len()).finish_non_exhaustive()
+        out.debug_struct("Pool")
+            .field("routes", &self.lock().kept.len())
+            .finish_non_exhaustive()
     }
 }
 

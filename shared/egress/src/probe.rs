@@ -75,12 +75,22 @@ impl Probe {
             Ok(detail) => (StepOutcome::Passed, detail),
             Err(failure) => (StepOutcome::Failed(failure.clone()), failure.to_string()),
         };
-        self.steps.push(Step { name, outcome, detail, duration });
+        self.steps.push(Step {
+            name,
+            outcome,
+            detail,
+            duration,
+        });
     }
 
     fn skip(&mut self, name: StepName) {
         let detail = "not tried".to_owned();
-        self.steps.push(Step { name, outcome: StepOutcome::NotReached, detail, duration: Duration::ZERO });
+        self.steps.push(Step {
+            name,
+            outcome: StepOutcome::NotReached,
+            detail,
+            duration: Duration::ZERO,
+        });
     }
 }
 
@@ -109,9 +119,15 @@ impl Client {
     /// closed afterwards. Sends no request.
     pub async fn probe(&self, target: &Target, deadline: Instant) -> Probe {
         let deadline = connect_by(deadline);
-        let mut probe = Probe { steps: Vec::with_capacity(3) };
+        let mut probe = Probe {
+            steps: Vec::with_capacity(3),
+        };
         let started = Instant::now();
-        let addresses = match self.guard.resolve(target.host(), target.port(), deadline).await {
+        let addresses = match self
+            .guard
+            .resolve(target.host(), target.port(), deadline)
+            .await
+        {
             Ok(addresses) => addresses,
             Err(failure) => {
                 probe.add(StepName::Resolve, Err(failure), started.elapsed());
@@ -122,18 +138,35 @@ impl Client {
                 return probe;
             }
         };
-        probe.add(StepName::Resolve, Ok(resolved(target, &addresses)), started.elapsed());
+        probe.add(
+            StepName::Resolve,
+            Ok(resolved(target, &addresses)),
+            started.elapsed(),
+        );
         let started = Instant::now();
-        let raced = self.guard.open_at(target.host(), &addresses, deadline, |address| self.open(target, address, deadline)).await;
+        let raced = self
+            .guard
+            .open_at(target.host(), &addresses, deadline, |address| {
+                self.open(target, address, deadline)
+            })
+            .await;
         probe.add_connection(target, raced, started.elapsed());
         probe
     }
 
     /// Connects to one checked address, with TLS if the target requires it.
-    async fn open(&self, target: &Target, address: SocketAddr, deadline: Instant) -> Result<Accepted, Unusable> {
+    async fn open(
+        &self,
+        target: &Target,
+        address: SocketAddr,
+        deadline: Instant,
+    ) -> Result<Accepted, Unusable> {
         let started = Instant::now();
         let stream = connect_one(address, deadline).await?;
-        let accepted = Accepted { peer: address, connecting: started.elapsed() };
+        let accepted = Accepted {
+            peer: address,
+            connecting: started.elapsed(),
+        };
         if !target.is_tls() {
             return Ok(accepted);
         }
@@ -145,9 +178,17 @@ impl Client {
 }
 
 impl Probe {
-    fn add_connection(&mut self, target: &Target, raced: Result<Accepted, Unusable>, took: Duration) {
+    fn add_connection(
+        &mut self,
+        target: &Target,
+        raced: Result<Accepted, Unusable>,
+        took: Duration,
+    ) {
         let (accepted, tls) = match raced {
-            Ok(accepted) => (accepted, Ok(format!("the certificate is valid for {}", target.host()))),
+            Ok(accepted) => (
+                accepted,
+                Ok(format!("the certificate is valid for {}", target.host())),
+            ),
             Err(Unusable::Tls(accepted, failure)) => (accepted, Err(failure)),
             Err(Unusable::Connect(failure)) => {
                 self.add(StepName::Connect, Err(failure), took);
@@ -157,7 +198,11 @@ impl Probe {
                 return;
             }
         };
-        self.add(StepName::Connect, Ok(format!("{} accepted the connection", accepted.peer)), accepted.connecting);
+        self.add(
+            StepName::Connect,
+            Ok(format!("{} accepted the connection", accepted.peer)),
+            accepted.connecting,
+        );
         if target.is_tls() {
             self.add(StepName::Tls, tls, took.saturating_sub(accepted.connecting));
         }

@@ -55,7 +55,11 @@ impl Resolve for SystemResolver {
             // A separate task keeps this future off the caller's stack. Dropping the set ends it.
             let mut lookup = JoinSet::new();
             lookup.spawn(async move { look_up(&servers, &name).await });
-            lookup.join_next().await.ok_or(io::ErrorKind::NotFound)?.map_err(io::Error::other)?
+            lookup
+                .join_next()
+                .await
+                .ok_or(io::ErrorKind::NotFound)?
+                .map_err(io::Error::other)?
         })
     }
 
@@ -63,7 +67,9 @@ impl Resolve for SystemResolver {
         if self.0.hosts().addresses(name).is_some() {
             return false;
         }
-        let Ok(servers) = self.0.name_servers() else { return false };
+        let Ok(servers) = self.0.name_servers() else {
+            return false;
+        };
         servers.clear_lookup_cache(name, RecordType::A);
         servers.clear_lookup_cache(name, RecordType::AAAA);
         true
@@ -72,12 +78,25 @@ impl Resolve for SystemResolver {
 
 /// Queries the addresses of both families concurrently.
 async fn look_up(servers: &TokioResolver, name: &str) -> io::Result<Vec<IpAddr>> {
-    let (v4, v6) = (addresses(servers, name, RecordType::A), addresses(servers, name, RecordType::AAAA));
+    let (v4, v6) = (
+        addresses(servers, name, RecordType::A),
+        addresses(servers, name, RecordType::AAAA),
+    );
     pin_mut!(v4, v6);
     let (v6, v4) = match select(v4, v6).await {
-        Either::Left((Ok(v4), v6)) => (timeout(OTHER_FAMILY_MAX, v6).await.unwrap_or(Ok(Vec::new())), Ok(v4)),
+        Either::Left((Ok(v4), v6)) => (
+            timeout(OTHER_FAMILY_MAX, v6)
+                .await
+                .unwrap_or(Ok(Vec::new())),
+            Ok(v4),
+        ),
         Either::Left((Err(error), v6)) => (v6.await, Err(error)),
-        Either::Right((Ok(v6), v4)) => (Ok(v6), timeout(OTHER_FAMILY_MAX, v4).await.unwrap_or(Ok(Vec::new()))),
+        Either::Right((Ok(v6), v4)) => (
+            Ok(v6),
+            timeout(OTHER_FAMILY_MAX, v4)
+                .await
+                .unwrap_or(Ok(Vec::new())),
+        ),
         Either::Right((Err(error), v4)) => (Err(error), v4.await),
     };
     match (v6, v4) {
@@ -86,9 +105,17 @@ async fn look_up(servers: &TokioResolver, name: &str) -> io::Result<Vec<IpAddr>>
     }
 }
 
-async fn addresses(servers: &TokioResolver, name: &str, family: RecordType) -> io::Result<Vec<IpAddr>> {
+async fn addresses(
+    servers: &TokioResolver,
+    name: &str,
+    family: RecordType,
+) -> io::Result<Vec<IpAddr>> {
     let found = servers.lookup(name, family).await.map_err(failed)?;
-    Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).collect())
+    Ok(found
+        .answers()
+        .iter()
+        .filter_map(|record| record.data.ip_addr())
+        .collect())
 }
 
 fn failed(error: NetError) -> io::Error {

@@ -37,7 +37,13 @@ impl Response {
     pub(crate) fn new(response: reqwest::Response, deadline: Instant) -> Self {
         let peer = response.remote_addr();
         let (head, body) = http::Response::from(response).into_parts();
-        Self { status: head.status, headers: head.headers, peer, body, deadline }
+        Self {
+            status: head.status,
+            headers: head.headers,
+            peer,
+            body,
+            deadline,
+        }
     }
 
     /// Reads the body until its end, [`BODY_READ_BYTES_MAX`] or the request's deadline, and keeps
@@ -49,7 +55,12 @@ impl Response {
         let mut until = self.deadline;
         loop {
             let data = match timeout_at(until, self.body.frame()).await {
-                Ok(None) => return Body { truncated: read_bytes > kept.len(), bytes: kept.freeze() },
+                Ok(None) => {
+                    return Body {
+                        truncated: read_bytes > kept.len(),
+                        bytes: kept.freeze(),
+                    };
+                }
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(Some(Err(_))) | Err(_) => break,
             };
@@ -63,6 +74,9 @@ impl Response {
                 until = until.min(Instant::now() + DRAIN_MAX);
             }
         }
-        Body { bytes: kept.freeze(), truncated: true }
+        Body {
+            bytes: kept.freeze(),
+            truncated: true,
+        }
     }
 }

@@ -16,7 +16,11 @@ pub enum Schemes {
 impl Schemes {
     /// Returns the schemes for a deployment that allows plain HTTP or not.
     pub fn with_plain_http(allowed: bool) -> Self {
-        if allowed { Self::HttpAndHttps } else { Self::Https }
+        if allowed {
+            Self::HttpAndHttps
+        } else {
+            Self::Https
+        }
     }
 }
 
@@ -46,7 +50,11 @@ impl Target {
         match (url.scheme(), schemes) {
             ("https", _) | ("http", Schemes::HttpAndHttps) => {}
             (_, Schemes::Https) => return Err(Refusal::Scheme { accepted: "https" }),
-            (_, Schemes::HttpAndHttps) => return Err(Refusal::Scheme { accepted: "https or http" }),
+            (_, Schemes::HttpAndHttps) => {
+                return Err(Refusal::Scheme {
+                    accepted: "https or http",
+                });
+            }
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Refusal::UserInfo);
@@ -56,10 +64,12 @@ impl Target {
         if port == 0 {
             return Err(Refusal::PortZero);
         }
-        url.set_host(Some(&host.to_url_host())).map_err(Refusal::Url)?;
+        url.set_host(Some(&host.to_url_host()))
+            .map_err(Refusal::Url)?;
         url.set_fragment(None);
         // The HTTP client parses the URL as a `Uri`.
-        Uri::try_from(url.as_str()).map_err(|_| Refusal::Url(url::ParseError::InvalidDomainCharacter))?;
+        Uri::try_from(url.as_str())
+            .map_err(|_| Refusal::Url(url::ParseError::InvalidDomainCharacter))?;
         Ok(Self { url, host, port })
     }
 

@@ -81,11 +81,16 @@ impl Tls {
             .with_root_certificates(Arc::clone(&roots));
         let mut config = match identity {
             None => config.with_no_client_auth(),
-            Some(identity) => config.with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())?,
+            Some(identity) => config
+                .with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())?,
         };
         config.resumption = handshake::resumption();
-        config.client_auth_cert_resolver = Arc::new(handshake::Certificate(config.client_auth_cert_resolver));
-        Ok(Self { config: Arc::new(config), roots })
+        config.client_auth_cert_resolver =
+            Arc::new(handshake::Certificate(config.client_auth_cert_resolver));
+        Ok(Self {
+            config: Arc::new(config),
+            roots,
+        })
     }
 
     /// Returns the TLS library's configuration with these application protocols (ALPN).
@@ -97,9 +102,19 @@ impl Tls {
 
     /// Performs a TLS handshake over a connection to `host`, whose name the certificate must
     /// contain.
-    pub async fn handshake(&self, stream: TcpStream, host: &Host, deadline: Instant) -> Result<TlsStream<TcpStream>, Failure> {
-        let name = server_name(host)
-            .map_err(|error| Failure::new(FailureKind::Tls, format!("no certificate can be valid for {host}")).because(error))?;
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        host: &Host,
+        deadline: Instant,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = server_name(host).map_err(|error| {
+            Failure::new(
+                FailureKind::Tls,
+                format!("no certificate can be valid for {host}"),
+            )
+            .because(error)
+        })?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let handshake = Arc::new(Handshake::default());
         match timeout_at(deadline, handshake.observe(connector.connect(name, stream))).await {
@@ -118,26 +133,39 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> 
 }
 
 pub(crate) fn handshake_timeout(host: &Host) -> Failure {
-    Failure::new(FailureKind::Timeout, format!("the TLS handshake with {host} took too long"))
+    Failure::new(
+        FailureKind::Timeout,
+        format!("the TLS handshake with {host} took too long"),
+    )
 }
 
-pub(crate) fn handshake_failure(host: &Host, handshake: &Handshake, error: Box<dyn Error + Send + Sync>) -> Failure {
+pub(crate) fn handshake_failure(
+    host: &Host,
+    handshake: &Handshake,
+    error: Box<dyn Error + Send + Sync>,
+) -> Failure {
     let tls = tls_error(&*error);
     let kind = match tls {
         Some(tls) if refuses_identity(tls) => FailureKind::Identity,
         // TLS 1.2 has no alert for a missing certificate, and some servers close the connection
         // without an alert.
-        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) | None if handshake.lacks_certificate() => {
+        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) | None
+            if handshake.lacks_certificate() =>
+        {
             FailureKind::Identity
         }
         _ => FailureKind::Tls,
     };
     let detail = match tls {
-        Some(rustls::Error::InvalidCertificate(flaw)) => format!("the certificate of {host} {}", told(flaw)),
+        Some(rustls::Error::InvalidCertificate(flaw)) => {
+            format!("the certificate of {host} {}", told(flaw))
+        }
         _ if kind == FailureKind::Identity && handshake.lacks_certificate() => {
             format!("{host} requires a client certificate, and the destination has none")
         }
-        _ if kind == FailureKind::Identity => format!("{host} does not accept the client certificate, or requires one"),
+        _ if kind == FailureKind::Identity => {
+            format!("{host} does not accept the client certificate, or requires one")
+        }
         Some(other) => format!("TLS with {host} failed: {other}"),
         None => format!("{host} closed the connection during the TLS handshake"),
     };
@@ -146,10 +174,19 @@ pub(crate) fn handshake_failure(host: &Host, handshake: &Handshake, error: Box<d
 
 fn told(flaw: &CertificateError) -> String {
     match flaw {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is not valid for this name".to_owned(),
-        CertificateError::UnknownIssuer => "is not signed by a trusted authority, or an intermediate certificate is missing".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is not valid for this name".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "is not signed by a trusted authority, or an intermediate certificate is missing"
+                .to_owned()
+        }
         other => format!("is not accepted: {other}"),
     }
 }

@@ -81,7 +81,11 @@ impl Config {
             cursor_keys_secret_arn: variables.optional("CURSOR_KEYS_SECRET_ARN"),
             link_keys_secret_arn: variables.optional("LINK_KEYS_SECRET_ARN"),
             session_keys_secret_arn: variables.optional("SESSION_KEYS_SECRET_ARN"),
-            own_secret_arns: variables.required::<String>("OWN_SECRET_ARNS").split(',').map(str::to_owned).collect(),
+            own_secret_arns: variables
+                .required::<String>("OWN_SECRET_ARNS")
+                .split(',')
+                .map(str::to_owned)
+                .collect(),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
@@ -92,11 +96,21 @@ impl Config {
             plain_http: variables.switch("ALLOW_PLAIN_HTTP", "true", "false"),
             rate_limits: variables.switch("RATE_LIMITS", "on", "off"),
             quotas: Quotas {
-                requests_per_second: variables.optional("REQUESTS_PER_SECOND").unwrap_or(usual.requests_per_second),
-                deliveries_per_second: variables.optional("DELIVERIES_PER_SECOND").unwrap_or(usual.deliveries_per_second),
-                checks_per_minute: variables.optional("CHECKS_PER_MINUTE").unwrap_or(usual.checks_per_minute),
-                previews_per_minute: variables.optional("PREVIEWS_PER_MINUTE").unwrap_or(usual.previews_per_minute),
-                upload_bytes_outstanding: variables.optional("UPLOAD_BYTES_OUTSTANDING").unwrap_or(usual.upload_bytes_outstanding),
+                requests_per_second: variables
+                    .optional("REQUESTS_PER_SECOND")
+                    .unwrap_or(usual.requests_per_second),
+                deliveries_per_second: variables
+                    .optional("DELIVERIES_PER_SECOND")
+                    .unwrap_or(usual.deliveries_per_second),
+                checks_per_minute: variables
+                    .optional("CHECKS_PER_MINUTE")
+                    .unwrap_or(usual.checks_per_minute),
+                previews_per_minute: variables
+                    .optional("PREVIEWS_PER_MINUTE")
+                    .unwrap_or(usual.previews_per_minute),
+                upload_bytes_outstanding: variables
+                    .optional("UPLOAD_BYTES_OUTSTANDING")
+                    .unwrap_or(usual.upload_bytes_outstanding),
             },
             function_timeout_seconds: variables.required("FUNCTION_TIMEOUT_SECONDS"),
         };

@@ -2,27 +2,38 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
-use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use operations::message::Download;
 
 /// Makes a response that browsers save as a file.
 #[must_use]
 pub fn download(download: Download) -> Response {
     let content_type = HeaderValue::from_str(&download.info.content_type);
-    let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
+    let content_type =
+        content_type.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
     let mut response = download.bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CONTENT_DISPOSITION, disposition(download.info.filename.as_deref()));
+    headers.insert(
+        CONTENT_DISPOSITION,
+        disposition(download.info.filename.as_deref()),
+    );
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
     response
 }
 
 /// Makes the header of RFC 6266, with the name only in RFC 8187's encoding, which every current
 /// client reads.
 fn disposition(filename: Option<&str>) -> HeaderValue {
-    let Some(name) = filename else { return HeaderValue::from_static("attachment") };
+    let Some(name) = filename else {
+        return HeaderValue::from_static("attachment");
+    };
     let mut value = "attachment; filename*=UTF-8''".to_owned();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -41,6 +52,9 @@ mod tests {
     #[test]
     fn file_names_are_encoded() {
         assert_eq!(disposition(None), "attachment");
-        assert_eq!(disposition(Some("a \"b\";é.csv")), "attachment; filename*=UTF-8''a%20%22b%22%3B%C3%A9.csv");
+        assert_eq!(
+            disposition(Some("a \"b\";é.csv")),
+            "attachment; filename*=UTF-8''a%20%22b%22%3B%C3%A9.csv"
+        );
     }
 }

@@ -29,7 +29,8 @@ impl From<Refusal> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         response.extensions_mut().insert(self.0);
         response
@@ -48,8 +49,12 @@ pub async fn envelope(
     let method = request.method().clone();
     let mut span = span(&facts, &request);
     request.extensions_mut().insert(facts.clone());
-    let response = span.run(AssertUnwindSafe(next.run(request)).catch_unwind()).await;
-    let mut response = response.unwrap_or_else(|_| Refused::from(Refusal::internal("the handler panicked")).into_response());
+    let response = span
+        .run(AssertUnwindSafe(next.run(request)).catch_unwind())
+        .await;
+    let mut response = response.unwrap_or_else(|_| {
+        Refused::from(Refusal::internal("the handler panicked")).into_response()
+    });
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         log_refusal(&refusal, &facts, &route);
         response = tell(refusal, &facts, response);
@@ -57,16 +62,26 @@ pub async fn envelope(
             *response.body_mut() = axum::body::Body::empty();
         }
     }
-    span.set("http.response.status_code", i64::from(response.status().as_u16()));
+    span.set(
+        "http.response.status_code",
+        i64::from(response.status().as_u16()),
+    );
     if response.status().is_server_error() {
         span.fails("server_error");
     }
-    tracing::info!(request_id = facts.id, route, status = response.status().as_u16(), "answered");
+    tracing::info!(
+        request_id = facts.id,
+        route,
+        status = response.status().as_u16(),
+        "answered"
+    );
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&facts.id) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -85,15 +100,30 @@ fn span(facts: &RequestFacts, request: &Request) -> Span {
 /// Returns method and route for the log. Never the path or the query: links contain their secret
 /// there, and providers put the code of a sign-in there.
 fn route(request: &Request) -> String {
-    let route = request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(no route)", MatchedPath::as_str);
     format!("{} {route}", request.method())
 }
 
 fn log_refusal(refusal: &Refusal, facts: &RequestFacts, route: &str) {
     let request_id = &*facts.id;
     match refusal.chain() {
-        Some(chain) => tracing::error!(request_id, route, status = refusal.status(), error = chain, "failed"),
-        None => tracing::debug!(request_id, route, status = refusal.status(), code = refusal.code.as_str(), "refused"),
+        Some(chain) => tracing::error!(
+            request_id,
+            route,
+            status = refusal.status(),
+            error = chain,
+            "failed"
+        ),
+        None => tracing::debug!(
+            request_id,
+            route,
+            status = refusal.status(),
+            code = refusal.code.as_str(),
+            "refused"
+        ),
     }
 }
 
@@ -115,17 +145,25 @@ mod tests {
     }
 
     async fn plainly(State(front): State<Front>, request: Request, next: Next) -> Response {
-        envelope(&front, request, next, |refusal, _, _| (StatusCode::INTERNAL_SERVER_ERROR, refusal.detail).into_response()).await
+        envelope(&front, request, next, |refusal, _, _| {
+            (StatusCode::INTERNAL_SERVER_ERROR, refusal.detail).into_response()
+        })
+        .await
     }
 
     #[tokio::test]
     async fn a_panic_is_a_500_without_internals() {
-        let router = Router::new().route("/", get(crashing)).layer(from_fn_with_state(front(None), plainly));
+        let router = Router::new()
+            .route("/", get(crashing))
+            .layer(from_fn_with_state(front(None), plainly));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(response.headers().contains_key(REQUEST_ID));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8_lossy(&body);
-        assert!(text.contains("request id") && !text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("request id") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 }

@@ -63,7 +63,10 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
         path if path.starts_with(PORTAL_PATH) => PORTAL_PATH,
         // The rest of the path confirms an address.
         path if path.starts_with(CONFIRM_PATH) => CONFIRM_PATH,
-        _ => request.uri().path_and_query().map_or("/", |path| path.as_str()),
+        _ => request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str()),
     };
     RequestFacts {
         id: format!("req_{id}"),
@@ -82,7 +85,9 @@ fn ip(request: &Request) -> Option<String> {
     }
     let forwarded = request.headers().get(&FORWARDED_FOR)?.to_str().ok()?;
     let last = forwarded.rsplit(',').next()?.trim();
-    last.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
+    last.parse::<std::net::IpAddr>()
+        .ok()
+        .map(|ip| ip.to_canonical().to_string())
 }
 
 /// Returns the address of Waybill for people: the configured one, or else that of this request.
@@ -90,10 +95,29 @@ fn base_url(front: &Front, request: &Request) -> String {
     if let Some(url) = &front.config().public_url {
         return url.clone();
     }
-    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let scheme = header(&FORWARDED_PROTO).filter(|scheme| *scheme == "https").unwrap_or("http");
-    let is_host = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
-    let host = header(&HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str())).filter(is_host);
+    let header = |name: &HeaderName| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let scheme = header(&FORWARDED_PROTO)
+        .filter(|scheme| *scheme == "https")
+        .unwrap_or("http");
+    let is_host = |host: &&str| {
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b))
+    };
+    let host = header(&HOST)
+        .or_else(|| {
+            request
+                .uri()
+                .authority()
+                .map(|authority| authority.as_str())
+        })
+        .filter(is_host);
     format!("{scheme}://{}", host.unwrap_or("localhost"))
 }
 
@@ -113,11 +137,28 @@ mod tests {
             }
             request.body(Body::empty()).unwrap()
         };
-        assert_eq!(base_url(&front(None), &request(&[("host", "127.0.0.1:8080")])), "http://127.0.0.1:8080");
-        let gateway = request(&[("host", "api.example.com"), ("x-forwarded-proto", "https"), ("x-forwarded-for", "10.0.0.1, 192.0.2.7")]);
+        assert_eq!(
+            base_url(&front(None), &request(&[("host", "127.0.0.1:8080")])),
+            "http://127.0.0.1:8080"
+        );
+        let gateway = request(&[
+            ("host", "api.example.com"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "10.0.0.1, 192.0.2.7"),
+        ]);
         assert_eq!(base_url(&front(None), &gateway), "https://api.example.com");
-        assert_eq!(base_url(&front(None), &request(&[("host", "evil\"><script>")])), "http://localhost");
-        assert_eq!(base_url(&front(Some("https://waybill.example")), &gateway), "https://waybill.example");
-        assert_eq!(ip(&gateway).as_deref(), Some("192.0.2.7"), "what the client wrote itself stands before");
+        assert_eq!(
+            base_url(&front(None), &request(&[("host", "evil\"><script>")])),
+            "http://localhost"
+        );
+        assert_eq!(
+            base_url(&front(Some("https://waybill.example")), &gateway),
+            "https://waybill.example"
+        );
+        assert_eq!(
+            ip(&gateway).as_deref(),
+            Some("192.0.2.7"),
+            "what the client wrote itself stands before"
+        );
     }
 }

@@ -25,7 +25,11 @@ impl Front {
     /// Creates the state of a front. Operations are loaded by the first request.
     #[must_use]
     pub fn new(platform: Platform, config: Config) -> Self {
-        Self(Arc::new(Shared { platform, config, operations: OnceCell::new() }))
+        Self(Arc::new(Shared {
+            platform,
+            config,
+            operations: OnceCell::new(),
+        }))
     }
 
     /// Returns the configuration.
@@ -43,7 +47,12 @@ impl Front {
     /// Returns the operations. The first call loads the keys that they sign with.
     pub async fn operations(&self) -> Result<&Operations, Refusal> {
         let load = || load(&self.0.platform, &self.0.config);
-        let (operations, keys) = self.0.operations.get_or_try_init(load).await.map_err(Refusal::unavailable)?;
+        let (operations, keys) = self
+            .0
+            .operations
+            .get_or_try_init(load)
+            .await
+            .map_err(Refusal::unavailable)?;
         keys.refresh().await;
         Ok(operations)
     }
@@ -51,7 +60,9 @@ impl Front {
 
 /// Loads the operations, for a process that creates its first API keys with them.
 pub async fn operations(platform: &Platform, config: &Config) -> Result<Operations, VaultError> {
-    load(platform, config).await.map(|(operations, _)| operations)
+    load(platform, config)
+        .await
+        .map(|(operations, _)| operations)
 }
 
 /// The signing keys of a front, which are refreshed while it runs.
@@ -64,7 +75,9 @@ impl Keys {
     /// Reads the keys of one use. Without a secret they are random, so nothing that another process
     /// signed is accepted.
     async fn load(&mut self, usage: KeyUse, arn: Option<&String>) -> Result<KeyRing, VaultError> {
-        let Some(arn) = arn else { return Ok(self.platform.random.bytes::<32>().into()) };
+        let Some(arn) = arn else {
+            return Ok(self.platform.random.bytes::<32>().into());
+        };
         let source = KeySource::new(&self.platform.aws, arn.clone(), usage);
         let ring = source.ring(self.platform.clock.now()).await?;
         self.sources.push(source);
@@ -83,18 +96,43 @@ impl Keys {
 async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys), VaultError> {
     let aws: &SdkConfig = &platform.aws;
     let (clock, random) = (platform.clock.clone(), platform.random.clone());
-    let mut keys = Keys { platform: platform.clone(), sources: Vec::new() };
-    let ids = keys.load(KeyUse::Ids, Some(&config.signing_keys_secret_arn)).await?;
-    let cursors = keys.load(KeyUse::Cursors, config.cursor_keys_secret_arn.as_ref()).await?;
-    let links = keys.load(KeyUse::Links, config.link_keys_secret_arn.as_ref()).await?;
-    let sessions = keys.load(KeyUse::Sessions, config.session_keys_secret_arn.as_ref()).await?;
-    let store = store::Store::new(aws, config.table_name.clone(), Some(config.bucket_name.clone()));
+    let mut keys = Keys {
+        platform: platform.clone(),
+        sources: Vec::new(),
+    };
+    let ids = keys
+        .load(KeyUse::Ids, Some(&config.signing_keys_secret_arn))
+        .await?;
+    let cursors = keys
+        .load(KeyUse::Cursors, config.cursor_keys_secret_arn.as_ref())
+        .await?;
+    let links = keys
+        .load(KeyUse::Links, config.link_keys_secret_arn.as_ref())
+        .await?;
+    let sessions = keys
+        .load(KeyUse::Sessions, config.session_keys_secret_arn.as_ref())
+        .await?;
+    let store = store::Store::new(
+        aws,
+        config.table_name.clone(),
+        Some(config.bucket_name.clone()),
+    );
     let queues = queue::Queues::new(aws, config.queue_urls.clone());
     let operations = Operations {
-        vault: Vault::new(aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
+        vault: Vault::new(
+            aws,
+            Some(config.kms_key_id.clone()),
+            clock.clone(),
+            random.clone(),
+        ),
         dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone())
             .alerting_from(config.alert_from.clone())
-            .telling_on(config.event_bus_name.clone().map(|name| dispatch::Bus::new(aws, name))),
+            .telling_on(
+                config
+                    .event_bus_name
+                    .clone()
+                    .map(|name| dispatch::Bus::new(aws, name)),
+            ),
         jobs: queue::JobQueue::new(aws, config.jobs_queue_url.clone()),
         access: access::Access::new(store.clone(), clock.clone()),
         ids: domain::id::IdMint::new(ids, clock.clone(), random.clone()),

@@ -40,7 +40,11 @@ impl ClientAuthentication {
     pub(crate) fn header(self, client: &Client<'_>) -> Option<HeaderValue> {
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         let Self::Basic = self else { return None };
-        let pair = Zeroizing::new(format!("{}:{}", encoded(client.id), encoded(client.secret.expose_secret())));
+        let pair = Zeroizing::new(format!(
+            "{}:{}",
+            encoded(client.id),
+            encoded(client.secret.expose_secret())
+        ));
         let header = Zeroizing::new(format!("Basic {}", BASE64.encode(pair.as_bytes())));
         let mut header = HeaderValue::from_str(&header).ok()?;
         header.set_sensitive(true);
@@ -53,12 +57,25 @@ impl ClientAuthentication {
 pub(crate) struct Ways(Mutex<Entries<ClientAuthentication>>);
 
 impl Ways {
-    pub(crate) fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> ClientAuthentication {
+    pub(crate) fn get(
+        &self,
+        organization: OrganizationId,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> ClientAuthentication {
         let ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ways.get(organization, digest, now).map(|(way, _)| *way).unwrap_or_default()
+        ways.get(organization, digest, now)
+            .map(|(way, _)| *way)
+            .unwrap_or_default()
     }
 
-    pub(crate) fn put(&self, organization: OrganizationId, digest: [u8; 32], way: ClientAuthentication, now: Timestamp) {
+    pub(crate) fn put(
+        &self,
+        organization: OrganizationId,
+        digest: [u8; 32],
+        way: ClientAuthentication,
+        now: Timestamp,
+    ) {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ways.put(organization, digest, (way, now.plus(REMEMBERED_FOR)), now);
     }
@@ -74,9 +91,16 @@ mod tests {
     fn id_and_secret_are_form_encoded_before_they_are_basic() {
         let secret = SecretString::from("p:ä/+ ");
         let organization = domain::id::Ulid::first_at(domain::Timestamp::from_millis(7)).into();
-        let client = Client { organization, token_url: "https://auth.example/token", id: "a:b", secret: &secret };
+        let client = Client {
+            organization,
+            token_url: "https://auth.example/token",
+            id: "a:b",
+            secret: &secret,
+        };
         let header = ClientAuthentication::Basic.header(&client).unwrap();
-        let pair = BASE64.decode(header.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
+        let pair = BASE64
+            .decode(header.to_str().unwrap().strip_prefix("Basic ").unwrap())
+            .unwrap();
         assert_eq!(pair, b"a%3Ab:p%3A%C3%A4%2F%2B+");
         assert!(header.is_sensitive());
         assert_eq!(ClientAuthentication::Body.header(&client), None);

@@ -49,7 +49,8 @@ impl Grant<'_> {
     pub(crate) fn form(&self, client: &Client<'_>, authentication: ClientAuthentication) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
         if authentication == ClientAuthentication::Body {
-            form.append_pair("client_id", client.id).append_pair("client_secret", client.secret.expose_secret());
+            form.append_pair("client_id", client.id)
+                .append_pair("client_secret", client.secret.expose_secret());
         }
         match self {
             Self::ClientCredentials { scope, audience } => {
@@ -61,11 +62,18 @@ impl Grant<'_> {
                 }
             }
             Self::RefreshToken(token) => {
-                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose_secret());
+                form.append_pair("grant_type", "refresh_token")
+                    .append_pair("refresh_token", token.expose_secret());
             }
-            Self::AuthorizationCode { code, verifier, redirect_uri } => {
-                form.append_pair("grant_type", "authorization_code").append_pair("code", code.expose_secret());
-                form.append_pair("code_verifier", verifier.expose_secret()).append_pair("redirect_uri", redirect_uri);
+            Self::AuthorizationCode {
+                code,
+                verifier,
+                redirect_uri,
+            } => {
+                form.append_pair("grant_type", "authorization_code")
+                    .append_pair("code", code.expose_secret());
+                form.append_pair("code_verifier", verifier.expose_secret())
+                    .append_pair("redirect_uri", redirect_uri);
             }
         }
         form.finish()

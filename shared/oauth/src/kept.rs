@@ -25,13 +25,27 @@ impl<T> Default for Entries<T> {
 }
 
 impl<T> Entries<T> {
-    pub(crate) fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<&(T, Timestamp)> {
-        self.0.get(&organization)?.get(digest).filter(|(_, until)| *until > now)
+    pub(crate) fn get(
+        &self,
+        organization: OrganizationId,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> Option<&(T, Timestamp)> {
+        self.0
+            .get(&organization)?
+            .get(digest)
+            .filter(|(_, until)| *until > now)
     }
 
     /// Stores an entry. If there is no room, the entry that ends first is removed: one of the
     /// organization itself, or of the organization that has most entries.
-    pub(crate) fn put(&mut self, organization: OrganizationId, digest: [u8; 32], entry: (T, Timestamp), now: Timestamp) {
+    pub(crate) fn put(
+        &mut self,
+        organization: OrganizationId,
+        digest: [u8; 32],
+        entry: (T, Timestamp),
+        now: Timestamp,
+    ) {
         if self.0.values().map(HashMap::len).sum::<usize>() >= ENTRIES_MAX {
             for own in self.0.values_mut() {
                 own.retain(|_, (_, until)| *until > now);
@@ -58,7 +72,10 @@ impl<T> Entries<T> {
 }
 
 fn remove_first_to_end<T>(own: &mut HashMap<[u8; 32], (T, Timestamp)>) {
-    let first = own.iter().min_by_key(|(_, (_, until))| *until).map(|(digest, _)| *digest);
+    let first = own
+        .iter()
+        .min_by_key(|(_, (_, until))| *until)
+        .map(|(digest, _)| *digest);
     if let Some(first) = first {
         own.remove(&first);
     }
@@ -69,18 +86,34 @@ fn remove_first_to_end<T>(own: &mut HashMap<[u8; 32], (T, Timestamp)>) {
 pub(crate) struct Kept(Mutex<Entries<SecretString>>);
 
 impl Kept {
-    pub(crate) fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<SecretString> {
-        self.lock().get(organization, digest, now).map(|(token, _)| token.clone())
+    pub(crate) fn get(
+        &self,
+        organization: OrganizationId,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> Option<SecretString> {
+        self.lock()
+            .get(organization, digest, now)
+            .map(|(token, _)| token.clone())
     }
 
-    pub(crate) fn put(&self, organization: OrganizationId, digest: [u8; 32], token: SecretString, until: Timestamp, now: Timestamp) {
+    pub(crate) fn put(
+        &self,
+        organization: OrganizationId,
+        digest: [u8; 32],
+        token: SecretString,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
         self.lock().put(organization, digest, (token, until), now);
     }
 
     /// Removes this token for every request that it answers. A newer token in its place stays.
     pub(crate) fn remove(&self, organization: OrganizationId, token: &SecretString) {
         let mut kept = self.lock();
-        let Some(own) = kept.0.get_mut(&organization) else { return };
+        let Some(own) = kept.0.get_mut(&organization) else {
+            return;
+        };
         own.retain(|_, (kept, _)| kept.expose_secret() != token.expose_secret());
     }
 
@@ -95,13 +128,31 @@ pub(crate) struct Paused(Mutex<Entries<()>>);
 
 impl Paused {
     /// Returns how long the pause still lasts.
-    pub(crate) fn left(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<Duration> {
+    pub(crate) fn left(
+        &self,
+        organization: OrganizationId,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> Option<Duration> {
         let paused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        paused.get(organization, digest, now).map(|(_, until)| until.since(now))
+        paused
+            .get(organization, digest, now)
+            .map(|(_, until)| until.since(now))
     }
 
-    pub(crate) fn put(&self, organization: OrganizationId, digest: [u8; 32], until: Timestamp, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(organization, digest, ((), until), now);
+    pub(crate) fn put(
+        &self,
+        organization: OrganizationId,
+        digest: [u8; 32],
+        until: Timestamp,
+        now: Timestamp,
+    ) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(
+            organization,
+            digest,
+            ((), until),
+            now,
+        );
     }
 }
 
@@ -120,7 +171,8 @@ mod tests {
     #[test]
     fn no_organization_fills_the_place_of_another() {
         let now = Timestamp::from_millis(1_764_000_000_000);
-        let [greedy, modest] = [1, 2].map(|n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n))));
+        let [greedy, modest] =
+            [1, 2].map(|n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n))));
         let kept = Kept::default();
         let later = |seconds| now.plus(Duration::from_secs(seconds));
         kept.put(modest, digest(0), "modest".into(), later(60), now);
@@ -129,7 +181,10 @@ mod tests {
         }
         assert!(kept.get(modest, &digest(0), now).is_some());
         assert!(kept.lock().0[&greedy].len() <= ENTRIES_PER_ORGANIZATION_MAX);
-        assert!(kept.get(greedy, &digest(9_999), now).is_some(), "the newest is kept");
+        assert!(
+            kept.get(greedy, &digest(9_999), now).is_some(),
+            "the newest is kept"
+        );
         for n in 0..100 {
             let crowd = OrganizationId::from(Ulid::first_at(Timestamp::from_millis(100 + n)));
             for n in 0..ENTRIES_PER_ORGANIZATION_MAX {
@@ -137,7 +192,10 @@ mod tests {
             }
         }
         kept.put(modest, digest(1), "modest".into(), later(60), now);
-        assert!(kept.get(modest, &digest(1), now).is_some(), "there is always room for another organization's");
+        assert!(
+            kept.get(modest, &digest(1), now).is_some(),
+            "there is always room for another organization's"
+        );
         assert!(kept.lock().0.values().map(HashMap::len).sum::<usize>() <= ENTRIES_MAX);
     }
 }

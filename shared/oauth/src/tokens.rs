@@ -58,26 +58,50 @@ impl Tokens {
     #[must_use]
     pub fn new(http: egress::Client, schemes: Schemes, clock: Clock) -> Self {
         let (kept, rotated, paused) = (Kept::default(), Rotated::default(), Paused::default());
-        Self { http, schemes, clock, kept, rotated, paused, turns: Turns::default(), ways: Ways::default() }
+        Self {
+            http,
+            schemes,
+            clock,
+            kept,
+            rotated,
+            paused,
+            turns: Turns::default(),
+            ways: Ways::default(),
+        }
     }
 
     /// Returns a cached token or a new one. If the same token is being requested, waits for that
-    /// answer. A refresh token that the server has replaced is not sent again: its successor is used
-    /// and returned.
-    pub async fn token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
+    /// answer. A refresh token that the server has replaced is not sent again: its successor is
+    /// used and returned.
+    pub async fn token(
+        &self,
+        client: &Client<'_>,
+        grant: &Grant<'_>,
+        deadline: Instant,
+    ) -> Result<Granted, Refusal> {
         let newer = self.rotated.newest(client, grant, self.clock.now());
         let newest = newer.as_ref().map_or(*grant, Grant::RefreshToken);
         let granted = self.newest_token(client, &newest, deadline).await?;
-        Ok(Granted { refresh_token: granted.refresh_token.or(newer), ..granted })
+        Ok(Granted {
+            refresh_token: granted.refresh_token.or(newer),
+            ..granted
+        })
     }
 
-    async fn newest_token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
+    async fn newest_token(
+        &self,
+        client: &Client<'_>,
+        grant: &Grant<'_>,
+        deadline: Instant,
+    ) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
         if let Some(granted) = self.kept(client.organization, &digest)? {
             return Ok(granted);
         }
         let turn = self.turns.of(digest);
-        let taken = timeout_at(deadline, turn.take()).await.map_err(|_| Refusal::slow())?;
+        let taken = timeout_at(deadline, turn.take())
+            .await
+            .map_err(|_| Refusal::slow())?;
         if let Some(granted) = self.kept(client.organization, &digest)? {
             return Ok(granted);
         }
@@ -86,19 +110,42 @@ impl Tokens {
         }
         // The request that this one waited for may have replaced the refresh token.
         let newer = self.rotated.newest(client, grant, self.clock.now());
-        let answer = self.ask(client, &newer.as_ref().map_or(*grant, Grant::RefreshToken), deadline).await;
-        let answer = answer.map(|granted| Granted { refresh_token: granted.refresh_token.or(newer), ..granted });
+        let answer = self
+            .ask(
+                client,
+                &newer.as_ref().map_or(*grant, Grant::RefreshToken),
+                deadline,
+            )
+            .await;
+        let answer = answer.map(|granted| Granted {
+            refresh_token: granted.refresh_token.or(newer),
+            ..granted
+        });
         // A caller whose deadline is later than that of this request asks again.
-        let refusal = answer.as_ref().err().filter(|refusal| refusal.outcome.reason() != Some(Reason::Timeout));
+        let refusal = answer
+            .as_ref()
+            .err()
+            .filter(|refusal| refusal.outcome.reason() != Some(Reason::Timeout));
         taken.answered(refusal.cloned());
         answer
     }
 
-    fn kept(&self, organization: OrganizationId, digest: &[u8; 32]) -> Result<Option<Granted>, Refusal> {
+    fn kept(
+        &self,
+        organization: OrganizationId,
+        digest: &[u8; 32],
+    ) -> Result<Option<Granted>, Refusal> {
         let now = self.clock.now();
         match self.kept.get(organization, digest, now) {
-            Some(access_token) => Ok(Some(Granted { access_token, refresh_token: None, is_kept: true })),
-            None => self.paused.left(organization, digest, now).map_or(Ok(None), |left| Err(Refusal::paused(left))),
+            Some(access_token) => Ok(Some(Granted {
+                access_token,
+                refresh_token: None,
+                is_kept: true,
+            })),
+            None => self
+                .paused
+                .left(organization, digest, now)
+                .map_or(Ok(None), |left| Err(Refusal::paused(left))),
         }
     }
 
@@ -107,17 +154,26 @@ impl Tokens {
         self.kept.remove(organization, token);
     }
 
-    /// Requests a new token, with the other method of client authentication if the first is rejected.
-    pub async fn ask(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
+    /// Requests a new token, with the other method of client authentication if the first is
+    /// rejected.
+    pub async fn ask(
+        &self,
+        client: &Client<'_>,
+        grant: &Grant<'_>,
+        deadline: Instant,
+    ) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
-        let way = self.ways.get(client.organization, &digest, self.clock.now());
+        let way = self
+            .ways
+            .get(client.organization, &digest, self.clock.now());
         let refused = match self.request(client, grant, way, deadline).await? {
             Answer::Granted(granted) => return Ok(granted),
             Answer::ClientRefused(refusal) => refusal,
         };
         match self.request(client, grant, way.other(), deadline).await? {
             Answer::Granted(granted) => {
-                self.ways.put(client.organization, digest, way.other(), self.clock.now());
+                self.ways
+                    .put(client.organization, digest, way.other(), self.clock.now());
                 Ok(granted)
             }
             Answer::ClientRefused(_) => Err(refused),
@@ -132,43 +188,93 @@ impl Tokens {
         way: ClientAuthentication,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
-        let target = Target::parse(client.token_url, self.schemes).map_err(|refusal| Refusal::address(&refusal))?;
+        let target = Target::parse(client.token_url, self.schemes)
+            .map_err(|refusal| Refusal::address(&refusal))?;
         let mut headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            ),
             (ACCEPT, HeaderValue::from_static("application/json")),
         ]);
         headers.extend(way.header(client).map(|header| (AUTHORIZATION, header)));
-        let request = Request { method: Method::POST, target, headers, body: Bytes::from(grant.form(client, way)), deadline };
-        let response = self.http.send(request).await.map_err(|failure| Refusal::unanswered(&failure))?;
+        let request = Request {
+            method: Method::POST,
+            target,
+            headers,
+            body: Bytes::from(grant.form(client, way)),
+            deadline,
+        };
+        let response = self
+            .http
+            .send(request)
+            .await
+            .map_err(|failure| Refusal::unanswered(&failure))?;
         let status = response.status;
         let now = self.clock.now();
-        let text = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name| {
+            response
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let pause = text(RETRY_AFTER).and_then(|after| retry_after(after, text(DATE), now));
         let body = response.read(ANSWER_BYTES_MAX).await;
         let answer: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
         if !status.is_success() {
             let refusal = refused(status, &answer, pause);
             if let Outcome::Throttled(_, pause) = refusal.outcome {
-                self.paused.put(client.organization, grant.digest(client), now.plus(pause), now);
+                self.paused.put(
+                    client.organization,
+                    grant.digest(client),
+                    now.plus(pause),
+                    now,
+                );
             }
-            return if refuses_client(status, &answer) { Ok(Answer::ClientRefused(refusal)) } else { Err(refusal) };
+            return if refuses_client(status, &answer) {
+                Ok(Answer::ClientRefused(refusal))
+            } else {
+                Err(refusal)
+            };
         }
-        let text = |name: &str| answer[name].as_str().filter(|token| HeaderValue::from_str(token).is_ok()).map(SecretString::from);
-        let Some(access_token) = text("access_token") else {
-            return Err(Refusal::new(Outcome::Retry(Reason::Protocol), "the authorization server answered without a token"));
+        let text = |name: &str| {
+            answer[name]
+                .as_str()
+                .filter(|token| HeaderValue::from_str(token).is_ok())
+                .map(SecretString::from)
         };
-        let life = answer["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs);
+        let Some(access_token) = text("access_token") else {
+            return Err(Refusal::new(
+                Outcome::Retry(Reason::Protocol),
+                "the authorization server answered without a token",
+            ));
+        };
+        let life = answer["expires_in"]
+            .as_u64()
+            .map_or(LIFE_UNSAID, Duration::from_secs);
         // An authorization code can be used only once, so its token is not cached.
         let refresh_token = text("refresh_token");
         if !matches!(grant, Grant::AuthorizationCode { .. }) {
             let until = now.plus(life.saturating_sub(LIFE_LEFT_MIN));
             // The next request has the replaced refresh token or its successor.
-            let successor = self.rotated.note(client, grant, refresh_token.as_ref(), now);
+            let successor = self
+                .rotated
+                .note(client, grant, refresh_token.as_ref(), now);
             for digest in std::iter::once(grant.digest(client)).chain(successor) {
-                self.kept.put(client.organization, digest, access_token.clone(), until, now);
+                self.kept.put(
+                    client.organization,
+                    digest,
+                    access_token.clone(),
+                    until,
+                    now,
+                );
             }
         }
-        Ok(Answer::Granted(Granted { access_token, refresh_token, is_kept: false }))
+        Ok(Answer::Granted(Granted {
+            access_token,
+            refresh_token,
+            is_kept: false,
+        }))
     }
 }
 
@@ -182,19 +288,31 @@ enum Answer {
 /// Whether the server may accept the client with the other authentication method. Errors about the
 /// grant or its scope mean that it has recognised the client.
 fn refuses_client(status: StatusCode, answer: &Value) -> bool {
-    let may_be_client = |code: &str| matches!(code, "invalid_client" | "invalid_request" | "unauthorized_client");
+    let may_be_client = |code: &str| {
+        matches!(
+            code,
+            "invalid_client" | "invalid_request" | "unauthorized_client"
+        )
+    };
     matches!(status.as_u16(), 400 | 401 | 403) && answer["error"].as_str().is_none_or(may_be_client)
 }
 
 /// Maps a refusal. By RFC 6749 §5.2, 400 and 401 mean that the request was wrong.
 fn refused(status: StatusCode, answer: &Value, pause: Option<Duration>) -> Refusal {
-    let code = answer["error"].as_str().filter(|code| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-    let told = code.map_or_else(|| format!("it answered {status}"), |code| format!("{code} (it answered {status})"));
+    let code = answer["error"].as_str().filter(|code| {
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    });
+    let told = code.map_or_else(
+        || format!("it answered {status}"),
+        |code| format!("{code} (it answered {status})"),
+    );
     let detail = format!("the authorization server gave no token: {told}");
     let outcome = match (status.as_u16(), code, pause) {
         (429, _, pause) => Outcome::Throttled(Reason::RateLimited, pause.unwrap_or_default()),
         (503, _, Some(pause)) => Outcome::Throttled(Reason::RateLimited, pause),
-        (400 | 401 | 403, Some("server_error" | "temporarily_unavailable"), _) => Outcome::Retry(Reason::ServerError),
+        (400 | 401 | 403, Some("server_error" | "temporarily_unavailable"), _) => {
+            Outcome::Retry(Reason::ServerError)
+        }
         (400 | 401 | 403, _, _) => Outcome::ClientError(Reason::Authentication),
         (408, _, _) => Outcome::Retry(Reason::Timeout),
         (425 | 500..=599, _, _) => Outcome::Retry(Reason::ServerError),

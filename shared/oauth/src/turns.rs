@@ -53,7 +53,11 @@ impl Turn {
     pub(crate) async fn take(&self) -> Taken<'_> {
         let before = self.answered.load(Ordering::Acquire);
         let last = self.last.lock().await;
-        Taken { turn: self, last, is_first: self.answered.load(Ordering::Acquire) == before }
+        Taken {
+            turn: self,
+            last,
+            is_first: self.answered.load(Ordering::Acquire) == before,
+        }
     }
 }
 
@@ -61,7 +65,11 @@ impl Taken<'_> {
     /// Returns the refusal that another request received while this one waited, or `None` if there
     /// was none or it received a token, which is cached.
     pub(crate) fn refused_meanwhile(&self) -> Option<Refusal> {
-        if self.is_first { None } else { self.last.clone() }
+        if self.is_first {
+            None
+        } else {
+            self.last.clone()
+        }
     }
 
     /// Passes an answer on to the callers that wait.

@@ -13,7 +13,11 @@ use crate::{Context, Operations, Query, Refusal};
 
 impl Operations {
     /// `GET /v1/alerts`: newest first; of all organizations for an operator that names none.
-    pub async fn alerts(&self, ctx: &Context, mut query: Query) -> Result<Page<AlertView>, Refusal> {
+    pub async fn alerts(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<AlertView>, Refusal> {
         self.require(ctx, Permission::Read).await?;
         let organization = self.scope_or_all(ctx, &mut query).await?;
         let errors = Errors::default();
@@ -23,19 +27,48 @@ impl Operations {
         let scope = ListScope::of("/v1/alerts").with("organization", organization);
         let after = page.after(&self.cursors, &scope)?;
         let found = match organization {
-            Some(organization) => self.store.alerts_page(organization, after, page.limit).await?,
+            Some(organization) => {
+                self.store
+                    .alerts_page(organization, after, page.limit)
+                    .await?
+            }
             None => self.store.alerts_everywhere(after, page.limit).await?,
         };
-        let next_cursor = self.next_cursor(&scope, found.items.last().map(|alert| alert.id).filter(|_| found.more));
-        let views: Vec<_> = found.items.into_iter().map(|alert| self.alert_view(ctx, alert)).collect();
-        Ok(Page { data: stream::iter(views).buffered(READS_AT_ONCE).try_collect().await?, next_cursor })
+        let next_cursor = self.next_cursor(
+            &scope,
+            found
+                .items
+                .last()
+                .map(|alert| alert.id)
+                .filter(|_| found.more),
+        );
+        let views: Vec<_> = found
+            .items
+            .into_iter()
+            .map(|alert| self.alert_view(ctx, alert))
+            .collect();
+        Ok(Page {
+            data: stream::iter(views)
+                .buffered(READS_AT_ONCE)
+                .try_collect()
+                .await?,
+            next_cursor,
+        })
     }
 
     async fn alert_view(&self, ctx: &Context, alert: Alert) -> Result<AlertView, Refusal> {
         let deliveries = match alert.message {
-            Some(message) => self.store.message(alert.organization_id, message).await?.unwrap_or_default(),
+            Some(message) => self
+                .store
+                .message(alert.organization_id, message)
+                .await?
+                .unwrap_or_default(),
             None => Vec::new(),
         };
-        Ok(AlertView::of(alert, deliveries.iter().map(Notified::of).collect(), |id| ctx.link("destinations", id)))
+        Ok(AlertView::of(
+            alert,
+            deliveries.iter().map(Notified::of).collect(),
+            |id| ctx.link("destinations", id),
+        ))
     }
 }

@@ -1,7 +1,8 @@
-//! Addresses that are to get alerts by e-mail: an admin **names** one, Waybill **mails** a link to it, and whoever reads its mail **confirms** it.
+//! Addresses that are to get alerts by e-mail: an admin **names** one, Waybill **mails** a link to
+//! it, and whoever reads its mail **confirms** it.
 //!
-//! The link's secret is in the mail alone; of it only a hash is kept. An address that is removed and named again needs another link, and the
-//! earlier one confirms nothing any more.
+//! The link's secret is in the mail alone; of it only a hash is kept. An address that is removed
+//! and named again needs another link, and the earlier one confirms nothing any more.
 
 use std::time::Duration;
 
@@ -50,83 +51,157 @@ struct Token {
 impl Token {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '.');
-        let (organization, address_sha256, secret) = (parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next()?.to_owned());
-        let good = address_sha256.len() == 64 && address_sha256.bytes().all(|b| b.is_ascii_hexdigit()) && secret.len() <= 64;
-        good.then_some(Self { organization, address_sha256, secret })
+        let (organization, address_sha256, secret) = (
+            parts.next()?.parse().ok()?,
+            parts.next()?.to_owned(),
+            parts.next()?.to_owned(),
+        );
+        let good = address_sha256.len() == 64
+            && address_sha256.bytes().all(|b| b.is_ascii_hexdigit())
+            && secret.len() <= 64;
+        good.then_some(Self {
+            organization,
+            address_sha256,
+            secret,
+        })
     }
 }
 
 impl std::fmt::Display for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.organization, self.address_sha256, self.secret)
+        write!(
+            f,
+            "{}.{}.{}",
+            self.organization, self.address_sha256, self.secret
+        )
     }
 }
 
 impl Operations {
     /// Refuses when an organization asks for more mails to new addresses than it may in an hour.
-    pub(crate) async fn may_ask_for_confirmations(&self, before: &Organization, after: &Organization) -> Result<(), Refusal> {
+    pub(crate) async fn may_ask_for_confirmations(
+        &self,
+        before: &Organization,
+        after: &Organization,
+    ) -> Result<(), Refusal> {
         let known = &before.settings.unconfirmed_alert_emails;
-        let new = after.settings.unconfirmed_alert_emails.iter().filter(|address| !known.contains(address)).count();
-        let Some(new) = u32::try_from(new).ok().filter(|new| *new > 0) else { return Ok(()) };
+        let new = after
+            .settings
+            .unconfirmed_alert_emails
+            .iter()
+            .filter(|address| !known.contains(address))
+            .count();
+        let Some(new) = u32::try_from(new).ok().filter(|new| *new > 0) else {
+            return Ok(());
+        };
         let now = self.clock.now();
         let name = format!("{}#confirmations", after.id);
-        let window = Window { name: &name, length: HOUR, limit: MAILS_OF_AN_ORGANIZATION };
+        let window = Window {
+            name: &name,
+            length: HOUR,
+            limit: MAILS_OF_AN_ORGANIZATION,
+        };
         match self.store.count_in_window(window, new, now).await? {
             Counted::Done => Ok(()),
             Counted::Over { until } => {
-                let seconds = u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX).max(1);
+                let seconds = u32::try_from(until.since(now).as_secs())
+                    .unwrap_or(u32::MAX)
+                    .max(1);
                 let detail = format!(
                     "an organization has at most {MAILS_OF_AN_ORGANIZATION} new addresses for alerts confirmed in an hour; \
                      send the request again in {seconds} s"
                 );
-                Err(Refusal { detail, ..Refusal::rate_limited(seconds) })
+                Err(Refusal {
+                    detail,
+                    ..Refusal::rate_limited(seconds)
+                })
             }
         }
     }
 
-    /// Mails a link to each address that waits for its confirmation and has none that can be used. What cannot be mailed now is mailed when the
-    /// addresses are saved again.
+    /// Mails a link to each address that waits for its confirmation and has none that can be used.
+    /// What cannot be mailed now is mailed when the addresses are saved again.
     pub(crate) async fn ask_for_confirmations(&self, ctx: &Context, organization: &Organization) {
         for address in &organization.settings.unconfirmed_alert_emails {
             if let Err(error) = self.ask_for_confirmation(ctx, organization, address).await {
                 let chain = error.chain().unwrap_or(error.detail);
-                tracing::error!(error = chain, organization = %organization.id, "failed to mail a confirmation; the address stays unconfirmed");
+                tracing::error!(
+                    error = chain,
+                    organization = %organization.id,
+                    "failed to mail a confirmation; the address stays unconfirmed"
+                );
             }
         }
     }
 
     /// Ends the links of addresses that were removed: named again, they need another one.
-    pub(crate) async fn end_confirmations(&self, before: &Organization, after: &Organization) -> Result<(), Refusal> {
+    pub(crate) async fn end_confirmations(
+        &self,
+        before: &Organization,
+        after: &Organization,
+    ) -> Result<(), Refusal> {
         let still = &after.settings.unconfirmed_alert_emails;
-        for address in before.settings.unconfirmed_alert_emails.iter().filter(|address| !still.contains(address)) {
+        for address in before
+            .settings
+            .unconfirmed_alert_emails
+            .iter()
+            .filter(|address| !still.contains(address))
+        {
             let address_sha256 = sha256_hex(address.as_bytes());
             if let Some(pending) = self.store.confirmation(after.id, &address_sha256).await? {
-                self.store.end_confirmation(after.id, &address_sha256, &pending).await?;
+                self.store
+                    .end_confirmation(after.id, &address_sha256, &pending)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    async fn ask_for_confirmation(&self, ctx: &Context, organization: &Organization, address: &str) -> Result<(), Refusal> {
-        let (Some(from), Ok(to)) = (self.dispatch.alert_from(), Mailbox::parse(address)) else { return Ok(()) };
+    async fn ask_for_confirmation(
+        &self,
+        ctx: &Context,
+        organization: &Organization,
+        address: &str,
+    ) -> Result<(), Refusal> {
+        let (Some(from), Ok(to)) = (self.dispatch.alert_from(), Mailbox::parse(address)) else {
+            return Ok(());
+        };
         let address_sha256 = sha256_hex(address.as_bytes());
-        if self.store.confirmation(organization.id, &address_sha256).await?.is_some() {
+        if self
+            .store
+            .confirmation(organization.id, &address_sha256)
+            .await?
+            .is_some()
+        {
             return Ok(());
         }
         let now = self.clock.now();
         let name = mails_counted_as("confirmation", address);
-        let window = Window { name: &name, length: HOUR, limit: MAILS_TO_AN_ADDRESS };
+        let window = Window {
+            name: &name,
+            length: HOUR,
+            limit: MAILS_TO_AN_ADDRESS,
+        };
         if self.store.count_in_window(window, 1, now).await? != Counted::Done {
-            tracing::warn!(organization = %organization.id, "a confirmation was not mailed: its address has reached the limit of an hour");
+            tracing::warn!(
+                organization = %organization.id,
+                "a confirmation was not mailed: its address has reached the limit of an hour"
+            );
             return Ok(());
         }
-        let token = Token { organization: organization.id, address_sha256, secret: BASE64.encode(self.random.bytes::<32>()) };
+        let token = Token {
+            organization: organization.id,
+            address_sha256,
+            secret: BASE64.encode(self.random.bytes::<32>()),
+        };
         let pending = PendingConfirmation {
             address: address.to_owned(),
             secret_sha256: sha256_hex(token.secret.as_bytes()),
             expires_at: now.plus(LIFE),
         };
-        self.store.save_confirmation(organization.id, &token.address_sha256, &pending).await?;
+        self.store
+            .save_confirmation(organization.id, &token.address_sha256, &pending)
+            .await?;
         let confirmation = Confirmation {
             organization_id: organization.id,
             organization_name: organization.name.clone(),
@@ -138,61 +213,143 @@ impl Operations {
         let mailed = self.mail_confirmation(confirmation).await;
         if !matches!(&mailed, Ok(answer) if answer.mailed) {
             // So that the next save tries again.
-            self.store.end_confirmation(organization.id, &token.address_sha256, &pending).await?;
+            self.store
+                .end_confirmation(organization.id, &token.address_sha256, &pending)
+                .await?;
             return mailed.map(drop);
         }
-        let event = self.event(ctx, organization.id, "alert_email.confirmation_sent", address, Vec::new());
+        let event = self.event(
+            ctx,
+            organization.id,
+            "alert_email.confirmation_sent",
+            address,
+            Vec::new(),
+        );
         Ok(self.store.record_audit(&event).await?)
     }
 
     /// Has the e-mail worker send it. The request is never logged.
-    async fn mail_confirmation(&self, confirmation: Confirmation) -> Result<ConfirmationAnswer, Refusal> {
-        let request = serde_json::to_vec(&ConfirmationRequest { confirmation }).map_err(Refusal::internal)?;
+    async fn mail_confirmation(
+        &self,
+        confirmation: Confirmation,
+    ) -> Result<ConfirmationAnswer, Refusal> {
+        let request =
+            serde_json::to_vec(&ConfirmationRequest { confirmation }).map_err(Refusal::internal)?;
         let function = self.settings.worker_functions.of(Lane::Email);
-        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
-        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;
+        let call = self
+            .lambda
+            .invoke()
+            .function_name(function)
+            .payload(Blob::new(request))
+            .send();
+        let answer = tokio::time::timeout(INVOCATION_MAX, call)
+            .await
+            .map_err(Refusal::unavailable)?
+            .map_err(Refusal::unavailable)?;
         if let Some(error) = answer.function_error() {
-            return Err(Refusal::unavailable(format!("the worker that sends mails failed: {error}")));
+            return Err(Refusal::unavailable(format!(
+                "the worker that sends mails failed: {error}"
+            )));
         }
-        serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default()).map_err(Refusal::internal)
+        serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default())
+            .map_err(Refusal::internal)
     }
 
-    /// What a link is about, while it can be used. Looking changes nothing: programs that scan mails follow links, too.
-    pub async fn address_to_confirm(&self, token: &str) -> Result<Option<AddressToConfirm>, Refusal> {
+    /// What a link is about, while it can be used. Looking changes nothing: programs that scan
+    /// mails follow links, too.
+    pub async fn address_to_confirm(
+        &self,
+        token: &str,
+    ) -> Result<Option<AddressToConfirm>, Refusal> {
         Ok(self
             .usable(token)
             .await?
-            .map(|(_, organization, pending)| AddressToConfirm { address: pending.address, organization_name: organization.name }))
+            .map(|(_, organization, pending)| AddressToConfirm {
+                address: pending.address,
+                organization_name: organization.name,
+            }))
     }
 
     /// Confirms an address by its link; `None` when the link cannot be used.
-    pub async fn confirm_address(&self, token: &str, ip: Option<&str>, request_id: &str) -> Result<Option<AddressToConfirm>, Refusal> {
+    pub async fn confirm_address(
+        &self,
+        token: &str,
+        ip: Option<&str>,
+        request_id: &str,
+    ) -> Result<Option<AddressToConfirm>, Refusal> {
         for _ in 0..RACES_MAX {
-            let Some((token, before, pending)) = self.usable(token).await? else { return Ok(None) };
-            let Some(settings) = before.settings.with_confirmed(&pending.address) else { return Ok(None) };
-            let after = Organization { settings, revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
+            let Some((token, before, pending)) = self.usable(token).await? else {
+                return Ok(None);
+            };
+            let Some(settings) = before.settings.with_confirmed(&pending.address) else {
+                return Ok(None);
+            };
+            let after = Organization {
+                settings,
+                revision: before.revision + 1,
+                updated_at: self.clock.now(),
+                ..before.clone()
+            };
             let event = AuditEvent {
                 ip: ip.map(str::to_owned),
                 request_id: Some(request_id.to_owned()),
-                ..AuditEvent::by_system(self.ids.mint(after.id, 1), after.id, self.clock.now(), "alert_email.confirmed", &pending.address)
+                ..AuditEvent::by_system(
+                    self.ids.mint(after.id, 1),
+                    after.id,
+                    self.clock.now(),
+                    "alert_email.confirmed",
+                    &pending.address,
+                )
             };
-            if self.store.update_organization(&after, before.revision, &event).await? == Saved::Done {
-                self.store.end_confirmation(after.id, &token.address_sha256, &pending).await?;
-                return Ok(Some(AddressToConfirm { address: pending.address, organization_name: after.name }));
+            if self
+                .store
+                .update_organization(&after, before.revision, &event)
+                .await?
+                == Saved::Done
+            {
+                self.store
+                    .end_confirmation(after.id, &token.address_sha256, &pending)
+                    .await?;
+                return Ok(Some(AddressToConfirm {
+                    address: pending.address,
+                    organization_name: after.name,
+                }));
             }
         }
         Err(Refusal::contended())
     }
 
-    async fn usable(&self, token: &str) -> Result<Option<(Token, Organization, PendingConfirmation)>, Refusal> {
-        let Some(token) = Token::parse(token) else { return Ok(None) };
-        let Some(pending) = self.store.confirmation(token.organization, &token.address_sha256).await? else { return Ok(None) };
-        let is_its = bool::from(sha256_hex(token.secret.as_bytes()).as_bytes().ct_eq(pending.secret_sha256.as_bytes()));
+    async fn usable(
+        &self,
+        token: &str,
+    ) -> Result<Option<(Token, Organization, PendingConfirmation)>, Refusal> {
+        let Some(token) = Token::parse(token) else {
+            return Ok(None);
+        };
+        let Some(pending) = self
+            .store
+            .confirmation(token.organization, &token.address_sha256)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let is_its = bool::from(
+            sha256_hex(token.secret.as_bytes())
+                .as_bytes()
+                .ct_eq(pending.secret_sha256.as_bytes()),
+        );
         if !is_its || pending.expires_at <= self.clock.now() {
             return Ok(None);
         }
         let organization = self.store.organization(token.organization).await?;
-        let waits = |organization: &Organization| organization.settings.unconfirmed_alert_emails.contains(&pending.address);
-        Ok(organization.filter(waits).map(|organization| (token, organization, pending)))
+        let waits = |organization: &Organization| {
+            organization
+                .settings
+                .unconfirmed_alert_emails
+                .contains(&pending.address)
+        };
+        Ok(organization
+            .filter(waits)
+            .map(|organization| (token, organization, pending)))
     }
 }

@@ -21,8 +21,13 @@ use crate::words::RoleName;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 /// The roles an organization's key can have; operators' keys are made where Waybill is deployed.
-const ROLES: &[(&str, Role)] =
-    &[("admin", Role::Admin), ("manager", Role::Manager), ("sender", Role::Sender), ("viewer", Role::Viewer), ("operator", Role::Operator)];
+const ROLES: &[(&str, Role)] = &[
+    ("admin", Role::Admin),
+    ("manager", Role::Manager),
+    ("sender", Role::Sender),
+    ("viewer", Role::Viewer),
+    ("operator", Role::Operator),
+];
 
 /// The body of `POST /v1/api-keys`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,49 +50,100 @@ struct NewKey {
 
 impl Operations {
     /// `POST /v1/api-keys`.
-    pub async fn create_api_key(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewApiKey, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    pub async fn create_api_key(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<NewApiKey, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let members = body.object()?;
         no_parameters(query)?;
         let now = self.clock.now();
         let new = read_members(members, Errors::default(), |fields| {
-            fields.read_only(&["id", "organization_id", "hint", "created_at", "created_by", "last_used_at", "key"]);
+            fields.read_only(&[
+                "id",
+                "organization_id",
+                "hint",
+                "created_at",
+                "created_by",
+                "last_used_at",
+                "key",
+            ]);
             let name = fields.required_name("name", NAME);
             let given = fields.given("role");
             let role = fields.choice("role", ROLES);
             let role = fields.require("role", given, role);
             if role == Some(Role::Operator) && ctx.caller.role == Role::Operator {
-                fields.refuse("role", FieldCode::InvalidValue, "an organization's key cannot be an operator's");
+                fields.refuse(
+                    "role",
+                    FieldCode::InvalidValue,
+                    "an organization's key cannot be an operator's",
+                );
             }
             let expires_at = fields.parsed("expires_at", Timestamp::parse);
             if expires_at.is_some_and(|at| at <= now) {
                 fields.refuse("expires_at", FieldCode::OutOfRange, "must be in the future");
             }
-            Some(NewKey { name: name?, role: role?, expires_at })
+            Some(NewKey {
+                name: name?,
+                role: role?,
+                expires_at,
+            })
         })?;
         if !ctx.caller.role.covers(new.role) {
-            self.record_refusal(ctx, organization, "forbidden", Some("api_key.create")).await;
-            return Err(Refusal { detail: "a key cannot create a key with more rights than its own".to_owned(), ..Refusal::forbidden() });
+            self.record_refusal(ctx, organization, "forbidden", Some("api_key.create"))
+                .await;
+            return Err(Refusal {
+                detail: "a key cannot create a key with more rights than its own".to_owned(),
+                ..Refusal::forbidden()
+            });
         }
         not_suspended(self.existing_organization(organization).await?.status)?;
         let creator = ctx.caller.key();
-        let (key, plaintext) = access::issue(new.role, Some(organization), new.name, new.expires_at, creator, &self.ids, &self.random, now);
+        let (key, plaintext) = access::issue(
+            new.role,
+            Some(organization),
+            new.name,
+            new.expires_at,
+            creator,
+            &self.ids,
+            &self.random,
+            now,
+        );
         match self.store.create_key(&key).await? {
             Created::Done => {}
             Created::TooMany => {
-                return Err(Refusal::new(RefusalCode::LimitReached, format!("an organization has at most {KEYS_MAX} API keys")));
+                return Err(Refusal::new(
+                    RefusalCode::LimitReached,
+                    format!("an organization has at most {KEYS_MAX} API keys"),
+                ));
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
-        let made = vec![crate::audit::set("/name", key.name.as_str()), crate::audit::set("/role", key.role.as_str())];
+        let made = vec![
+            crate::audit::set("/name", key.name.as_str()),
+            crate::audit::set("/role", key.role.as_str()),
+        ];
         let event = self.event(ctx, organization, "api_key.created", key.id, made);
         self.store.record_audit(&event).await?;
-        Ok(NewApiKey { view: key.into(), key: plaintext.expose_secret().to_owned() })
+        Ok(NewApiKey {
+            view: key.into(),
+            key: plaintext.expose_secret().to_owned(),
+        })
     }
 
     /// `GET /v1/api-keys`: oldest first.
-    pub async fn api_keys(&self, ctx: &Context, mut query: Query) -> Result<Page<ApiKeyView>, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    pub async fn api_keys(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<ApiKeyView>, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         query.finish(&errors);
@@ -101,14 +157,29 @@ impl Operations {
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next_cursor = self.next_cursor(&scope, keys.last().map(|key| key.id).filter(|_| more));
-        Ok(Page { data: keys.into_iter().map(ApiKeyView::from).collect(), next_cursor })
+        Ok(Page {
+            data: keys.into_iter().map(ApiKeyView::from).collect(),
+            next_cursor,
+        })
     }
 
     /// `DELETE /v1/api-keys/{id}`: refused from the next request on.
-    pub async fn delete_api_key(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    pub async fn delete_api_key(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<(), Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let id: KeyId = self.own_id(ctx, organization, id).await?;
-        if self.store.key(id).await?.is_none_or(|key| key.organization_id != Some(organization)) {
+        if self
+            .store
+            .key(id)
+            .await?
+            .is_none_or(|key| key.organization_id != Some(organization))
+        {
             return Err(Refusal::not_found());
         }
         no_parameters(query)?;
@@ -122,20 +193,36 @@ impl Operations {
         Ok(())
     }
 
-    /// An admin key ends itself only while another one is there: otherwise nobody but the operator could make the next.
-    async fn delete_own_admin_key(&self, organization: OrganizationId, id: KeyId) -> Result<(), Refusal> {
+    /// An admin key ends itself only while another one is there: otherwise nobody but the operator
+    /// could make the next.
+    async fn delete_own_admin_key(
+        &self,
+        organization: OrganizationId,
+        id: KeyId,
+    ) -> Result<(), Refusal> {
         for _ in 0..RACES_MAX {
             let now = self.clock.now();
             let keys = self.store.keys(Some(organization)).await?;
             if !keys.iter().any(|key| key.id == id) {
                 return Err(Refusal::not_found());
             }
-            let lasts = |key: &&ApiKey| key.id != id && key.role == Role::Admin && key.expires_at.is_none_or(|at| now < at);
-            let Some(other) = keys.iter().filter(lasts).max_by_key(|key| key.expires_at.map_or(i64::MAX, Timestamp::as_millis)) else {
-                let detail = "the organization's last admin key cannot revoke itself; create another admin key first, or ask the operator";
+            let lasts = |key: &&ApiKey| {
+                key.id != id && key.role == Role::Admin && key.expires_at.is_none_or(|at| now < at)
+            };
+            let Some(other) = keys
+                .iter()
+                .filter(lasts)
+                .max_by_key(|key| key.expires_at.map_or(i64::MAX, Timestamp::as_millis))
+            else {
+                let detail = "the organization's last admin key cannot revoke itself; create \
+                     another admin key first, or ask the operator";
                 return Err(Refusal::new(RefusalCode::LastAdminKey, detail));
             };
-            if self.store.delete_key_beside(organization, id, other.id).await? {
+            if self
+                .store
+                .delete_key_beside(organization, id, other.id)
+                .await?
+            {
                 return Ok(());
             }
         }

@@ -17,7 +17,8 @@ use crate::{Context, Operations, Query, Refusal};
 /// Events looked through for one page when an action is asked for; the page may then be short.
 const EVENTS_READ_MAX: u32 = 500;
 
-/// Refusals of one caller and action that are recorded in a minute: more than a person or a wrong configuration makes.
+/// Refusals of one caller and action that are recorded in a minute: more than a person or a wrong
+/// configuration makes.
 const RECORDED_PER_MINUTE: u32 = 1000;
 
 impl Operations {
@@ -34,20 +35,51 @@ impl Operations {
             ip: ctx.ip.clone(),
             changes,
             request_id: Some(ctx.request_id.clone()),
-            ..AuditEvent::new(self.ids.mint(organization, 1), organization, self.clock.now(), ctx.actor(), action, target)
+            ..AuditEvent::new(
+                self.ids.mint(organization, 1),
+                organization,
+                self.clock.now(),
+                ctx.actor(),
+                action,
+                target,
+            )
         }
     }
 
     /// Records a refusal.
-    pub(crate) async fn record_refusal(&self, ctx: &Context, organization: OrganizationId, action: &'static str, target: Option<&str>) {
-        let event = self.event(ctx, organization, action, target.unwrap_or_default(), Vec::new());
-        self.record_denied(ctx, action, AuditEvent { target: target.map(str::to_owned), ..event }).await;
+    pub(crate) async fn record_refusal(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        action: &'static str,
+        target: Option<&str>,
+    ) {
+        let event = self.event(
+            ctx,
+            organization,
+            action,
+            target.unwrap_or_default(),
+            Vec::new(),
+        );
+        self.record_denied(
+            ctx,
+            action,
+            AuditEvent {
+                target: target.map(str::to_owned),
+                ..event
+            },
+        )
+        .await;
     }
 
-    /// Records an event as refused, unless its caller was refused too often in this minute. It has been logged in any case.
+    /// Records an event as refused, unless its caller was refused too often in this minute. It has
+    /// been logged in any case.
     async fn record_denied(&self, ctx: &Context, action: &'static str, event: AuditEvent) {
         let caller = ctx.caller.by.to_string();
-        if self.recorded_refusals.count(action, &caller, RECORDED_PER_MINUTE, self.clock.now()) {
+        if self
+            .recorded_refusals
+            .count(action, &caller, RECORDED_PER_MINUTE, self.clock.now())
+        {
             self.dispatch.record_refusal(&event.denied()).await;
         }
     }
@@ -56,49 +88,107 @@ impl Operations {
     pub async fn reject_ingest(&self, ctx: &Context, organization: OrganizationId, why: &str) {
         const ACTION: &str = "ingest_rejected";
         telemetry::metrics::security_event(ACTION);
-        tracing::warn!(%organization, by = %ctx.caller.by, why, security_event = true, "ingest_rejected");
+        tracing::warn!(
+            %organization,
+            by = %ctx.caller.by,
+            why,
+            security_event = true,
+            "ingest_rejected"
+        );
         match self.store.organization(organization).await {
-            Ok(Some(_)) => self.record_refusal(ctx, organization, ACTION, Some(why)).await,
+            Ok(Some(_)) => {
+                self.record_refusal(ctx, organization, ACTION, Some(why))
+                    .await
+            }
             // An organization that does not exist has no trail.
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), %organization, action = ACTION, request_id = ctx.request_id, "failed to read an organization; a refusal is not recorded in its audit trail");
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    %organization,
+                    action = ACTION,
+                    request_id = ctx.request_id,
+                    "failed to read an organization; a refusal is not recorded in its audit trail"
+                );
             }
         }
     }
 
     /// An inner address is a security event also where a check found it behind a name (R6.5).
-    pub(crate) async fn note_blocked_check(&self, ctx: &Context, organization: OrganizationId, target: &str, report: &CheckReport) {
-        if let Some(step) = report.failed_step().filter(|step| step.reason == Some(Reason::BlockedAddress)) {
-            self.record_blocked_address(ctx, organization, target, "/address", &step.detail).await;
+    pub(crate) async fn note_blocked_check(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        target: &str,
+        report: &CheckReport,
+    ) {
+        if let Some(step) = report
+            .failed_step()
+            .filter(|step| step.reason == Some(Reason::BlockedAddress))
+        {
+            self.record_blocked_address(ctx, organization, target, "/address", &step.detail)
+                .await;
         }
     }
 
-    /// What was read, unless it is refused; pointing Waybill at an inner address is a security event (R6.5).
-    pub(crate) async fn noted<T>(&self, ctx: &Context, organization: OrganizationId, read: Result<T, Refusal>) -> Result<T, Refusal> {
+    /// What was read, unless it is refused; pointing Waybill at an inner address is a security
+    /// event (R6.5).
+    pub(crate) async fn noted<T>(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        read: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         if let Err(refusal) = &read {
-            for error in refusal.errors.iter().filter(|error| error.code == FieldCode::BlockedAddress) {
+            for error in refusal
+                .errors
+                .iter()
+                .filter(|error| error.code == FieldCode::BlockedAddress)
+            {
                 let pointer = error.pointer.as_deref().unwrap_or_default();
-                self.record_blocked_address(ctx, organization, pointer, pointer, &error.detail).await;
+                self.record_blocked_address(ctx, organization, pointer, pointer, &error.detail)
+                    .await;
             }
         }
         read
     }
 
     /// Records which address was refused, and where it stood.
-    async fn record_blocked_address(&self, ctx: &Context, organization: OrganizationId, target: &str, path: &str, detail: &str) {
+    async fn record_blocked_address(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        target: &str,
+        path: &str,
+        detail: &str,
+    ) {
         const ACTION: &str = "blocked_address";
-        tracing::warn!(request_id = ctx.request_id, %organization, target, detail, security_event = true, "blocked_address");
+        tracing::warn!(
+            request_id = ctx.request_id,
+            %organization,
+            target,
+            detail,
+            security_event = true,
+            "blocked_address"
+        );
         let event = self.event(ctx, organization, ACTION, target, vec![set(path, detail)]);
         self.record_denied(ctx, ACTION, event).await;
     }
 
-    /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization that was erased,
-    /// and the events of all organizations when it names none.
-    pub async fn audit_events(&self, ctx: &Context, mut query: Query) -> Result<Page<AuditEventView>, Refusal> {
+    /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization
+    /// that was erased, and the events of all organizations when it names none.
+    pub async fn audit_events(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<AuditEventView>, Refusal> {
         self.require(ctx, Permission::Read).await?;
         let all = asks_about_all(ctx, &query);
-        let organization = if all { None } else { Some(self.scope_even_if_gone(ctx, &mut query).await?) };
+        let organization = if all {
+            None
+        } else {
+            Some(self.scope_even_if_gone(ctx, &mut query).await?)
+        };
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let action = query.take("action", &errors);
@@ -113,13 +203,28 @@ impl Operations {
             .with("until", until);
         let after = page.after(&self.cursors, &scope)?;
         let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let read = if action.is_some() { EVENTS_READ_MAX } else { page.limit };
+        let read = if action.is_some() {
+            EVENTS_READ_MAX
+        } else {
+            page.limit
+        };
         let found = match organization {
-            Some(organization) => self.store.audit_page(organization, since, until, after, read).await?,
-            None => self.store.audit_everywhere(since, until, after, read).await?,
+            Some(organization) => {
+                self.store
+                    .audit_page(organization, since, until, after, read)
+                    .await?
+            }
+            None => {
+                self.store
+                    .audit_everywhere(since, until, after, read)
+                    .await?
+            }
         };
         let last_read = found.items.last().map(|event| event.id);
-        let mut matching = found.items.into_iter().filter(|event| action.as_ref().is_none_or(|action| *action == event.action));
+        let mut matching = found
+            .items
+            .into_iter()
+            .filter(|event| action.as_ref().is_none_or(|action| *action == event.action));
         let data: Vec<AuditEvent> = matching.by_ref().take(wanted).collect();
         let next = if data.len() == wanted && matching.next().is_some() {
             data.last().map(|event| event.id)
@@ -127,24 +232,39 @@ impl Operations {
             last_read.filter(|_| found.more)
         };
         let next_cursor = self.next_cursor(&scope, next);
-        Ok(Page { data: data.into_iter().map(AuditEventView::from).collect(), next_cursor })
+        Ok(Page {
+            data: data.into_iter().map(AuditEventView::from).collect(),
+            next_cursor,
+        })
     }
 }
 
 /// Something that was not there before.
 pub(crate) fn set(path: &str, after: impl Into<Value>) -> Change {
-    Change { path: path.to_owned(), before: Value::Null, after: after.into() }
+    Change {
+        path: path.to_owned(),
+        before: Value::Null,
+        after: after.into(),
+    }
 }
 
-/// What differs between two states of one thing, member by member; nested objects are compared as wholes.
+/// What differs between two states of one thing, member by member; nested objects are compared as
+/// wholes.
 pub(crate) fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let empty = serde_json::Map::new();
-    let (old, new) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+    let (old, new) = (
+        before.as_object().unwrap_or(&empty),
+        after.as_object().unwrap_or(&empty),
+    );
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort();
     names.dedup();
-    let member = |members: &serde_json::Map<String, Value>, name: &str| members.get(name).cloned().unwrap_or(Value::Null);
-    let changed = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    let member = |members: &serde_json::Map<String, Value>, name: &str| {
+        members.get(name).cloned().unwrap_or(Value::Null)
+    };
+    let changed = names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name));
     changed
         .map(|name| Change {
             path: format!("/{}", domain::input::pointer_token(name)),
@@ -161,11 +281,21 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_a_change() {
-        let found = changes(&json!({"name": "a", "n": 1, "gone": true}), &json!({"name": "b", "n": 1, "new": [1]}));
-        let found: Vec<(&str, &Value, &Value)> = found.iter().map(|c| (&*c.path, &c.before, &c.after)).collect();
+        let found = changes(
+            &json!({"name": "a", "n": 1, "gone": true}),
+            &json!({"name": "b", "n": 1, "new": [1]}),
+        );
+        let found: Vec<(&str, &Value, &Value)> = found
+            .iter()
+            .map(|c| (&*c.path, &c.before, &c.after))
+            .collect();
         assert_eq!(
             found,
-            [("/gone", &json!(true), &Value::Null), ("/name", &json!("a"), &json!("b")), ("/new", &Value::Null, &json!([1]))]
+            [
+                ("/gone", &json!(true), &Value::Null),
+                ("/name", &json!("a"), &json!("b")),
+                ("/new", &Value::Null, &json!([1]))
+            ]
         );
     }
 }

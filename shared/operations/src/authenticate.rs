@@ -9,20 +9,30 @@ use store::Routes;
 
 use crate::{Operations, Refusal};
 
-/// Failed authentications of one key that are recorded in a minute. Whoever knows a key's id can make any number; all are logged and counted.
+/// Failed authentications of one key that are recorded in a minute. Whoever knows a key's id can
+/// make any number; all are logged and counted.
 const RECORDED_PER_MINUTE: u32 = 10;
 
 /// What a failed authentication is recorded as.
 const ACTION: &str = "authentication_failed";
 
 impl Operations {
-    /// The caller behind an `Authorization` header. A refusal that names an existing key is recorded in its organization's trail, up to a limit.
-    pub async fn authenticate(&self, header: Option<&str>, ip: Option<&str>, request_id: &str) -> Result<Caller, Refusal> {
-        self.access.authenticate(header).await.map_err(|error| self.refused_authentication(error, ip, request_id))
+    /// The caller behind an `Authorization` header. A refusal that names an existing key is
+    /// recorded in its organization's trail, up to a limit.
+    pub async fn authenticate(
+        &self,
+        header: Option<&str>,
+        ip: Option<&str>,
+        request_id: &str,
+    ) -> Result<Caller, Refusal> {
+        self.access
+            .authenticate(header)
+            .await
+            .map_err(|error| self.refused_authentication(error, ip, request_id))
     }
 
-    /// Like [`Self::authenticate`], for a request that submits: the routes of the caller's organization come with the same read
-    /// where they can.
+    /// Like [`Self::authenticate`], for a request that submits: the routes of the caller's
+    /// organization come with the same read where they can.
     pub async fn authenticate_with_routes(
         &self,
         header: Option<&str>,
@@ -30,11 +40,17 @@ impl Operations {
         request_id: &str,
     ) -> Result<(Caller, Option<Arc<Routes>>), Refusal> {
         let authenticated = self.access.authenticate_with_routes(header).await;
-        let (caller, routes) = authenticated.map_err(|error| self.refused_authentication(error, ip, request_id))?;
+        let (caller, routes) =
+            authenticated.map_err(|error| self.refused_authentication(error, ip, request_id))?;
         Ok((caller, routes.map(Arc::new)))
     }
 
-    fn refused_authentication(&self, error: AuthenticateError, ip: Option<&str>, request_id: &str) -> Refusal {
+    fn refused_authentication(
+        &self,
+        error: AuthenticateError,
+        ip: Option<&str>,
+        request_id: &str,
+    ) -> Refusal {
         match error {
             AuthenticateError::Unavailable(error) => error.into(),
             AuthenticateError::Unauthenticated(Unauthenticated { named }) => {
@@ -48,17 +64,39 @@ impl Operations {
         }
     }
 
-    /// The answer does not wait for the record: how long it takes must not tell whether a key exists.
-    fn record_failed_authentication(&self, named: &Caller, organization: OrganizationId, ip: Option<&str>, request_id: &str) {
+    /// The answer does not wait for the record: how long it takes must not tell whether a key
+    /// exists.
+    fn record_failed_authentication(
+        &self,
+        named: &Caller,
+        organization: OrganizationId,
+        ip: Option<&str>,
+        request_id: &str,
+    ) {
         let now = self.clock.now();
-        if !self.recorded_refusals.count(ACTION, &named.by.to_string(), RECORDED_PER_MINUTE, now) {
+        if !self
+            .recorded_refusals
+            .count(ACTION, &named.by.to_string(), RECORDED_PER_MINUTE, now)
+        {
             return;
         }
-        let actor = Actor { kind: ActorKind::Key, id: Some(named.by.to_string()), name: Some(named.name.clone()) };
+        let actor = Actor {
+            kind: ActorKind::Key,
+            id: Some(named.by.to_string()),
+            name: Some(named.name.clone()),
+        };
         let event = AuditEvent {
             ip: ip.map(str::to_owned),
             request_id: Some(request_id.to_owned()),
-            ..AuditEvent::new(self.ids.mint(organization, 1), organization, now, actor, ACTION, &named.by).denied()
+            ..AuditEvent::new(
+                self.ids.mint(organization, 1),
+                organization,
+                now,
+                actor,
+                ACTION,
+                &named.by,
+            )
+            .denied()
         };
         let store = self.store.clone();
         tokio::spawn(async move {
@@ -69,7 +107,11 @@ impl Operations {
                 Err(error) => Err(error),
             };
             if let Err(error) = recorded {
-                tracing::error!(error = %domain::chain(&error), request_id = event.request_id, "failed to record a failed authentication");
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    request_id = event.request_id,
+                    "failed to record a failed authentication"
+                );
             }
         });
     }

@@ -1,4 +1,5 @@
-//! A request's body, opened at its turn: after the caller, the role and the object are known to be good (api.md, Order of refusal).
+//! A request's body, opened at its turn: after the caller, the role and the object are known to be
+//! good (api.md, Order of refusal).
 
 use bytes::Bytes;
 use domain::input::{Errors, FieldError, Fields, parse_object};
@@ -36,11 +37,16 @@ impl Body {
     /// A JSON object, or nothing: for actions whose fields are all optional.
     pub fn object_or_empty(self) -> Result<Map<String, Value>, Refusal> {
         let bytes = self.0?;
-        if bytes.iter().all(u8::is_ascii_whitespace) { Ok(Map::new()) } else { Ok(parse_object(&bytes)?) }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            Ok(Map::new())
+        } else {
+            Ok(parse_object(&bytes)?)
+        }
     }
 }
 
-/// Reads an object's members with `read`, refuses the members it did not take, and answers every mistake at once.
+/// Reads an object's members with `read`, refuses the members it did not take, and answers every
+/// mistake at once.
 pub(crate) fn read_members<T>(
     members: Map<String, Value>,
     errors: Errors,

@@ -1,4 +1,5 @@
-//! The first keys: whoever can reach the table itself makes them, when Waybill is deployed or first started on a laptop.
+//! The first keys: whoever can reach the table itself makes them, when Waybill is deployed or first
+//! started on a laptop.
 
 use domain::audit::AuditEvent;
 use domain::id::{IdMint, OrganizationId};
@@ -10,25 +11,81 @@ use store::{Store, StoreError};
 use crate::{Operations, Refusal};
 
 /// Makes an operator's key; its text is shown this once.
-pub async fn operator_key(store: &Store, ids: &IdMint, random: &Random, clock: &Clock) -> Result<SecretString, StoreError> {
-    let (key, plaintext) = access::issue(Role::Operator, None, "operator".to_owned(), None, None, ids, random, clock.now());
+pub async fn operator_key(
+    store: &Store,
+    ids: &IdMint,
+    random: &Random,
+    clock: &Clock,
+) -> Result<SecretString, StoreError> {
+    let (key, plaintext) = access::issue(
+        Role::Operator,
+        None,
+        "operator".to_owned(),
+        None,
+        None,
+        ids,
+        random,
+        clock.now(),
+    );
     store.create_key(&key).await?;
     Ok(plaintext)
 }
 
 /// Makes an organization and an admin's key of it; the key's text is shown this once.
-pub async fn organization_with_key(operations: &Operations, name: &str) -> Result<(OrganizationId, SecretString), Refusal> {
+pub async fn organization_with_key(
+    operations: &Operations,
+    name: &str,
+) -> Result<(OrganizationId, SecretString), Refusal> {
     let organization = operations.new_organization(name.to_owned());
-    let created = system_event(operations, organization.id, "organization.created", organization.id.to_string());
-    operations.store.create_organization(&organization, &created).await?;
-    let Operations { ids, random, clock, store, .. } = operations;
-    let (key, plaintext) = access::issue(Role::Admin, Some(organization.id), "first key".to_owned(), None, None, ids, random, clock.now());
+    let created = system_event(
+        operations,
+        organization.id,
+        "organization.created",
+        organization.id.to_string(),
+    );
+    operations
+        .store
+        .create_organization(&organization, &created)
+        .await?;
+    let Operations {
+        ids,
+        random,
+        clock,
+        store,
+        ..
+    } = operations;
+    let (key, plaintext) = access::issue(
+        Role::Admin,
+        Some(organization.id),
+        "first key".to_owned(),
+        None,
+        None,
+        ids,
+        random,
+        clock.now(),
+    );
     store.create_key(&key).await?;
-    let event = system_event(operations, organization.id, "api_key.created", key.id.to_string());
+    let event = system_event(
+        operations,
+        organization.id,
+        "api_key.created",
+        key.id.to_string(),
+    );
     operations.store.record_audit(&event).await?;
     Ok((organization.id, plaintext))
 }
 
-fn system_event(operations: &Operations, organization: OrganizationId, action: &str, target: String) -> AuditEvent {
-    AuditEvent::by_system(operations.ids.mint(organization, 1), organization, operations.clock.now(), action, target)
+fn system_event(
+    operations: &Operations,
+    organization: OrganizationId,
+    action: &str,
+    target: String,
+) -> AuditEvent {
+    AuditEvent::by_system(
+        operations.ids.mint(organization, 1),
+        organization,
+        operations.clock.now(),
+        action,
+        target,
+    )
 }

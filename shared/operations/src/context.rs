@@ -31,7 +31,8 @@ pub struct Context {
     pub idempotency_key: Option<IdempotencyKey>,
     /// The routes of the caller's organization, where they were read together with its key.
     pub routes: Option<Arc<Routes>>,
-    /// The id of what it makes, as its idempotency claim recorded it: a repeat of a request that broke off makes the same thing, not another.
+    /// The id of what it makes, as its idempotency claim recorded it: a repeat of a request that
+    /// broke off makes the same thing, not another.
     pub reserved: Option<Ulid>,
 }
 
@@ -40,9 +41,16 @@ impl Context {
         let (kind, id) = match &self.caller.by {
             LetInBy::Key(id) => (ActorKind::Key, id.to_string()),
             LetInBy::EventSource { .. } => (ActorKind::System, self.caller.by.to_string()),
-            LetInBy::PortalLink { id, subject } => (ActorKind::Person, subject.clone().unwrap_or_else(|| id.to_string())),
+            LetInBy::PortalLink { id, subject } => (
+                ActorKind::Person,
+                subject.clone().unwrap_or_else(|| id.to_string()),
+            ),
         };
-        Actor { kind, id: Some(id), name: Some(self.caller.name.clone()) }
+        Actor {
+            kind,
+            id: Some(id),
+            name: Some(self.caller.name.clone()),
+        }
     }
 
     /// A deep link to a page of the console.
@@ -54,7 +62,8 @@ impl Context {
 impl Operations {
     /// The id of what a request makes.
     pub(crate) fn id_for<T: Id>(&self, ctx: &Context, organization: OrganizationId) -> T {
-        ctx.reserved.map_or_else(|| self.ids.mint(organization, 1), T::from)
+        ctx.reserved
+            .map_or_else(|| self.ids.mint(organization, 1), T::from)
     }
 }
 
@@ -94,19 +103,39 @@ impl Owned for OwnedDelivery {
 
 impl Operations {
     /// Refuses, and records, a caller whose role does not hold the permission.
-    pub(crate) async fn require(&self, ctx: &Context, permission: Permission) -> Result<(), Refusal> {
+    pub(crate) async fn require(
+        &self,
+        ctx: &Context,
+        permission: Permission,
+    ) -> Result<(), Refusal> {
         if ctx.caller.require(permission).is_ok() {
             return Ok(());
         }
-        tracing::warn!(request_id = ctx.request_id, caller = %ctx.caller.by, role = %ctx.caller.role, security_event = true, "forbidden");
+        tracing::warn!(
+            request_id = ctx.request_id,
+            caller = %ctx.caller.by,
+            role = %ctx.caller.role,
+            security_event = true,
+            "forbidden"
+        );
         if let Some(organization) = ctx.caller.organization {
-            self.record_refusal(ctx, organization, "forbidden", Some(path_of(&ctx.request_line))).await;
+            self.record_refusal(
+                ctx,
+                organization,
+                "forbidden",
+                Some(path_of(&ctx.request_line)),
+            )
+            .await;
         }
         Err(Refusal::forbidden())
     }
 
     /// The organization a request is about: the caller's own, or the one that the operator names.
-    pub(crate) async fn scope(&self, ctx: &Context, query: &mut Query) -> Result<OrganizationId, Refusal> {
+    pub(crate) async fn scope(
+        &self,
+        ctx: &Context,
+        query: &mut Query,
+    ) -> Result<OrganizationId, Refusal> {
         let errors = Errors::default();
         let named = query.take("organization_id", &errors);
         errors.into_result(())?;
@@ -117,9 +146,9 @@ impl Operations {
                 Some(_) => Ok(organization),
                 None => Err(Refusal::not_found()),
             },
-            Err(ScopeRefused::OrganizationRequired) => {
-                Err(organization_required("an operator's key names the organization: add ?organization_id="))
-            }
+            Err(ScopeRefused::OrganizationRequired) => Err(organization_required(
+                "an operator's key names the organization: add ?organization_id=",
+            )),
             Err(ScopeRefused::NotFound) => {
                 if let (Some(own), Some(other)) = (ctx.caller.organization, named) {
                     self.record_cross_organization(ctx, own, &other).await;
@@ -129,15 +158,31 @@ impl Operations {
         }
     }
 
-    /// Like [`Self::scope`]; `None` is an operator that names no organization and so asks about all of them.
-    pub(crate) async fn scope_or_all(&self, ctx: &Context, query: &mut Query) -> Result<Option<OrganizationId>, Refusal> {
-        if asks_about_all(ctx, query) { Ok(None) } else { self.scope(ctx, query).await.map(Some) }
+    /// Like [`Self::scope`]; `None` is an operator that names no organization and so asks about all
+    /// of them.
+    pub(crate) async fn scope_or_all(
+        &self,
+        ctx: &Context,
+        query: &mut Query,
+    ) -> Result<Option<OrganizationId>, Refusal> {
+        if asks_about_all(ctx, query) {
+            Ok(None)
+        } else {
+            self.scope(ctx, query).await.map(Some)
+        }
     }
 
     /// Like [`Self::scope`]; but an operator may name an organization that was erased.
-    pub(crate) async fn scope_even_if_gone(&self, ctx: &Context, query: &mut Query) -> Result<OrganizationId, Refusal> {
+    pub(crate) async fn scope_even_if_gone(
+        &self,
+        ctx: &Context,
+        query: &mut Query,
+    ) -> Result<OrganizationId, Refusal> {
         let named = query.clone().take("organization_id", &Errors::default());
-        match (ctx.caller.organization, named.and_then(|id| id.parse().ok())) {
+        match (
+            ctx.caller.organization,
+            named.and_then(|id| id.parse().ok()),
+        ) {
             (None, Some(organization)) => {
                 query.take_all("organization_id");
                 Ok(organization)
@@ -147,13 +192,19 @@ impl Operations {
     }
 
     /// Both of the above, in the order of refusal.
-    pub(crate) async fn enter(&self, ctx: &Context, permission: Permission, query: &mut Query) -> Result<OrganizationId, Refusal> {
+    pub(crate) async fn enter(
+        &self,
+        ctx: &Context,
+        permission: Permission,
+        query: &mut Query,
+    ) -> Result<OrganizationId, Refusal> {
         self.require(ctx, permission).await?;
         self.scope(ctx, query).await
     }
 
-    /// Where what an id in a path names can be: in the caller's organization. For an operator that names no organization, the id's tag says
-    /// which organizations it can belong to: nearly always one.
+    /// Where what an id in a path names can be: in the caller's organization. For an operator that
+    /// names no organization, the id's tag says which organizations it can belong to: nearly always
+    /// one.
     pub(crate) async fn places<T: Owned>(
         &self,
         ctx: &Context,
@@ -164,43 +215,88 @@ impl Operations {
         self.require(ctx, permission).await?;
         if !asks_about_all(ctx, query) {
             let organization = self.scope(ctx, query).await?;
-            return Ok(vec![(organization, self.own_id(ctx, organization, text).await?)]);
+            return Ok(vec![(
+                organization,
+                self.own_id(ctx, organization, text).await?,
+            )]);
         }
         let id: T = text.parse().map_err(|_| Refusal::not_found())?;
         let organizations = self.store.organization_ids().await?.into_iter();
-        Ok(organizations.filter(|organization| self.ids.owns(*organization, id.tagged())).map(|one| (one, id)).collect())
+        Ok(organizations
+            .filter(|organization| self.ids.owns(*organization, id.tagged()))
+            .map(|one| (one, id))
+            .collect())
     }
 
-    /// What submitting needs to know of an organization: as it was read with the caller's key, or else read now.
-    pub(crate) async fn routes(&self, ctx: &Context, organization: OrganizationId) -> Result<Arc<Routes>, Refusal> {
+    /// What submitting needs to know of an organization: as it was read with the caller's key, or
+    /// else read now.
+    pub(crate) async fn routes(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+    ) -> Result<Arc<Routes>, Refusal> {
         match &ctx.routes {
             Some(routes) if ctx.caller.organization == Some(organization) => Ok(Arc::clone(routes)),
-            _ => Ok(Arc::new(self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?)),
+            _ => Ok(Arc::new(
+                self.store
+                    .routes(organization)
+                    .await?
+                    .ok_or_else(Refusal::not_found)?,
+            )),
         }
     }
 
-    /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter is recorded.
-    pub(crate) async fn own_id<T: Owned>(&self, ctx: &Context, organization: OrganizationId, text: &str) -> Result<T, Refusal> {
+    /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter
+    /// is recorded.
+    pub(crate) async fn own_id<T: Owned>(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        text: &str,
+    ) -> Result<T, Refusal> {
         let id: T = text.parse().map_err(|_| Refusal::not_found())?;
-        if self.owns_or_records(ctx, organization, id).await { Ok(id) } else { Err(Refusal::not_found()) }
+        if self.owns_or_records(ctx, organization, id).await {
+            Ok(id)
+        } else {
+            Err(Refusal::not_found())
+        }
     }
 
-    /// Whether an id is this organization's; when not, that is recorded. No lookup is needed: the id's tag says so.
-    pub(crate) async fn owns_or_records<T: Owned>(&self, ctx: &Context, organization: OrganizationId, id: T) -> bool {
+    /// Whether an id is this organization's; when not, that is recorded. No lookup is needed: the
+    /// id's tag says so.
+    pub(crate) async fn owns_or_records<T: Owned>(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        id: T,
+    ) -> bool {
         let owned = self.ids.owns(organization, id.tagged());
         if !owned {
-            self.record_cross_organization(ctx, organization, &id.to_string()).await;
+            self.record_cross_organization(ctx, organization, &id.to_string())
+                .await;
         }
         owned
     }
 
-    async fn record_cross_organization(&self, ctx: &Context, organization: OrganizationId, asked_for: &str) {
+    async fn record_cross_organization(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        asked_for: &str,
+    ) {
         telemetry::metrics::security_event("cross_organization_access_denied");
         tracing::warn!(
-            request_id = ctx.request_id, caller = %ctx.caller.by, %organization, asked_for, security_event = true,
+            request_id = ctx.request_id, caller = %ctx.caller.by, %organization, asked_for,
+            security_event = true,
             "cross_organization_access_denied"
         );
-        self.record_refusal(ctx, organization, "cross_organization_access_denied", Some(asked_for)).await;
+        self.record_refusal(
+            ctx,
+            organization,
+            "cross_organization_access_denied",
+            Some(asked_for),
+        )
+        .await;
     }
 }
 
@@ -211,8 +307,15 @@ pub(crate) fn asks_about_all(ctx: &Context, query: &Query) -> bool {
 
 /// 422: what is asked for cannot be answered for all organizations at once.
 pub(crate) fn organization_required(detail: &str) -> Refusal {
-    let error = FieldError::in_query("organization_id", FieldCode::Required, "is required for an operator's key");
-    Refusal { errors: vec![error], ..Refusal::new(RefusalCode::OrganizationRequired, detail) }
+    let error = FieldError::in_query(
+        "organization_id",
+        FieldCode::Required,
+        "is required for an operator's key",
+    );
+    Refusal {
+        errors: vec![error],
+        ..Refusal::new(RefusalCode::OrganizationRequired, detail)
+    }
 }
 
 fn path_of(request_line: &str) -> &str {

@@ -1,4 +1,5 @@
-//! Cursors: a position in one list, signed so that it means nothing in another list, with other filters or to another organization.
+//! Cursors: a position in one list, signed so that it means nothing in another list, with other
+//! filters or to another organization.
 
 use std::ops::RangeInclusive;
 
@@ -31,7 +32,8 @@ impl ListScope {
         Self(vec![route.to_owned()])
     }
 
-    /// The same list, with one more filter; `None` is no filter, which is not the same as an empty one.
+    /// The same list, with one more filter; `None` is no filter, which is not the same as an empty
+    /// one.
     #[must_use]
     pub fn with<T: ToString>(mut self, filter: &str, value: Option<T>) -> Self {
         if let Some(value) = value {
@@ -51,7 +53,9 @@ impl Cursors {
     /// The cursor of a position in a list.
     #[must_use]
     pub fn seal(&self, scope: &ListScope, position: &str) -> String {
-        let digest = mac(&self.keys.signing(), scope, position.as_bytes()).finalize().into_bytes();
+        let digest = mac(&self.keys.signing(), scope, position.as_bytes())
+            .finalize()
+            .into_bytes();
         let mut bytes = digest[..TAG_BYTES].to_vec();
         bytes.extend_from_slice(position.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -65,7 +69,10 @@ impl Cursors {
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (tag, position) = bytes.split_at_checked(TAG_BYTES)?;
-        self.keys.accepted().iter().find(|key| mac(key, scope, position).verify_truncated_left(tag).is_ok())?;
+        self.keys
+            .accepted()
+            .iter()
+            .find(|key| mac(key, scope, position).verify_truncated_left(tag).is_ok())?;
         String::from_utf8(position.to_vec()).ok()
     }
 }
@@ -95,23 +102,43 @@ mod tests {
     #[test]
     fn a_cursor_of_one_query_or_tenant_is_refused_in_another() {
         let cursors = Cursors::new([1; 32]);
-        let scope =
-            |org: &str, status: Option<&str>| ListScope::of("/v1/deliveries").with("organization", Some(org)).with("status", status);
+        let scope = |org: &str, status: Option<&str>| {
+            ListScope::of("/v1/deliveries")
+                .with("organization", Some(org))
+                .with("status", status)
+        };
         let cursor = cursors.seal(&scope("a", Some("failed")), "dlv_1");
-        assert_eq!(cursors.open(&scope("a", Some("failed")), &cursor).as_deref(), Some("dlv_1"));
+        assert_eq!(
+            cursors
+                .open(&scope("a", Some("failed")), &cursor)
+                .as_deref(),
+            Some("dlv_1")
+        );
         assert_eq!(cursors.open(&scope("b", Some("failed")), &cursor), None);
         assert_eq!(cursors.open(&scope("a", None), &cursor), None);
-        assert_eq!(cursors.open(&ListScope::of("/v1/messages").with("organization", Some("a")), &cursor), None);
-        assert_eq!(Cursors::new([2; 32]).open(&scope("a", Some("failed")), &cursor), None);
+        assert_eq!(
+            cursors.open(
+                &ListScope::of("/v1/messages").with("organization", Some("a")),
+                &cursor
+            ),
+            None
+        );
+        assert_eq!(
+            Cursors::new([2; 32]).open(&scope("a", Some("failed")), &cursor),
+            None
+        );
     }
 
-    /// A cursor that clients hold goes on being read by later versions. The bytes were computed apart from this code.
+    /// A cursor that clients hold goes on being read by later versions. The bytes were computed
+    /// apart from this code.
     #[test]
     fn a_cursor_of_an_earlier_version_is_read_and_is_still_written_so() {
         const CURSOR: &str = "h6fgkuX3h_7ZX5dfH9gJ12Rsdl8wMWthdjlmdDAyMDVhdHozN3htam0wNjhoYl8wMA";
         const POSITION: &str = "dlv_01kav9ft0205atz37xmjm068hb_00";
         let organization = Some("org_01kav9ft000258zykjfsr8wpfw");
-        let scope = ListScope::of("/v1/deliveries").with("organization", organization).with("status", Some("failed"));
+        let scope = ListScope::of("/v1/deliveries")
+            .with("organization", organization)
+            .with("status", Some("failed"));
         let cursors = Cursors::new([1; 32]);
         assert_eq!(cursors.open(&scope, CURSOR).as_deref(), Some(POSITION));
         assert_eq!(cursors.seal(&scope, POSITION), CURSOR);
@@ -126,6 +153,9 @@ mod tests {
         }
         let mut cursor = cursors.seal(&scope, "msg_1").into_bytes();
         cursor[25] = if cursor[25] == b'A' { b'B' } else { b'A' };
-        assert_eq!(cursors.open(&scope, std::str::from_utf8(&cursor).unwrap()), None);
+        assert_eq!(
+            cursors.open(&scope, std::str::from_utf8(&cursor).unwrap()),
+            None
+        );
     }
 }

@@ -31,8 +31,13 @@ pub struct RetryDelivery {
 }
 
 impl Operations {
-    /// `GET /v1/deliveries`: newest first. An operator that names no organization lists what is failed, retrying or skipped in all of them.
-    pub async fn deliveries(&self, ctx: &Context, mut query: Query) -> Result<Page<DeliverySummary>, Refusal> {
+    /// `GET /v1/deliveries`: newest first. An operator that names no organization lists what is
+    /// failed, retrying or skipped in all of them.
+    pub async fn deliveries(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<DeliverySummary>, Refusal> {
         self.require(ctx, Permission::ReadDeliveries).await?;
         let organization = self.scope_or_all(ctx, &mut query).await?;
         let errors = Errors::default();
@@ -43,12 +48,14 @@ impl Operations {
         let scope = scope_of(organization, &filter);
         let after: Option<DeliveryId> = page.after(&self.cursors, &scope)?;
         let found = match organization {
-            Some(organization) if !self.filter_is_own(ctx, organization, &filter).await => return Ok(Page::empty()),
+            Some(organization) if !self.filter_is_own(ctx, organization,
+                &filter).await => return Ok(Page::empty()),
             Some(organization) => {
                 let shards = self.shards(organization).await?;
                 self.store.deliveries_page(organization, shards, &filter, after, page.limit).await?
             }
-            None => self.store.deliveries_everywhere(&filter, after, page.limit).await?.ok_or_else(|| {
+            None => self.store.deliveries_everywhere(&filter, after,
+                page.limit).await?.ok_or_else(|| {
                 organization_required(
                     "only deliveries that are failed, retrying or skipped are listed across organizations: \
                      name these with ?status=, or one organization with ?organization_id=",
@@ -58,11 +65,23 @@ impl Operations {
         let pauses = self.pauses_of(&found.items).await?;
         let next_cursor = self.next_cursor(&scope, found.next);
         let now = self.clock.now();
-        Ok(Page { data: found.items.iter().map(|delivery| self.delivery_summary(ctx, delivery, &pauses, now)).collect(), next_cursor })
+        Ok(Page {
+            data: found
+                .items
+                .iter()
+                .map(|delivery| self.delivery_summary(ctx, delivery, &pauses, now))
+                .collect(),
+            next_cursor,
+        })
     }
 
     /// Another organization's id as a filter finds nothing, and is recorded.
-    pub(crate) async fn filter_is_own(&self, ctx: &Context, organization: OrganizationId, filter: &DeliveryFilter) -> bool {
+    pub(crate) async fn filter_is_own(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        filter: &DeliveryFilter,
+    ) -> bool {
         let mut own = true;
         if let Some(destination) = filter.destination {
             own &= self.owns_or_records(ctx, organization, destination).await;
@@ -74,8 +93,15 @@ impl Operations {
     }
 
     /// `GET /v1/deliveries/{id}`.
-    pub async fn delivery(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DeliveryView, Refusal> {
-        let places = self.places(ctx, Permission::ReadDeliveries, &mut query, id).await?;
+    pub async fn delivery(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<DeliveryView, Refusal> {
+        let places = self
+            .places(ctx, Permission::ReadDeliveries, &mut query, id)
+            .await?;
         for (organization, OwnedDelivery(id)) in places {
             if let Some(delivery) = self.store.delivery(organization, id).await? {
                 no_parameters(query)?;
@@ -86,32 +112,67 @@ impl Operations {
     }
 
     /// `GET /v1/deliveries/{id}/body`: the body as last sent, after templates and presets.
-    pub async fn delivery_body(&self, ctx: &Context, id: &str, mut query: Query) -> Result<PayloadAnswer, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+    pub async fn delivery_body(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<PayloadAnswer, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ReadDeliveries, &mut query)
+            .await?;
         let delivery = self.own_delivery(ctx, organization, id).await?;
         no_parameters(query)?;
         let sent = self.last_sent(&delivery).await?;
-        // A file that was there already, from an attempt that was never recorded, was sent as it is.
-        let Some(sha256) = sent.or_else(|| matches!(delivery.state, State::Succeeded { .. }).then(String::new)) else {
-            return Err(Refusal { detail: "nothing has been sent yet".to_owned(), ..Refusal::not_found() });
+        // A file that was there already, from an attempt that was never recorded, was sent as it
+        // is.
+        let Some(sha256) =
+            sent.or_else(|| matches!(delivery.state, State::Succeeded { .. }).then(String::new))
+        else {
+            return Err(Refusal {
+                detail: "nothing has been sent yet".to_owned(),
+                ..Refusal::not_found()
+            });
         };
-        if let Some(kept) = self.store.sent_body(&delivery).await?.filter(|kept| kept.sha256 == sha256) {
-            let info =
-                PayloadInfo { size_bytes: kept.size_bytes, content_type: kept.content_type, filename: None, sha256: Some(kept.sha256) };
+        if let Some(kept) = self
+            .store
+            .sent_body(&delivery)
+            .await?
+            .filter(|kept| kept.sha256 == sha256)
+        {
+            let info = PayloadInfo {
+                size_bytes: kept.size_bytes,
+                content_type: kept.content_type,
+                filename: None,
+                sha256: Some(kept.sha256),
+            };
             return self.content_answer(info, kept.content).await;
         }
         // An attempt that could not read all of the payload has no hash of it.
         let payload = delivery.message.payload.clone();
-        if payload.sha256.as_ref().is_some_and(|known| !sha256.is_empty() && *known != sha256) {
+        if payload
+            .sha256
+            .as_ref()
+            .is_some_and(|known| !sha256.is_empty() && *known != sha256)
+        {
             return Err(body_expired());
         }
-        let content = self.store.content(&delivery).await?.ok_or_else(payload_expired)?;
+        let content = self
+            .store
+            .content(&delivery)
+            .await?
+            .ok_or_else(payload_expired)?;
         self.content_answer(payload, content).await
     }
 
     /// The hash of the body of the last attempt that sent one.
     async fn last_sent(&self, delivery: &Delivery) -> Result<Option<String>, Refusal> {
-        let sha256 = |attempt: &Attempt| attempt.request.as_ref().map(|request| request.body_sha256.clone());
+        let sha256 = |attempt: &Attempt| {
+            attempt
+                .request
+                .as_ref()
+                .map(|request| request.body_sha256.clone())
+        };
         if let Some(last) = delivery.last_attempt.as_ref().and_then(sha256) {
             return Ok(Some(last));
         }
@@ -120,36 +181,61 @@ impl Operations {
     }
 
     /// `POST /v1/deliveries/{id}/retry`: reopens it with a fresh budget.
-    pub async fn retry_delivery(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DeliveryView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn retry_delivery(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<DeliveryView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let before = self.own_delivery(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
-        let force = read_members(members, Errors::default(), |fields| Some(fields.boolean("force").unwrap_or(false)))?;
+        let force = read_members(members, Errors::default(), |fields| {
+            Some(fields.boolean("force").unwrap_or(false))
+        })?;
         if before.status() == DeliveryStatus::Succeeded && !force {
             return Err(transition_refused(TransitionRefused::AlreadySucceeded));
         }
         if before.status() != DeliveryStatus::Queued {
             self.must_be_deliverable(&before).await?;
         }
-        let after = self.dispatch.redeliver(before, Trigger::Manual, force).await?;
+        let after = self
+            .dispatch
+            .redeliver(before, Trigger::Manual, force)
+            .await?;
         self.record_action(ctx, &after, "delivery.retried").await?;
         self.delivery_view(ctx, &after).await
     }
 
     /// What would end again at once is not reopened.
     async fn must_be_deliverable(&self, delivery: &Delivery) -> Result<(), Refusal> {
-        let destination = self.store.destination(delivery.organization, delivery.destination).await?;
+        let destination = self
+            .store
+            .destination(delivery.organization, delivery.destination)
+            .await?;
         match destination.map(|destination| destination.state) {
             None | Some(DestinationState::Deleted { .. }) => {
-                return Err(Refusal::new(RefusalCode::DestinationDeleted, "the delivery's destination has been deleted"));
+                return Err(Refusal::new(
+                    RefusalCode::DestinationDeleted,
+                    "the delivery's destination has been deleted",
+                ));
             }
             Some(DestinationState::Disabled { .. }) if !delivery.message.test => {
-                return Err(Refusal::new(RefusalCode::DestinationDisabled, "the delivery's destination is disabled; enable it first"));
+                return Err(Refusal::new(
+                    RefusalCode::DestinationDisabled,
+                    "the delivery's destination is disabled; enable it first",
+                ));
             }
             Some(_) => {}
         }
-        let gone = || Refusal { code: RefusalCode::PayloadExpiredForRetry, ..payload_expired() };
+        let gone = || Refusal {
+            code: RefusalCode::PayloadExpiredForRetry,
+            ..payload_expired()
+        };
         match self.store.content(delivery).await?.ok_or_else(gone)? {
             Content::Bytes(_) => Ok(()),
             Content::Object(place) => match self.store.object_head(&place).await {
@@ -161,10 +247,18 @@ impl Operations {
         }
     }
 
-    /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts. Once the delivery is cancelled,
-    /// the answer is 200: a repeat of the request would be refused.
-    pub async fn cancel_delivery(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DeliveryView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts. Once the delivery is
+    /// cancelled, the answer is 200: a repeat of the request would be refused.
+    pub async fn cancel_delivery(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<DeliveryView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let before = self.own_delivery(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
@@ -172,14 +266,26 @@ impl Operations {
         let after = self.dispatch.cancel(before).await?;
         if let Err(refusal) = self.record_action(ctx, &after, "delivery.cancelled").await {
             let (error, request_id) = (refusal.detail, &ctx.request_id);
-            tracing::error!(error, request_id, delivery = %after.id, "failed to record in the audit trail that a delivery was cancelled");
+            tracing::error!(
+                error,
+                request_id,
+                delivery = %after.id,
+                "failed to record in the audit trail that a delivery was cancelled"
+            );
         }
         match self.delivery_view(ctx, &after).await {
             Ok(view) => Ok(view),
             Err(refusal) => {
                 let (error, request_id) = (refusal.detail, &ctx.request_id);
-                tracing::warn!(error, request_id, delivery = %after.id, "failed to read the attempts of a cancelled delivery; the answer has only the last one");
-                let facts = DeliveryFacts::of(&after, &Pauses::default(), self.clock.now(), &ctx.base_url);
+                tracing::warn!(
+                    error,
+                    request_id,
+                    delivery = %after.id,
+                    "failed to read the attempts of a cancelled delivery; the answer has only the \
+                     last one"
+                );
+                let facts =
+                    DeliveryFacts::of(&after, &Pauses::default(), self.clock.now(), &ctx.base_url);
                 let last: Vec<Attempt> = after.last_attempt.clone().into_iter().collect();
                 let omitted = after.attempts.saturating_sub(u32::from(!last.is_empty()));
                 Ok(DeliveryView::of(facts, last, omitted))
@@ -187,17 +293,34 @@ impl Operations {
         }
     }
 
-    async fn record_action(&self, ctx: &Context, delivery: &Delivery, action: &str) -> Result<(), Refusal> {
+    async fn record_action(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        action: &str,
+    ) -> Result<(), Refusal> {
         let event = self.event(ctx, delivery.organization, action, delivery.id, Vec::new());
         Ok(self.store.record_audit(&event).await?)
     }
 
-    async fn own_delivery(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Delivery, Refusal> {
+    async fn own_delivery(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        id: &str,
+    ) -> Result<Delivery, Refusal> {
         let OwnedDelivery(id) = self.own_id(ctx, organization, id).await?;
-        self.store.delivery(organization, id).await?.ok_or_else(Refusal::not_found)
+        self.store
+            .delivery(organization, id)
+            .await?
+            .ok_or_else(Refusal::not_found)
     }
 
-    async fn delivery_view(&self, ctx: &Context, delivery: &Delivery) -> Result<DeliveryView, Refusal> {
+    async fn delivery_view(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+    ) -> Result<DeliveryView, Refusal> {
         let (attempts, omitted) = self.store.attempts(delivery).await?;
         let pauses = self.pauses(delivery.organization).await?;
         let facts = DeliveryFacts::of(delivery, &pauses, self.clock.now(), &ctx.base_url);
@@ -207,7 +330,10 @@ impl Operations {
 
 /// 410: the body is gone with the payload that it was made of.
 fn body_expired() -> Refusal {
-    Refusal { detail: "the body that was sent is no longer kept".to_owned(), ..payload_expired() }
+    Refusal {
+        detail: "the body that was sent is no longer kept".to_owned(),
+        ..payload_expired()
+    }
 }
 
 pub(crate) fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter {
@@ -226,7 +352,11 @@ pub(crate) fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter 
 }
 
 fn scope_of(organization: Option<OrganizationId>, filter: &DeliveryFilter) -> ListScope {
-    let statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    let statuses: Vec<&str> = filter
+        .statuses
+        .iter()
+        .map(|status| status.as_str())
+        .collect();
     ListScope::of("/v1/deliveries")
         .with("organization", organization)
         .with("destination_id", filter.destination)
@@ -254,7 +384,9 @@ impl From<RedeliverError> for Refusal {
         match error {
             RedeliverError::Refused(refused) => transition_refused(refused),
             RedeliverError::Contended => Self::contended(),
-            RedeliverError::Store(error) | RedeliverError::End(EndError::Store(error)) => error.into(),
+            RedeliverError::Store(error) | RedeliverError::End(EndError::Store(error)) => {
+                error.into()
+            }
             RedeliverError::End(error @ EndError::Queue(_)) => Self::unavailable(error),
         }
     }

@@ -1,5 +1,5 @@
-//! What an operator needs next to a list across organizations: the names behind its ids, organizations to choose from, and the organization
-//! that an id belongs to.
+//! What an operator needs next to a list across organizations: the names behind its ids,
+//! organizations to choose from, and the organization that an id belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,8 +52,10 @@ impl Operations {
             let found = self.store.destination(organization, id).await?;
             Ok::<_, Refusal>(found.map(|destination| (id, destination.name)))
         });
-        let (organizations, destinations): (Vec<_>, Vec<_>) =
-            tokio::try_join!(organizations.buffered(READS_AT_ONCE).try_collect(), destinations.buffered(READS_AT_ONCE).try_collect())?;
+        let (organizations, destinations): (Vec<_>, Vec<_>) = tokio::try_join!(
+            organizations.buffered(READS_AT_ONCE).try_collect(),
+            destinations.buffered(READS_AT_ONCE).try_collect()
+        )?;
         Ok(NamesEverywhere {
             organizations: organizations.into_iter().flatten().collect(),
             destinations: destinations.into_iter().flatten().collect(),
@@ -61,22 +63,41 @@ impl Operations {
     }
 
     /// Organizations for a filter, by name, and whether there are more than these.
-    pub async fn organization_choices(&self, ctx: &Context) -> Result<(Vec<(OrganizationId, String)>, bool), Refusal> {
+    pub async fn organization_choices(
+        &self,
+        ctx: &Context,
+    ) -> Result<(Vec<(OrganizationId, String)>, bool), Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let page = self.store.organizations(None, CHOICES_MAX).await?;
-        let mut choices: Vec<(OrganizationId, String)> =
-            page.items.into_iter().map(|organization| (organization.id, organization.name)).collect();
+        let mut choices: Vec<(OrganizationId, String)> = page
+            .items
+            .into_iter()
+            .map(|organization| (organization.id, organization.name))
+            .collect();
         choices.sort_by_cached_key(|(id, name)| (name.to_lowercase(), *id));
         Ok((choices, page.more))
     }
 
-    /// The organization that issued an id, where the id's tag says so beyond doubt. Whether the thing exists is not looked up.
-    pub async fn organization_of(&self, ctx: &Context, id: &str) -> Result<Option<OrganizationId>, Refusal> {
+    /// The organization that issued an id, where the id's tag says so beyond doubt. Whether the
+    /// thing exists is not looked up.
+    pub async fn organization_of(
+        &self,
+        ctx: &Context,
+        id: &str,
+    ) -> Result<Option<OrganizationId>, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         // An id is a prefix and a ULID; a delivery's has its place in the message at the end.
-        let Some(ulid) = id.split('_').nth(1).and_then(|text| text.parse::<Ulid>().ok()) else { return Ok(None) };
+        let Some(ulid) = id
+            .split('_')
+            .nth(1)
+            .and_then(|text| text.parse::<Ulid>().ok())
+        else {
+            return Ok(None);
+        };
         let organizations = self.store.organization_ids().await?;
-        let mut owners = organizations.into_iter().filter(|organization| self.ids.owns(*organization, ulid));
+        let mut owners = organizations
+            .into_iter()
+            .filter(|organization| self.ids.owns(*organization, ulid));
         Ok(owners.next().filter(|_| owners.next().is_none()))
     }
 }

@@ -1,8 +1,10 @@
-//! Idempotency keys: the same request again is answered as the first time, and nothing is done twice.
+//! Idempotency keys: the same request again is answered as the first time, and nothing is done
+//! twice.
 //!
-//! A POST with a key **claims** it before it runs and **concludes** with its answer, or releases it when that is no 2xx. A repeat **replays** the
-//! stored answer; while the first still runs it waits a little. `POST /v1/messages` keeps its own, cheaper protocol in [`crate::message`]:
-//! its claim already says which deliveries its answer is made of.
+//! A POST with a key **claims** it before it runs and **concludes** with its answer, or releases it
+//! when that is no 2xx. A repeat **replays** the stored answer; while the first still runs it waits
+//! a little. `POST /v1/messages` keeps its own, cheaper protocol in [`crate::message`]: its claim
+//! already says which deliveries its answer is made of.
 
 use std::time::Duration;
 
@@ -21,7 +23,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAIT_STEP: Duration = Duration::from_millis(100);
 /// A lease outlives the function that took it by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// Portal links and authorizations: whoever has their address is let in, or consents for the organization.
+/// Portal links and authorizations: whoever has their address is let in, or consents for the
+/// organization.
 const SECRET_URLS: &[&str] = &["pln_", "oau_"];
 /// Members that are shown once: a replay has null in their place.
 const SHOWN_ONCE: &[&str] = &["key", "signing_secret", "status_signing_secret"];
@@ -33,9 +36,15 @@ pub struct IdempotencyKey(String);
 impl IdempotencyKey {
     /// Reads a key.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let good = IDEMPOTENCY_KEY.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        good.then(|| Self(text.to_owned()))
-            .ok_or_else(|| format!("must have {} to {} printable ASCII characters", IDEMPOTENCY_KEY.start(), IDEMPOTENCY_KEY.end()))
+        let good = IDEMPOTENCY_KEY.contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        good.then(|| Self(text.to_owned())).ok_or_else(|| {
+            format!(
+                "must have {} to {} printable ASCII characters",
+                IDEMPOTENCY_KEY.start(),
+                IDEMPOTENCY_KEY.end()
+            )
+        })
     }
 
     /// What it is stored under.
@@ -82,14 +91,23 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    pub(crate) fn of(organization: OrganizationId, key: &IdempotencyKey, request_line: &str, body: &[u8]) -> Self {
+    pub(crate) fn of(
+        organization: OrganizationId,
+        key: &IdempotencyKey,
+        request_line: &str,
+        body: &[u8],
+    ) -> Self {
         let mut hash = Sha256::new();
         // The length in front keeps the two parts apart.
         hash.update((request_line.len() as u64).to_be_bytes());
         hash.update(request_line.as_bytes());
         hash.update(body);
         let request_hash = hex::encode(hash.finalize());
-        Self { organization, key_hash: key.hash(), request_hash }
+        Self {
+            organization,
+            key_hash: key.hash(),
+            request_hash,
+        }
     }
 }
 
@@ -97,7 +115,9 @@ impl Fingerprint {
     /// Refuses a key that came with another request.
     pub(crate) fn checked(&self, claim: Claim) -> Result<Claim, Refusal> {
         match &claim {
-            Claim::Finished { request_hash, .. } | Claim::Running { request_hash, .. } if *request_hash != self.request_hash => {
+            Claim::Finished { request_hash, .. } | Claim::Running { request_hash, .. }
+                if *request_hash != self.request_hash =>
+            {
                 Err(Refusal::idempotency_key_reused())
             }
             _ => Ok(claim),
@@ -107,23 +127,38 @@ impl Fingerprint {
 
 impl Operations {
     /// Claims the request's key, or finds the answer it had before.
-    pub async fn admit(&self, ctx: &Context, organization: Option<OrganizationId>, body: &[u8]) -> Result<Option<Admission>, Refusal> {
-        let Some(key) = &ctx.idempotency_key else { return Ok(None) };
+    pub async fn admit(
+        &self,
+        ctx: &Context,
+        organization: Option<OrganizationId>,
+        body: &[u8],
+    ) -> Result<Option<Admission>, Refusal> {
+        let Some(key) = &ctx.idempotency_key else {
+            return Ok(None);
+        };
         // What the operator does to organizations themselves belongs to none.
-        let organization = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
+        let organization =
+            organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
         let print = Fingerprint::of(organization, key, &ctx.request_line, body);
         let reserved = self.ids.mint::<DestinationId>(organization, 1).ulid();
         let deadline = wait_deadline();
         loop {
-            let recorded = match self.claim(&print, Value::from(reserved.to_string())).await? {
+            let recorded = match self
+                .claim(&print, Value::from(reserved.to_string()))
+                .await?
+            {
                 Claim::New => Value::Null,
                 Claim::TakenOver { recorded } => recorded,
-                Claim::Finished { response: Some(response), .. } => {
+                Claim::Finished {
+                    response: Some(response),
+                    ..
+                } => {
                     let answer = serde_json::from_value(response).map_err(Refusal::internal)?;
                     return Ok(Some(Admission::Replay(answer)));
                 }
                 Claim::Finished { response: None, .. } => {
-                    let detail = "the first request was carried out; its answer was too large to be kept, so read the object itself";
+                    let detail = "the first request was carried out; its answer was too large to \
+                         be kept, so read the object itself";
                     return Err(Refusal::new(RefusalCode::IdempotentAnswerNotKept, detail));
                 }
                 Claim::Running { .. } => {
@@ -131,21 +166,40 @@ impl Operations {
                     continue;
                 }
             };
-            let reserved = recorded.as_str().and_then(|ulid| ulid.parse().ok()).unwrap_or(reserved);
-            return Ok(Some(Admission::Run(Permit { organization, key_hash: print.key_hash }, reserved)));
+            let reserved = recorded
+                .as_str()
+                .and_then(|ulid| ulid.parse().ok())
+                .unwrap_or(reserved);
+            return Ok(Some(Admission::Run(
+                Permit {
+                    organization,
+                    key_hash: print.key_hash,
+                },
+                reserved,
+            )));
         }
     }
 
     /// Stores the answer of an admitted request; only a 2xx is kept, anything else frees the key.
     pub async fn conclude(&self, permit: Permit, answer: Option<StoredAnswer>) {
-        let Permit { organization, key_hash } = permit;
+        let Permit {
+            organization,
+            key_hash,
+        } = permit;
         let concluded = match answer.filter(|answer| (200..300).contains(&answer.status)) {
             Some(mut answer) => {
                 hide_secrets(&mut answer.body);
                 match serde_json::to_value(answer) {
-                    Ok(stored) => self.store.finish_claim(organization, &key_hash, Some(stored)).await,
+                    Ok(stored) => {
+                        self.store
+                            .finish_claim(organization, &key_hash, Some(stored))
+                            .await
+                    }
                     Err(error) => {
-                        tracing::error!(error = %domain::chain(&error), "failed to store a response for repeats of its request");
+                        tracing::error!(
+                            error = %domain::chain(&error),
+                            "failed to store a response for repeats of its request"
+                        );
                         Ok(())
                     }
                 }
@@ -153,14 +207,22 @@ impl Operations {
             None => self.store.release_claim(organization, &key_hash).await,
         };
         if let Err(error) = concluded {
-            tracing::warn!(error = %domain::chain(&error), "failed to release an idempotency key; it stays claimed until its lease ends");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                "failed to release an idempotency key; it stays claimed until its lease ends"
+            );
         }
     }
 
     /// One conditional write; refuses a key that came with another request.
-    pub(crate) async fn claim(&self, print: &Fingerprint, recorded: Value) -> Result<Claim, Refusal> {
+    pub(crate) async fn claim(
+        &self,
+        print: &Fingerprint,
+        recorded: Value,
+    ) -> Result<Claim, Refusal> {
         let now = self.clock.now();
-        let lease = Duration::from_secs(u64::from(self.settings.function_timeout_seconds)) + LEASE_MARGIN;
+        let lease =
+            Duration::from_secs(u64::from(self.settings.function_timeout_seconds)) + LEASE_MARGIN;
         let claim = IdempotencyClaim {
             organization: print.organization,
             key_hash: print.key_hash.clone(),
@@ -187,9 +249,15 @@ pub(crate) fn wait_deadline() -> tokio::time::Instant {
 }
 
 fn hide_secrets(body: &mut Value) {
-    let Some(members) = body.as_object_mut() else { return };
+    let Some(members) = body.as_object_mut() else {
+        return;
+    };
     let has_secret_url = |id: &str| SECRET_URLS.iter().any(|prefix| id.starts_with(prefix));
-    if members.get("id").and_then(Value::as_str).is_some_and(has_secret_url) {
+    if members
+        .get("id")
+        .and_then(Value::as_str)
+        .is_some_and(has_secret_url)
+    {
         members.insert("url".to_owned(), Value::Null);
     }
     for name in SHOWN_ONCE {
@@ -217,10 +285,16 @@ mod tests {
     fn method_path_query_and_body_are_compared() {
         let organization = Ulid::first_at(Timestamp::from_millis(7)).into();
         let key = IdempotencyKey::parse("k").unwrap();
-        let hash = |line: &str, body: &str| Fingerprint::of(organization, &key, line, body.as_bytes()).request_hash;
+        let hash = |line: &str, body: &str| {
+            Fingerprint::of(organization, &key, line, body.as_bytes()).request_hash
+        };
         let first = hash("POST /v1/messages", "{}");
         assert_eq!(first, hash("POST /v1/messages", "{}"));
-        let others = [hash("POST /v1/messages", "{ }"), hash("POST /v1/messages?x=1", "{}"), hash("POST /v1/message", "s{}")];
+        let others = [
+            hash("POST /v1/messages", "{ }"),
+            hash("POST /v1/messages?x=1", "{}"),
+            hash("POST /v1/message", "s{}"),
+        ];
         assert!(others.iter().all(|other| *other != first));
     }
 
@@ -228,8 +302,15 @@ mod tests {
     fn a_stored_answer_has_no_secrets() {
         let mut body = json!({"id": "dst_1", "signing_secret": "whsec_x", "settings": {"key": 1}});
         hide_secrets(&mut body);
-        assert_eq!(body, json!({"id": "dst_1", "signing_secret": null, "settings": {"key": 1}}));
-        for (id, url) in [("pln_1", Value::Null), ("oau_1", Value::Null), ("msg_1", json!("https://x"))] {
+        assert_eq!(
+            body,
+            json!({"id": "dst_1", "signing_secret": null, "settings": {"key": 1}})
+        );
+        for (id, url) in [
+            ("pln_1", Value::Null),
+            ("oau_1", Value::Null),
+            ("msg_1", json!("https://x")),
+        ] {
             let mut body = json!({"id": id, "url": "https://x"});
             hide_secrets(&mut body);
             assert_eq!(body["url"], url, "{id}");

@@ -22,21 +22,32 @@ use crate::page::{Page, PageQuery};
 use crate::view::job::{JobTotal, JobView};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-const KINDS: &[(&str, JobKind)] = &[("retry", JobKind::Retry), ("backfill", JobKind::Backfill), ("reconcile", JobKind::Reconcile)];
+const KINDS: &[(&str, JobKind)] = &[
+    ("retry", JobKind::Retry),
+    ("backfill", JobKind::Backfill),
+    ("reconcile", JobKind::Reconcile),
+];
 const DAY: Duration = Duration::from_secs(86_400);
 /// What is retried when the filter does not say: what ended without having arrived.
-const RETRIED: &[DeliveryStatus] = &[DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
+const RETRIED: &[DeliveryStatus] = &[
+    DeliveryStatus::Failed,
+    DeliveryStatus::Skipped,
+    DeliveryStatus::Cancelled,
+];
 
 /// The body of `POST /v1/jobs`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateJob {
-    /// `retry` reopens the deliveries that match. `backfill` sends to a destination the messages that match and were never addressed to it.
-    /// `reconcile`, for operators, sends accepted deliveries again whose task may be lost.
+    /// `retry` reopens the deliveries that match. `backfill` sends to a destination the messages
+    /// that match and were never addressed to it. `reconcile`, for operators, sends accepted
+    /// deliveries again whose task may be lost.
     #[schema(example = "retry")]
     pub kind: String,
-    /// Selects deliveries as `GET /v1/deliveries` does; without a status, those that failed, were skipped or were cancelled.
+    /// Selects deliveries as `GET /v1/deliveries` does; without a status, those that failed, were
+    /// skipped or were cancelled.
     pub filter: Option<JobFilterBody>,
-    /// The destination of a `backfill`. Its filter takes `since`, which is required, `until`, `reference` and `event_type` (without it: the destination's `event_types`).
+    /// The destination of a `backfill`. Its filter takes `since`, which is required, `until`,
+    /// `reference` and `event_type` (without it: the destination's `event_types`).
     pub destination_id: Option<String>,
     /// Count the matching deliveries without changing them.
     #[schema(default = false)]
@@ -82,32 +93,66 @@ struct NewJob {
 
 impl Operations {
     /// `POST /v1/jobs`.
-    pub async fn create_job(&self, ctx: &Context, mut query: Query, body: Body) -> Result<JobAsked, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn create_job(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<JobAsked, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let members = body.object()?;
         no_parameters(query)?;
         let operator = ctx.caller.role == Role::Operator;
-        let NewJob { kind, mut filter, dry_run } = read_members(members, Errors::default(), |fields| read(fields, operator))?;
+        let NewJob {
+            kind,
+            mut filter,
+            dry_run,
+        } = read_members(members, Errors::default(), |fields| read(fields, operator))?;
         if kind == JobKind::Backfill {
-            return self.create_backfill(ctx, organization, filter, dry_run).await;
+            return self
+                .create_backfill(ctx, organization, filter, dry_run)
+                .await;
         }
         let nobodys = !self.filter_is_own(ctx, organization, &filter).await;
         if kind == JobKind::Retry && filter.statuses.is_empty() {
             filter.statuses = RETRIED.to_vec();
         }
         let now = self.clock.now();
-        filter.until = Some(filter.until.map_or(after(now), |until| until.min(after(now))));
+        filter.until = Some(
+            filter
+                .until
+                .map_or(after(now), |until| until.min(after(now))),
+        );
         if nobodys {
             // Another organization's id finds nothing.
             filter.until = filter.since.or(Some(Timestamp::from_millis(0)));
             filter.since = filter.until;
         }
         if dry_run {
-            let total = self.store.count_deliveries(organization, self.shards(organization).await?, &filter).await?;
-            return Ok(JobAsked::Counted(JobTotal { total, not_kept_before: None }));
+            let total = self
+                .store
+                .count_deliveries(organization, self.shards(organization).await?, &filter)
+                .await?;
+            return Ok(JobAsked::Counted(JobTotal {
+                total,
+                not_kept_before: None,
+            }));
         }
-        let job = Job { filter, ..Job::new(self.id_for(ctx, organization), organization, kind, ctx.actor(), now) };
-        self.start_job(ctx, job).await.map(|job| JobAsked::Accepted(Box::new(job)))
+        let job = Job {
+            filter,
+            ..Job::new(
+                self.id_for(ctx, organization),
+                organization,
+                kind,
+                ctx.actor(),
+                now,
+            )
+        };
+        self.start_job(ctx, job)
+            .await
+            .map(|job| JobAsked::Accepted(Box::new(job)))
     }
 
     async fn create_backfill(
@@ -124,15 +169,28 @@ impl Operations {
             return Err(missing());
         }
         let destination = self.store.destination(organization, id).await?;
-        let destination = destination.filter(|found| !found.is_deleted() && !found.is_system()).ok_or_else(missing)?;
+        let destination = destination
+            .filter(|found| !found.is_deleted() && !found.is_system())
+            .ok_or_else(missing)?;
         if !destination.takes_deliveries() {
-            return Err(Refusal::new(RefusalCode::DestinationDisabled, "the destination is disabled; enable it first"));
+            return Err(Refusal::new(
+                RefusalCode::DestinationDisabled,
+                "the destination is disabled; enable it first",
+            ));
         }
-        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let routes = self
+            .store
+            .routes(organization)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         let settings = &routes.settings;
         let kept = DAY * settings.retention_days.min(settings.payload_retention_days);
         let kept_since = now.minus(kept);
-        filter.until = Some(filter.until.map_or(after(now), |until| until.min(after(now))));
+        filter.until = Some(
+            filter
+                .until
+                .map_or(after(now), |until| until.min(after(now))),
+        );
         // What the filter asks for and is gone by retention is said.
         let since = filter.since.unwrap_or(kept_since);
         let not_kept_before = Some(kept_since).filter(|kept_since| since < *kept_since);
@@ -145,12 +203,30 @@ impl Operations {
                 since: since.max(kept_since),
                 until: filter.until.unwrap_or(now),
             };
-            let total = self.store.count_missed(organization, routes.shards, &missed).await?;
-            return Ok(JobAsked::Counted(JobTotal { total, not_kept_before }));
+            let total = self
+                .store
+                .count_missed(organization, routes.shards, &missed)
+                .await?;
+            return Ok(JobAsked::Counted(JobTotal {
+                total,
+                not_kept_before,
+            }));
         }
-        let job = Job { filter, ..Job::new(self.id_for(ctx, organization), organization, JobKind::Backfill, ctx.actor(), now) };
+        let job = Job {
+            filter,
+            ..Job::new(
+                self.id_for(ctx, organization),
+                organization,
+                JobKind::Backfill,
+                ctx.actor(),
+                now,
+            )
+        };
         let view = self.start_job(ctx, job).await?;
-        Ok(JobAsked::Accepted(Box::new(JobView { not_kept_before, ..view })))
+        Ok(JobAsked::Accepted(Box::new(JobView {
+            not_kept_before,
+            ..view
+        })))
     }
 
     /// What a destination missed since then is delivered again.
@@ -162,25 +238,52 @@ impl Operations {
         since: Timestamp,
     ) -> Result<JobView, Refusal> {
         let id = self.id_for(ctx, organization);
-        self.start_job(ctx, Job::replay(id, organization, destination, since, ctx.actor(), self.clock.now())).await
+        self.start_job(
+            ctx,
+            Job::replay(
+                id,
+                organization,
+                destination,
+                since,
+                ctx.actor(),
+                self.clock.now(),
+            ),
+        )
+        .await
     }
 
-    /// Writes the job down and asks for it. Should the queue refuse, a repeat with the same `Idempotency-Key` asks again.
+    /// Writes the job down and asks for it. Should the queue refuse, a repeat with the same
+    /// `Idempotency-Key` asks again.
     pub(crate) async fn start_job(&self, ctx: &Context, job: Job) -> Result<JobView, Refusal> {
         let filter = serde_json::to_value(&job.filter).unwrap_or_default();
         let kind = serde_json::to_value(job.kind).unwrap_or_default();
         let job = match job.kind {
             // The operator erases an organization however many jobs it has.
             JobKind::Erase => self.store.create_job(&job).await?,
-            _ => self.store.create_job_within(&job).await?.ok_or_else(too_many)?,
+            _ => self
+                .store
+                .create_job_within(&job)
+                .await?
+                .ok_or_else(too_many)?,
         };
-        let changes = vec![crate::audit::set("/kind", kind), crate::audit::set("/filter", filter)];
+        let changes = vec![
+            crate::audit::set("/kind", kind),
+            crate::audit::set("/filter", filter),
+        ];
         let event = self.event(ctx, job.organization_id, "job.created", job.id, changes);
         self.store.record_audit(&event).await?;
-        let task = JobTask { organization: job.organization_id, job: job.id };
+        let task = JobTask {
+            organization: job.organization_id,
+            job: job.id,
+        };
         if let Err(error) = self.jobs.send(task).await {
             let failed = job.clone().ended(JobStatus::Failed, self.clock.now());
-            self.store.save_job(&Job { revision: job.revision + 1, ..failed }).await?;
+            self.store
+                .save_job(&Job {
+                    revision: job.revision + 1,
+                    ..failed
+                })
+                .await?;
             return Err(Refusal::unavailable(error));
         }
         Ok(self.job_view(ctx, job))
@@ -189,7 +292,11 @@ impl Operations {
     /// Refuses an action that needs a job when the organization has as many as it may.
     pub(crate) async fn room_for_a_job(&self, organization: OrganizationId) -> Result<(), Refusal> {
         let unfinished = self.store.unfinished_jobs(organization).await?;
-        if unfinished.len() < JOBS_MAX { Ok(()) } else { Err(too_many()) }
+        if unfinished.len() < JOBS_MAX {
+            Ok(())
+        } else {
+            Err(too_many())
+        }
     }
 
     /// `GET /v1/jobs`: newest first.
@@ -200,26 +307,56 @@ impl Operations {
         query.finish(&errors);
         errors.into_result(())?;
         let scope = ListScope::of("/v1/jobs").with("organization", Some(organization));
-        let found = self.store.jobs_page(organization, page.after(&self.cursors, &scope)?, page.limit).await?;
-        let next_cursor = self.next_cursor(&scope, found.items.last().map(|job| job.id).filter(|_| found.more));
-        Ok(Page { data: found.items.into_iter().map(|job| self.job_view(ctx, job)).collect(), next_cursor })
+        let found = self
+            .store
+            .jobs_page(organization, page.after(&self.cursors, &scope)?, page.limit)
+            .await?;
+        let next_cursor = self.next_cursor(
+            &scope,
+            found.items.last().map(|job| job.id).filter(|_| found.more),
+        );
+        Ok(Page {
+            data: found
+                .items
+                .into_iter()
+                .map(|job| self.job_view(ctx, job))
+                .collect(),
+            next_cursor,
+        })
     }
 
-    /// `GET /v1/jobs/{id}`. An operator also reads the job that erased an organization, when that is gone.
+    /// `GET /v1/jobs/{id}`. An operator also reads the job that erased an organization, when that
+    /// is gone.
     pub async fn job(&self, ctx: &Context, id: &str, mut query: Query) -> Result<JobView, Refusal> {
         self.require(ctx, Permission::Read).await?;
         let organization = self.scope_even_if_gone(ctx, &mut query).await?;
         let id: JobId = self.own_id(ctx, organization, id).await?;
-        let job = self.store.job(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        let job = self
+            .store
+            .job(organization, id)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         no_parameters(query)?;
         Ok(self.job_view(ctx, job))
     }
 
     /// `POST /v1/jobs/{id}/cancel`: what is done stays done.
-    pub async fn cancel_job(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<JobView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn cancel_job(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<JobView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let id: JobId = self.own_id(ctx, organization, id).await?;
-        let mut job = self.store.job(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        let mut job = self
+            .store
+            .job(organization, id)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         read_members(members, Errors::default(), |_| Some(()))?;
@@ -231,16 +368,26 @@ impl Operations {
                 return Ok(self.job_view(ctx, job));
             }
             if job.status.is_over() {
-                return Err(Refusal::new(RefusalCode::AlreadyFinished, "the job is over"));
+                return Err(Refusal::new(
+                    RefusalCode::AlreadyFinished,
+                    "the job is over",
+                ));
             }
             let cancelled = job.clone().ended(JobStatus::Cancelled, self.clock.now());
-            let cancelled = Job { revision: job.revision + 1, ..cancelled };
+            let cancelled = Job {
+                revision: job.revision + 1,
+                ..cancelled
+            };
             if self.store.save_job(&cancelled).await? == Saved::Done {
                 let event = self.event(ctx, organization, "job.cancelled", id, Vec::new());
                 self.store.record_audit(&event).await?;
                 return Ok(self.job_view(ctx, cancelled));
             }
-            job = self.store.job(organization, id).await?.ok_or_else(Refusal::not_found)?;
+            job = self
+                .store
+                .job(organization, id)
+                .await?
+                .ok_or_else(Refusal::not_found)?;
         }
         Err(Refusal::contended())
     }
@@ -252,7 +399,10 @@ impl Operations {
 }
 
 fn too_many() -> Refusal {
-    let detail = format!("an organization has at most {JOBS_MAX} unfinished jobs; wait until one finishes, or cancel one");
+    let detail = format!(
+        "an organization has at most {JOBS_MAX} unfinished jobs; wait until one finishes, or \
+         cancel one"
+    );
     Refusal::new(RefusalCode::LimitReached, detail)
 }
 
@@ -275,12 +425,19 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
             let destination = fields.require("destination_id", given, destination);
             let given = fields.given("filter");
             let filter = fields.object("filter", read_backfill);
-            DeliveryFilter { destination, ..fields.require("filter", given, filter).unwrap_or_default() }
+            DeliveryFilter {
+                destination,
+                ..fields.require("filter", given, filter).unwrap_or_default()
+            }
         }
         _ => fields.object("filter", read_filter).unwrap_or_default(),
     };
     let dry_run = fields.boolean("dry_run").unwrap_or(false);
-    Some(NewJob { kind: kind?, filter, dry_run })
+    Some(NewJob {
+        kind: kind?,
+        filter,
+        dry_run,
+    })
 }
 
 /// Which messages a backfill sends; its destination is a member of its own.
@@ -311,20 +468,31 @@ fn read_filter(fields: &mut Fields<'_>) -> DeliveryFilter {
 /// One status, or a list: as the parameter may stand there once or several times.
 fn read_statuses(fields: &mut Fields<'_>) -> Vec<DeliveryStatus> {
     let pointer = fields.pointer_to("status");
-    let known = |text: &str| DeliveryStatus::ALL.iter().find(|(name, _)| *name == text).map(|(_, status)| *status);
+    let known = |text: &str| {
+        DeliveryStatus::ALL
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, status)| *status)
+    };
     let words: Vec<&str> = DeliveryStatus::ALL.iter().map(|(name, _)| *name).collect();
     let read = |pointer: &str, value: &Value, errors: &Errors| {
         let status = value.as_str().and_then(known);
         if status.is_none() {
-            errors.add(pointer, FieldCode::InvalidValue, format!("must be one of {}", words.join(", ")));
+            errors.add(
+                pointer,
+                FieldCode::InvalidValue,
+                format!("must be one of {}", words.join(", ")),
+            );
         }
         status
     };
     let mut statuses: Vec<DeliveryStatus> = match fields.take("status") {
         None => Vec::new(),
-        Some(Value::Array(items)) => {
-            items.iter().enumerate().filter_map(|(i, item)| read(&format!("{pointer}/{i}"), item, fields.errors())).collect()
-        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| read(&format!("{pointer}/{i}"), item, fields.errors()))
+            .collect(),
         Some(one) => read(&pointer, &one, fields.errors()).into_iter().collect(),
     };
     statuses.sort();

@@ -1,9 +1,11 @@
-//! What Waybill can be asked to do: the api and the console both call these operations; a file per noun.
+//! What Waybill can be asked to do: the api and the console both call these operations; a file per
+//! noun.
 //!
-//! Each one **authorises** (role first, then whose it is), **validates** (every mistake at once), **acts** (store, vault, dispatch, the worker's
-//! check) and answers with a **view**, or with a [`Refusal`] that says why not. A [`Context`] is who asks and in which request; a [`Query`] and
-//! a [`Body`] are what they sent, opened in the order of refusal: 401, 403, 404, then 415, 413, 400, then 422, then 409. What is changed or
-//! refused is written to the organization's audit trail.
+//! Each one **authorises** (role first, then whose it is), **validates** (every mistake at once),
+//! **acts** (store, vault, dispatch, the worker's check) and answers with a **view**, or with a
+//! [`Refusal`] that says why not. A [`Context`] is who asks and in which request; a [`Query`] and a
+//! [`Body`] are what they sent, opened in the order of refusal: 401, 403, 404, then 415, 413, 400,
+//! then 422, then 409. What is changed or refused is written to the organization's audit trail.
 
 mod alert;
 mod alert_email;
@@ -132,7 +134,11 @@ pub struct Operations {
 
 impl From<vault::VaultError> for Refusal {
     fn from(error: vault::VaultError) -> Self {
-        if error.is_unavailable() { Self::unavailable(error) } else { Self::internal(error) }
+        if error.is_unavailable() {
+            Self::unavailable(error)
+        } else {
+            Self::internal(error)
+        }
     }
 }
 
@@ -143,7 +149,11 @@ impl From<StoreError> for Refusal {
 }
 
 impl Operations {
-    pub(crate) fn next_cursor(&self, scope: &cursor::ListScope, next: Option<impl ToString>) -> Option<String> {
+    pub(crate) fn next_cursor(
+        &self,
+        scope: &cursor::ListScope,
+        next: Option<impl ToString>,
+    ) -> Option<String> {
         next.map(|position| self.cursors.seal(scope, &position.to_string()))
     }
 }

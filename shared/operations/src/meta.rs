@@ -14,7 +14,10 @@ impl Operations {
         Ok(Meta {
             version: env!("CARGO_PKG_VERSION"),
             roles: Role::ALL.to_vec(),
-            limits: Limits { checks_per_minute: self.settings.quotas.checks_per_minute, ..Limits::default() },
+            limits: Limits {
+                checks_per_minute: self.settings.quotas.checks_per_minute,
+                ..Limits::default()
+            },
             egress_ips: Vec::new(),
         })
     }

@@ -1,4 +1,5 @@
-//! Organizations: the operator makes, suspends, grants to and deletes them; an admin changes its own settings.
+//! Organizations: the operator makes, suspends, grants to and deletes them; an admin changes its
+//! own settings.
 
 use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode, Fields};
@@ -15,10 +16,15 @@ use crate::body::read_members;
 use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
 use crate::view::job::JobView;
-use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody};
+use crate::view::organization::{
+    GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody,
+};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-const STATUSES: &[(&str, OrganizationStatus)] = &[("active", OrganizationStatus::Active), ("suspended", OrganizationStatus::Suspended)];
+const STATUSES: &[(&str, OrganizationStatus)] = &[
+    ("active", OrganizationStatus::Active),
+    ("suspended", OrganizationStatus::Suspended),
+];
 const READ_ONLY: &[&str] = &["id", "aws_external_id", "created_at", "updated_at", "url"];
 
 /// Organizations that a search reads in one go, and how often it does so for one page.
@@ -32,7 +38,15 @@ pub(crate) struct NamePrefix(String);
 impl NamePrefix {
     fn parse(text: &str) -> Result<Self, String> {
         let good = REFERENCE.contains(&text.chars().count());
-        if good { Ok(Self(text.to_lowercase())) } else { Err(format!("must have {} to {} characters", REFERENCE.start(), REFERENCE.end())) }
+        if good {
+            Ok(Self(text.to_lowercase()))
+        } else {
+            Err(format!(
+                "must have {} to {} characters",
+                REFERENCE.start(),
+                REFERENCE.end()
+            ))
+        }
     }
 
     /// Whether the organization's name or external id begins so.
@@ -88,7 +102,12 @@ enum Hand {
 
 impl Operations {
     /// `POST /v1/organizations`.
-    pub async fn create_organization(&self, ctx: &Context, query: Query, body: Body) -> Result<OrganizationView, Refusal> {
+    pub async fn create_organization(
+        &self,
+        ctx: &Context,
+        query: Query,
+        body: Body,
+    ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let members = body.object()?;
         no_parameters(query)?;
@@ -97,31 +116,63 @@ impl Operations {
             fields.read_only(&[READ_ONLY, &["status"]].concat());
             let name = fields.required_name("name", NAME);
             let external_id = fields.text("external_id", REFERENCE);
-            let settings = fields.object("settings", |inner| OrganizationSettings::default().read(inner)).unwrap_or_default();
-            Some(Organization { name: name?, external_id, settings, ..fresh })
+            let settings = fields
+                .object("settings", |inner| {
+                    OrganizationSettings::default().read(inner)
+                })
+                .unwrap_or_default();
+            Some(Organization {
+                name: name?,
+                external_id,
+                settings,
+                ..fresh
+            })
         })?;
         // A new organization has no destinations that its settings could name.
         let named = organization.settings.named_destinations();
         if !named.is_empty() {
-            return Err(Refusal::not_found_at(named.into_iter().map(|(pointer, _)| format!("/settings{pointer}"))));
+            return Err(Refusal::not_found_at(
+                named
+                    .into_iter()
+                    .map(|(pointer, _)| format!("/settings{pointer}")),
+            ));
         }
-        let event = self.event(ctx, organization.id, "organization.created", organization.id, Vec::new());
-        self.store.create_organization(&organization, &event).await?;
+        let event = self.event(
+            ctx,
+            organization.id,
+            "organization.created",
+            organization.id,
+            Vec::new(),
+        );
+        self.store
+            .create_organization(&organization, &event)
+            .await?;
         self.ask_for_confirmations(ctx, &organization).await;
         Ok(self.organization_view(ctx, organization))
     }
 
     pub(crate) fn new_organization(&self, name: String) -> Organization {
         let now = self.clock.now();
-        Organization::new(self.ids.organization(), name, hex::encode(self.random.bytes::<16>()), now)
+        Organization::new(
+            self.ids.organization(),
+            name,
+            hex::encode(self.random.bytes::<16>()),
+            now,
+        )
     }
 
     /// `GET /v1/organizations`: oldest first, or worst first.
-    pub async fn organizations(&self, ctx: &Context, mut query: Query) -> Result<Page<OrganizationView>, Refusal> {
+    pub async fn organizations(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<OrganizationView>, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
-        let worst_first = query.choice("sort", &errors, &[("health", true), ("created_at", false)]).unwrap_or(false);
+        let worst_first = query
+            .choice("sort", &errors, &[("health", true), ("created_at", false)])
+            .unwrap_or(false);
         let name = query.parsed("name", &errors, NamePrefix::parse);
         query.finish(&errors);
         errors.into_result(())?;
@@ -129,18 +180,32 @@ impl Operations {
         let scope = scope.with("name", name.as_ref().map(|NamePrefix(name)| name));
         let (found, next_cursor) = if worst_first {
             let after = page.after(&self.cursors, &scope)?;
-            let (found, next) = self.worst_organizations(name.as_ref(), after, page.limit).await?;
+            let (found, next) = self
+                .worst_organizations(name.as_ref(), after, page.limit)
+                .await?;
             (found, self.next_cursor(&scope, next))
         } else {
             let after = page.after(&self.cursors, &scope)?;
-            let (found, next) = self.organizations_named(name.as_ref(), after, page.limit).await?;
-            (self.with_health(found).await?, self.next_cursor(&scope, next))
+            let (found, next) = self
+                .organizations_named(name.as_ref(), after, page.limit)
+                .await?;
+            (
+                self.with_health(found).await?,
+                self.next_cursor(&scope, next),
+            )
         };
-        let view = |(organization, health)| OrganizationView { health: Some(health), ..self.organization_view(ctx, organization) };
-        Ok(Page { data: found.into_iter().map(view).collect(), next_cursor })
+        let view = |(organization, health)| OrganizationView {
+            health: Some(health),
+            ..self.organization_view(ctx, organization)
+        };
+        Ok(Page {
+            data: found.into_iter().map(view).collect(),
+            next_cursor,
+        })
     }
 
-    /// Up to `limit` organizations, oldest first, and after which to go on. A search looks at a bounded number; its page may be short.
+    /// Up to `limit` organizations, oldest first, and after which to go on. A search looks at a
+    /// bounded number; its page may be short.
     async fn organizations_named(
         &self,
         name: Option<&NamePrefix>,
@@ -149,7 +214,11 @@ impl Operations {
     ) -> Result<(Vec<Organization>, Option<OrganizationId>), Refusal> {
         let Some(name) = name else {
             let found = self.store.organizations(after, limit).await?;
-            let next = found.items.last().map(|organization| organization.id).filter(|_| found.more);
+            let next = found
+                .items
+                .last()
+                .map(|organization| organization.id)
+                .filter(|_| found.more);
             return Ok((found.items, next));
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -157,10 +226,16 @@ impl Operations {
         for _ in 0..SEARCH_PAGES_MAX {
             let page = self.store.organizations(after, SEARCH_PAGE).await?;
             after = page.items.last().map(|organization| organization.id);
-            found.extend(page.items.into_iter().filter(|organization| name.admits(organization)));
+            found.extend(
+                page.items
+                    .into_iter()
+                    .filter(|organization| name.admits(organization)),
+            );
             if found.len() > limit {
                 found.truncate(limit);
-                let next = found.last().map(|organization: &Organization| organization.id);
+                let next = found
+                    .last()
+                    .map(|organization: &Organization| organization.id);
                 return Ok((found, next));
             }
             if !page.more {
@@ -171,16 +246,28 @@ impl Operations {
     }
 
     /// `GET /v1/organizations/{id}`.
-    pub async fn organization(&self, ctx: &Context, id: &str, query: Query) -> Result<OrganizationView, Refusal> {
+    pub async fn organization(
+        &self,
+        ctx: &Context,
+        id: &str,
+        query: Query,
+    ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let organization = self.existing_organization(parse_id(id)?).await?;
         no_parameters(query)?;
         let health = Some(self.organization_health(&organization).await?);
-        Ok(OrganizationView { health, ..self.organization_view(ctx, organization) })
+        Ok(OrganizationView {
+            health,
+            ..self.organization_view(ctx, organization)
+        })
     }
 
     /// `GET /v1/organization`: the caller's own.
-    pub async fn own_organization(&self, ctx: &Context, mut query: Query) -> Result<OrganizationView, Refusal> {
+    pub async fn own_organization(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<OrganizationView, Refusal> {
         let id = self.enter(ctx, Permission::Read, &mut query).await?;
         let organization = self.existing_organization(id).await?;
         no_parameters(query)?;
@@ -188,15 +275,30 @@ impl Operations {
     }
 
     /// `PATCH /v1/organizations/{id}`.
-    pub async fn patch_organization(&self, ctx: &Context, id: &str, query: Query, body: Body) -> Result<OrganizationView, Refusal> {
+    pub async fn patch_organization(
+        &self,
+        ctx: &Context,
+        id: &str,
+        query: Query,
+        body: Body,
+    ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
-        self.change_organization(ctx, parse_id(id)?, Hand::Operator, query, body).await
+        self.change_organization(ctx, parse_id(id)?, Hand::Operator, query, body)
+            .await
     }
 
     /// `PATCH /v1/organization`.
-    pub async fn patch_own_organization(&self, ctx: &Context, mut query: Query, body: Body) -> Result<OrganizationView, Refusal> {
-        let id = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
-        self.change_organization(ctx, id, Hand::Own, query, body).await
+    pub async fn patch_own_organization(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<OrganizationView, Refusal> {
+        let id = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
+        self.change_organization(ctx, id, Hand::Own, query, body)
+            .await
     }
 
     async fn change_organization(
@@ -221,9 +323,23 @@ impl Operations {
             }
             self.must_have_destinations(ctx, &after).await?;
             self.may_ask_for_confirmations(&before, &after).await?;
-            let after = Organization { revision: before.revision + 1, updated_at: self.clock.now(), ..after };
-            let event = self.event(ctx, id, "organization.updated", id, changes(&to_json(&before), &to_json(&after)));
-            match self.store.update_organization(&after, before.revision, &event).await? {
+            let after = Organization {
+                revision: before.revision + 1,
+                updated_at: self.clock.now(),
+                ..after
+            };
+            let event = self.event(
+                ctx,
+                id,
+                "organization.updated",
+                id,
+                changes(&to_json(&before), &to_json(&after)),
+            );
+            match self
+                .store
+                .update_organization(&after, before.revision, &event)
+                .await?
+            {
                 Saved::Done => {
                     self.meter.forget_quotas(id);
                     if after.settings.delivery_limits != before.settings.delivery_limits {
@@ -242,14 +358,27 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    fn patched(&self, before: &Organization, hand: Hand, patch: Map<String, Value>) -> Result<Organization, Refusal> {
+    fn patched(
+        &self,
+        before: &Organization,
+        hand: Hand,
+        patch: Map<String, Value>,
+    ) -> Result<Organization, Refusal> {
         let patched = read_members(patch, Errors::default(), |fields| {
             fields.read_only(READ_ONLY);
             if hand == Hand::Own {
                 fields.read_only(&["status", "grants", "quotas", "external_id"]);
             }
-            let name = if fields.has("name") { fields.required_name("name", NAME) } else { Some(before.name.clone()) };
-            let external_id = if fields.has("external_id") { fields.text("external_id", REFERENCE) } else { before.external_id.clone() };
+            let name = if fields.has("name") {
+                fields.required_name("name", NAME)
+            } else {
+                Some(before.name.clone())
+            };
+            let external_id = if fields.has("external_id") {
+                fields.text("external_id", REFERENCE)
+            } else {
+                before.external_id.clone()
+            };
             let status = if fields.has("status") {
                 let given = fields.given("status");
                 let status = fields.choice("status", STATUSES);
@@ -257,11 +386,25 @@ impl Operations {
             } else {
                 Some(before.status)
             };
-            let settings = fields.object("settings", |inner| before.settings.read(inner)).unwrap_or_else(|| before.settings.clone());
-            let grants = fields.object("grants", |inner| before.grants.read(inner)).unwrap_or_else(|| before.grants.clone());
+            let settings = fields
+                .object("settings", |inner| before.settings.read(inner))
+                .unwrap_or_else(|| before.settings.clone());
+            let grants = fields
+                .object("grants", |inner| before.grants.read(inner))
+                .unwrap_or_else(|| before.grants.clone());
             self.refuse_own_resources(fields, &grants);
-            let quotas = fields.object("quotas", |inner| before.quotas.read(inner)).unwrap_or(before.quotas);
-            Some(Organization { name: name?, external_id, status: status?, settings, grants, quotas, ..before.clone() })
+            let quotas = fields
+                .object("quotas", |inner| before.quotas.read(inner))
+                .unwrap_or(before.quotas);
+            Some(Organization {
+                name: name?,
+                external_id,
+                status: status?,
+                settings,
+                grants,
+                quotas,
+                ..before.clone()
+            })
         })?;
         Ok(patched)
     }
@@ -270,25 +413,45 @@ impl Operations {
     fn refuse_own_resources(&self, fields: &Fields<'_>, grants: &Grants) {
         let own = &self.settings;
         let refuse = |list: &str, i: usize| {
-            fields.errors().add(format!("/grants/{list}/{i}"), FieldCode::Reserved, "is Waybill's own and cannot be granted");
+            fields.errors().add(
+                format!("/grants/{list}/{i}"),
+                FieldCode::Reserved,
+                "is Waybill's own and cannot be granted",
+            );
         };
-        for (i, _) in grants.buckets.iter().enumerate().filter(|(_, bucket)| **bucket == own.own_bucket) {
+        for (i, _) in grants
+            .buckets
+            .iter()
+            .enumerate()
+            .filter(|(_, bucket)| **bucket == own.own_bucket)
+        {
             refuse("buckets", i);
         }
         let is_own = |arn: &String| arn.parse().is_ok_and(|arn| self.is_own_secret(&arn));
-        for (i, _) in grants.secret_arns.iter().enumerate().filter(|(_, arn)| is_own(arn)) {
+        for (i, _) in grants
+            .secret_arns
+            .iter()
+            .enumerate()
+            .filter(|(_, arn)| is_own(arn))
+        {
             refuse("secret_arns", i);
         }
     }
 
     /// Every destination that the settings name exists.
-    async fn must_have_destinations(&self, ctx: &Context, organization: &Organization) -> Result<(), Refusal> {
+    async fn must_have_destinations(
+        &self,
+        ctx: &Context,
+        organization: &Organization,
+    ) -> Result<(), Refusal> {
         let named = organization.settings.named_destinations();
         if named.is_empty() {
             return Ok(());
         }
         let routes = self.store.routes(organization.id).await?;
-        let known: Vec<_> = routes.map(|routes| routes.destinations.iter().map(|route| route.id).collect()).unwrap_or_default();
+        let known: Vec<_> = routes
+            .map(|routes| routes.destinations.iter().map(|route| route.id).collect())
+            .unwrap_or_default();
         let mut missing = Vec::new();
         for (pointer, id) in named {
             if !known.contains(&id) {
@@ -296,18 +459,37 @@ impl Operations {
                 missing.push(format!("/settings{pointer}"));
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(Refusal::not_found_at(missing)) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::not_found_at(missing))
+        }
     }
 
-    /// `DELETE /v1/organizations/{id}`: only when it has no destinations. Its keys, links and sessions are refused before anything is removed,
-    /// so that a request that breaks off leaves none of them working; the next one removes the rest.
-    pub async fn delete_organization(&self, ctx: &Context, id: &str, query: Query) -> Result<(), Refusal> {
+    /// `DELETE /v1/organizations/{id}`: only when it has no destinations. Its keys, links and
+    /// sessions are refused before anything is removed, so that a request that breaks off leaves
+    /// none of them working; the next one removes the rest.
+    pub async fn delete_organization(
+        &self,
+        ctx: &Context,
+        id: &str,
+        query: Query,
+    ) -> Result<(), Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let organization = self.existing_organization(parse_id(id)?).await?;
         no_parameters(query)?;
         self.end_organization(&organization).await?;
         self.store.remove_organization(organization.id).await?;
-        Ok(self.store.record_audit(&self.event(ctx, organization.id, "organization.deleted", organization.id, Vec::new())).await?)
+        Ok(self
+            .store
+            .record_audit(&self.event(
+                ctx,
+                organization.id,
+                "organization.deleted",
+                organization.id,
+                Vec::new(),
+            ))
+            .await?)
     }
 
     async fn end_organization(&self, organization: &Organization) -> Result<(), Refusal> {
@@ -315,13 +497,20 @@ impl Operations {
         for _ in 0..RACES_MAX {
             // It is being erased, or a request before this one broke off.
             let routes = self.store.routes(before.id).await?;
-            if routes.as_ref().is_some_and(|routes| !routes.destinations.is_empty()) {
+            if routes
+                .as_ref()
+                .is_some_and(|routes| !routes.destinations.is_empty())
+            {
                 return Err(not_empty());
             }
             if before.ended_at.is_some() && routes.is_none() {
                 return Ok(());
             }
-            match self.store.end_organization(&self.as_ended(&before), before.revision).await? {
+            match self
+                .store
+                .end_organization(&self.as_ended(&before), before.revision)
+                .await?
+            {
                 Ending::Done => return Ok(()),
                 Ending::NotEmpty => return Err(not_empty()),
                 Ending::Conflict => before = self.existing_organization(before.id).await?,
@@ -330,16 +519,29 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// The organization from now on: nothing is submitted or delivered, and nothing of it lets anybody in.
+    /// The organization from now on: nothing is submitted or delivered, and nothing of it lets
+    /// anybody in.
     fn as_ended(&self, before: &Organization) -> Organization {
         let now = self.clock.now();
         let ended_at = before.ended_at.or(Some(now));
-        Organization { status: OrganizationStatus::Suspended, ended_at, revision: before.revision + 1, updated_at: now, ..before.clone() }
+        Organization {
+            status: OrganizationStatus::Suspended,
+            ended_at,
+            revision: before.revision + 1,
+            updated_at: now,
+            ..before.clone()
+        }
     }
 
-    /// `POST /v1/organizations/{id}/erase`: a job that leaves nothing of it but a line in the audit trail. From now on it is suspended, and its
-    /// keys, links and sessions are refused.
-    pub async fn erase_organization(&self, ctx: &Context, id: &str, query: Query, body: Body) -> Result<JobView, Refusal> {
+    /// `POST /v1/organizations/{id}/erase`: a job that leaves nothing of it but a line in the audit
+    /// trail. From now on it is suspended, and its keys, links and sessions are refused.
+    pub async fn erase_organization(
+        &self,
+        ctx: &Context,
+        id: &str,
+        query: Query,
+        body: Body,
+    ) -> Result<JobView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let mut before = self.existing_organization(parse_id(id)?).await?;
         let members = body.object_or_empty()?;
@@ -347,12 +549,28 @@ impl Operations {
         read_members(members, Errors::default(), |_| Some(()))?;
         for _ in 0..RACES_MAX {
             if before.ended_at.is_some() {
-                let job = Job::new(self.id_for(ctx, before.id), before.id, JobKind::Erase, ctx.actor(), self.clock.now());
+                let job = Job::new(
+                    self.id_for(ctx, before.id),
+                    before.id,
+                    JobKind::Erase,
+                    ctx.actor(),
+                    self.clock.now(),
+                );
                 return self.start_job(ctx, job).await;
             }
             let after = self.as_ended(&before);
-            let event = self.event(ctx, before.id, "organization.updated", before.id, changes(&to_json(&before), &to_json(&after)));
-            before = match self.store.update_organization(&after, before.revision, &event).await? {
+            let event = self.event(
+                ctx,
+                before.id,
+                "organization.updated",
+                before.id,
+                changes(&to_json(&before), &to_json(&after)),
+            );
+            before = match self
+                .store
+                .update_organization(&after, before.revision, &event)
+                .await?
+            {
                 Saved::Done => after,
                 Saved::Conflict => self.existing_organization(before.id).await?,
             };
@@ -360,8 +578,14 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    pub(crate) async fn existing_organization(&self, id: OrganizationId) -> Result<Organization, Refusal> {
-        self.store.organization(id).await?.ok_or_else(Refusal::not_found)
+    pub(crate) async fn existing_organization(
+        &self,
+        id: OrganizationId,
+    ) -> Result<Organization, Refusal> {
+        self.store
+            .organization(id)
+            .await?
+            .ok_or_else(Refusal::not_found)
     }
 
     fn organization_view(&self, ctx: &Context, organization: Organization) -> OrganizationView {
@@ -375,11 +599,17 @@ fn parse_id(text: &str) -> Result<OrganizationId, Refusal> {
 }
 
 fn ended() -> Refusal {
-    Refusal::new(RefusalCode::OrganizationEnded, "the organization is being deleted or erased and can no longer be changed")
+    Refusal::new(
+        RefusalCode::OrganizationEnded,
+        "the organization is being deleted or erased and can no longer be changed",
+    )
 }
 
 fn not_empty() -> Refusal {
-    Refusal::new(RefusalCode::NotEmpty, "the organization has destinations; delete them first")
+    Refusal::new(
+        RefusalCode::NotEmpty,
+        "the organization has destinations; delete them first",
+    )
 }
 
 /// Refuses every query parameter.

@@ -26,8 +26,8 @@ const SHOWN_MAX: usize = 20;
 /// How an organization is doing: its destinations in trouble and its pending deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OrganizationHealth {
-    /// The number of destinations whose consecutive failures have reached `alert_after_failures`. A disabled
-    /// destination is counted as disabled only.
+    /// The number of destinations whose consecutive failures have reached `alert_after_failures`. A
+    /// disabled destination is counted as disabled only.
     pub failing: u64,
     /// The number of destinations that are disabled.
     pub disabled: u64,
@@ -68,7 +68,12 @@ pub(crate) struct Rank(Reverse<u64>, Reverse<u64>, Reverse<u64>, OrganizationId)
 
 impl Rank {
     fn of(organization: &Organization, health: &OrganizationHealth) -> Self {
-        Self(Reverse(health.failing), Reverse(health.disabled), Reverse(health.pending), organization.id)
+        Self(
+            Reverse(health.failing),
+            Reverse(health.disabled),
+            Reverse(health.pending),
+            organization.id,
+        )
     }
 }
 
@@ -82,15 +87,29 @@ impl std::str::FromStr for Rank {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut parts = text.split('/');
-        let mut count = || parts.next().and_then(|part| part.parse().ok()).map(Reverse).ok_or(());
+        let mut count = || {
+            parts
+                .next()
+                .and_then(|part| part.parse().ok())
+                .map(Reverse)
+                .ok_or(())
+        };
         let (failing, disabled, pending) = (count()?, count()?, count()?);
-        Ok(Self(failing, disabled, pending, parts.next().and_then(|id| id.parse().ok()).ok_or(())?))
+        Ok(Self(
+            failing,
+            disabled,
+            pending,
+            parts.next().and_then(|id| id.parse().ok()).ok_or(())?,
+        ))
     }
 }
 
 impl Operations {
     /// How these are doing, in their order.
-    pub(crate) async fn with_health(&self, organizations: Vec<Organization>) -> Result<Vec<(Organization, OrganizationHealth)>, Refusal> {
+    pub(crate) async fn with_health(
+        &self,
+        organizations: Vec<Organization>,
+    ) -> Result<Vec<(Organization, OrganizationHealth)>, Refusal> {
         let each = stream::iter(organizations).map(async |organization| {
             let health = self.organization_health(&organization).await?;
             Ok::<_, Refusal>((organization, health))
@@ -98,7 +117,8 @@ impl Operations {
         each.buffered(AT_ONCE).try_collect().await
     }
 
-    /// All organizations whose name begins so, worst first, from `after` on; and after which to go on.
+    /// All organizations whose name begins so, worst first, from `after` on; and after which to go
+    /// on.
     pub(crate) async fn worst_organizations(
         &self,
         name: Option<&NamePrefix>,
@@ -109,13 +129,19 @@ impl Operations {
         loop {
             let page = self.store.organizations(last, PAGE).await?;
             last = page.items.last().map(|organization| organization.id);
-            let found = page.items.into_iter().filter(|organization| name.is_none_or(|name| name.admits(organization)));
+            let found = page
+                .items
+                .into_iter()
+                .filter(|organization| name.is_none_or(|name| name.admits(organization)));
             all.extend(self.with_health(found.collect()).await?);
             if !page.more || last.is_none() {
                 break;
             }
         }
-        let mut ranked: Vec<(Rank, _)> = all.into_iter().map(|entry| (Rank::of(&entry.0, &entry.1), entry)).collect();
+        let mut ranked: Vec<(Rank, _)> = all
+            .into_iter()
+            .map(|entry| (Rank::of(&entry.0, &entry.1), entry))
+            .collect();
         ranked.retain(|(rank, _)| after.is_none_or(|after| *rank > after));
         ranked.sort_by_key(|(rank, _)| *rank);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -125,47 +151,82 @@ impl Operations {
         Ok((ranked.into_iter().map(|(_, entry)| entry).collect(), next))
     }
 
-    /// What needs a person: how the organization is doing, and the destinations that are disabled or failing, worst first.
+    /// What needs a person: how the organization is doing, and the destinations that are disabled
+    /// or failing, worst first.
     pub async fn attention(&self, ctx: &Context, mut query: Query) -> Result<Attention, Refusal> {
         let id = self.enter(ctx, Permission::Read, &mut query).await?;
         no_parameters(query)?;
-        let organization = self.store.organization(id).await?.ok_or_else(Refusal::not_found)?;
+        let organization = self
+            .store
+            .organization(id)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         let (routes, streaks) = self.streaks(id).await?;
         let health = self.health_of(&organization, &routes, &streaks).await?;
         let mut unwell: Vec<(&Route, Health)> = routes.iter().zip(streaks).collect();
         unwell.retain(|(route, health)| health.consecutive_failures > 0 || !route.enabled);
-        unwell.sort_by_key(|(route, health)| (route.enabled, Reverse(health.consecutive_failures), route.id));
+        unwell.sort_by_key(|(route, health)| {
+            (
+                route.enabled,
+                Reverse(health.consecutive_failures),
+                route.id,
+            )
+        });
         let more = unwell.len().saturating_sub(SHOWN_MAX);
         unwell.truncate(SHOWN_MAX);
         let ids: Vec<DestinationId> = unwell.iter().map(|(route, _)| route.id).collect();
         let found = self.store.destinations(id, &ids).await?;
         let general = &organization.settings.failure_policy;
-        let shown = unwell.into_iter().zip(found).filter_map(|((_, health), found)| {
-            let found = found?;
-            let alert_after = found.policy(general).alert_after_failures;
-            Some(Unwell {
-                destination: self.destination_view(ctx, &found, &organization.settings, None),
-                status: health.status(alert_after),
-                health,
-            })
-        });
-        Ok(Attention { health, count: routes.len(), destinations: shown.collect(), more })
+        let shown = unwell
+            .into_iter()
+            .zip(found)
+            .filter_map(|((_, health), found)| {
+                let found = found?;
+                let alert_after = found.policy(general).alert_after_failures;
+                Some(Unwell {
+                    destination: self.destination_view(ctx, &found, &organization.settings, None),
+                    status: health.status(alert_after),
+                    health,
+                })
+            });
+        Ok(Attention {
+            health,
+            count: routes.len(),
+            destinations: shown.collect(),
+            more,
+        })
     }
 
-    pub(crate) async fn organization_health(&self, organization: &Organization) -> Result<OrganizationHealth, Refusal> {
+    pub(crate) async fn organization_health(
+        &self,
+        organization: &Organization,
+    ) -> Result<OrganizationHealth, Refusal> {
         let (routes, healths) = self.streaks(organization.id).await?;
         self.health_of(organization, &routes, &healths).await
     }
 
     /// An organization's destinations, and how each is doing.
-    async fn streaks(&self, organization: OrganizationId) -> Result<(Vec<Route>, Vec<Health>), Refusal> {
-        let routes = self.store.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
+    async fn streaks(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<(Vec<Route>, Vec<Health>), Refusal> {
+        let routes = self
+            .store
+            .routes(organization)
+            .await?
+            .map(|routes| routes.destinations)
+            .unwrap_or_default();
         let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).collect();
         let healths = self.store.healths(&ids).await?;
         Ok((routes, healths))
     }
 
-    async fn health_of(&self, organization: &Organization, routes: &[Route], healths: &[Health]) -> Result<OrganizationHealth, Refusal> {
+    async fn health_of(
+        &self,
+        organization: &Organization,
+        routes: &[Route],
+        healths: &[Health],
+    ) -> Result<OrganizationHealth, Refusal> {
         let unwell: Vec<(DestinationId, u32)> = routes
             .iter()
             .zip(healths)
@@ -175,11 +236,19 @@ impl Operations {
         let ids: Vec<DestinationId> = unwell.iter().map(|(id, _)| *id).collect();
         let destinations = self.store.destinations(organization.id, &ids).await?;
         let general = &organization.settings.failure_policy;
-        let failing = unwell.iter().zip(&destinations).filter(|((_, streak), destination)| {
-            let policy = destination.as_ref().map_or(general, |destination| destination.policy(general));
-            *streak >= policy.alert_after_failures
-        });
-        let pending = self.store.backlog(organization.id, organization.shards).await?;
+        let failing = unwell
+            .iter()
+            .zip(&destinations)
+            .filter(|((_, streak), destination)| {
+                let policy = destination
+                    .as_ref()
+                    .map_or(general, |destination| destination.policy(general));
+                *streak >= policy.alert_after_failures
+            });
+        let pending = self
+            .store
+            .backlog(organization.id, organization.shards)
+            .await?;
         Ok(OrganizationHealth {
             failing: failing.count() as u64,
             disabled: routes.iter().filter(|route| !route.enabled).count() as u64,
@@ -197,8 +266,16 @@ mod tests {
     #[test]
     fn the_worst_comes_first_and_a_rank_reads_back() {
         let id = |n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n)));
-        let rank = |failing, disabled, pending, n| Rank(Reverse(failing), Reverse(disabled), Reverse(pending), id(n));
-        let mut ranks = [rank(0, 0, 0, 1), rank(0, 0, 9, 2), rank(1, 0, 0, 3), rank(0, 2, 0, 4), rank(0, 0, 0, 0)];
+        let rank = |failing, disabled, pending, n| {
+            Rank(Reverse(failing), Reverse(disabled), Reverse(pending), id(n))
+        };
+        let mut ranks = [
+            rank(0, 0, 0, 1),
+            rank(0, 0, 9, 2),
+            rank(1, 0, 0, 3),
+            rank(0, 2, 0, 4),
+            rank(0, 0, 0, 0),
+        ];
         ranks.sort();
         assert_eq!(ranks.map(|rank| rank.3), [3, 4, 2, 0, 1].map(id));
         assert_eq!(ranks[0].to_string().parse(), Ok(ranks[0]));

@@ -21,7 +21,10 @@ impl<T> Page<T> {
     /// The page of a list that has nothing.
     #[must_use]
     pub fn empty() -> Self {
-        Self { data: Vec::new(), next_cursor: None }
+        Self {
+            data: Vec::new(),
+            next_cursor: None,
+        }
     }
 }
 
@@ -35,15 +38,25 @@ pub(crate) struct PageQuery {
 impl PageQuery {
     pub(crate) fn take(query: &mut Query, errors: &Errors) -> Self {
         Self {
-            limit: query.integer("limit", errors, PAGE_SIZE.min..=PAGE_SIZE.max).unwrap_or(PAGE_SIZE.usual()),
+            limit: query
+                .integer("limit", errors, PAGE_SIZE.min..=PAGE_SIZE.max)
+                .unwrap_or(PAGE_SIZE.usual()),
             cursor: query.take("cursor", errors),
         }
     }
 
     /// The position to go on after, if the cursor is one of this very list.
-    pub(crate) fn after<T: std::str::FromStr>(&self, cursors: &Cursors, scope: &ListScope) -> Result<Option<T>, Refusal> {
-        let Some(cursor) = &self.cursor else { return Ok(None) };
-        let position = cursors.open(scope, cursor).and_then(|position| position.parse().ok());
+    pub(crate) fn after<T: std::str::FromStr>(
+        &self,
+        cursors: &Cursors,
+        scope: &ListScope,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
+        let position = cursors
+            .open(scope, cursor)
+            .and_then(|position| position.parse().ok());
         position.map(Some).ok_or_else(Refusal::invalid_cursor)
     }
 }

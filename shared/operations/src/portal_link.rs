@@ -23,8 +23,13 @@ use crate::view::portal_link::PortalLinkView;
 use crate::words::PortalRoleName;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("manager", Role::Manager), ("admin", Role::Admin)];
-/// How long somebody stays signed in whom the identity provider vouched for: a day's work. Deleting the link ends it before.
+const ROLES: &[(&str, Role)] = &[
+    ("viewer", Role::Viewer),
+    ("manager", Role::Manager),
+    ("admin", Role::Admin),
+];
+/// How long somebody stays signed in whom the identity provider vouched for: a day's work. Deleting
+/// the link ends it before.
 const SESSION_SECONDS: u32 = 8 * 3600;
 /// An operator's session.
 const OPERATOR_SESSION_SECONDS: u32 = 3600;
@@ -81,94 +86,196 @@ pub struct NewPortalLinkView {
 
 impl Operations {
     /// `POST /v1/portal-links`.
-    pub async fn create_portal_link(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewPortalLinkView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    pub async fn create_portal_link(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<NewPortalLinkView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let members = body.object()?;
         no_parameters(query)?;
         let made_by = ctx.caller.makers.clone();
-        let new = read_members(members, Errors::default(), |fields| read(fields, organization, made_by))?;
+        let new = read_members(members, Errors::default(), |fields| {
+            read(fields, organization, made_by)
+        })?;
         not_suspended(self.existing_organization(organization).await?.status)?;
         if new.made_by.len() > LINEAGE_MAX {
-            let detail = format!("at most {LINEAGE_MAX} portal links are made from one another; use an API key");
+            let detail = format!(
+                "at most {LINEAGE_MAX} portal links are made from one another; use an API key"
+            );
             return Err(Refusal::new(RefusalCode::LimitReached, detail));
         }
         let changes = vec![
             crate::audit::set("/role", new.role.as_str()),
-            crate::audit::set("/subject", serde_json::to_value(&new.subject).unwrap_or_default()),
+            crate::audit::set(
+                "/subject",
+                serde_json::to_value(&new.subject).unwrap_or_default(),
+            ),
         ];
         let (link, token) = issue_portal_link(new, &self.ids, &self.random, self.clock.now());
-        if !self.store.create_portal_link_within(organization, &link).await? {
-            let detail = format!("an organization has at most {PORTAL_LINKS_MAX} portal links that can be opened; delete some");
+        if !self
+            .store
+            .create_portal_link_within(organization, &link)
+            .await?
+        {
+            let detail = format!(
+                "an organization has at most {PORTAL_LINKS_MAX} portal links that can be opened; \
+                 delete some"
+            );
             return Err(Refusal::new(RefusalCode::LimitReached, detail));
         }
-        self.store.record_audit(&self.event(ctx, organization, "portal_link.created", link.id, changes)).await?;
-        Ok(NewPortalLinkView { id: link.id, url: ctx.link("portal", token.expose_secret()), expires_at: link.expires_at })
+        self.store
+            .record_audit(&self.event(ctx, organization, "portal_link.created", link.id, changes))
+            .await?;
+        Ok(NewPortalLinkView {
+            id: link.id,
+            url: ctx.link("portal", token.expose_secret()),
+            expires_at: link.expires_at,
+        })
     }
 
-    /// `GET /v1/portal-links`: newest first, those that can still be opened and those whose session is open.
-    pub async fn portal_links(&self, ctx: &Context, mut query: Query) -> Result<Page<PortalLinkView>, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    /// `GET /v1/portal-links`: newest first, those that can still be opened and those whose session
+    /// is open.
+    pub async fn portal_links(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<PortalLinkView>, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         query.finish(&errors);
         errors.into_result(())?;
         let scope = ListScope::of("/v1/portal-links").with("organization", Some(organization));
-        let found = self.store.portal_links(organization, page.after(&self.cursors, &scope)?, page.limit).await?;
+        let found = self
+            .store
+            .portal_links(organization, page.after(&self.cursors, &scope)?, page.limit)
+            .await?;
         let now = self.clock.now();
-        let views = found.items.into_iter().map(|link| self.standing_view(link, now));
-        let views: Vec<Option<PortalLinkView>> = stream::iter(views).buffered(CHECKS_AT_ONCE).try_collect().await?;
-        Ok(Page { data: views.into_iter().flatten().collect(), next_cursor: self.next_cursor(&scope, found.next) })
+        let views = found
+            .items
+            .into_iter()
+            .map(|link| self.standing_view(link, now));
+        let views: Vec<Option<PortalLinkView>> = stream::iter(views)
+            .buffered(CHECKS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(Page {
+            data: views.into_iter().flatten().collect(),
+            next_cursor: self.next_cursor(&scope, found.next),
+        })
     }
 
     /// What is shown of a link; `None` when it is over, or what it was made by has ended.
-    async fn standing_view(&self, link: PortalLink, now: Timestamp) -> Result<Option<PortalLinkView>, Refusal> {
-        let Some(view) = PortalLinkView::of(&link, now) else { return Ok(None) };
+    async fn standing_view(
+        &self,
+        link: PortalLink,
+        now: Timestamp,
+    ) -> Result<Option<PortalLinkView>, Refusal> {
+        let Some(view) = PortalLinkView::of(&link, now) else {
+            return Ok(None);
+        };
         Ok(self.access.stands(&link).await?.then_some(view))
     }
 
     /// Lets in a person with the text of a key; answers the open link of their session.
-    pub async fn sign_in(&self, key: &str, ip: Option<&str>, request_id: &str) -> Result<PortalLink, Refusal> {
-        let caller = self.authenticate(Some(&format!("Bearer {key}")), ip, request_id).await?;
-        let key = caller.key().ok_or_else(|| Refusal::internal("an API key let in a caller without one"))?;
-        let link = signed_in_with_key(&caller, key, KEY_SESSION_SECONDS, &self.ids, &self.random, self.clock.now());
+    pub async fn sign_in(
+        &self,
+        key: &str,
+        ip: Option<&str>,
+        request_id: &str,
+    ) -> Result<PortalLink, Refusal> {
+        let caller = self
+            .authenticate(Some(&format!("Bearer {key}")), ip, request_id)
+            .await?;
+        let key = caller
+            .key()
+            .ok_or_else(|| Refusal::internal("an API key let in a caller without one"))?;
+        let link = signed_in_with_key(
+            &caller,
+            key,
+            KEY_SESSION_SECONDS,
+            &self.ids,
+            &self.random,
+            self.clock.now(),
+        );
         self.store.create_portal_link(&link).await?;
         Ok(link)
     }
 
-    /// `DELETE /v1/portal-links/{id}`: ends the link, the session it opened, and the links that were made in that.
-    pub async fn delete_portal_link(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    /// `DELETE /v1/portal-links/{id}`: ends the link, the session it opened, and the links that
+    /// were made in that.
+    pub async fn delete_portal_link(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<(), Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let id: PortalLinkId = self.own_id(ctx, organization, id).await?;
         no_parameters(query)?;
-        if !self.store.revoke_portal_link(Some(organization), id, self.clock.now()).await? {
+        if !self
+            .store
+            .revoke_portal_link(Some(organization), id, self.clock.now())
+            .await?
+        {
             return Err(Refusal::not_found());
         }
-        Ok(self.store.record_audit(&self.event(ctx, organization, "portal_link.deleted", id, Vec::new())).await?)
+        Ok(self
+            .store
+            .record_audit(&self.event(ctx, organization, "portal_link.deleted", id, Vec::new()))
+            .await?)
     }
 
-    /// Lets in a person whom the identity provider vouches for; `context` makes a request of theirs of the one that they signed in with.
-    /// `None`: there is no such organization.
-    pub async fn let_in(&self, person: Person, context: impl FnOnce(Caller) -> Context) -> Result<Option<PortalLink>, Refusal> {
+    /// Lets in a person whom the identity provider vouches for; `context` makes a request of theirs
+    /// of the one that they signed in with. `None`: there is no such organization.
+    pub async fn let_in(
+        &self,
+        person: Person,
+        context: impl FnOnce(Caller) -> Context,
+    ) -> Result<Option<PortalLink>, Refusal> {
         let organization = person.organization;
         if let Some(organization) = organization
             && !self.store.organization_stands(organization).await?
         {
             return Ok(None);
         }
-        let seconds = if organization.is_some() { SESSION_SECONDS } else { OPERATOR_SESSION_SECONDS };
+        let seconds = if organization.is_some() {
+            SESSION_SECONDS
+        } else {
+            OPERATOR_SESSION_SECONDS
+        };
         let link = let_in(person, seconds, &self.ids, &self.random, self.clock.now());
         self.store.create_portal_link(&link).await?;
         let ctx = context(link.clone().into());
-        tracing::info!(request_id = ctx.request_id, caller = %ctx.caller.by, role = %ctx.caller.role, "a person signed in");
+        tracing::info!(
+            request_id = ctx.request_id,
+            caller = %ctx.caller.by,
+            role = %ctx.caller.role,
+            "a person signed in"
+        );
         if let Some(organization) = organization {
             let changes = vec![crate::audit::set("/role", link.role.as_str())];
-            self.store.record_audit(&self.event(&ctx, organization, "person.signed_in", link.id, changes)).await?;
+            self.store
+                .record_audit(&self.event(&ctx, organization, "person.signed_in", link.id, changes))
+                .await?;
         }
         Ok(Some(link))
     }
 }
 
-fn read(fields: &mut Fields<'_>, organization: OrganizationId, made_by: Vec<Maker>) -> Option<NewPortalLink> {
+fn read(
+    fields: &mut Fields<'_>,
+    organization: OrganizationId,
+    made_by: Vec<Maker>,
+) -> Option<NewPortalLink> {
     fields.read_only(&["id", "url", "expires_at"]);
     let given = fields.given("role");
     let role = fields.choice("role", ROLES);
@@ -179,11 +286,19 @@ fn read(fields: &mut Fields<'_>, organization: OrganizationId, made_by: Vec<Make
         name: inner.name("name", REFERENCE),
         email: text(inner, "email"),
     });
-    let expires = LINK_SECONDS.read(fields, "expires_in_seconds").unwrap_or(LINK_SECONDS.usual());
-    let session = LINK_SECONDS.read(fields, "session_seconds").unwrap_or(LINK_SECONDS.usual());
+    let expires = LINK_SECONDS
+        .read(fields, "expires_in_seconds")
+        .unwrap_or(LINK_SECONDS.usual());
+    let session = LINK_SECONDS
+        .read(fields, "session_seconds")
+        .unwrap_or(LINK_SECONDS.usual());
     let path = fields.text("path", PAGE_PATH);
     if path.as_deref().is_some_and(|path| !is_own_page(path)) {
-        fields.refuse("path", FieldCode::InvalidFormat, "must be a path of the console, as in /destinations");
+        fields.refuse(
+            "path",
+            FieldCode::InvalidFormat,
+            "must be a path of the console, as in /destinations",
+        );
     }
     Some(NewPortalLink {
         organization,
@@ -198,7 +313,9 @@ fn read(fields: &mut Fields<'_>, organization: OrganizationId, made_by: Vec<Make
 
 /// A browser reads `//host` and `/\host` as another site's address.
 fn is_own_page(path: &str) -> bool {
-    path.starts_with('/') && !path.starts_with("//") && !path.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace())
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace())
 }
 
 #[cfg(test)]
@@ -208,7 +325,15 @@ mod tests {
     #[test]
     fn a_link_opens_pages_of_the_console_alone() {
         assert!(is_own_page("/deliveries?status=failed"));
-        for other in ["", "deliveries", "//evil.example", "/\\evil.example", "https://evil.example", "/a\n/b", "/ /evil"] {
+        for other in [
+            "",
+            "deliveries",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\n/b",
+            "/ /evil",
+        ] {
             assert!(!is_own_page(other), "{other:?}");
         }
     }

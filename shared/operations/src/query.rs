@@ -1,4 +1,5 @@
-//! Query parameters, read as strictly as bodies: one that is unknown, repeated or wrong is named with its `parameter`.
+//! Query parameters, read as strictly as bodies: one that is unknown, repeated or wrong is named
+//! with its `parameter`.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,7 +15,11 @@ impl Query {
     /// Reads a URL's query.
     #[must_use]
     pub fn parse(raw: Option<&str>) -> Self {
-        Self(url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).into_owned().collect())
+        Self(
+            url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// Whether a parameter is among those that are not taken yet.
@@ -25,12 +30,15 @@ impl Query {
 
     /// Takes every value of a parameter.
     pub fn take_all(&mut self, name: &str) -> Vec<String> {
-        let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);
+        let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(key, _)| key == name);
         self.0 = rest;
         taken.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// Takes a parameter that may stand there once; the errors name it when it stands there more often.
+    /// Takes a parameter that may stand there once; the errors name it when it stands there more
+    /// often.
     pub fn take(&mut self, name: &str, errors: &Errors) -> Option<String> {
         let mut values = self.take_all(name);
         if values.len() > 1 {
@@ -41,7 +49,12 @@ impl Query {
     }
 
     /// Takes a parameter that `parse` understands.
-    pub fn parsed<T, E: fmt::Display>(&mut self, name: &str, errors: &Errors, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn parsed<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        errors: &Errors,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let text = self.take(name, errors)?;
         match parse(&text) {
             Ok(value) => Some(value),
@@ -58,28 +71,59 @@ impl Query {
     }
 
     /// Takes one of a closed set of words.
-    pub fn choice<T: Copy>(&mut self, name: &str, errors: &Errors, choices: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        errors: &Errors,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let text = self.take(name, errors)?;
         choice(name, &text, errors, choices)
     }
 
     /// Takes any number of a closed set of words.
-    pub fn choices<T: Copy>(&mut self, name: &str, errors: &Errors, choices: &[(&str, T)]) -> Vec<T> {
-        self.take_all(name).iter().filter_map(|text| choice(name, text, errors, choices)).collect()
+    pub fn choices<T: Copy>(
+        &mut self,
+        name: &str,
+        errors: &Errors,
+        choices: &[(&str, T)],
+    ) -> Vec<T> {
+        self.take_all(name)
+            .iter()
+            .filter_map(|text| choice(name, text, errors, choices))
+            .collect()
     }
 
     /// Takes `true` or `false`; absent is false.
     pub fn flag(&mut self, name: &str, errors: &Errors) -> bool {
-        self.choice(name, errors, &[("true", true), ("false", false)]).unwrap_or(false)
+        self.choice(name, errors, &[("true", true), ("false", false)])
+            .unwrap_or(false)
     }
 
     /// Takes an integer.
-    pub fn integer(&mut self, name: &str, errors: &Errors, range: RangeInclusive<u32>) -> Option<u32> {
+    pub fn integer(
+        &mut self,
+        name: &str,
+        errors: &Errors,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
         let text = self.take(name, errors)?;
         let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let value = text.parse().ok().filter(|number| plain && range.contains(number));
+        let value = text
+            .parse()
+            .ok()
+            .filter(|number| plain && range.contains(number));
         if value.is_none() {
-            refuse(errors, name, FieldCode::OutOfRange, &format!("must be an integer from {} to {}", range.start(), range.end()));
+            refuse(
+                errors,
+                name,
+                FieldCode::OutOfRange,
+                &format!(
+                    "must be an integer from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            );
         }
         value
     }
@@ -89,7 +133,12 @@ impl Query {
         let mut seen = std::collections::BTreeSet::new();
         for (name, _) in self.0 {
             if seen.insert(name.clone()) {
-                refuse(errors, &name, FieldCode::UnknownField, "is not a known parameter");
+                refuse(
+                    errors,
+                    &name,
+                    FieldCode::UnknownField,
+                    "is not a known parameter",
+                );
             }
         }
     }
@@ -100,10 +149,18 @@ fn refuse(errors: &Errors, name: &str, code: FieldCode, detail: &str) {
 }
 
 fn choice<T: Copy>(name: &str, text: &str, errors: &Errors, choices: &[(&str, T)]) -> Option<T> {
-    let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    let found = choices
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value);
     if found.is_none() {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        refuse(errors, name, FieldCode::InvalidValue, &format!("must be one of {}", words.join(", ")));
+        refuse(
+            errors,
+            name,
+            FieldCode::InvalidValue,
+            &format!("must be one of {}", words.join(", ")),
+        );
     }
     found
 }
@@ -115,13 +172,20 @@ mod tests {
     #[test]
     fn every_bad_parameter_is_named() {
         let errors = Errors::default();
-        let mut query = Query::parse(Some("limit=0&since=2026-01-01&colour=red&cursor=a&cursor=b&skip_check=yes"));
+        let mut query = Query::parse(Some(
+            "limit=0&since=2026-01-01&colour=red&cursor=a&cursor=b&skip_check=yes",
+        ));
         query.integer("limit", &errors, 1..=100);
         query.time("since", &errors);
         query.take("cursor", &errors);
         query.flag("skip_check", &errors);
         query.finish(&errors);
-        let found: Vec<_> = errors.into_result(()).unwrap_err().into_iter().map(|e| (e.parameter.unwrap(), e.code)).collect();
+        let found: Vec<_> = errors
+            .into_result(())
+            .unwrap_err()
+            .into_iter()
+            .map(|e| (e.parameter.unwrap(), e.code))
+            .collect();
         let expected = [
             ("limit", FieldCode::OutOfRange),
             ("since", FieldCode::InvalidFormat),
@@ -135,9 +199,14 @@ mod tests {
     #[test]
     fn values_are_percent_decoded() {
         let errors = Errors::default();
-        let mut query = Query::parse(Some("since=2026-11-23T10%3A00%3A00%2B01%3A00&status=failed&status=queued"));
+        let mut query = Query::parse(Some(
+            "since=2026-11-23T10%3A00%3A00%2B01%3A00&status=failed&status=queued",
+        ));
         assert!(query.time("since", &errors).is_some());
-        assert_eq!(query.choices("status", &errors, &[("failed", 1), ("queued", 2)]), [1, 2]);
+        assert_eq!(
+            query.choices("status", &errors, &[("failed", 1), ("queued", 2)]),
+            [1, 2]
+        );
         query.finish(&errors);
         assert!(errors.is_empty());
     }

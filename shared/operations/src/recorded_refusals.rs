@@ -1,4 +1,5 @@
-//! How many refusals of one caller are recorded: whoever is refused can be refused any number of times, and each record costs a write.
+//! How many refusals of one caller are recorded: whoever is refused can be refused any number of
+//! times, and each record costs a write.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Callers and actions that are counted at a time.
 const COUNTED_MAX: usize = 10_000;
 
-/// How many refusals of each caller were recorded in its current minute, by this instance of the function.
+/// How many refusals of each caller were recorded in its current minute, by this instance of the
+/// function.
 ///
 /// Every refusal is logged and counted in the metrics, whether it is recorded or not.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +25,15 @@ struct Minute {
 }
 
 impl RecordedRefusals {
-    /// Counts a refusal, and answers whether it is among the first `most` of the minute, which are recorded.
-    pub(crate) fn count(&self, action: &'static str, caller: &str, most: u32, now: Timestamp) -> bool {
+    /// Counts a refusal, and answers whether it is among the first `most` of the minute, which are
+    /// recorded.
+    pub(crate) fn count(
+        &self,
+        action: &'static str,
+        caller: &str,
+        most: u32,
+        now: Timestamp,
+    ) -> bool {
         let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (action, caller.to_owned());
         if minutes.len() >= COUNTED_MAX {
@@ -33,9 +42,15 @@ impl RecordedRefusals {
         if minutes.len() >= COUNTED_MAX && !minutes.contains_key(&key) {
             return false;
         }
-        let minute = minutes.entry(key).or_insert(Minute { began: now, recorded: 0 });
+        let minute = minutes.entry(key).or_insert(Minute {
+            began: now,
+            recorded: 0,
+        });
         if now.since(minute.began) >= MINUTE {
-            *minute = Minute { began: now, recorded: 0 };
+            *minute = Minute {
+                began: now,
+                recorded: 0,
+            };
         }
         minute.recorded = minute.recorded.saturating_add(1);
         minute.recorded <= most
@@ -53,11 +68,30 @@ mod tests {
     #[test]
     fn refusals_of_one_caller_are_recorded_up_to_a_limit_each_minute() {
         let refusals = RecordedRefusals::default();
-        let recorded = |action, caller: &str, at| (0..100).filter(|_| refusals.count(action, caller, 10, at)).count();
+        let recorded = |action, caller: &str, at| {
+            (0..100)
+                .filter(|_| refusals.count(action, caller, 10, at))
+                .count()
+        };
         assert_eq!(recorded("forbidden", "key_1", start()), 10);
-        assert_eq!(recorded("forbidden", "key_2", start()), 10, "each caller has its own");
-        assert_eq!(recorded("blocked_address", "key_1", start()), 10, "and each action");
-        assert_eq!(recorded("forbidden", "key_1", start().plus(MINUTE - Duration::from_millis(1))), 0);
+        assert_eq!(
+            recorded("forbidden", "key_2", start()),
+            10,
+            "each caller has its own"
+        );
+        assert_eq!(
+            recorded("blocked_address", "key_1", start()),
+            10,
+            "and each action"
+        );
+        assert_eq!(
+            recorded(
+                "forbidden",
+                "key_1",
+                start().plus(MINUTE - Duration::from_millis(1))
+            ),
+            0
+        );
         assert_eq!(recorded("forbidden", "key_1", start().plus(MINUTE)), 10);
     }
 

@@ -22,8 +22,13 @@ impl NotACustomersRole {
     }
 }
 
-/// Reads the ARN of a customer's role; one of the deployment's own account is refused, in whatever partition it is written.
+/// Reads the ARN of a customer's role; one of the deployment's own account is refused, in whatever
+/// partition it is written.
 pub(crate) fn customers_role(text: &str, own_account: &str) -> Result<RoleArn, NotACustomersRole> {
     let role: RoleArn = text.parse()?;
-    if role.account() == own_account { Err(NotACustomersRole::Own) } else { Ok(role) }
+    if role.account() == own_account {
+        Err(NotACustomersRole::Own)
+    } else {
+        Ok(role)
+    }
 }

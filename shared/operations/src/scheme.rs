@@ -9,7 +9,8 @@ use domain::settings::webhook::{BODY_TEMPLATE, HEADER_TEXT};
 use domain::settings::{CALL_SECONDS, DestinationType};
 use serde_json::{Map, Value, json};
 
-/// The schemas of a destination type's settings and credentials, as `GET /v1/destination-types` answers them.
+/// The schemas of a destination type's settings and credentials, as `GET /v1/destination-types`
+/// answers them.
 #[must_use]
 pub fn of_type(kind: DestinationType) -> (Value, Value) {
     (settings(kind), credentials(kind))
@@ -39,17 +40,20 @@ pub(crate) fn settings(kind: DestinationType) -> Value {
     for name in deciding(kind) {
         members[*name][DECIDES] = true.into();
     }
-    let mut schema = json!({"$schema": DIALECT, "type": "object", "properties": members, "additionalProperties": false});
+    let mut schema = json!({"$schema": DIALECT, "type": "object", "properties": members,
+        "additionalProperties": false});
     if !required.is_empty() {
         schema["required"] = required.into();
     }
     schema
 }
 
-/// Marks a member that decides which server receives the secrets: a change of it must carry every secret again.
+/// Marks a member that decides which server receives the secrets: a change of it must carry every
+/// secret again.
 const DECIDES: &str = "x-credentials-required";
 
-/// The settings that decide which server receives the secrets: those that [`domain::settings::Settings::anchors`] names.
+/// The settings that decide which server receives the secrets: those that
+/// [`domain::settings::Settings::anchors`] names.
 fn deciding(kind: DestinationType) -> &'static [&'static str] {
     match kind {
         DestinationType::Webhook => &["url"],
@@ -64,7 +68,10 @@ fn deciding(kind: DestinationType) -> &'static [&'static str] {
 
 /// Of `credentials`: one form for each `kind`.
 pub(crate) fn credentials(kind: DestinationType) -> Value {
-    let forms: Vec<Value> = CredentialKind::of(kind).iter().map(|(name, credentials)| credentials_form(name, *credentials, kind)).collect();
+    let forms: Vec<Value> = CredentialKind::of(kind)
+        .iter()
+        .map(|(name, credentials)| credentials_form(name, *credentials, kind))
+        .collect();
     json!({"$schema": DIALECT, "oneOf": forms})
 }
 
@@ -78,9 +85,10 @@ fn credentials_form(name: &str, credentials: CredentialKind, kind: DestinationTy
         match group {
             None => drop(properties.insert(name.to_owned(), schema)),
             Some(group) => {
-                let object = properties.entry(group).or_insert_with(
-                    || json!({"type": ["object", "null"], "properties": {}, "required": [], "additionalProperties": false}),
-                );
+                let object = properties.entry(group).or_insert_with(|| {
+                    json!({"type": ["object", "null"], "properties": {}, "required": [],
+                        "additionalProperties": false})
+                });
                 object["properties"][name] = schema;
                 if let Some(required) = object["required"].as_array_mut() {
                     required.push(name.into());
@@ -91,12 +99,14 @@ fn credentials_form(name: &str, credentials: CredentialKind, kind: DestinationTy
             required.push(name);
         }
     }
-    json!({"type": "object", "title": name, "properties": properties, "required": required, "additionalProperties": false})
+    json!({"type": "object", "title": name, "properties": properties, "required": required,
+        "additionalProperties": false})
 }
 
 /// A text on one line, without control characters.
 const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
-/// A text without control characters and colons: the first colon ends the user name (RFC 7617, section 2).
+/// A text without control characters and colons: the first colon ends the user name (RFC 7617,
+/// section 2).
 const USER_NAME: &str = r"^[^:\u0000-\u001f\u007f-\u009f]*$";
 /// Printable ASCII without spaces.
 const GRAPHIC: &str = "^[!-~]+$";
@@ -106,7 +116,11 @@ const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 const HEADER_VALUE: &str = "^[!-~]([ -~]*[!-~])?$";
 
 /// The pattern of a member of credentials, where a pattern can say what `credential_rules` refuse.
-fn pattern(credentials: CredentialKind, field: &CredentialField, kind: DestinationType) -> Option<&'static str> {
+fn pattern(
+    credentials: CredentialKind,
+    field: &CredentialField,
+    kind: DestinationType,
+) -> Option<&'static str> {
     match (field.shape, credentials, field.path().1) {
         (Shape::Open, CredentialKind::ApiKey, "header") => Some(HEADER_NAME),
         (Shape::Open, CredentialKind::Basic, "username") => Some(USER_NAME),
@@ -114,7 +128,9 @@ fn pattern(credentials: CredentialKind, field: &CredentialField, kind: Destinati
         (Shape::Open, ..) if kind == DestinationType::AzureBlob => Some(GRAPHIC),
         (Shape::Open, ..) => Some(LINE),
         (_, CredentialKind::ConnectionString, _) => None,
-        (Shape::Secret, CredentialKind::Basic | CredentialKind::SmtpPassword, "password") => Some(LINE),
+        (Shape::Secret, CredentialKind::Basic | CredentialKind::SmtpPassword, "password") => {
+            Some(LINE)
+        }
         (Shape::SecretText, CredentialKind::Password, _) => Some(LINE),
         (Shape::Secret | Shape::SecretMap, ..) => Some(HEADER_VALUE),
         (Shape::Certificate | Shape::SecretText | Shape::SecretObject, ..) => None,
@@ -124,7 +140,8 @@ fn pattern(credentials: CredentialKind, field: &CredentialField, kind: Destinati
 fn member(credentials: CredentialKind, field: &CredentialField, kind: DestinationType) -> Value {
     let pattern = pattern(credentials, field, kind);
     let text = |format: &str| {
-        let mut schema = json!({"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": field.shape.is_secret()});
+        let mut schema = json!({"type": "string", "minLength": 1, "maxLength": field.max,
+            "writeOnly": field.shape.is_secret()});
         if !format.is_empty() {
             schema["format"] = format.into();
         }
@@ -138,7 +155,8 @@ fn member(credentials: CredentialKind, field: &CredentialField, kind: Destinatio
         Shape::Certificate | Shape::SecretText => text("multiline"),
         Shape::SecretObject => json!({"type": "object", "writeOnly": true}),
         Shape::SecretMap => {
-            json!({"type": "object", "minProperties": 1, "maxProperties": Shape::MAP_MAX, "additionalProperties": text("")})
+            json!({"type": "object", "minProperties": 1, "maxProperties": Shape::MAP_MAX,
+                "additionalProperties": text("")})
         }
     };
     if field.decides == Decides::Recipient {
@@ -156,11 +174,14 @@ fn timeout(bounds: Bounds<u32>) -> Value {
 
 fn webhook_settings() -> Value {
     json!({
-            "url": {"type": ["string", "null"], "format": "uri", "minLength": URL.start(), "maxLength": URL.end(), "description": "The https URL that requests are sent to. Leave it out with credentials of the kind secret_url."},
+            "url": {"type": ["string", "null"], "format": "uri", "minLength": URL.start(),
+                "maxLength": URL.end(), "description": "The https URL that requests are sent to. \
+                     Leave it out with credentials of the kind secret_url."},
             "method": {"enum": ["POST", "PUT", "PATCH"], "default": "POST"},
             "headers": {
                 "type": "object",
-                "description": "Headers to add to every request. Headers that Waybill or HTTP sets are refused.",
+                "description": "Headers to add to every request. Headers that Waybill or HTTP \
+                     sets are refused.",
                 "maxProperties": HEADERS_MAX,
                 "additionalProperties": {"type": "string", "maxLength": HEADER_VALUE_MAX_BYTES},
                 "default": {}
@@ -173,19 +194,31 @@ fn webhook_settings() -> Value {
                 "default": {"enabled": true}
             },
             "timeout_seconds": timeout(CALL_SECONDS),
-            "user_agent": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(), "maxLength": HEADER_TEXT.end(), "pattern": HEADER_VALUE, "default": null},
-            "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the response 410 Gone disables the destination."},
+            "user_agent": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(),
+                "maxLength": HEADER_TEXT.end(), "pattern": HEADER_VALUE, "default": null},
+            "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the \
+                 response 410 Gone disables the destination."},
             "preset": {
                 "enum": ["slack", "teams", "discord", "pagerduty", null],
                 "default": null,
-                "description": "A service with a message format of its own. It also decides how text is escaped and which responses are successes. PagerDuty's integration key is the bearer token."
+                "description": "A service with a message format of its own. It also decides how \
+                     text is escaped and which responses are successes. PagerDuty's integration \
+                     key is the bearer token."
             },
-            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(), "default": null, "description": "A template for the body of the request. Default: the payload as it is."},
-            "content_type": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(), "maxLength": HEADER_TEXT.end(), "default": null, "description": "The content type of the body that the template renders. Default: application/json."},
+            "body_template": {"type": ["string", "null"], "format": "multiline",
+                "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(),
+                "default": null, "description": "A template for the body of the request. Default: \
+                     the payload as it is."},
+            "content_type": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(),
+                "maxLength": HEADER_TEXT.end(), "default": null,
+                "description": "The content type of the body that the template renders. Default: \
+                     application/json."},
             "check": {
                 "enum": ["request", "connect"],
                 "default": "request",
-                "description": "How the connection is checked. request sends a signed POST and expects success: a chat service shows it as a message, and PagerDuty opens no incident. connect stops after TLS."
+                "description": "How the connection is checked. request sends a signed POST and \
+                     expects success: a chat service shows it as a message, and PagerDuty opens \
+                     no incident. connect stops after TLS."
             }
     })
 }
@@ -203,28 +236,69 @@ mod tests {
     fn schema_and_reader_agree_on_the_members() {
         let host_key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
         let samples = [
-            (DestinationType::Webhook, json!({"url": "https://example.com"})),
-            (DestinationType::Email, json!({"transport": "ses", "from": "a@example.com", "to": ["b@example.com"]})),
+            (
+                DestinationType::Webhook,
+                json!({"url": "https://example.com"}),
+            ),
+            (
+                DestinationType::Email,
+                json!({"transport": "ses", "from": "a@example.com", "to": ["b@example.com"]}),
+            ),
             (DestinationType::S3, json!({"bucket": "reports"})),
             (DestinationType::Gcs, json!({"bucket": "reports"})),
-            (DestinationType::AzureBlob, json!({"account": "acme", "container": "reports"})),
-            (DestinationType::Sftp, json!({"host": "sftp.example.com", "username": "u", "host_keys": [host_key]})),
-            (DestinationType::Postgres, json!({"table": "public.events", "mode": "rows"})),
-            (DestinationType::Mysql, json!({"table": "events", "mode": "rows"})),
+            (
+                DestinationType::AzureBlob,
+                json!({"account": "acme", "container": "reports"}),
+            ),
+            (
+                DestinationType::Sftp,
+                json!({"host": "sftp.example.com", "username": "u", "host_keys": [host_key]}),
+            ),
+            (
+                DestinationType::Postgres,
+                json!({"table": "public.events", "mode": "rows"}),
+            ),
+            (
+                DestinationType::Mysql,
+                json!({"table": "events", "mode": "rows"}),
+            ),
         ];
         for (kind, body) in samples {
             let schema = settings(kind);
             let errors = Errors::default();
             let given = body.as_object().cloned().unwrap_or_default();
-            let read = Settings::read(kind, &mut Fields::new("", given.clone(), &errors)).unwrap().to_json();
-            let anchors = Settings::read(kind, &mut Fields::new("", given.clone(), &errors)).unwrap();
-            let anchors: BTreeSet<&str> = anchors.anchors().iter().filter_map(|(name, _)| name.split('/').next()).collect();
+            let read = Settings::read(kind, &mut Fields::new("", given.clone(), &errors))
+                .unwrap()
+                .to_json();
+            let anchors =
+                Settings::read(kind, &mut Fields::new("", given.clone(), &errors)).unwrap();
+            let anchors: BTreeSet<&str> = anchors
+                .anchors()
+                .iter()
+                .filter_map(|(name, _)| name.split('/').next())
+                .collect();
             // A host and its port are one anchor.
-            let marked = deciding(kind).iter().copied().filter(|name| *name != "port").collect();
+            let marked = deciding(kind)
+                .iter()
+                .copied()
+                .filter(|name| *name != "port")
+                .collect();
             assert_eq!(anchors, marked, "{kind:?}");
-            let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            let names = |value: &Value| {
+                value
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(names(&schema["properties"]), names(&read), "{kind:?}");
-            for (name, property) in schema["properties"].as_object().unwrap().iter().filter(|(name, _)| !given.contains_key(*name)) {
+            for (name, property) in schema["properties"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, _)| !given.contains_key(*name))
+            {
                 if let Some(default) = property.get("default") {
                     assert_eq!(&read[name], default, "{kind:?} {name}");
                 }

@@ -18,23 +18,43 @@ enum GroupBy {
     Destination,
 }
 
-const GROUPS: &[(&str, GroupBy)] =
-    &[("destination_type", GroupBy::Type), ("event_type", GroupBy::EventType), ("destination", GroupBy::Destination)];
+const GROUPS: &[(&str, GroupBy)] = &[
+    ("destination_type", GroupBy::Type),
+    ("event_type", GroupBy::EventType),
+    ("destination", GroupBy::Destination),
+];
 
 impl Operations {
-    /// `GET /v1/stats`: the last 24 hours unless the client says otherwise, of the destinations that there are.
-    pub async fn statistics(&self, ctx: &Context, mut query: Query) -> Result<StatisticsView, Refusal> {
+    /// `GET /v1/stats`: the last 24 hours unless the client says otherwise, of the destinations
+    /// that there are.
+    pub async fn statistics(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<StatisticsView, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
         let errors = Errors::default();
-        let group_by = query.choice("group_by", &errors, GROUPS).unwrap_or(GroupBy::Type);
+        let group_by = query
+            .choice("group_by", &errors, GROUPS)
+            .unwrap_or(GroupBy::Type);
         let (since, until) = self.span(&mut query, &errors, 1);
         query.finish(&errors);
         errors.into_result(())?;
-        let destinations = self.store.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
+        let destinations = self
+            .store
+            .routes(organization)
+            .await?
+            .map(|routes| routes.destinations)
+            .unwrap_or_default();
         let first = domain::statistics::hour_of(since);
-        let reads = destinations.iter().map(async |route| Ok::<_, Refusal>((route, self.tally(route.id, first, until).await?)));
+        let reads = destinations.iter().map(async |route| {
+            Ok::<_, Refusal>((route, self.tally(route.id, first, until).await?))
+        });
         let reads: Vec<_> = reads.collect();
-        let tallies: Vec<_> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        let tallies: Vec<_> = stream::iter(reads)
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
         let mut groups: BTreeMap<String, Tally> = BTreeMap::new();
         for (route, tally) in tallies {
             let group = match group_by {
@@ -47,12 +67,28 @@ impl Operations {
         let data: Vec<StatisticsGroup> = if group_by == GroupBy::EventType {
             let all = groups.into_values().next().unwrap_or_default();
             let counted = all.event_types.into_iter();
-            counted.map(|(event_type, counted)| StatisticsGroup::counted(event_type, counted.succeeded, counted.failed)).collect()
+            counted
+                .map(|(event_type, counted)| {
+                    StatisticsGroup::counted(event_type, counted.succeeded, counted.failed)
+                })
+                .collect()
         } else {
-            let active = groups.into_iter().filter(|(_, tally)| tally.success_rate().is_some());
-            active.map(|(group, tally)| StatisticsGroup::of(group, &tally)).collect()
+            let active = groups
+                .into_iter()
+                .filter(|(_, tally)| tally.success_rate().is_some());
+            active
+                .map(|(group, tally)| StatisticsGroup::of(group, &tally))
+                .collect()
         };
-        let name = GROUPS.iter().find(|(_, by)| *by == group_by).map_or("", |(name, _)| *name);
-        Ok(StatisticsView { group_by: name, since, until, data })
+        let name = GROUPS
+            .iter()
+            .find(|(_, by)| *by == group_by)
+            .map_or("", |(name, _)| *name);
+        Ok(StatisticsView {
+            group_by: name,
+            since,
+            until,
+            data,
+        })
     }
 }

@@ -19,7 +19,8 @@ use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 /// The response to a rotation of the status secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedStatusSecret {
-    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed response.
+    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed
+    /// response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub status_signing_secret: Option<String>,
@@ -29,26 +30,59 @@ pub struct RotatedStatusSecret {
 }
 
 impl Operations {
-    /// `POST /v1/organization/rotate-status-secret`: the first one, or another; until the overlap ends all live ones sign.
-    pub async fn rotate_status_secret(&self, ctx: &Context, mut query: Query, body: Body) -> Result<RotatedStatusSecret, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+    /// `POST /v1/organization/rotate-status-secret`: the first one, or another; until the overlap
+    /// ends all live ones sign.
+    pub async fn rotate_status_secret(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<RotatedStatusSecret, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         let (secret, overlap): (_, Duration) =
-            read_members(members, Errors::default(), |fields| read_rotation(fields, &self.settings.account_id))?;
+            read_members(members, Errors::default(), |fields| {
+                read_rotation(fields, &self.settings.account_id)
+            })?;
         let now = self.clock.now();
         let (mut before, mut kept) = self.dispatch.callbacks(&self.ids, organization).await?;
-        let new = self.new_signing_secret(organization, before.id, secret, "/secret", now).await?;
+        let new = self
+            .new_signing_secret(organization, before.id, secret, "/secret", now)
+            .await?;
         let overlap_ends = now.plus(overlap);
         for _ in 0..RACES_MAX {
-            let rotated = rotate(&before.signing_secrets, new.stored.clone(), now, overlap_ends).map_err(too_many_secrets)?;
+            let rotated = rotate(
+                &before.signing_secrets,
+                new.stored.clone(),
+                now,
+                overlap_ends,
+            )
+            .map_err(too_many_secrets)?;
             let overlaps = rotated.len() > 1;
             let after = Dispatcher::callbacks_signed(before.clone(), rotated, now);
-            if self.store.keep_system_destination(&after, Some(&before).filter(|_| kept)).await? {
-                let event = self.event(ctx, organization, "organization.status_secret_rotated", organization, Vec::new());
+            if self
+                .store
+                .keep_system_destination(&after, Some(&before).filter(|_| kept))
+                .await?
+            {
+                let event = self.event(
+                    ctx,
+                    organization,
+                    "organization.status_secret_rotated",
+                    organization,
+                    Vec::new(),
+                );
                 self.store.record_audit(&event).await?;
-                let status_signing_secret = new.generated.map(|secret| secret.expose_secret().to_owned());
-                return Ok(RotatedStatusSecret { status_signing_secret, previous_valid_until: Some(overlap_ends).filter(|_| overlaps) });
+                let status_signing_secret = new
+                    .generated
+                    .map(|secret| secret.expose_secret().to_owned());
+                return Ok(RotatedStatusSecret {
+                    status_signing_secret,
+                    previous_valid_until: Some(overlap_ends).filter(|_| overlaps),
+                });
             }
             (before, kept) = self.dispatch.callbacks(&self.ids, organization).await?;
         }

@@ -1,5 +1,5 @@
-//! What has not arrived, counted: deliveries in each unsuccessful state, and what a destination missed
-//! since a point in time. The console shows these numbers next to lists and before a replay.
+//! What has not arrived, counted: deliveries in each unsuccessful state, and what a destination
+//! missed since a point in time. The console shows these numbers next to lists and before a replay.
 
 use domain::Timestamp;
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -11,7 +11,12 @@ use crate::delivery::take_filter;
 use crate::{Context, Operations, Query, Refusal};
 
 /// The states that an index counts without reading a delivery.
-const COUNTED: [DeliveryStatus; 4] = [DeliveryStatus::Retrying, DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
+const COUNTED: [DeliveryStatus; 4] = [
+    DeliveryStatus::Retrying,
+    DeliveryStatus::Failed,
+    DeliveryStatus::Skipped,
+    DeliveryStatus::Cancelled,
+];
 /// Counting stops here: a page needs to say that there are many, not how many exactly.
 const COUNTED_MAX: u64 = 1_000;
 const READ_AT_ONCE: u32 = 200;
@@ -27,15 +32,24 @@ pub struct Counted {
 
 impl Counted {
     fn of(count: u64) -> Self {
-        Self { count: count.min(COUNTED_MAX), more: count >= COUNTED_MAX }
+        Self {
+            count: count.min(COUNTED_MAX),
+            more: count >= COUNTED_MAX,
+        }
     }
 }
 
 impl Operations {
-    /// How many deliveries match the filters of `GET /v1/deliveries` in each unsuccessful state; empty
-    /// where only reading every delivery could tell.
-    pub async fn delivery_counts(&self, ctx: &Context, mut query: Query) -> Result<Vec<(DeliveryStatus, Counted)>, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+    /// How many deliveries match the filters of `GET /v1/deliveries` in each unsuccessful state;
+    /// empty where only reading every delivery could tell.
+    pub async fn delivery_counts(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Vec<(DeliveryStatus, Counted)>, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ReadDeliveries, &mut query)
+            .await?;
         let errors = Errors::default();
         let filter = take_filter(&mut query, &errors);
         query.finish(&errors);
@@ -46,16 +60,31 @@ impl Operations {
         let shards = self.shards(organization).await?;
         let most = i32::try_from(COUNTED_MAX).unwrap_or(i32::MAX);
         let each = COUNTED.map(async |status| {
-            let filter = DeliveryFilter { statuses: vec![status], ..filter.clone() };
-            let counted = self.store.count_deliveries_up_to(organization, shards, &filter, most);
+            let filter = DeliveryFilter {
+                statuses: vec![status],
+                ..filter.clone()
+            };
+            let counted = self
+                .store
+                .count_deliveries_up_to(organization, shards, &filter, most);
             Ok::<_, Refusal>(counted.await?.map(|count| (status, Counted::of(count))))
         });
-        Ok(futures_util::future::try_join_all(each).await?.into_iter().flatten().collect())
+        Ok(futures_util::future::try_join_all(each)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// How many deliveries a replay since then would send again: those that failed or were skipped,
     /// without tests and Waybill's own messages.
-    pub async fn missed(&self, ctx: &Context, id: &str, since: Timestamp, mut query: Query) -> Result<Counted, Refusal> {
+    pub async fn missed(
+        &self,
+        ctx: &Context,
+        id: &str,
+        since: Timestamp,
+        mut query: Query,
+    ) -> Result<Counted, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
         let destination = self.own_destination(ctx, organization, id).await?.id;
         let filter = DeliveryFilter {

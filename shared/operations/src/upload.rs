@@ -61,7 +61,12 @@ struct NewUpload {
 
 impl Operations {
     /// `POST /v1/uploads`.
-    pub async fn create_upload(&self, ctx: &Context, mut query: Query, body: Body) -> Result<UploadView, Refusal> {
+    pub async fn create_upload(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<UploadView, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
         let members = body.object()?;
         no_parameters(query)?;
@@ -82,22 +87,51 @@ impl Operations {
             created_at: now,
             expires_at: now.plus(LIFE),
         };
-        let hash = upload.sha256.as_deref().and_then(digest).map(|digest| BASE64.encode(digest));
-        let terms = UploadTerms { size_bytes: upload.size_bytes, content_type: &upload.content_type, sha256: hash.as_deref() };
+        let hash = upload
+            .sha256
+            .as_deref()
+            .and_then(digest)
+            .map(|digest| BASE64.encode(digest));
+        let terms = UploadTerms {
+            size_bytes: upload.size_bytes,
+            content_type: &upload.content_type,
+            sha256: hash.as_deref(),
+        };
         let link = self.store.link_to_put(&upload.key, terms, LIFE).await?;
         let most = self.upload_bytes_max(organization).await?;
-        if let Announced::Over { until } = self.store.create_upload(&upload, retention_days, most).await? {
+        if let Announced::Over { until } = self
+            .store
+            .create_upload(&upload, retention_days, most)
+            .await?
+        {
             return Err(self.over_upload_bytes(most.unwrap_or_default(), until));
         }
-        let headers = link.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
-        Ok(UploadView { id, method: "PUT", url: link.url, headers, expires_at: upload.expires_at })
+        let headers = link
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        Ok(UploadView {
+            id,
+            method: "PUT",
+            url: link.url,
+            headers,
+            expires_at: upload.expires_at,
+        })
     }
 }
 
 fn read(fields: &mut Fields<'_>) -> Option<NewUpload> {
     let content_type = fields.required_text("content_type", MEDIA_TYPE);
-    if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
-        fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
+    if content_type
+        .as_deref()
+        .is_some_and(|kind| !is_media_type(kind))
+    {
+        fields.refuse(
+            "content_type",
+            FieldCode::InvalidFormat,
+            "must be a media type, such as text/csv",
+        );
     }
     let filename = fields.name("filename", FILENAME);
     let given = fields.given("size_bytes");
@@ -105,14 +139,26 @@ fn read(fields: &mut Fields<'_>) -> Option<NewUpload> {
     let size_bytes = fields.require("size_bytes", given, size_bytes);
     let sha256 = fields.text("sha256", 64..=64);
     if sha256.as_deref().is_some_and(|text| digest(text).is_none()) {
-        fields.refuse("sha256", FieldCode::InvalidFormat, "must be 64 lower-case hexadecimal digits");
+        fields.refuse(
+            "sha256",
+            FieldCode::InvalidFormat,
+            "must be 64 lower-case hexadecimal digits",
+        );
     }
-    Some(NewUpload { content_type: content_type?, filename, size_bytes: size_bytes?, sha256 })
+    Some(NewUpload {
+        content_type: content_type?,
+        filename,
+        size_bytes: size_bytes?,
+        sha256,
+    })
 }
 
 /// The 32 bytes of a hash in lower-case hexadecimal.
 fn digest(text: &str) -> Option<Vec<u8>> {
-    let is_hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_hex = text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !is_hex {
         return None;
     }

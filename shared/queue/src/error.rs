@@ -11,7 +11,12 @@ pub struct QueueError {
 }
 
 impl QueueError {
-    pub(crate) fn of<E: Error + Send + Sync + 'static>(action: &'static str) -> impl FnOnce(E) -> Self {
-        move |error| Self { action, source: error.into() }
+    pub(crate) fn of<E: Error + Send + Sync + 'static>(
+        action: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |error| Self {
+            action,
+            source: error.into(),
+        }
     }
 }

@@ -45,11 +45,15 @@ impl From<SqsMessage> for Received {
             name => message.message_attributes.get(name)?.string_value.clone(),
         };
         Self {
-            sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis),
+            sent_at: attribute("SentTimestamp")
+                .and_then(|millis| millis.parse().ok())
+                .map(Timestamp::from_millis),
             cause: propagation::extract(header),
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
-            receives: attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
+            receives: attribute("ApproximateReceiveCount")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(1),
             group: attribute("MessageGroupId"),
             task: Task::from_body(&body),
             body,
@@ -69,24 +73,49 @@ impl Inbox {
     /// Creates an inbox for the queues with these URLs.
     #[must_use]
     pub fn new(aws: &SdkConfig, queue_url: String, dead_letter_url: String) -> Self {
-        Self { client: Client::new(aws), queue_url, dead_letter_url }
+        Self {
+            client: Client::new(aws),
+            queue_url,
+            dead_letter_url,
+        }
     }
 
     /// Hides a received message for this time, rounded down to whole seconds.
     pub async fn hold(&self, receipt_handle: &str, wait: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(LONGEST_HOLD_SECONDS)).unwrap_or(i32::MAX);
-        let call = self.client.change_message_visibility().queue_url(&self.queue_url).receipt_handle(receipt_handle);
-        call.visibility_timeout(seconds).send().await.map_err(QueueError::of("hold a task"))?;
+        let call = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.queue_url)
+            .receipt_handle(receipt_handle);
+        call.visibility_timeout(seconds)
+            .send()
+            .await
+            .map_err(QueueError::of("hold a task"))?;
         Ok(())
     }
 
     /// Sends a task again, so that its receive count starts at zero. `cause` is the trace that the
     /// received task continues, and so does the new one. The caller then acknowledges the old one.
-    pub async fn send_anew(&self, task: &Task, cause: Option<TraceContext>, wait: Duration) -> Result<(), QueueError> {
-        let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS))).unwrap_or(i32::MAX);
-        let place = text(task.destination.to_string()).map_err(QueueError::of("describe a task"))?;
-        let call = self.client.send_message().queue_url(&self.queue_url).message_body(task.to_body()).delay_seconds(seconds);
-        let mut call = call.message_group_id(task.group()).message_attributes(PLACE, place);
+    pub async fn send_anew(
+        &self,
+        task: &Task,
+        cause: Option<TraceContext>,
+        wait: Duration,
+    ) -> Result<(), QueueError> {
+        let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS)))
+            .unwrap_or(i32::MAX);
+        let place =
+            text(task.destination.to_string()).map_err(QueueError::of("describe a task"))?;
+        let call = self
+            .client
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_body(task.to_body())
+            .delay_seconds(seconds);
+        let mut call = call
+            .message_group_id(task.group())
+            .message_attributes(PLACE, place);
         if let Some(traceparent) = cause.and_then(propagation::traceparent_of) {
             let traceparent = text(traceparent).map_err(QueueError::of("describe a task"))?;
             call = call.message_attributes(TRACEPARENT, traceparent);
@@ -97,8 +126,14 @@ impl Inbox {
 
     /// Puts a body that cannot be parsed into the dead-letter queue.
     pub async fn bury(&self, body: &str) -> Result<(), QueueError> {
-        let call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(body);
-        call.send().await.map_err(QueueError::of("accept a dead letter"))?;
+        let call = self
+            .client
+            .send_message()
+            .queue_url(&self.dead_letter_url)
+            .message_body(body);
+        call.send()
+            .await
+            .map_err(QueueError::of("accept a dead letter"))?;
         Ok(())
     }
 }

@@ -62,7 +62,11 @@ impl Queues {
                 async move { send_batch(&client, &url, messages).await }
             })
         });
-        Self { client, urls, senders }
+        Self {
+            client,
+            urls,
+            senders,
+        }
     }
 
     /// Sends tasks, and returns the positions of those that no queue accepted. Each is in the
@@ -70,11 +74,20 @@ impl Queues {
     /// organization's other destinations.
     pub async fn send(&self, outgoing: &[Outgoing]) -> Vec<usize> {
         let sending = Lane::ALL.map(|lane| {
-            let of_lane = outgoing.iter().enumerate().filter(|(_, item)| item.destination_type.lane() == lane);
-            let (positions, messages): (Vec<usize>, Vec<Message>) = of_lane.map(|(at, item)| (at, Message::of(item))).unzip();
+            let of_lane = outgoing
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| item.destination_type.lane() == lane);
+            let (positions, messages): (Vec<usize>, Vec<Message>) =
+                of_lane.map(|(at, item)| (at, Message::of(item))).unzip();
             async move {
                 let taken = self.senders.of(lane).run_all(messages).await;
-                positions.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(position, _)| position).collect::<Vec<_>>()
+                positions
+                    .into_iter()
+                    .zip(taken)
+                    .filter(|(_, taken)| !taken)
+                    .map(|(position, _)| position)
+                    .collect::<Vec<_>>()
             }
         });
         join_all(sending).await.concat()
@@ -84,51 +97,90 @@ impl Queues {
     /// `false` if that cannot be determined. Approximate, like the counts of SQS.
     pub async fn are_empty(&self) -> bool {
         let queues = self.urls.all().map(|(_, url)| self.is_empty(url));
-        futures_util::future::join_all(queues).await.into_iter().all(|empty| empty)
+        futures_util::future::join_all(queues)
+            .await
+            .into_iter()
+            .all(|empty| empty)
     }
 
     /// Returns how many tasks can be received in all queues, or `None` if that cannot be
     /// determined. Approximate, like the counts of SQS.
     pub async fn waiting(&self) -> Option<u64> {
         let counts = self.urls.all().map(|(_, url)| self.waiting_in(url));
-        futures_util::future::join_all(counts).await.into_iter().sum()
+        futures_util::future::join_all(counts)
+            .await
+            .into_iter()
+            .sum()
     }
 
     async fn waiting_in(&self, url: &str) -> Option<u64> {
         use aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages;
-        let call = self.client.get_queue_attributes().queue_url(url).attribute_names(ApproximateNumberOfMessages);
+        let call = self
+            .client
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(ApproximateNumberOfMessages);
         let answer = call.send().await.ok()?;
-        answer.attributes()?.get(&ApproximateNumberOfMessages)?.parse().ok()
+        answer
+            .attributes()?
+            .get(&ApproximateNumberOfMessages)?
+            .parse()
+            .ok()
     }
 
     async fn is_empty(&self, url: &str) -> bool {
-        use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed};
+        use aws_sdk_sqs::types::QueueAttributeName::{
+            ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed,
+        };
         let call = self.client.get_queue_attributes().queue_url(url);
-        let call = call.attribute_names(ApproximateNumberOfMessages).attribute_names(ApproximateNumberOfMessagesDelayed);
+        let call = call
+            .attribute_names(ApproximateNumberOfMessages)
+            .attribute_names(ApproximateNumberOfMessagesDelayed);
         let answer = call.send().await.map_err(QueueError::of("be counted"));
-        answer.is_ok_and(|answer| answer.attributes().is_some_and(|counts| counts.values().all(|count| count == "0")))
+        answer.is_ok_and(|answer| {
+            answer
+                .attributes()
+                .is_some_and(|counts| counts.values().all(|count| count == "0"))
+        })
     }
 }
 
 /// Sends messages in one call, and returns for each whether the queue accepted it.
 async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<bool> {
     let mut taken = vec![true; messages.len()];
-    let entries: Result<Vec<_>, _> = messages.into_iter().enumerate().map(|(position, message)| message.entry(position)).collect();
+    let entries: Result<Vec<_>, _> = messages
+        .into_iter()
+        .enumerate()
+        .map(|(position, message)| message.entry(position))
+        .collect();
     let sent = match entries {
         Err(error) => Err(QueueError::of("describe a task")(error)),
         Ok(entries) => {
-            let call = client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+            let call = client
+                .send_message_batch()
+                .queue_url(url)
+                .set_entries(Some(entries))
+                .send()
+                .await;
             call.map_err(QueueError::of("accept tasks"))
         }
     };
     match sent {
         Ok(answer) => {
-            for position in answer.failed().iter().filter_map(|failed| failed.id().parse::<usize>().ok()) {
+            for position in answer
+                .failed()
+                .iter()
+                .filter_map(|failed| failed.id().parse::<usize>().ok())
+            {
                 taken[position] = false;
             }
         }
         Err(error) => {
-            tracing::warn!(error = %domain::chain(&error), tasks = taken.len(), "failed to send tasks; the due index returns their deliveries");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                tasks = taken.len(),
+                "failed to send tasks; the due index returns their deliveries"
+            );
             taken.fill(false);
         }
     }
@@ -147,12 +199,16 @@ impl Message {
         }
     }
 
-    fn entry(self, position: usize) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+    fn entry(
+        self,
+        position: usize,
+    ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
         let mut attributes = HashMap::from([(PLACE.to_owned(), text(self.place)?)]);
         if let Some(traceparent) = self.traceparent {
             attributes.insert(TRACEPARENT.to_owned(), text(traceparent)?);
         }
-        let delay_seconds = (self.delay_seconds > 0).then(|| i32::try_from(self.delay_seconds).unwrap_or(i32::MAX));
+        let delay_seconds =
+            (self.delay_seconds > 0).then(|| i32::try_from(self.delay_seconds).unwrap_or(i32::MAX));
         SendMessageBatchRequestEntry::builder()
             .id(position.to_string())
             .message_body(self.body)
@@ -165,5 +221,8 @@ impl Message {
 
 /// Returns the value of a message attribute.
 pub(crate) fn text(value: String) -> Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
-    MessageAttributeValue::builder().data_type("String").string_value(value).build()
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
 }

@@ -57,18 +57,27 @@ impl Task {
         // together across deployments.
         let hash = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         let hash = self.destination.to_string().bytes().fold(0x811c_9dc5, hash);
-        format!("{}/{}", self.organization, (hash >> 16) % GROUPS_PER_ORGANIZATION)
+        format!(
+            "{}/{}",
+            self.organization,
+            (hash >> 16) % GROUPS_PER_ORGANIZATION
+        )
     }
 
     /// Returns the message body.
     #[must_use]
     pub fn to_body(&self) -> String {
-        serde_json::to_string(&Envelope { v: VERSION, task: self }).expect("ids and numbers can be written as JSON")
+        serde_json::to_string(&Envelope {
+            v: VERSION,
+            task: self,
+        })
+        .expect("ids and numbers can be written as JSON")
     }
 
     /// Parses a message body.
     pub fn from_body(body: &str) -> Result<Self, UnreadableTask> {
-        let envelope: Envelope<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(body)?;
+        let envelope: Envelope<serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_str(body)?;
         match envelope.v {
             VERSION => Ok(serde_json::from_value(envelope.task.into())?),
             other => Err(UnreadableTask::Version(other)),
@@ -91,8 +100,17 @@ mod tests {
 
     #[test]
     fn an_invalid_task_is_distinguished_from_a_newer_one() {
-        assert!(matches!(Task::from_body("hello"), Err(UnreadableTask::Malformed(_))));
-        assert!(matches!(Task::from_body(r#"{"v":1}"#), Err(UnreadableTask::Malformed(_))));
-        assert!(matches!(Task::from_body(r#"{"v":2,"anything":1}"#), Err(UnreadableTask::Version(2))));
+        assert!(matches!(
+            Task::from_body("hello"),
+            Err(UnreadableTask::Malformed(_))
+        ));
+        assert!(matches!(
+            Task::from_body(r#"{"v":1}"#),
+            Err(UnreadableTask::Malformed(_))
+        ));
+        assert!(matches!(
+            Task::from_body(r#"{"v":2,"anything":1}"#),
+            Err(UnreadableTask::Version(2))
+        ));
     }
 }

@@ -18,19 +18,31 @@ pub struct Fault {
 impl Fault {
     /// Creates a fault of the setting `name`.
     pub fn of(name: &'static str, detail: impl fmt::Display) -> Self {
-        Self { name, detail: detail.to_string(), is_ours: false }
+        Self {
+            name,
+            detail: detail.to_string(),
+            is_ours: false,
+        }
     }
 
     /// Creates a fault of the service, which could not render `name` now.
     pub fn ours(name: &'static str, detail: impl fmt::Display) -> Self {
-        Self { name, detail: detail.to_string(), is_ours: true }
+        Self {
+            name,
+            detail: detail.to_string(),
+            is_ours: true,
+        }
     }
 
     /// Creates the fault of a template that failed. If it was stopped before it did much work, the
     /// machine was busy.
     pub(crate) fn rendering(name: &'static str, error: &RenderError) -> Self {
         let is_ours = matches!(error, RenderError::Stopped { costly: false });
-        Self { name, detail: error.to_string(), is_ours }
+        Self {
+            name,
+            detail: error.to_string(),
+            is_ours,
+        }
     }
 }
 

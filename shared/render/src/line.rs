@@ -7,9 +7,17 @@ use template::{Limits, Stop, Template};
 use crate::{Fault, Wording};
 
 /// Renders a template of one line.
-pub fn line(name: &'static str, source: &str, wording: &Wording, stop: &Stop) -> Result<String, Fault> {
-    let template = Template::compile(source, Limits::LINE).map_err(|error| Fault::of(name, error))?;
-    template.render(&wording.variables(), stop).map_err(|error| Fault::rendering(name, &error))
+pub fn line(
+    name: &'static str,
+    source: &str,
+    wording: &Wording,
+    stop: &Stop,
+) -> Result<String, Fault> {
+    let template =
+        Template::compile(source, Limits::LINE).map_err(|error| Fault::of(name, error))?;
+    template
+        .render(&wording.variables(), stop)
+        .map_err(|error| Fault::rendering(name, &error))
 }
 
 /// Renders an object's key.
@@ -20,17 +28,39 @@ pub fn key(settings: &ObjectSettings, wording: &Wording, stop: &Stop) -> Result<
 
 /// Checks whether the templates of a file's directory and name can be compiled.
 pub fn file_templates(settings: &SftpSettings) -> Result<(), Fault> {
-    let templates = [("directory_template", &settings.directory_template), ("filename_template", &settings.filename_template)];
-    templates
-        .into_iter()
-        .try_for_each(|(name, source)| Template::compile(source, Limits::LINE).map(drop).map_err(|error| Fault::of(name, error)))
+    let templates = [
+        ("directory_template", &settings.directory_template),
+        ("filename_template", &settings.filename_template),
+    ];
+    templates.into_iter().try_for_each(|(name, source)| {
+        Template::compile(source, Limits::LINE)
+            .map(drop)
+            .map_err(|error| Fault::of(name, error))
+    })
 }
 
 /// Renders a file's directory and name.
-pub fn file(settings: &SftpSettings, wording: &Wording, stop: &Stop) -> Result<(String, String), Fault> {
-    let directory = line("directory_template", &settings.directory_template, wording, stop)?;
-    let name = line("filename_template", &settings.filename_template, wording, stop)?;
-    match (directory_refusal(&settings.directory_template, &directory), filename_refusal(&name)) {
+pub fn file(
+    settings: &SftpSettings,
+    wording: &Wording,
+    stop: &Stop,
+) -> Result<(String, String), Fault> {
+    let directory = line(
+        "directory_template",
+        &settings.directory_template,
+        wording,
+        stop,
+    )?;
+    let name = line(
+        "filename_template",
+        &settings.filename_template,
+        wording,
+        stop,
+    )?;
+    match (
+        directory_refusal(&settings.directory_template, &directory),
+        filename_refusal(&name),
+    ) {
         (Some(refusal), _) => Err(Fault::of("directory_template", refusal)),
         (None, Some(refusal)) => Err(Fault::of("filename_template", refusal)),
         (None, None) => Ok((directory, name)),

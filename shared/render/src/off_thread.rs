@@ -90,7 +90,10 @@ mod tests {
             until_stopped(stop);
             Ok(())
         });
-        assert!(matches!(ended.await, Ok(()) | Err(Fault { is_ours: true, .. })));
+        assert!(matches!(
+            ended.await,
+            Ok(()) | Err(Fault { is_ours: true, .. })
+        ));
     }
 
     #[tokio::test]
@@ -110,9 +113,14 @@ mod tests {
             Ok(())
         });
         let caller = tokio::spawn(rendering);
-        let started = tokio::task::spawn_blocking(move || wait_for_start.recv()).await.unwrap();
+        let started = tokio::task::spawn_blocking(move || wait_for_start.recv())
+            .await
+            .unwrap();
         started.unwrap();
         caller.abort();
-        tokio::task::spawn_blocking(move || wait_for_end.recv()).await.unwrap().unwrap();
+        tokio::task::spawn_blocking(move || wait_for_end.recv())
+            .await
+            .unwrap()
+            .unwrap();
     }
 }

@@ -23,18 +23,39 @@ pub fn reshapes(settings: &WebhookSettings) -> bool {
 }
 
 /// Renders the body. `routing_key` is the customer's key for PagerDuty.
-pub fn body(settings: &WebhookSettings, wording: &Wording, payload: Bytes, routing_key: &str, stop: &Stop) -> Result<WebhookBody, Fault> {
+pub fn body(
+    settings: &WebhookSettings,
+    wording: &Wording,
+    payload: Bytes,
+    routing_key: &str,
+    stop: &Stop,
+) -> Result<WebhookBody, Fault> {
     if let Some(source) = &settings.body_template {
-        let template = Template::compile(source, Limits::BODY).map_err(|error| Fault::of("body_template", error))?;
-        let text = template.render(&wording.variables(), stop).map_err(|error| Fault::rendering("body_template", &error))?;
-        let content_type = settings.content_type.clone().unwrap_or_else(|| "application/json".to_owned());
-        return Ok(WebhookBody { bytes: text.into(), content_type });
+        let template = Template::compile(source, Limits::BODY)
+            .map_err(|error| Fault::of("body_template", error))?;
+        let text = template
+            .render(&wording.variables(), stop)
+            .map_err(|error| Fault::rendering("body_template", &error))?;
+        let content_type = settings
+            .content_type
+            .clone()
+            .unwrap_or_else(|| "application/json".to_owned());
+        return Ok(WebhookBody {
+            bytes: text.into(),
+            content_type,
+        });
     }
     match settings.preset {
-        None => Ok(WebhookBody { bytes: payload, content_type: wording.content_type.clone() }),
+        None => Ok(WebhookBody {
+            bytes: payload,
+            content_type: wording.content_type.clone(),
+        }),
         Some(preset) => {
             let json = preset::body(preset, wording, routing_key)?.to_string();
-            Ok(WebhookBody { bytes: json.into(), content_type: "application/json".to_owned() })
+            Ok(WebhookBody {
+                bytes: json.into(),
+                content_type: "application/json".to_owned(),
+            })
         }
     }
 }
@@ -47,10 +68,26 @@ mod tests {
     use serde_json::{Value, json};
     use template::Payload;
 
-    fn rendered(settings: Value, event_type: &str, payload: Value) -> Result<(Value, String), Fault> {
-        let (settings, wording) = (self::settings(settings), wording(event_type, payload.clone()));
-        let made = body(&settings, &wording, payload.to_string().into(), "key", &Stop::default())?;
-        Ok((serde_json::from_slice(&made.bytes).unwrap_or_default(), made.content_type))
+    fn rendered(
+        settings: Value,
+        event_type: &str,
+        payload: Value,
+    ) -> Result<(Value, String), Fault> {
+        let (settings, wording) = (
+            self::settings(settings),
+            wording(event_type, payload.clone()),
+        );
+        let made = body(
+            &settings,
+            &wording,
+            payload.to_string().into(),
+            "key",
+            &Stop::default(),
+        )?;
+        Ok((
+            serde_json::from_slice(&made.bytes).unwrap_or_default(),
+            made.content_type,
+        ))
     }
 
     fn settings(settings: Value) -> WebhookSettings {
@@ -66,16 +103,32 @@ mod tests {
     #[test]
     fn a_stored_template_that_nests_too_deeply_is_a_fault() {
         let deep = format!("\n{{{{ {}1 }}}}", "-".repeat(848));
-        let fault = rendered(json!({"url": "https://x.example", "body_template": deep}), "a.b", json!({})).unwrap_err();
+        let fault = rendered(
+            json!({"url": "https://x.example", "body_template": deep}),
+            "a.b",
+            json!({}),
+        )
+        .unwrap_err();
         assert_eq!((fault.name, fault.is_ours), ("body_template", false));
-        assert!(fault.detail.contains("line 2: the template is too deeply nested"), "{fault}");
+        assert!(
+            fault
+                .detail
+                .contains("line 2: the template is too deeply nested"),
+            "{fault}"
+        );
     }
 
     #[test]
     fn presets_show_the_payload_as_it_was_sent() {
-        let settings = WebhookSettings { preset: Some(Preset::Slack), ..settings(json!({"url": "https://x.example"})) };
+        let settings = WebhookSettings {
+            preset: Some(Preset::Slack),
+            ..settings(json!({"url": "https://x.example"}))
+        };
         let shown = |text: &'static str| {
-            let wording = Wording { payload: Payload::json(text.into()), ..wording("a.b", json!({})) };
+            let wording = Wording {
+                payload: Payload::json(text.into()),
+                ..wording("a.b", json!({}))
+            };
             let made = body(&settings, &wording, text.into(), "", &Stop::default())?;
             Ok::<_, Fault>(String::from_utf8(made.bytes.to_vec()).unwrap())
         };
@@ -83,21 +136,35 @@ mod tests {
         for expected in [r#"\"z\": 10.10"#, r#"\"a\": 1e400"#, r#"\\ud800"#] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
-        assert!(shown("{\"a\":").unwrap_err().detail.contains("not valid JSON"));
+        assert!(
+            shown("{\"a\":")
+                .unwrap_err()
+                .detail
+                .contains("not valid JSON")
+        );
     }
 
     #[test]
     fn a_payload_without_template_and_preset_goes_as_it_is() {
-        let (body, kind) = rendered(json!({"url": "https://x.example"}), "a.b", json!({"n": 1})).unwrap();
+        let (body, kind) =
+            rendered(json!({"url": "https://x.example"}), "a.b", json!({"n": 1})).unwrap();
         assert_eq!((body, &*kind), (json!({"n": 1}), "application/json"));
     }
 
     #[test]
     fn a_template_reshapes_it() {
-        let settings = json!({"url": "https://x.example", "body_template": "{\"t\": {{ payload.n | json }}}", "content_type": "application/vnd.x+json"});
+        let settings = json!({"url": "https://x.example", "body_template": "{\"t\": {{ payload.n \
+             | json }}}", "content_type": "application/vnd.x+json"});
         let (body, kind) = rendered(settings, "a.b", json!({"n": "x\"y"})).unwrap();
-        assert_eq!((body, &*kind), (json!({"t": "x\"y"}), "application/vnd.x+json"));
-        let missing = json!({"url": "https://x.example", "body_template": "{{ payload.gone.more }}"});
-        assert_eq!(rendered(missing, "a.b", json!({})).unwrap_err().name, "body_template");
+        assert_eq!(
+            (body, &*kind),
+            (json!({"t": "x\"y"}), "application/vnd.x+json")
+        );
+        let missing =
+            json!({"url": "https://x.example", "body_template": "{{ payload.gone.more }}"});
+        assert_eq!(
+            rendered(missing, "a.b", json!({})).unwrap_err().name,
+            "body_template"
+        );
     }
 }

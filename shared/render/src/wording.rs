@@ -53,8 +53,21 @@ impl Wording {
     /// Returns the values of an attempt. `payload` is the payload if it is in memory.
     #[must_use]
     pub fn of(delivery: &Delivery, attempt: u32, payload: Option<&Bytes>) -> Self {
-        let Delivery { id, organization, message, created_at, fallback_of, .. } = delivery;
-        let MessageFacts { event_type, reference, metadata, payload: info, .. } = message;
+        let Delivery {
+            id,
+            organization,
+            message,
+            created_at,
+            fallback_of,
+            ..
+        } = delivery;
+        let MessageFacts {
+            event_type,
+            reference,
+            metadata,
+            payload: info,
+            ..
+        } = message;
         Self {
             organization_id: organization.to_string(),
             event_type: event_type.as_str().to_owned(),
@@ -95,7 +108,11 @@ impl Wording {
     /// Returns the same values with a JSON payload.
     #[must_use]
     pub fn with_json(self, payload: Bytes) -> Self {
-        Self { content_type: "application/json".to_owned(), payload: Payload::json(payload), ..self }
+        Self {
+            content_type: "application/json".to_owned(),
+            payload: Payload::json(payload),
+            ..self
+        }
     }
 
     /// Returns the payload as indented JSON, or `Ok(None)` if it is not JSON.
@@ -109,7 +126,12 @@ impl Wording {
 
     /// Returns the payload of an event of Waybill itself.
     pub(crate) fn notice_payload(&self) -> Option<Value> {
-        let document = self.payload.document().ok().flatten().filter(|_| self.event_type.starts_with("waybill."))?;
+        let document = self
+            .payload
+            .document()
+            .ok()
+            .flatten()
+            .filter(|_| self.event_type.starts_with("waybill."))?;
         serde_json::from_str(document.text()).ok()
     }
 
@@ -141,9 +163,9 @@ pub fn payload_of(content_type: &str, size_bytes: u64, bytes: Option<&Bytes>) ->
         return Payload::absent(format!("the payload is {content_type} and not JSON"));
     }
     match bytes {
-        _ if size_bytes > PAYLOAD_READ_BYTES_MAX as u64 => {
-            Payload::unreadable(format!("the payload has {size_bytes} bytes; a template reads at most {PAYLOAD_READ_BYTES_MAX}"))
-        }
+        _ if size_bytes > PAYLOAD_READ_BYTES_MAX as u64 => Payload::unreadable(format!(
+            "the payload has {size_bytes} bytes; a template reads at most {PAYLOAD_READ_BYTES_MAX}"
+        )),
         Some(bytes) => Payload::json(bytes.clone()),
         None => Payload::unreadable("the payload was not read"),
     }
@@ -152,8 +174,14 @@ pub fn payload_of(content_type: &str, size_bytes: u64, bytes: Option<&Bytes>) ->
 /// Whether a media type is JSON, with any parameters.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// Returns sample values for this crate's tests.

@@ -23,7 +23,12 @@ impl Purpose<'_> {
     pub fn session_policy(self, role: &RoleArn) -> String {
         let partition = role.partition();
         let objects = |bucket: &str| format!("arn:{partition}:s3:::{bucket}/*");
-        let bucket_itself = |bucket: &str| allow(&["s3:ListBucket"], &format!("arn:{partition}:s3:::{bucket}"));
+        let bucket_itself = |bucket: &str| {
+            allow(
+                &["s3:ListBucket"],
+                &format!("arn:{partition}:s3:::{bucket}"),
+            )
+        };
         let statements = match self {
             Self::ReadBucket(bucket) => vec![
                 allow(&["s3:GetObject", "s3:GetObjectVersion"], &objects(bucket)),
@@ -31,14 +36,30 @@ impl Purpose<'_> {
                 keys_through("s3", &["kms:Decrypt"]),
             ],
             Self::WriteBucket(bucket) => {
-                vec![allow(WRITING, &objects(bucket)), bucket_itself(bucket), keys_through("s3", &["kms:Decrypt", "kms:GenerateDataKey"])]
+                vec![
+                    allow(WRITING, &objects(bucket)),
+                    bucket_itself(bucket),
+                    keys_through("s3", &["kms:Decrypt", "kms:GenerateDataKey"]),
+                ]
             }
             Self::SendMailFrom(address) => vec![
-                given(allow(&["ses:SendEmail", "ses:SendRawEmail"], "*"), &json!({"StringEqualsIgnoreCase": {"ses:FromAddress": address}})),
-                allow(&["ses:GetEmailIdentity"], &format!("arn:{partition}:ses:*:{}:identity/*", role.account())),
+                given(
+                    allow(&["ses:SendEmail", "ses:SendRawEmail"], "*"),
+                    &json!({"StringEqualsIgnoreCase": {"ses:FromAddress": address}}),
+                ),
+                allow(
+                    &["ses:GetEmailIdentity"],
+                    &format!("arn:{partition}:ses:*:{}:identity/*", role.account()),
+                ),
             ],
             Self::ReadSecret(arn) => vec![
-                allow(&["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], arn),
+                allow(
+                    &[
+                        "secretsmanager:DescribeSecret",
+                        "secretsmanager:GetSecretValue",
+                    ],
+                    arn,
+                ),
                 keys_through("secretsmanager", &["kms:Decrypt"]),
             ],
         };
@@ -47,8 +68,14 @@ impl Purpose<'_> {
 }
 
 /// The actions that a delivery to a bucket and its check need.
-const WRITING: &[&str] =
-    &["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectTagging"];
+const WRITING: &[&str] = &[
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+];
 
 fn allow(actions: &[&str], resource: &str) -> Value {
     json!({"Effect": "Allow", "Action": actions, "Resource": resource})
@@ -61,5 +88,8 @@ fn given(mut statement: Value, condition: &Value) -> Value {
 
 /// Permits the customer's own keys when they are used through a service that stores encrypted data.
 fn keys_through(service: &str, actions: &[&str]) -> Value {
-    given(allow(actions, "*"), &json!({"StringLike": {"kms:ViaService": format!("{service}.*.amazonaws.com*")}}))
+    given(
+        allow(actions, "*"),
+        &json!({"StringLike": {"kms:ViaService": format!("{service}.*.amazonaws.com*")}}),
+    )
 }

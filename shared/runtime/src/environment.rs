@@ -14,7 +14,10 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// Reads the variables of the process. Nothing else reads them.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the process environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the process environment"
+    )]
     #[must_use]
     pub fn process() -> Self {
         std::env::vars().collect()
@@ -23,7 +26,10 @@ impl Environment {
     /// Returns the value of a variable. An empty one counts as missing.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns the names of all variables.
@@ -34,7 +40,11 @@ impl Environment {
     /// Starts to read a configuration.
     #[must_use]
     pub fn variables(&self) -> Variables<'_> {
-        Variables { environment: self, read: RefCell::default(), problems: RefCell::default() }
+        Variables {
+            environment: self,
+            read: RefCell::default(),
+            problems: RefCell::default(),
+        }
     }
 }
 
@@ -60,7 +70,9 @@ impl Variables<'_> {
         T::Err: fmt::Display,
     {
         if self.environment.get(name).is_none() {
-            self.problems.borrow_mut().push(format!("{name} is missing"));
+            self.problems
+                .borrow_mut()
+                .push(format!("{name} is missing"));
         }
         self.optional(name).unwrap_or_default()
     }
@@ -74,7 +86,9 @@ impl Variables<'_> {
         match self.environment.get(name)?.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.problems.borrow_mut().push(format!("{name} is wrong: {error}"));
+                self.problems
+                    .borrow_mut()
+                    .push(format!("{name} is wrong: {error}"));
                 None
             }
         }
@@ -90,7 +104,9 @@ impl Variables<'_> {
     pub fn switch(&self, name: &str, on: &str, off: &str) -> bool {
         let value: String = self.required(name);
         if !value.is_empty() && value != on && value != off {
-            self.problems.borrow_mut().push(format!("{name} is wrong: must be {on} or {off}"));
+            self.problems
+                .borrow_mut()
+                .push(format!("{name} is wrong: must be {on} or {off}"));
         }
         value == on
     }
@@ -105,7 +121,11 @@ impl Variables<'_> {
     /// Returns `config`, unless a variable was wrong.
     pub fn finish<C>(self, config: C) -> Result<C, ConfigError> {
         let problems = self.problems.into_inner();
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(problems))
+        }
     }
 }
 
@@ -134,7 +154,12 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_at_once() {
-        let environment: Environment = [("B".to_owned(), "x".to_owned()), ("C".to_owned(), String::new())].into_iter().collect();
+        let environment: Environment = [
+            ("B".to_owned(), "x".to_owned()),
+            ("C".to_owned(), String::new()),
+        ]
+        .into_iter()
+        .collect();
         let variables = environment.variables();
         let _: String = variables.required("A");
         let _: u32 = variables.required("B");
@@ -144,7 +169,8 @@ mod tests {
         let message = variables.finish(()).unwrap_err().to_string();
         assert_eq!(
             message,
-            "the configuration cannot be used: A is missing; B is wrong: invalid digit found in string; C is missing; D is missing"
+            "the configuration cannot be used: A is missing; B is wrong: invalid digit found in \
+             string; C is missing; D is missing"
         );
     }
 }

@@ -14,6 +14,7 @@ pub mod serve;
 pub use environment::{ConfigError, Environment, Variables};
 pub use platform::Platform;
 
-/// The allocator of every program: a delivery makes hundreds of small allocations, many of which another thread frees.
+/// The allocator of every program: a delivery makes hundreds of small allocations, many of which
+/// another thread frees.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -60,12 +60,24 @@ pub const OWN_CRATES: [&str; 33] = [
 
 /// Writes the process's logs to standard error as JSON. A second call does nothing.
 pub fn install_json(environment: &Environment) {
-    install(environment, fmt::layer().json().flatten_event(true).with_writer(std::io::stderr));
+    install(
+        environment,
+        fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(std::io::stderr),
+    );
 }
 
 /// Writes the process's logs to standard error in a readable format. A second call does nothing.
 pub fn install_readable(environment: &Environment) {
-    install(environment, fmt::layer().compact().with_target(false).with_writer(std::io::stderr));
+    install(
+        environment,
+        fmt::layer()
+            .compact()
+            .with_target(false)
+            .with_writer(std::io::stderr),
+    );
 }
 
 fn install(environment: &Environment, layer: impl Layer<Registry> + Send + Sync) {
@@ -74,10 +86,17 @@ fn install(environment: &Environment, layer: impl Layer<Registry> + Send + Sync)
         Some(Err(error)) => (Targets::new().with_default(DEFAULT_LEVEL), Some(error)),
         None => (Targets::new().with_default(DEFAULT_LEVEL), None),
     };
-    drop(tracing_subscriber::registry().with(layer.with_filter(bounded(wanted))).try_init());
+    drop(
+        tracing_subscriber::registry()
+            .with(layer.with_filter(bounded(wanted)))
+            .try_init(),
+    );
     panic::set_hook(Box::new(log_panic));
     if let Some(error) = refused {
-        tracing::warn!(error = %domain::chain(&error), "LOG_LEVEL cannot be parsed; events of the level info and above are logged");
+        tracing::warn!(
+            error = %domain::chain(&error),
+            "LOG_LEVEL cannot be parsed; events of the level info and above are logged"
+        );
     }
 }
 
@@ -93,8 +112,15 @@ fn may_be_logged(event: &Metadata<'_>) -> bool {
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let literal = panic.payload().downcast_ref::<&'static str>().copied();
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(place, message = literal.unwrap_or("the message is not logged"), "panicked");
+    let place = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::error!(
+        place,
+        message = literal.unwrap_or("the message is not logged"),
+        "panicked"
+    );
 }
 
 #[cfg(test)]
@@ -122,14 +148,19 @@ mod tests {
         let written = Written::default();
         let writer = written.clone();
         let layer = fmt::layer().json().with_writer(move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(layer.with_filter(bounded(level.parse().unwrap())));
+        let subscriber =
+            tracing_subscriber::registry().with(layer.with_filter(bounded(level.parse().unwrap())));
         tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]
     fn no_level_has_dependencies_log_more_than_warnings() {
-        for level in ["trace", "aws_smithy_runtime=trace", "info,aws_smithy_runtime::client=trace,hyper=trace"] {
+        for level in [
+            "trace",
+            "aws_smithy_runtime=trace",
+            "info,aws_smithy_runtime::client=trace,hyper=trace",
+        ] {
             let text = logged(level, || {
                 tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "planted");
                 tracing::debug!(target: "hyper", "planted");
@@ -141,11 +172,17 @@ mod tests {
             tracing::warn!(target: "hyper", "a warning");
             tracing::trace!(target: "worker::attempt", "our own");
         });
-        assert!(text.contains("a warning") && text.contains("our own"), "{text}");
+        assert!(
+            text.contains("a warning") && text.contains("our own"),
+            "{text}"
+        );
     }
 
     #[test]
     fn what_is_not_wanted_is_not_logged() {
-        assert_eq!(logged("error", || tracing::warn!(target: "worker", "a warning")), "");
+        assert_eq!(
+            logged("error", || tracing::warn!(target: "worker", "a warning")),
+            ""
+        );
     }
 }

@@ -42,7 +42,9 @@ impl Platform {
     pub fn lambda(environment: &Environment) -> Self {
         let mut aws = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+            .credentials_provider(SharedCredentialsProvider::new(
+                EnvironmentVariableCredentialsProvider::new(),
+            ))
             .identity_cache(IdentityCache::lazy().build())
             .service_config(Endpoints(environment.clone()))
             .retry_config(RetryConfig::standard())
@@ -50,7 +52,11 @@ impl Platform {
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
             .http_client(https())
             .timeout_config(timeouts());
-        aws.set_region(environment.get("AWS_REGION").map(|region| Region::new(region.to_owned())));
+        aws.set_region(
+            environment
+                .get("AWS_REGION")
+                .map(|region| Region::new(region.to_owned())),
+        );
         aws.set_endpoint_url(environment.get("AWS_ENDPOINT_URL").map(str::to_owned));
         Self::of(aws.build())
     }
@@ -58,20 +64,36 @@ impl Platform {
     /// Creates the platform of a developer's computer, where the SDK searches all its sources for
     /// credentials.
     pub async fn personal() -> Self {
-        Self::of(aws_config::defaults(BehaviorVersion::latest()).http_client(https()).timeout_config(timeouts()).load().await)
+        Self::of(
+            aws_config::defaults(BehaviorVersion::latest())
+                .http_client(https())
+                .timeout_config(timeouts())
+                .load()
+                .await,
+        )
     }
 
     fn of(aws: SdkConfig) -> Self {
-        Self { aws, clock: system_clock(), random: system_random(), shutdown: CancellationToken::new() }
+        Self {
+            aws,
+            clock: system_clock(),
+            random: system_random(),
+            shutdown: CancellationToken::new(),
+        }
     }
 }
 
 fn https() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https()
 }
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(AWS_CALL_MAX).build()
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(AWS_CALL_MAX)
+        .build()
 }
 
 /// Reads variables such as `AWS_ENDPOINT_URL_S3` (AWS SDKs and Tools Reference Guide,
@@ -82,22 +104,32 @@ struct Endpoints(Environment);
 impl LoadServiceConfig for Endpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_uppercase().replace(' ', "_");
-        self.0.get(&format!("{}_{service}", key.env())).map(str::to_owned)
+        self.0
+            .get(&format!("{}_{service}", key.env()))
+            .map(str::to_owned)
     }
 }
 
 /// Returns the system's clock.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the system's clock"
+)]
 #[must_use]
 pub fn system_clock() -> Clock {
     Clock::new(|| {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     })
 }
 
 /// Returns the operating system's randomness.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system for randomness")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that asks the system for randomness"
+)]
 #[must_use]
 pub fn system_random() -> Random {
     Random::new(|buffer| getrandom::fill(buffer).expect("the operating system provides randomness"))

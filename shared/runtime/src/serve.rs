@@ -15,7 +15,9 @@ const STACK_BYTES: usize = 8 << 20;
 
 /// Runs a function that handles events until the process is stopped. Exits with 2 if it cannot be
 /// configured.
-pub fn events<S, In, Out>(build: impl FnOnce(&Platform, &Environment) -> Result<S, ConfigError>) -> ExitCode
+pub fn events<S, In, Out>(
+    build: impl FnOnce(&Platform, &Environment) -> Result<S, ConfigError>,
+) -> ExitCode
 where
     S: Service<LambdaEvent<In>, Response = Out>,
     S::Future: Future<Output = Result<Out, S::Error>>,
@@ -24,13 +26,19 @@ where
     In: DeserializeOwned,
     Out: Serialize + 'static,
 {
-    start(build, async |service| lambda_runtime::run(Observed(service)).await)
+    start(build, async |service| {
+        lambda_runtime::run(Observed(service)).await
+    })
 }
 
 /// Runs a function that handles HTTP requests until the process is stopped. Exits with 2 if it
 /// cannot be configured.
-pub fn http(build: impl FnOnce(&Platform, &Environment) -> Result<axum::Router, ConfigError>) -> ExitCode {
-    start(build, async |router| lambda_http::run(router.layer(from_fn(observed))).await)
+pub fn http(
+    build: impl FnOnce(&Platform, &Environment) -> Result<axum::Router, ConfigError>,
+) -> ExitCode {
+    start(build, async |router| {
+        lambda_http::run(router.layer(from_fn(observed))).await
+    })
 }
 
 fn start<S>(
@@ -40,16 +48,26 @@ fn start<S>(
     let environment = Environment::process();
     logs::install_json(&environment);
     platform::install_tls();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(error = %domain::chain(&error), "the async runtime could not be started");
+            tracing::error!(
+                error = %domain::chain(&error),
+                "the async runtime could not be started"
+            );
             return ExitCode::FAILURE;
         }
     };
     runtime.block_on(async {
         let platform = Platform::lambda(&environment);
-        let service = environment.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("waybill");
+        let service = environment
+            .get("AWS_LAMBDA_FUNCTION_NAME")
+            .unwrap_or("waybill");
         let observed = observed::install_on_lambda(&environment, &platform.aws, service).await;
         let built = observed.and_then(|()| build(&platform, &environment));
         match built {

@@ -15,7 +15,8 @@ pub const KEY_BYTES_MAX: usize = 64;
 pub const KEY_BYTES_GENERATED: usize = 32;
 
 /// The length of a secret as text: the prefix and the base64 of its bytes.
-pub const TEXT_LENGTH: RangeInclusive<usize> = PREFIX.len() + base64_length(KEY_BYTES_MIN)..=PREFIX.len() + base64_length(KEY_BYTES_MAX);
+pub const TEXT_LENGTH: RangeInclusive<usize> =
+    PREFIX.len() + base64_length(KEY_BYTES_MIN)..=PREFIX.len() + base64_length(KEY_BYTES_MAX);
 
 const fn base64_length(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4

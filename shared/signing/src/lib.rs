@@ -15,5 +15,7 @@
 mod key;
 mod signature;
 
-pub use key::{KEY_BYTES_GENERATED, KEY_BYTES_MAX, KEY_BYTES_MIN, KeyError, SigningKey, TEXT_LENGTH};
+pub use key::{
+    KEY_BYTES_GENERATED, KEY_BYTES_MAX, KEY_BYTES_MIN, KeyError, SigningKey, TEXT_LENGTH,
+};
 pub use signature::{TOLERANCE_SECONDS, Verification, VerifyError, sign, verify};

@@ -27,7 +27,9 @@ pub fn sign(keys: &[SigningKey], id: &str, timestamp_seconds: i64, body: &[u8]) 
         }
         header.push_str(VERSION);
         header.push(',');
-        let signature = mac(key, id, timestamp_seconds, body).finalize().into_bytes();
+        let signature = mac(key, id, timestamp_seconds, body)
+            .finalize()
+            .into_bytes();
         BASE64.encode_string(signature, &mut header);
     }
     header
@@ -67,19 +69,32 @@ pub enum VerifyError {
 /// Verifies that one of the keys signed this request. The comparison of signatures takes constant
 /// time.
 pub fn verify(keys: &[SigningKey], request: &Verification<'_>) -> Result<(), VerifyError> {
-    let age_seconds = request.now_seconds.saturating_sub(request.timestamp_seconds);
+    let age_seconds = request
+        .now_seconds
+        .saturating_sub(request.timestamp_seconds);
     if age_seconds > request.tolerance_seconds {
         return Err(VerifyError::TooOld);
     }
     if age_seconds < request.tolerance_seconds.saturating_neg() {
         return Err(VerifyError::TooNew);
     }
-    let signatures: Vec<Vec<u8>> = request.signature.split(' ').take(SIGNATURES_MAX).filter_map(parse_signature).collect();
+    let signatures: Vec<Vec<u8>> = request
+        .signature
+        .split(' ')
+        .take(SIGNATURES_MAX)
+        .filter_map(parse_signature)
+        .collect();
     let matches = keys.iter().any(|key| {
         let expected = mac(key, request.id, request.timestamp_seconds, request.body);
-        signatures.iter().any(|signature| expected.clone().verify_slice(signature).is_ok())
+        signatures
+            .iter()
+            .any(|signature| expected.clone().verify_slice(signature).is_ok())
     });
-    if matches { Ok(()) } else { Err(VerifyError::NoMatch) }
+    if matches {
+        Ok(())
+    } else {
+        Err(VerifyError::NoMatch)
+    }
 }
 
 fn parse_signature(text: &str) -> Option<Vec<u8>> {
@@ -91,7 +106,8 @@ fn parse_signature(text: &str) -> Option<Vec<u8>> {
 }
 
 fn mac(key: &SigningKey, id: &str, timestamp_seconds: i64, body: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.bytes()).expect("HMAC takes keys of any length");
     mac.update(id.as_bytes());
     mac.update(b".");
     mac.update(timestamp_seconds.to_string().as_bytes());

@@ -5,9 +5,14 @@ use secrecy::ExposeSecret as _;
 use signing::SigningKey;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-#[expect(clippy::disallowed_methods, reason = "the libraries compare with the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the libraries compare with the machine's clock"
+)]
 fn now_seconds() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is past 1970");
     i64::try_from(since_epoch.as_secs()).expect("the clock is not far in the future")
 }
 
@@ -19,8 +24,15 @@ fn key(seed: u8, bytes: usize) -> SigningKey {
 
 fn signed(known: &SigningKey, keys: &[SigningKey], age_seconds: i64, body: &[u8]) -> Signed {
     let time = now_seconds() - age_seconds;
-    let (time_text, signature) = (time.to_string(), signing::sign(keys, "dlv_1_00", time, body));
-    let headers = [("webhook-id", "dlv_1_00"), ("webhook-timestamp", &*time_text), ("webhook-signature", &*signature)];
+    let (time_text, signature) = (
+        time.to_string(),
+        signing::sign(keys, "dlv_1_00", time, body),
+    );
+    let headers = [
+        ("webhook-id", "dlv_1_00"),
+        ("webhook-timestamp", &*time_text),
+        ("webhook-signature", &*signature),
+    ];
     Signed::new(known.to_secret_string().expose_secret(), headers, body)
 }
 
@@ -44,6 +56,10 @@ fn official_libraries_agree() {
     for verifier in Verifier::ALL {
         let verdicts = verifier.verdicts(&requests);
         let accepted: Vec<bool> = verdicts.iter().map(Result::is_ok).collect();
-        assert_eq!(accepted, [true, true, true, true, false, false, false, false], "{verifier:?}: {verdicts:?}");
+        assert_eq!(
+            accepted,
+            [true, true, true, true, false, false, false, false],
+            "{verifier:?}: {verdicts:?}"
+        );
     }
 }

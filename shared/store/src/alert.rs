@@ -15,7 +15,8 @@ use crate::attributes::{Item, Put, Reader, number, text, time};
 use crate::document::{self, Saved, at_revision};
 use crate::expression::{Change, Condition};
 use crate::health::{
-    ALERTED, EPOCH, LAST_ALERT, LAST_FAILURE, RATE_ALERTED, RATE_SINCE, STREAK, ended_as_in, forget_ended, no_streak, of_epoch,
+    ALERTED, EPOCH, LAST_ALERT, LAST_FAILURE, RATE_ALERTED, RATE_SINCE, STREAK, ended_as_in,
+    forget_ended, no_streak, of_epoch,
 };
 use crate::keys::{self, FAILING, PK, TTL, TroubleKind};
 use crate::transaction::{Transacted, Transaction};
@@ -43,7 +44,12 @@ impl Store {
     pub async fn watched(&self, partition: u8) -> Result<Vec<Watched>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(FAILING.pk, text(keys::failing_partition(partition)));
-        let mut items = self.query(condition).index_name(FAILING.name).into_paginator().items().send();
+        let mut items = self
+            .query(condition)
+            .index_name(FAILING.name)
+            .into_paginator()
+            .items()
+            .send();
         let (mut watched, mut alerts) = (Vec::new(), Vec::new());
         while let Some(item) = items.next().await {
             let item = item.map_err(StoreError::of("read what is watched"))?;
@@ -59,19 +65,34 @@ impl Store {
         }
         // The index is eventually consistent; the table says which alerts are still unannounced.
         let items = self.get_all("read alerts", &alerts).await?;
-        let unannounced = items.iter().flatten().filter(|item| item.contains_key(FAILING.pk));
+        let unannounced = items
+            .iter()
+            .flatten()
+            .filter(|item| item.contains_key(FAILING.pk));
         let alerts = readable(unannounced.map(document::read::<Alert>))?;
-        watched.extend(alerts.into_iter().map(|alert| Watched::Alert(Box::new(alert))));
+        watched.extend(
+            alerts
+                .into_iter()
+                .map(|alert| Watched::Alert(Box::new(alert))),
+        );
         Ok(watched)
     }
 
     /// Writes the alert that a streak reached the threshold, unless another monitor wrote it or the
     /// streak has ended since. Returns whether it was written.
-    pub async fn alert(&self, health: &Health, threshold: u32, alert: &Alert) -> Result<bool, StoreError> {
+    pub async fn alert(
+        &self,
+        health: &Health,
+        threshold: u32,
+        alert: &Alert,
+    ) -> Result<bool, StoreError> {
         let mut change = Change::default();
-        change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
+        change
+            .set(ALERTED, time(alert.occurred_at))
+            .set(LAST_ALERT, time(alert.occurred_at));
         forget_ended(&mut change);
-        let condition = of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
+        let condition =
+            of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
         at_least(condition, threshold);
         self.tell("alert about a destination", change, alert).await
     }
@@ -80,8 +101,12 @@ impl Store {
     /// written.
     pub async fn alert_rate(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
-        change.set(RATE_ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
-        of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time)).missing(RATE_ALERTED);
+        change
+            .set(RATE_ALERTED, time(alert.occurred_at))
+            .set(LAST_ALERT, time(alert.occurred_at));
+        of_epoch(change.when(), health.epoch)
+            .is(LAST_ALERT, health.last_alert_at.map(time))
+            .missing(RATE_ALERTED);
         self.tell("alert about a failure rate", change, alert).await
     }
 
@@ -89,26 +114,45 @@ impl Store {
     /// monitor did. The recovery is alerted next. Returns whether it was written.
     pub async fn alert_ended(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
-        change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
+        change
+            .set(ALERTED, time(alert.occurred_at))
+            .set(LAST_ALERT, time(alert.occurred_at));
         forget_ended(&mut change);
-        let condition = of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
+        let condition =
+            of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
         ended_as_in(condition, health);
-        self.tell("alert about a streak that ended", change, alert).await
+        self.tell("alert about a streak that ended", change, alert)
+            .await
     }
 
     /// Forgets a streak that has ended and needs no alert.
-    pub async fn forget_ended(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
+    pub async fn forget_ended(
+        &self,
+        destination: DestinationId,
+        health: &Health,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         forget_ended(&mut change);
         ended_as_in(of_epoch(change.when(), health.epoch), health);
-        self.change("forget a streak that ended", &keys::health(destination), change).await.map(drop)
+        self.change(
+            "forget a streak that ended",
+            &keys::health(destination),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Writes the alert that a destination works again, unless another monitor did or the
     /// destination has failed since. Returns whether it was written. If the destination has a
     /// failure rate (`rated`), the rate is counted from now on and the monitor keeps watching the
     /// destination.
-    pub async fn tell_recovery(&self, health: &Health, alert: &Alert, rated: bool) -> Result<bool, StoreError> {
+    pub async fn tell_recovery(
+        &self,
+        health: &Health,
+        alert: &Alert,
+        rated: bool,
+    ) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.remove(ALERTED).remove(RATE_ALERTED);
         if rated {
@@ -119,14 +163,28 @@ impl Store {
             change.remove(FAILING.pk).remove(FAILING.sk);
         }
         let condition = of_epoch(change.when(), health.epoch).missing(STREAK);
-        condition.is(ALERTED, health.alerted_at.map(time)).is(RATE_ALERTED, health.rate_alerted_at.map(time));
-        self.tell("tell that a destination recovered", change, alert).await
+        condition
+            .is(ALERTED, health.alerted_at.map(time))
+            .is(RATE_ALERTED, health.rate_alerted_at.map(time));
+        self.tell("tell that a destination recovered", change, alert)
+            .await
     }
 
-    async fn tell(&self, action: &'static str, change: Change, alert: &Alert) -> Result<bool, StoreError> {
+    async fn tell(
+        &self,
+        action: &'static str,
+        change: Change,
+        alert: &Alert,
+    ) -> Result<bool, StoreError> {
         let health = keys::health(alert.destination_id);
-        let transaction = self.transaction().change(&health, change).put(unannounced(alert), Condition::default());
-        Ok(matches!(self.transact(action, transaction).await?, Transacted::Done))
+        let transaction = self
+            .transaction()
+            .change(&health, change)
+            .put(unannounced(alert), Condition::default());
+        Ok(matches!(
+            self.transact(action, transaction).await?,
+            Transacted::Done
+        ))
     }
 
     /// Disables a destination whose streak reached `threshold`. Writes health, destination, routes,
@@ -148,7 +206,9 @@ impl Store {
             None => recovery::forget(&mut change),
         }
         at_least(of_epoch(change.when(), health.epoch), threshold);
-        let saved = self.switched(disabled, disabled.revision() - 1, event, alert, change).await?;
+        let saved = self
+            .switched(disabled, disabled.revision() - 1, event, alert, change)
+            .await?;
         Ok(saved == Saved::Done)
     }
 
@@ -167,13 +227,17 @@ impl Store {
             change.add(EPOCH, number(1));
             no_streak(&mut change);
             forget_ended(&mut change);
-            change.remove(ALERTED).remove(LAST_ALERT).remove(RATE_ALERTED);
+            change
+                .remove(ALERTED)
+                .remove(LAST_ALERT)
+                .remove(RATE_ALERTED);
             change.set(RATE_SINCE, time(destination.updated_at));
             recovery::forget(&mut change);
         } else {
             watch(&mut change, destination);
         }
-        self.switched(destination, expected_revision, event, alert, change).await
+        self.switched(destination, expected_revision, event, alert, change)
+            .await
     }
 
     async fn switched(
@@ -184,8 +248,17 @@ impl Store {
         alert: &Alert,
         health: Change,
     ) -> Result<Saved, StoreError> {
-        let retention_days = self.audit_retention_days(destination.organization_id).await?;
-        let transaction = self.switching(destination, expected_revision, event, alert, health, retention_days);
+        let retention_days = self
+            .audit_retention_days(destination.organization_id)
+            .await?;
+        let transaction = self.switching(
+            destination,
+            expected_revision,
+            event,
+            alert,
+            health,
+            retention_days,
+        );
         match self.transact("switch a destination", transaction).await? {
             Transacted::Done => Ok(Saved::Done),
             Transacted::Refused { .. } => Ok(Saved::Conflict),
@@ -203,8 +276,14 @@ impl Store {
         retention_days: u32,
     ) -> Transaction<'_> {
         self.transaction()
-            .put(destination::item(destination), at_revision(expected_revision))
-            .change(&keys::routes(destination.organization_id), routes::saved(destination))
+            .put(
+                destination::item(destination),
+                at_revision(expected_revision),
+            )
+            .change(
+                &keys::routes(destination.organization_id),
+                routes::saved(destination),
+            )
             .change(&keys::health(destination.id), health)
             .put(audit::item(event, retention_days), Condition::default())
             .put(unannounced(alert), Condition::default())
@@ -215,43 +294,85 @@ impl Store {
     pub async fn watch_destination(&self, destination: &Destination) -> Result<(), StoreError> {
         let mut change = Change::default();
         watch(&mut change, destination);
-        self.change("watch a destination", &keys::health(destination.id), change).await.map(drop)
+        self.change("watch a destination", &keys::health(destination.id), change)
+            .await
+            .map(drop)
     }
 
     /// Stops the monitor from watching a destination, unless it has failed since its health was
     /// read.
-    pub async fn unwatch_destination(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
+    pub async fn unwatch_destination(
+        &self,
+        destination: DestinationId,
+        health: &Health,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.remove(FAILING.pk).remove(FAILING.sk).remove(RATE_ALERTED);
-        let condition = of_epoch(change.when(), health.epoch).is(LAST_FAILURE, health.last_failure_at.map(time));
-        condition.is(STREAK, Some(health.consecutive_failures).filter(|streak| *streak > 0).map(number));
+        change
+            .remove(FAILING.pk)
+            .remove(FAILING.sk)
+            .remove(RATE_ALERTED);
+        let condition = of_epoch(change.when(), health.epoch)
+            .is(LAST_FAILURE, health.last_failure_at.map(time));
+        condition.is(
+            STREAK,
+            Some(health.consecutive_failures)
+                .filter(|streak| *streak > 0)
+                .map(number),
+        );
         ended_as_in(condition, health);
-        self.change("look away from a destination", &keys::health(destination), change).await.map(drop)
+        self.change(
+            "look away from a destination",
+            &keys::health(destination),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Records that an alert was announced, or that it has no recipients.
     pub async fn announced(&self, alert: &Alert) -> Result<(), StoreError> {
-        self.put("keep an alert", item(alert), Condition::default()).await.map(drop)
+        self.put("keep an alert", item(alert), Condition::default())
+            .await
+            .map(drop)
     }
 
     /// Lists an organization's alerts that follow `after`, newest first.
-    pub async fn alerts_page(&self, organization: OrganizationId, after: Option<AlertId>, limit: u32) -> Result<Page<Alert>, StoreError> {
+    pub async fn alerts_page(
+        &self,
+        organization: OrganizationId,
+        after: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Page<Alert>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::alerts_partition(organization)));
         let start = after.map(|after| keys::alert(organization, after).item());
-        let query = self.query(partition).scan_index_forward(false).set_exclusive_start_key(start);
-        self.list_as("list alerts", query, limit, document::read).await
+        let query = self
+            .query(partition)
+            .scan_index_forward(false)
+            .set_exclusive_start_key(start);
+        self.list_as("list alerts", query, limit, document::read)
+            .await
     }
 }
 
 fn at_least(condition: &mut Condition, threshold: u32) {
-    let part = format!("{} >= {}", condition.name(STREAK), condition.value(number(threshold)));
+    let part = format!(
+        "{} >= {}",
+        condition.name(STREAK),
+        condition.value(number(threshold))
+    );
     condition.and(part);
 }
 
 pub(crate) fn watch(change: &mut Change, destination: &Destination) {
     change.set(FAILING.pk, text(keys::failing(destination.id)));
-    change.set(FAILING.sk, text(keys::failing_sort(destination.organization_id, destination.id)));
+    change.set(
+        FAILING.sk,
+        text(keys::failing_sort(
+            destination.organization_id,
+            destination.id,
+        )),
+    );
 }
 
 fn item(alert: &Alert) -> Item {

@@ -31,9 +31,14 @@ impl Store {
         address_sha256: &str,
         confirmation: &PendingConfirmation,
     ) -> Result<(), StoreError> {
-        let mut item = document::item(&keys::confirmation(organization, address_sha256), confirmation);
+        let mut item = document::item(
+            &keys::confirmation(organization, address_sha256),
+            confirmation,
+        );
         item.put(TTL, number(confirmation.expires_at.as_seconds()));
-        self.put("keep a confirmation", item, Condition::default()).await.map(drop)
+        self.put("keep a confirmation", item, Condition::default())
+            .await
+            .map(drop)
     }
 
     /// Returns the confirmation of an address if it can still be used.
@@ -42,8 +47,16 @@ impl Store {
         organization: OrganizationId,
         address_sha256: &str,
     ) -> Result<Option<PendingConfirmation>, StoreError> {
-        let item = self.get("read a confirmation", &keys::confirmation(organization, address_sha256)).await?;
-        item.filter(|item| self.is_alive(item)).as_ref().map(document::read).transpose()
+        let item = self
+            .get(
+                "read a confirmation",
+                &keys::confirmation(organization, address_sha256),
+            )
+            .await?;
+        item.filter(|item| self.is_alive(item))
+            .as_ref()
+            .map(document::read)
+            .transpose()
     }
 
     /// Deletes a confirmation, unless a newer one has replaced it.
@@ -54,6 +67,8 @@ impl Store {
         confirmation: &PendingConfirmation,
     ) -> Result<(), StoreError> {
         let key = keys::confirmation(organization, address_sha256);
-        self.delete("end a confirmation", &key, unchanged(confirmation)).await.map(drop)
+        self.delete("end a confirmation", &key, unchanged(confirmation))
+            .await
+            .map(drop)
     }
 }

@@ -40,7 +40,10 @@ impl Store {
         let transaction = || {
             self.transaction()
                 .put(document::item(&keys::api_key(key.id), key), absent())
-                .put(keys::api_key_listed(key.organization_id, key.id).item(), Condition::default())
+                .put(
+                    keys::api_key_listed(key.organization_id, key.id).item(),
+                    Condition::default(),
+                )
         };
         let Some(organization) = key.organization_id else {
             return match self.transact(ACTION, transaction()).await? {
@@ -48,8 +51,14 @@ impl Store {
                 Transacted::Refused { .. } => Ok(Created::Conflict),
             };
         };
-        let limit = Limit { tally: &keys::api_keys_tally(organization), amount: 1, most: KEYS_MAX as u64 };
-        let within = self.transact_within(ACTION, limit, transaction, || self.count_keys(organization)).await?;
+        let limit = Limit {
+            tally: &keys::api_keys_tally(organization),
+            amount: 1,
+            most: KEYS_MAX as u64,
+        };
+        let within = self
+            .transact_within(ACTION, limit, transaction, || self.count_keys(organization))
+            .await?;
         Ok(match within {
             Within::Done => Created::Done,
             Within::Over => Created::TooMany,
@@ -58,14 +67,22 @@ impl Store {
     }
 
     async fn count_keys(&self, organization: OrganizationId) -> Result<u64, StoreError> {
-        let listed = self.list("count API keys", self.listed_keys(Some(organization)).consistent_read(true), LISTED_MAX).await?;
+        let listed = self
+            .list(
+                "count API keys",
+                self.listed_keys(Some(organization)).consistent_read(true),
+                LISTED_MAX,
+            )
+            .await?;
         Ok(listed.items.len() as u64)
     }
 
     fn listed_keys(&self, organization: Option<OrganizationId>) -> QueryFluentBuilder {
         let (partition, prefix) = keys::api_keys_listed(organization);
         let mut lines = Condition::default();
-        lines.equals(PK, text(partition)).begins_with(SK, text(prefix));
+        lines
+            .equals(PK, text(partition))
+            .begins_with(SK, text(prefix));
         self.query(lines)
     }
 
@@ -81,7 +98,9 @@ impl Store {
         id: KeyId,
         organization: Option<OrganizationId>,
     ) -> Result<Option<(ApiKey, Option<bool>)>, StoreError> {
-        let Some((key, item)) = self.read_key(id, organization, keys::organization).await? else { return Ok(None) };
+        let Some((key, item)) = self.read_key(id, organization, keys::organization).await? else {
+            return Ok(None);
+        };
         let stands = match item {
             Belonging::Operator => Some(true),
             Belonging::Known(item) => Some(organization::stands(item.as_ref())?),
@@ -98,10 +117,15 @@ impl Store {
         id: KeyId,
         organization: Option<OrganizationId>,
     ) -> Result<Option<(ApiKey, Option<bool>, Option<Routes>)>, StoreError> {
-        let Some((key, item)) = self.read_key(id, organization, keys::routes).await? else { return Ok(None) };
+        let Some((key, item)) = self.read_key(id, organization, keys::routes).await? else {
+            return Ok(None);
+        };
         let (stands, routes) = match item {
             Belonging::Operator => (Some(true), None),
-            Belonging::Known(item) => (Some(item.is_some()), item.as_ref().map(routes::read).transpose()?),
+            Belonging::Known(item) => (
+                Some(item.is_some()),
+                item.as_ref().map(routes::read).transpose()?,
+            ),
             Belonging::Unknown => (None, None),
         };
         Ok(Some((key, stands, routes)))
@@ -114,10 +138,15 @@ impl Store {
         organization: Option<OrganizationId>,
         along: fn(OrganizationId) -> Key,
     ) -> Result<Option<(ApiKey, Belonging)>, StoreError> {
-        let other = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
-        let mut items = self.get_all("read an API key", &[keys::api_key(id), along(other)]).await?;
+        let other =
+            organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
+        let mut items = self
+            .get_all("read an API key", &[keys::api_key(id), along(other)])
+            .await?;
         let along = items.pop().flatten();
-        let Some(key) = items.pop().flatten().as_ref().map(read).transpose()? else { return Ok(None) };
+        let Some(key) = items.pop().flatten().as_ref().map(read).transpose()? else {
+            return Ok(None);
+        };
         let belonging = match key.organization_id {
             None => Belonging::Operator,
             own if own == organization => Belonging::Known(along),
@@ -133,33 +162,57 @@ impl Store {
     }
 
     /// Lists the keys of an organization, or of the operators, oldest first.
-    pub async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError> {
-        let listed = self.list("list API keys", self.listed_keys(organization), LISTED_MAX).await?;
+    pub async fn keys(
+        &self,
+        organization: Option<OrganizationId>,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let listed = self
+            .list("list API keys", self.listed_keys(organization), LISTED_MAX)
+            .await?;
         let listed_keys: Result<Vec<Key>, StoreError> = listed.items.iter().map(key_of).collect();
         let items = self.get_all("read API keys", &listed_keys?).await?;
         items.iter().flatten().map(read).collect()
     }
 
     /// Deletes a key of this organization, or of the operator. Returns whether it existed.
-    pub async fn delete_key(&self, organization: Option<OrganizationId>, id: KeyId) -> Result<bool, StoreError> {
+    pub async fn delete_key(
+        &self,
+        organization: Option<OrganizationId>,
+        id: KeyId,
+    ) -> Result<bool, StoreError> {
         let transaction = self.deletion(organization, id);
-        Ok(matches!(self.transact("delete an API key", transaction).await?, Transacted::Done))
+        Ok(matches!(
+            self.transact("delete an API key", transaction).await?,
+            Transacted::Done
+        ))
     }
 
     /// Deletes a key if the key `other` exists. Returns `false` if either of the two does not
     /// exist.
-    pub async fn delete_key_beside(&self, organization: OrganizationId, id: KeyId, other: KeyId) -> Result<bool, StoreError> {
+    pub async fn delete_key_beside(
+        &self,
+        organization: OrganizationId,
+        id: KeyId,
+        other: KeyId,
+    ) -> Result<bool, StoreError> {
         // This writes to the other key, so that when two keys are each deleted because the other
         // exists, one of them stays.
         let mut stays = Change::default();
         stays.set(STAYS_FOR, text(id.to_string()));
         stays.when().exists(PK);
-        let transaction = self.deletion(Some(organization), id).change(&keys::api_key(other), stays);
-        Ok(matches!(self.transact("delete an API key", transaction).await?, Transacted::Done))
+        let transaction = self
+            .deletion(Some(organization), id)
+            .change(&keys::api_key(other), stays);
+        Ok(matches!(
+            self.transact("delete an API key", transaction).await?,
+            Transacted::Done
+        ))
     }
 
     fn deletion(&self, organization: Option<OrganizationId>, id: KeyId) -> Transaction<'_> {
-        self.transaction().delete(&keys::api_key_listed(organization, id), present()).delete(&keys::api_key(id), Condition::default())
+        self.transaction()
+            .delete(&keys::api_key_listed(organization, id), present())
+            .delete(&keys::api_key(id), Condition::default())
     }
 
     /// Records that a key was used, unless it has been deleted.
@@ -167,17 +220,24 @@ impl Store {
         let mut change = Change::default();
         change.set(LAST_USED, time(at));
         change.when().exists(PK);
-        self.change("note an API key's use", &keys::api_key(id), change).await.map(drop)
+        self.change("note an API key's use", &keys::api_key(id), change)
+            .await
+            .map(drop)
     }
 }
 
 pub(crate) fn read(item: &Item) -> Result<ApiKey, StoreError> {
     let last_used_at = Reader(item).time_opt(LAST_USED)?;
-    Ok(ApiKey { last_used_at, ..document::read(item)? })
+    Ok(ApiKey {
+        last_used_at,
+        ..document::read(item)?
+    })
 }
 
 /// Returns the key that an entry of a list names.
 fn key_of(line: &Item) -> Result<Key, StoreError> {
     let reader = Reader(line);
-    keys::api_key_of(reader.text(SK)?).map(keys::api_key).ok_or_else(|| reader.corrupt("names no API key"))
+    keys::api_key_of(reader.text(SK)?)
+        .map(keys::api_key)
+        .ok_or_else(|| reader.corrupt("names no API key"))
 }

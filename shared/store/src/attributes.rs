@@ -42,8 +42,15 @@ pub(crate) fn flag() -> AttributeValue {
 }
 
 /// Makes a map of texts.
-pub(crate) fn text_map<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> AttributeValue {
-    AttributeValue::M(entries.into_iter().map(|(name, value)| (name.clone(), text(value))).collect())
+pub(crate) fn text_map<'a>(
+    entries: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> AttributeValue {
+    AttributeValue::M(
+        entries
+            .into_iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+    )
 }
 
 /// Makes a text value that holds JSON, for what is only ever read as a whole.
@@ -81,12 +88,16 @@ impl<'a> Reader<'a> {
 
     /// Reads an optional text.
     pub(crate) fn text_opt(self, name: &str) -> Result<Option<&'a str>, StoreError> {
-        self.typed(name, "a text", |value| value.as_s().ok().map(String::as_str))
+        self.typed(name, "a text", |value| {
+            value.as_s().ok().map(String::as_str)
+        })
     }
 
     /// Reads a required text and parses it as a `T`.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(self, name: &str) -> Result<T, StoreError> {
-        self.text(name)?.parse().map_err(|error| self.corrupt(format!("{name} {error}")))
+        self.text(name)?
+            .parse()
+            .map_err(|error| self.corrupt(format!("{name} {error}")))
     }
 
     /// Reads a required number.
@@ -96,7 +107,9 @@ impl<'a> Reader<'a> {
 
     /// Reads an optional number.
     pub(crate) fn number_opt<T: FromStr>(self, name: &str) -> Result<Option<T>, StoreError> {
-        self.typed(name, "a number in range", |value| value.as_n().ok().and_then(|digits| digits.parse().ok()))
+        self.typed(name, "a number in range", |value| {
+            value.as_n().ok().and_then(|digits| digits.parse().ok())
+        })
     }
 
     /// Reads a required time.
@@ -116,16 +129,24 @@ impl<'a> Reader<'a> {
 
     /// Reads a flag; a missing one is false.
     pub(crate) fn flag(self, name: &str) -> Result<bool, StoreError> {
-        Ok(self.typed(name, "a flag", |value| value.as_bool().ok().copied())?.unwrap_or(false))
+        Ok(self
+            .typed(name, "a flag", |value| value.as_bool().ok().copied())?
+            .unwrap_or(false))
     }
 
     /// Reads a map of texts; a missing one is empty.
-    pub(crate) fn text_map<M: FromIterator<(String, String)>>(self, name: &str) -> Result<M, StoreError> {
+    pub(crate) fn text_map<M: FromIterator<(String, String)>>(
+        self,
+        name: &str,
+    ) -> Result<M, StoreError> {
         let entries = self.typed(name, "a map", |value| value.as_m().ok())?;
-        let entries = entries.into_iter().flatten().map(|(key, value)| match value.as_s() {
-            Ok(value) => Ok((key.clone(), value.clone())),
-            Err(_) => Err(self.corrupt(format!("{name}.{key} is not a text"))),
-        });
+        let entries = entries
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| match value.as_s() {
+                Ok(value) => Ok((key.clone(), value.clone())),
+                Err(_) => Err(self.corrupt(format!("{name}.{key} is not a text"))),
+            });
         entries.collect()
     }
 
@@ -136,24 +157,43 @@ impl<'a> Reader<'a> {
 
     /// Reads an optional value that is stored as JSON text.
     pub(crate) fn json_opt<T: DeserializeOwned>(self, name: &str) -> Result<Option<T>, StoreError> {
-        let Some(text) = self.text_opt(name)? else { return Ok(None) };
-        serde_json::from_str(text).map(Some).map_err(|error| self.corrupt(format!("{name}: {error}")))
+        let Some(text) = self.text_opt(name)? else {
+            return Ok(None);
+        };
+        serde_json::from_str(text)
+            .map(Some)
+            .map_err(|error| self.corrupt(format!("{name}: {error}")))
     }
 
     /// Makes an error that names this item.
     pub(crate) fn corrupt(self, problem: impl Into<String>) -> StoreError {
-        let part = |name| self.0.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
-        StoreError::Corrupt { key: format!("{} / {}", part(PK), part(SK)), problem: problem.into() }
+        let part = |name| {
+            self.0
+                .get(name)
+                .and_then(|value| value.as_s().ok())
+                .map_or("?", String::as_str)
+        };
+        StoreError::Corrupt {
+            key: format!("{} / {}", part(PK), part(SK)),
+            problem: problem.into(),
+        }
     }
 
     fn missing(self, name: &str) -> StoreError {
         self.corrupt(format!("{name} is missing"))
     }
 
-    fn typed<T>(self, name: &str, what: &str, read: impl FnOnce(&'a AttributeValue) -> Option<T>) -> Result<Option<T>, StoreError> {
+    fn typed<T>(
+        self,
+        name: &str,
+        what: &str,
+        read: impl FnOnce(&'a AttributeValue) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| self.corrupt(format!("{name} is not {what}"))),
+            Some(value) => read(value)
+                .map(Some)
+                .ok_or_else(|| self.corrupt(format!("{name} is not {what}"))),
         }
     }
 }

@@ -19,7 +19,13 @@ impl Store {
     /// retention.
     pub async fn record_audit(&self, event: &AuditEvent) -> Result<(), StoreError> {
         let retention_days = self.audit_retention_days(event.organization_id).await?;
-        self.put("record an audit event", item(event, retention_days), Condition::default()).await.map(drop)
+        self.put(
+            "record an audit event",
+            item(event, retention_days),
+            Condition::default(),
+        )
+        .await
+        .map(drop)
     }
 
     /// Lists an organization's events, newest first. `since` is inclusive, `until` exclusive.
@@ -33,27 +39,50 @@ impl Store {
     ) -> Result<Page<AuditEvent>, StoreError> {
         let first_at = |time| AuditId::from(Ulid::first_at(time));
         let lowest = first_at(since.unwrap_or(Timestamp::from_millis(0)));
-        let bound = until.map(first_at).into_iter().chain(after).min().unwrap_or(first_at(Timestamp::from_millis(i64::MAX)));
+        let bound = until
+            .map(first_at)
+            .into_iter()
+            .chain(after)
+            .min()
+            .unwrap_or(first_at(Timestamp::from_millis(i64::MAX)));
         if bound <= lowest {
-            return Ok(Page { items: Vec::new(), more: false });
+            return Ok(Page {
+                items: Vec::new(),
+                more: false,
+            });
         }
         let mut range = Condition::default();
-        range.equals(PK, text(keys::audit_partition(organization))).between(SK, text(lowest.to_string()), text(bound.to_string()));
+        range
+            .equals(PK, text(keys::audit_partition(organization)))
+            .between(SK, text(lowest.to_string()), text(bound.to_string()));
         let query = self.query(range).scan_index_forward(false);
         // Reads one more item, because the bound itself is in the range but not in the page.
         let read = document::read::<AuditEvent>;
-        let mut page = self.list_as("list audit events", query, limit.saturating_add(1), read).await?;
+        let mut page = self
+            .list_as("list audit events", query, limit.saturating_add(1), read)
+            .await?;
         page.items.retain(|event| event.id != bound);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = page.more || page.items.len() > limit;
         page.items.truncate(limit);
-        Ok(Page { items: page.items, more })
+        Ok(Page {
+            items: page.items,
+            more,
+        })
     }
 
     /// Returns how many days an organization keeps audit events.
-    pub(crate) async fn audit_retention_days(&self, organization: OrganizationId) -> Result<u32, StoreError> {
-        let settings = self.organization(organization).await?.map(|organization| organization.settings);
-        Ok(settings.unwrap_or_else(OrganizationSettings::default).audit_retention_days)
+    pub(crate) async fn audit_retention_days(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<u32, StoreError> {
+        let settings = self
+            .organization(organization)
+            .await?
+            .map(|organization| organization.settings);
+        Ok(settings
+            .unwrap_or_else(OrganizationSettings::default)
+            .audit_retention_days)
     }
 }
 
@@ -61,7 +90,10 @@ impl Store {
 pub(crate) fn item(event: &AuditEvent, retention_days: u32) -> Item {
     let key = keys::audit(event.organization_id, event.id);
     let mut item = document::item(&key, event);
-    item.put(TTL, number(event.at.plus(DAY * retention_days).as_seconds()));
+    item.put(
+        TTL,
+        number(event.at.plus(DAY * retention_days).as_seconds()),
+    );
     keys::put_trouble(&mut item, TroubleKind::Audit, key.sk);
     item
 }

@@ -30,40 +30,82 @@ pub enum Created {
 
 impl Store {
     /// Saves a new destination.
-    pub async fn create_destination(&self, destination: &Destination, event: &AuditEvent) -> Result<Created, StoreError> {
+    pub async fn create_destination(
+        &self,
+        destination: &Destination,
+        event: &AuditEvent,
+    ) -> Result<Created, StoreError> {
         const ROUTE: usize = 1;
-        let retention_days = self.audit_retention_days(destination.organization_id).await?;
+        let retention_days = self
+            .audit_retention_days(destination.organization_id)
+            .await?;
         let transaction = self
             .transaction()
             .put(item(destination), absent())
-            .change(&keys::routes(destination.organization_id), routes::added(destination))
+            .change(
+                &keys::routes(destination.organization_id),
+                routes::added(destination),
+            )
             .put(audit::item(event, retention_days), Condition::default());
         match self.transact("create a destination", transaction).await? {
             Transacted::Done => Ok(Created::Done),
-            Transacted::Refused { position: ROUTE, item: Some(_) } => Ok(Created::TooMany),
+            Transacted::Refused {
+                position: ROUTE,
+                item: Some(_),
+            } => Ok(Created::TooMany),
             Transacted::Refused { .. } => Ok(Created::Conflict),
         }
     }
 
     /// Saves one of Waybill's own destinations, which has no route, if it still equals `before`.
     /// Returns whether it was saved.
-    pub async fn keep_system_destination(&self, destination: &Destination, before: Option<&Destination>) -> Result<bool, StoreError> {
+    pub async fn keep_system_destination(
+        &self,
+        destination: &Destination,
+        before: Option<&Destination>,
+    ) -> Result<bool, StoreError> {
         let condition = before.map_or_else(absent, document::unchanged);
-        Ok(self.put("keep a destination", item(destination), condition).await?.is_done())
+        Ok(self
+            .put("keep a destination", item(destination), condition)
+            .await?
+            .is_done())
     }
 
     /// Reads one destination, even if it is deleted.
-    pub async fn destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Destination>, StoreError> {
-        let item = self.get("read a destination", &keys::destination(organization, id)).await?;
+    pub async fn destination(
+        &self,
+        organization: OrganizationId,
+        id: DestinationId,
+    ) -> Result<Option<Destination>, StoreError> {
+        let item = self
+            .get("read a destination", &keys::destination(organization, id))
+            .await?;
         item.as_ref().map(read).transpose()
     }
 
     /// Reads several destinations, including deleted ones, in the order of their ids. An unreadable
     /// one is logged, counted and left out, as if it did not exist.
-    pub async fn destinations(&self, organization: OrganizationId, ids: &[DestinationId]) -> Result<Vec<Option<Destination>>, StoreError> {
-        let keys: Vec<Key> = ids.iter().map(|id| keys::destination(organization, *id)).collect();
+    pub async fn destinations(
+        &self,
+        organization: OrganizationId,
+        ids: &[DestinationId],
+    ) -> Result<Vec<Option<Destination>>, StoreError> {
+        let keys: Vec<Key> = ids
+            .iter()
+            .map(|id| keys::destination(organization, *id))
+            .collect();
         let items = self.get_all("read destinations", &keys).await?;
-        items.iter().map(|item| Ok(item.as_ref().map(read).map(skip_unreadable).transpose()?.flatten())).collect()
+        items
+            .iter()
+            .map(|item| {
+                Ok(item
+                    .as_ref()
+                    .map(read)
+                    .map(skip_unreadable)
+                    .transpose()?
+                    .flatten())
+            })
+            .collect()
     }
 
     /// Lists an organization's destinations that are not deleted, oldest first.
@@ -75,18 +117,33 @@ impl Store {
     ) -> Result<Page<Destination>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         // The routes name only destinations that are not deleted, so tombstones are not read.
-        let routes = self.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
-        let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).filter(|id| after.is_none_or(|after| *id > after)).collect();
+        let routes = self
+            .routes(organization)
+            .await?
+            .map(|routes| routes.destinations)
+            .unwrap_or_default();
+        let ids: Vec<DestinationId> = routes
+            .iter()
+            .map(|route| route.id)
+            .filter(|id| after.is_none_or(|after| *id > after))
+            .collect();
         let mut rest = ids.as_slice();
         let mut items = Vec::new();
         // One pass is enough unless destinations are deleted between the two reads.
         while items.len() < limit && !rest.is_empty() {
             let (next, later) = rest.split_at((limit - items.len()).min(rest.len()));
             let read = self.destinations(organization, next).await?;
-            items.extend(read.into_iter().flatten().filter(|destination| !destination.is_deleted()));
+            items.extend(
+                read.into_iter()
+                    .flatten()
+                    .filter(|destination| !destination.is_deleted()),
+            );
             rest = later;
         }
-        Ok(Page { items, more: !rest.is_empty() })
+        Ok(Page {
+            items,
+            more: !rest.is_empty(),
+        })
     }
 
     /// Saves a changed destination whose revision is already raised. A deleted one is removed from
@@ -99,8 +156,14 @@ impl Store {
     ) -> Result<Saved, StoreError> {
         const ORGANIZATION: usize = 3;
         for _ in 0..SETTINGS_RACES_MAX {
-            let Some(owner) = self.organization(destination.organization_id).await? else { return Ok(Saved::Conflict) };
-            let settings = if destination.is_deleted() { without(&owner.settings, destination.id) } else { None };
+            let Some(owner) = self.organization(destination.organization_id).await? else {
+                return Ok(Saved::Conflict);
+            };
+            let settings = if destination.is_deleted() {
+                without(&owner.settings, destination.id)
+            } else {
+                None
+            };
             let route = match &settings {
                 Some(settings) => routes::with_settings(routes::saved(destination), settings),
                 None => routes::saved(destination),
@@ -109,13 +172,27 @@ impl Store {
                 .transaction()
                 .put(item(destination), at_revision(expected_revision))
                 .change(&keys::routes(owner.id), route)
-                .put(audit::item(event, owner.settings.audit_retention_days), Condition::default());
+                .put(
+                    audit::item(event, owner.settings.audit_retention_days),
+                    Condition::default(),
+                );
             if let Some(settings) = settings {
                 let (before, updated_at) = (owner.revision, destination.updated_at);
-                let owner = Organization { settings, revision: before + 1, updated_at, ..owner };
+                let owner = Organization {
+                    settings,
+                    revision: before + 1,
+                    updated_at,
+                    ..owner
+                };
                 transaction = transaction.put(organization::item(&owner), at_revision(before));
             }
-            if matches!(destination.state, DestinationState::Disabled { by: DisabledBy::Failures, .. }) {
+            if matches!(
+                destination.state,
+                DestinationState::Disabled {
+                    by: DisabledBy::Failures,
+                    ..
+                }
+            ) {
                 // The policy may have changed, so that the monitor has to begin or end a recovery.
                 let mut change = Change::default();
                 alert::watch(&mut change, destination);
@@ -123,7 +200,10 @@ impl Store {
             }
             match self.transact("save a destination", transaction).await? {
                 Transacted::Done => return Ok(Saved::Done),
-                Transacted::Refused { position: ORGANIZATION, .. } => {}
+                Transacted::Refused {
+                    position: ORGANIZATION,
+                    ..
+                } => {}
                 Transacted::Refused { .. } => return Ok(Saved::Conflict),
             }
         }
@@ -139,9 +219,21 @@ impl Store {
         if !policy.auto_recover {
             return Ok(());
         }
-        let Some(routes) = self.routes(organization.id).await? else { return Ok(()) };
-        let disabled: Vec<DestinationId> = routes.destinations.iter().filter(|route| !route.enabled).map(|route| route.id).collect();
-        for destination in self.destinations(organization.id, &disabled).await?.into_iter().flatten() {
+        let Some(routes) = self.routes(organization.id).await? else {
+            return Ok(());
+        };
+        let disabled: Vec<DestinationId> = routes
+            .destinations
+            .iter()
+            .filter(|route| !route.enabled)
+            .map(|route| route.id)
+            .collect();
+        for destination in self
+            .destinations(organization.id, &disabled)
+            .await?
+            .into_iter()
+            .flatten()
+        {
             if is_recoverable(&destination, destination.policy(policy)) {
                 self.watch_destination(&destination).await?;
             }
@@ -152,7 +244,11 @@ impl Store {
 
 /// Makes the item of a destination.
 pub(crate) fn item(destination: &Destination) -> Item {
-    document::revised(&keys::destination(destination.organization_id, destination.id), destination, destination.revision())
+    document::revised(
+        &keys::destination(destination.organization_id, destination.id),
+        destination,
+        destination.revision(),
+    )
 }
 
 /// Reads the destination in an item.
@@ -163,7 +259,11 @@ pub(crate) fn read(item: &Item) -> Result<Destination, StoreError> {
 /// Returns the settings without this destination; `None` if they do not name it.
 fn without(settings: &OrganizationSettings, id: DestinationId) -> Option<OrganizationSettings> {
     let mut rest = settings.clone();
-    for list in [&mut rest.default_destination_ids, &mut rest.alert_destination_ids, &mut rest.status_destination_ids] {
+    for list in [
+        &mut rest.default_destination_ids,
+        &mut rest.alert_destination_ids,
+        &mut rest.status_destination_ids,
+    ] {
         list.retain(|named| *named != id);
     }
     (rest != *settings).then_some(rest)

@@ -17,11 +17,16 @@ const PAGE: i32 = 200;
 impl Store {
     /// Erases some of a shard's deliveries with their attempts and payloads. Returns how many; 0 if
     /// there are none left.
-    pub async fn erase_deliveries(&self, organization: OrganizationId, shard: u8) -> Result<u64, StoreError> {
+    pub async fn erase_deliveries(
+        &self,
+        organization: OrganizationId,
+        shard: u8,
+    ) -> Result<u64, StoreError> {
         let found = self.stretch(&keys::deliveries(organization, shard)).await?;
         let count = found.len() as u64;
         let each = stream::iter(found.into_iter().map(Ok));
-        each.try_for_each_concurrent(AT_ONCE, |item| self.erase_delivery(item)).await?;
+        each.try_for_each_concurrent(AT_ONCE, |item| self.erase_delivery(item))
+            .await?;
         Ok(count)
     }
 
@@ -37,30 +42,43 @@ impl Store {
         let attempts = keys::attempts(delivery.id);
         // A delivery that was never settled may have late attempts too.
         self.erase_partition(&attempts, None).await?;
-        self.remove(keys::delivery(delivery.organization, delivery.id)).await?;
+        self.remove(keys::delivery(delivery.organization, delivery.id))
+            .await?;
         // Removes an attempt that ended in between. A later one finds no delivery and is not kept.
         self.erase_partition(&attempts, None).await
     }
 
     /// Erases everything else of the organization: its keys first, so that they are refused from
     /// then on, and the organization itself last. `spared` is the job that runs this.
-    pub async fn erase_organization(&self, organization: OrganizationId, spared: JobId) -> Result<(), StoreError> {
+    pub async fn erase_organization(
+        &self,
+        organization: OrganizationId,
+        spared: JobId,
+    ) -> Result<(), StoreError> {
         for key in self.keys(Some(organization)).await? {
             self.delete_key(Some(organization), key.id).await?;
         }
         for partition in keys::partitions_of(organization) {
-            self.erase_partition(&partition, Some(&keys::job(organization, spared))).await?;
+            self.erase_partition(&partition, Some(&keys::job(organization, spared)))
+                .await?;
         }
         self.erase_configuration(organization).await
     }
 
     /// Erases an organization's destinations with what belongs to them, everything else in its own
     /// partition, and the organization itself last.
-    pub(crate) async fn erase_configuration(&self, organization: OrganizationId) -> Result<(), StoreError> {
+    pub(crate) async fn erase_configuration(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<(), StoreError> {
         let own = keys::organization(organization);
         let mut destinations = Condition::default();
-        destinations.equals(PK, text(&own.pk)).begins_with(SK, text(keys::DESTINATION_PREFIX));
-        let listed = self.list("list destinations", self.query(destinations), u32::MAX).await?;
+        destinations
+            .equals(PK, text(&own.pk))
+            .begins_with(SK, text(keys::DESTINATION_PREFIX));
+        let listed = self
+            .list("list destinations", self.query(destinations), u32::MAX)
+            .await?;
         for item in &listed.items {
             let sort = Reader(item).text(SK)?;
             let id: DestinationId = sort
@@ -73,18 +91,33 @@ impl Store {
         }
         self.erase_partition(&own.pk, Some(&own)).await?;
         let any = Condition::default;
-        let last = self.transaction().delete(&own, any()).delete(&keys::organization_listed(organization), any());
-        self.transact("delete an organization", last).await.map(drop)
+        let last = self
+            .transaction()
+            .delete(&own, any())
+            .delete(&keys::organization_listed(organization), any());
+        self.transact("delete an organization", last)
+            .await
+            .map(drop)
     }
 
-    pub(crate) async fn erase_partition(&self, partition: &str, spared: Option<&Key>) -> Result<(), StoreError> {
+    pub(crate) async fn erase_partition(
+        &self,
+        partition: &str,
+        spared: Option<&Key>,
+    ) -> Result<(), StoreError> {
         loop {
             let found = self.stretch(partition).await?;
-            let keys: Vec<Key> = found.iter().filter_map(Key::of).filter(|key| Some(key) != spared).collect();
+            let keys: Vec<Key> = found
+                .iter()
+                .filter_map(Key::of)
+                .filter(|key| Some(key) != spared)
+                .collect();
             if keys.is_empty() {
                 return Ok(());
             }
-            stream::iter(keys.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |key| self.remove(key)).await?;
+            stream::iter(keys.into_iter().map(Ok))
+                .try_for_each_concurrent(AT_ONCE, |key| self.remove(key))
+                .await?;
         }
     }
 
@@ -92,10 +125,17 @@ impl Store {
         let mut condition = Condition::default();
         condition.equals(PK, text(partition));
         let call = self.query(condition).consistent_read(true).limit(PAGE);
-        Ok(call.send().await.map_err(StoreError::of("read what is to be erased"))?.items.unwrap_or_default())
+        Ok(call
+            .send()
+            .await
+            .map_err(StoreError::of("read what is to be erased"))?
+            .items
+            .unwrap_or_default())
     }
 
     pub(crate) async fn remove(&self, key: Key) -> Result<(), StoreError> {
-        self.delete("erase an item", &key, Condition::default()).await.map(drop)
+        self.delete("erase an item", &key, Condition::default())
+            .await
+            .map(drop)
     }
 }

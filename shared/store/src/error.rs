@@ -82,25 +82,41 @@ impl StoreError {
         move |error| {
             let later = match &error {
                 SdkError::ConstructionFailure(_) => false,
-                SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+                SdkError::TimeoutError(_)
+                | SdkError::DispatchFailure(_)
+                | SdkError::ResponseError(_) => true,
                 SdkError::ServiceError(refused) => {
-                    refused.raw().status().is_server_error() || refused.err().code().is_some_and(|code| LATER.contains(&code))
+                    refused.raw().status().is_server_error()
+                        || refused
+                            .err()
+                            .code()
+                            .is_some_and(|code| LATER.contains(&code))
                 }
                 _ => false,
             };
             let source: Source = Arc::new(error);
-            if later { Self::Unavailable { action, source } } else { Self::Refused { action, source } }
+            if later {
+                Self::Unavailable { action, source }
+            } else {
+                Self::Refused { action, source }
+            }
         }
     }
 
     /// An item kept changing for as long as the change was tried.
     pub(crate) fn contended(action: &'static str) -> Self {
-        Self::Unavailable { action, source: described("it kept changing") }
+        Self::Unavailable {
+            action,
+            source: described("it kept changing"),
+        }
     }
 
     /// The service left a part of a batch undone each time it was called.
     pub(crate) fn unprocessed(action: &'static str) -> Self {
-        Self::Unavailable { action, source: described("the service left part of a batch unprocessed") }
+        Self::Unavailable {
+            action,
+            source: described("the service left part of a batch unprocessed"),
+        }
     }
 }
 

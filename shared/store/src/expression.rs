@@ -31,7 +31,11 @@ pub(crate) struct Condition {
 impl Change {
     /// Sets an attribute.
     pub(crate) fn set(&mut self, name: &str, value: AttributeValue) -> &mut Self {
-        let set = format!("{} = {}", self.condition.name(name), self.condition.value(value));
+        let set = format!(
+            "{} = {}",
+            self.condition.name(name),
+            self.condition.value(value)
+        );
         self.sets.push(set);
         self
     }
@@ -46,7 +50,11 @@ impl Change {
 
     /// Adds a number to an attribute.
     pub(crate) fn add(&mut self, name: &str, value: AttributeValue) -> &mut Self {
-        let add = format!("{} {}", self.condition.name(name), self.condition.value(value));
+        let add = format!(
+            "{} {}",
+            self.condition.name(name),
+            self.condition.value(value)
+        );
         self.adds.push(add);
         self.condition.is_beyond_partiql = true;
         self
@@ -60,16 +68,30 @@ impl Change {
     }
 
     /// Sets an entry of a map.
-    pub(crate) fn set_member(&mut self, map: &str, member: &str, value: AttributeValue) -> &mut Self {
+    pub(crate) fn set_member(
+        &mut self,
+        map: &str,
+        member: &str,
+        value: AttributeValue,
+    ) -> &mut Self {
         let condition = &mut self.condition;
-        let set = format!("{}.{} = {}", condition.name(map), condition.name(member), condition.value(value));
+        let set = format!(
+            "{}.{} = {}",
+            condition.name(map),
+            condition.name(member),
+            condition.value(value)
+        );
         self.sets.push(set);
         self
     }
 
     /// Removes an entry of a map.
     pub(crate) fn remove_member(&mut self, map: &str, member: &str) -> &mut Self {
-        let remove = format!("{}.{}", self.condition.name(map), self.condition.name(member));
+        let remove = format!(
+            "{}.{}",
+            self.condition.name(map),
+            self.condition.name(member)
+        );
         self.removes.push(remove);
         self
     }
@@ -77,7 +99,10 @@ impl Change {
     /// Sets an attribute if it does not exist.
     pub(crate) fn set_if_missing(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.condition.name(name);
-        let set = format!("{name} = if_not_exists({name}, {})", self.condition.value(value));
+        let set = format!(
+            "{name} = if_not_exists({name}, {})",
+            self.condition.value(value)
+        );
         self.condition.is_beyond_partiql = true;
         self.sets.push(set);
         self
@@ -90,13 +115,28 @@ impl Change {
 
     /// Returns the update expression.
     pub(crate) fn update(&self) -> String {
-        let clause = |word: &str, parts: &[String]| if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) };
-        format!("{}{}{}", clause("SET", &self.sets), clause("ADD", &self.adds), clause("REMOVE", &self.removes))
+        let clause = |word: &str, parts: &[String]| {
+            if parts.is_empty() {
+                String::new()
+            } else {
+                format!("{word} {} ", parts.join(", "))
+            }
+        };
+        format!(
+            "{}{}{}",
+            clause("SET", &self.sets),
+            clause("ADD", &self.adds),
+            clause("REMOVE", &self.removes)
+        )
     }
 
     /// Returns the change as a PartiQL statement with its parameters; `None` if PartiQL writes a
     /// part of it differently.
-    pub(crate) fn statement(&self, table: &str, key: &Key) -> Option<(String, Vec<AttributeValue>)> {
+    pub(crate) fn statement(
+        &self,
+        table: &str,
+        key: &Key,
+    ) -> Option<(String, Vec<AttributeValue>)> {
         if self.condition.is_beyond_partiql || self.sets.is_empty() && self.removes.is_empty() {
             return None;
         }
@@ -104,13 +144,19 @@ impl Change {
         let mut statement = format!("UPDATE \"{table}\"");
         for (word, clauses) in [("SET", &self.sets), ("REMOVE", &self.removes)] {
             for clause in clauses {
-                statement.push_str(&format!(" {word} {}", self.condition.spelled(clause, &mut parameters)));
+                statement.push_str(&format!(
+                    " {word} {}",
+                    self.condition.spelled(clause, &mut parameters)
+                ));
             }
         }
         statement.push_str(&format!(" WHERE \"{PK}\" = ? AND \"{SK}\" = ?"));
         parameters.extend([text(&key.pk), text(&key.sk)]);
         for part in &self.condition.parts {
-            statement.push_str(&format!(" AND {}", self.condition.spelled(part, &mut parameters)));
+            statement.push_str(&format!(
+                " AND {}",
+                self.condition.spelled(part, &mut parameters)
+            ));
         }
         Some((statement, parameters))
     }
@@ -135,9 +181,16 @@ impl Condition {
     }
 
     /// Requires that the attribute has one of these values.
-    pub(crate) fn one_of(&mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> &mut Self {
+    pub(crate) fn one_of(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = AttributeValue>,
+    ) -> &mut Self {
         let name = self.name(name);
-        let each: Vec<String> = values.into_iter().map(|value| format!("{name} = {}", self.value(value))).collect();
+        let each: Vec<String> = values
+            .into_iter()
+            .map(|value| format!("{name} = {}", self.value(value)))
+            .collect();
         self.holds(format!("({})", each.join(" OR ")))
     }
 
@@ -165,14 +218,18 @@ impl Condition {
     pub(crate) fn missing_or_at_most(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.name(name);
         let value = self.value(value);
-        self.and(format!("(attribute_not_exists({name}) OR {name} <= {value})"))
+        self.and(format!(
+            "(attribute_not_exists({name}) OR {name} <= {value})"
+        ))
     }
 
     /// Requires that the attribute does not exist or is below this value.
     pub(crate) fn missing_or_below(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.name(name);
         let value = self.value(value);
-        self.and(format!("(attribute_not_exists({name}) OR {name} < {value})"))
+        self.and(format!(
+            "(attribute_not_exists({name}) OR {name} < {value})"
+        ))
     }
 
     /// Requires that the text starts with `prefix`.
@@ -183,8 +240,18 @@ impl Condition {
 
     /// Requires that the attribute lies between these values, inclusive. `lowest` must not be above
     /// `highest`.
-    pub(crate) fn between(&mut self, name: &str, lowest: AttributeValue, highest: AttributeValue) -> &mut Self {
-        let part = format!("{} BETWEEN {} AND {}", self.name(name), self.value(lowest), self.value(highest));
+    pub(crate) fn between(
+        &mut self,
+        name: &str,
+        lowest: AttributeValue,
+        highest: AttributeValue,
+    ) -> &mut Self {
+        let part = format!(
+            "{} BETWEEN {} AND {}",
+            self.name(name),
+            self.value(lowest),
+            self.value(highest)
+        );
         self.and(part)
     }
 
@@ -207,8 +274,12 @@ impl Condition {
         let mut rest = placeholders;
         while let Some(start) = rest.find(['#', ':']) {
             let (before, placeholder) = rest.split_at(start);
-            let after = placeholder[1..].find(|c: char| !c.is_ascii_digit()).map_or(placeholder.len(), |length| length + 1);
-            let at: usize = placeholder[1..after].parse().expect("a placeholder has a number");
+            let after = placeholder[1..]
+                .find(|c: char| !c.is_ascii_digit())
+                .map_or(placeholder.len(), |length| length + 1);
+            let at: usize = placeholder[1..after]
+                .parse()
+                .expect("a placeholder has a number");
             spelled.push_str(before);
             if placeholder.starts_with('#') {
                 spelled.push_str(&format!("\"{}\"", self.names[at]));
@@ -223,10 +294,14 @@ impl Condition {
 
     /// Returns the placeholder of a name.
     pub(crate) fn name(&mut self, name: &str) -> String {
-        let at = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.names.push(name.to_owned());
-            self.names.len() - 1
-        });
+        let at = self
+            .names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or_else(|| {
+                self.names.push(name.to_owned());
+                self.names.len() - 1
+            });
         format!("#{at}")
     }
 
@@ -239,8 +314,18 @@ impl Condition {
     /// Returns the expression, its names and its values.
     pub(crate) fn into_parts(self) -> (Option<String>, HashMap<String, String>, Option<Item>) {
         let expression = (!self.parts.is_empty()).then(|| self.parts.join(" AND "));
-        let names = self.names.into_iter().enumerate().map(|(at, name)| (format!("#{at}"), name)).collect();
-        let values: Item = self.values.into_iter().enumerate().map(|(at, value)| (format!(":{at}"), value)).collect();
+        let names = self
+            .names
+            .into_iter()
+            .enumerate()
+            .map(|(at, name)| (format!("#{at}"), name))
+            .collect();
+        let values: Item = self
+            .values
+            .into_iter()
+            .enumerate()
+            .map(|(at, value)| (format!(":{at}"), value))
+            .collect();
         (expression, names, (!values.is_empty()).then_some(values))
     }
 }
@@ -259,7 +344,10 @@ mod tests {
     fn a_plain_change_is_a_statement_whose_parameters_stand_in_its_order() {
         let mut change = Change::default();
         change.set("n", number(2)).remove("l").set("s", text("s"));
-        change.when().equals("n", number(1)).one_of("s", [text("q"), text("r")]);
+        change
+            .when()
+            .equals("n", number(1))
+            .one_of("s", [text("q"), text("r")]);
         let (statement, parameters) = change.statement("waybill-Table", &key()).unwrap();
         let expected = concat!(
             r#"UPDATE "waybill-Table" SET "n" = ? SET "s" = ? REMOVE "l" "#,
@@ -267,7 +355,15 @@ mod tests {
         );
         assert_eq!(statement, expected);
         let key = key();
-        let values = [number(2), text("s"), text(key.pk), text(key.sk), number(1), text("q"), text("r")];
+        let values = [
+            number(2),
+            text("s"),
+            text(key.pk),
+            text(key.sk),
+            number(1),
+            text("q"),
+            text("r"),
+        ];
         assert_eq!(parameters, values);
     }
 
@@ -284,7 +380,10 @@ mod tests {
                 change.set("n", number(1)).when().exists("pk");
             },
             |change| {
-                change.set("n", number(1)).when().missing_or_at_most("l", number(1));
+                change
+                    .set("n", number(1))
+                    .when()
+                    .missing_or_at_most("l", number(1));
             },
             |_| (),
         ];

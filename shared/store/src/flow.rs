@@ -114,15 +114,31 @@ pub struct Reset {
 impl Store {
     /// Saves a destination that was paused or resumed, whose revision is already raised. The
     /// monitor watches it from then on.
-    pub async fn save_flow(&self, destination: &Destination, expected_revision: u64, event: &AuditEvent) -> Result<Saved, StoreError> {
-        let retention_days = self.audit_retention_days(destination.organization_id).await?;
+    pub async fn save_flow(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+    ) -> Result<Saved, StoreError> {
+        let retention_days = self
+            .audit_retention_days(destination.organization_id)
+            .await?;
         let transaction = self
             .transaction()
-            .put(destination::item(destination), at_revision(expected_revision))
-            .change(&keys::routes(destination.organization_id), routes::saved(destination))
+            .put(
+                destination::item(destination),
+                at_revision(expected_revision),
+            )
+            .change(
+                &keys::routes(destination.organization_id),
+                routes::saved(destination),
+            )
             .put(audit::item(event, retention_days), Condition::default())
             .change(&keys::waiting(destination.id), watched(destination));
-        match self.transact("pause or resume a destination", transaction).await? {
+        match self
+            .transact("pause or resume a destination", transaction)
+            .await?
+        {
             Transacted::Done => Ok(Saved::Done),
             Transacted::Refused { .. } => Ok(Saved::Conflict),
         }
@@ -130,58 +146,131 @@ impl Store {
 
     /// Voids the turns that were given, and makes the monitor release what waits for one. Does
     /// nothing for a destination that gave none.
-    pub async fn reset_turns(&self, destination: &Destination, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn reset_turns(
+        &self,
+        destination: &Destination,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
         change.when().exists(PK);
-        if !self.change("reset the turns of a destination", &keys::limits(destination.id), change).await?.is_done() {
+        if !self
+            .change(
+                "reset the turns of a destination",
+                &keys::limits(destination.id),
+                change,
+            )
+            .await?
+            .is_done()
+        {
             return Ok(());
         }
         let mut starts = Change::default();
         starts.remove(NEXT_START).when().exists(PK);
-        self.change("reset the starts of a destination", &keys::starts(destination.id), starts).await?;
+        self.change(
+            "reset the starts of a destination",
+            &keys::starts(destination.id),
+            starts,
+        )
+        .await?;
         let mut watched = watched(destination);
         watched.set(RESET, time(now)).remove(RELEASED);
-        self.change("watch what waits", &keys::waiting(destination.id), watched).await.map(drop)
+        self.change("watch what waits", &keys::waiting(destination.id), watched)
+            .await
+            .map(drop)
     }
 
     /// Returns the reset of turns whose release is not complete, if there is one.
-    pub async fn turns_reset(&self, destination: DestinationId) -> Result<Option<Reset>, StoreError> {
-        let Some(item) = self.get("read what waits", &keys::waiting(destination)).await? else { return Ok(None) };
+    pub async fn turns_reset(
+        &self,
+        destination: DestinationId,
+    ) -> Result<Option<Reset>, StoreError> {
+        let Some(item) = self
+            .get("read what waits", &keys::waiting(destination))
+            .await?
+        else {
+            return Ok(None);
+        };
         let from = Reader(&item);
-        let released = from.text_opt(RELEASED)?.map(|id| id.parse::<DeliveryId>()).transpose();
-        let released = released.map_err(|_| from.corrupt(format!("{RELEASED} is not a delivery id")))?;
+        let released = from
+            .text_opt(RELEASED)?
+            .map(|id| id.parse::<DeliveryId>())
+            .transpose();
+        let released =
+            released.map_err(|_| from.corrupt(format!("{RELEASED} is not a delivery id")))?;
         Ok(from.time_opt(RESET)?.map(|at| Reset { at, released }))
     }
 
     /// Records how far the release after a reset has come; `None` completes it. A later reset
     /// starts again.
-    pub async fn keep_release(&self, destination: DestinationId, at: Timestamp, released: Option<DeliveryId>) -> Result<(), StoreError> {
+    pub async fn keep_release(
+        &self,
+        destination: DestinationId,
+        at: Timestamp,
+        released: Option<DeliveryId>,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         match released {
             Some(released) => change.set(RELEASED, text(released.to_string())),
             None => change.remove(RESET).remove(RELEASED),
         };
         change.when().equals(RESET, time(at));
-        self.change("record how far turns are released", &keys::waiting(destination), change).await.map(drop)
+        self.change(
+            "record how far turns are released",
+            &keys::waiting(destination),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Stops watching a destination that nothing waits for, as of this revision. A later pause or
     /// reset stays watched.
-    pub async fn unwatch_waiting(&self, destination: DestinationId, revision: u64) -> Result<(), StoreError> {
+    pub async fn unwatch_waiting(
+        &self,
+        destination: DestinationId,
+        revision: u64,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.remove(FAILING.pk).remove(FAILING.sk);
-        change.when().exists(PK).missing_or_at_most(REVISION, number(revision)).missing(RESET);
-        self.change("stop watching what waits", &keys::waiting(destination), change).await.map(drop)
+        change
+            .when()
+            .exists(PK)
+            .missing_or_at_most(REVISION, number(revision))
+            .missing(RESET);
+        self.change(
+            "stop watching what waits",
+            &keys::waiting(destination),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Stops watching a destination that takes no more deliveries, as of this revision. Its waiting
     /// deliveries are skipped.
-    pub async fn forget_waiting(&self, destination: DestinationId, revision: u64) -> Result<(), StoreError> {
+    pub async fn forget_waiting(
+        &self,
+        destination: DestinationId,
+        revision: u64,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.remove(FAILING.pk).remove(FAILING.sk).remove(RESET).remove(RELEASED);
-        change.when().exists(PK).missing_or_at_most(REVISION, number(revision));
-        self.change("stop watching what waits", &keys::waiting(destination), change).await.map(drop)
+        change
+            .remove(FAILING.pk)
+            .remove(FAILING.sk)
+            .remove(RESET)
+            .remove(RELEASED);
+        change
+            .when()
+            .exists(PK)
+            .missing_or_at_most(REVISION, number(revision));
+        self.change(
+            "stop watching what waits",
+            &keys::waiting(destination),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Frees every place of a destination. Only valid when no attempt can be running, because the
@@ -192,13 +281,26 @@ impl Store {
             change.remove(&name_of(number));
         }
         change.when().exists(PK);
-        self.change("free places", &keys::limits(destination), change).await.map(drop)
+        self.change("free places", &keys::limits(destination), change)
+            .await
+            .map(drop)
     }
 
     /// Returns the next turn, which is `step` after the previous one and no earlier than `now`.
-    pub async fn next_turn(&self, destination: DestinationId, now: Timestamp, step: Duration) -> Result<Timestamp, StoreError> {
+    pub async fn next_turn(
+        &self,
+        destination: DestinationId,
+        now: Timestamp,
+        step: Duration,
+    ) -> Result<Timestamp, StoreError> {
         let action = "give a turn";
-        let series = Series { action, key: keys::limits(destination), name: NEXT_TURN, from: now, until: None };
+        let series = Series {
+            action,
+            key: keys::limits(destination),
+            name: NEXT_TURN,
+            from: now,
+            until: None,
+        };
         Ok(self.advance(series, now, step, None).await?.unwrap_or(now))
     }
 
@@ -219,20 +321,41 @@ impl Store {
             from: now.minus((step / 2).max(START_SLACK_MIN)),
             until: Some(now.plus(most)),
         };
-        Ok(self.advance(series, now, step, None).await?.map(|at| at.max(now)))
+        Ok(self
+            .advance(series, now, step, None)
+            .await?
+            .map(|at| at.max(now)))
     }
 
     /// Estimates when a place becomes free, from how long recent attempts took and how many
     /// deliveries wait already.
-    pub async fn expected_place(&self, destination: DestinationId, now: Timestamp, places: u32) -> Result<Timestamp, StoreError> {
+    pub async fn expected_place(
+        &self,
+        destination: DestinationId,
+        now: Timestamp,
+        places: u32,
+    ) -> Result<Timestamp, StoreError> {
         let key = keys::limits(destination);
         let item = self.get("read what attempts take", &key).await?;
-        let took = item.as_ref().map(|item| Reader(item).number_opt::<u64>(TOOK)).transpose()?.flatten();
+        let took = item
+            .as_ref()
+            .map(|item| Reader(item).number_opt::<u64>(TOOK))
+            .transpose()?
+            .flatten();
         let took = took.map_or(TOOK_FIRST, Duration::from_millis);
         let step = took / places.max(1);
         let line = (LINE, number(took.as_millis()));
-        let series = Series { action: "expect a place", key, name: NEXT_PLACE, from: now, until: None };
-        let at = self.advance(series, now, step, Some(line)).await?.unwrap_or(now);
+        let series = Series {
+            action: "expect a place",
+            key,
+            name: NEXT_PLACE,
+            from: now,
+            until: None,
+        };
+        let at = self
+            .advance(series, now, step, Some(line))
+            .await?
+            .unwrap_or(now);
         // No place has become free yet, so the first that waits waits for one attempt.
         Ok(at.plus(step))
     }
@@ -250,14 +373,28 @@ impl Store {
         for _ in 0..RACES_MAX {
             let item = self.get(ACTION, &key).await?.unwrap_or_default();
             let from = Reader(&item);
-            let Some(place) = free_place(&from, now, places)? else { return Ok(None) };
+            let Some(place) = free_place(&from, now, places)? else {
+                return Ok(None);
+            };
             let mut change = Change::default();
-            change.set(&name_of(place), number(until.as_millis())).set(TTL, number(now.plus(KEPT).as_seconds()));
-            change.when().missing_or_at_most(&name_of(place), number(now.as_millis()));
+            change
+                .set(&name_of(place), number(until.as_millis()))
+                .set(TTL, number(now.plus(KEPT).as_seconds()));
+            change
+                .when()
+                .missing_or_at_most(&name_of(place), number(now.as_millis()));
             if self.change(ACTION, &key, change).await?.is_done() {
-                let ends_at = from.number_opt::<i64>(NEXT_PLACE)?.map(|micros| Timestamp::from_millis(micros / 1000));
+                let ends_at = from
+                    .number_opt::<i64>(NEXT_PLACE)?
+                    .map(|micros| Timestamp::from_millis(micros / 1000));
                 let line = from.number_opt(LINE)?.zip(ends_at.map(|at| at.since(now)));
-                return Ok(Some(TakenPlace { number: place, places, until, took_ms: from.number_opt(TOOK)?, line }));
+                return Ok(Some(TakenPlace {
+                    number: place,
+                    places,
+                    until,
+                    took_ms: from.number_opt(TOOK)?,
+                    line,
+                }));
             }
         }
         Ok(None)
@@ -274,7 +411,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let took_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         // A moving average, because a single quick or slow attempt says little.
-        let took_ms = took_ms.map(|took| place.took_ms.map_or(took, |before| (3 * before).saturating_add(took) / 4));
+        let took_ms = took_ms.map(|took| {
+            place
+                .took_ms
+                .map_or(took, |before| (3 * before).saturating_add(took) / 4)
+        });
         let mut change = Change::default();
         let name = name_of(place.number);
         change.remove(&name);
@@ -282,9 +423,12 @@ impl Store {
             change.set(TOOK, number(took_ms));
         }
         change.when().equals(&name, number(place.until.as_millis()));
-        self.change("leave a place", &keys::limits(destination.id), change).await?;
+        self.change("leave a place", &keys::limits(destination.id), change)
+            .await?;
         match place.line.zip(took_ms) {
-            Some(((began_ms, left), took_ms)) if left > LINE_MIN && took_ms.saturating_mul(LINE_SPEEDUP) < began_ms => {
+            Some(((began_ms, left), took_ms))
+                if left > LINE_MIN && took_ms.saturating_mul(LINE_SPEEDUP) < began_ms =>
+            {
                 self.reset_turns(destination, now).await
             }
             _ => Ok(()),
@@ -301,7 +445,13 @@ impl Store {
         step: Duration,
         at_first: Option<(&str, AttributeValue)>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let Series { action, key, name, from, until } = series;
+        let Series {
+            action,
+            key,
+            name,
+            from,
+            until,
+        } = series;
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         let micros = |at: Timestamp| at.as_millis().saturating_mul(1000);
         let until = until.map_or(i64::MAX, micros);
@@ -311,7 +461,11 @@ impl Store {
             later.add(name, number(step)).set(TTL, ttl());
             let when = later.when();
             let name_of_it = when.name(name);
-            let is_near = format!("{name_of_it} > {} AND {name_of_it} <= {}", when.value(number(micros(from))), when.value(number(until)));
+            let is_near = format!(
+                "{name_of_it} > {} AND {name_of_it} <= {}",
+                when.value(number(micros(from))),
+                when.value(number(until))
+            );
             when.and(is_near);
             if let Some(after) = self.updated(action, &key, later, name).await? {
                 return Ok(Some(Timestamp::from_millis((after - step) / 1000)));
@@ -325,7 +479,10 @@ impl Store {
             match self.change(action, &key, first).await? {
                 Written::Done => return Ok(Some(from)),
                 Written::Refused(there) => {
-                    let next = there.as_ref().map(|item| Reader(item).number_opt::<i64>(name)).transpose()?;
+                    let next = there
+                        .as_ref()
+                        .map(|item| Reader(item).number_opt::<i64>(name))
+                        .transpose()?;
                     if next.flatten().is_some_and(|next| next > until) {
                         return Ok(None);
                     }
@@ -337,27 +494,52 @@ impl Store {
 
     /// Makes a change and returns the new value of the number `name`; `None` if the condition did
     /// not hold.
-    async fn updated(&self, action: &'static str, key: &keys::Key, change: Change, name: &str) -> Result<Option<i64>, StoreError> {
-        let call = self.table.client.update_item().table_name(&self.table.name).set_key(Some(key.item()));
-        let call = call.update_expression(change.update()).return_values(UpdatedNew);
+    async fn updated(
+        &self,
+        action: &'static str,
+        key: &keys::Key,
+        change: Change,
+        name: &str,
+    ) -> Result<Option<i64>, StoreError> {
+        let call = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key.item()));
+        let call = call
+            .update_expression(change.update())
+            .return_values(UpdatedNew);
         let (condition, names, values) = change.rest();
-        let call = call.set_condition_expression(condition).set_expression_attribute_names(Some(names));
+        let call = call
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(Some(names));
         match call.set_expression_attribute_values(values).send().await {
             Ok(answer) => {
                 let item: Item = answer.attributes.unwrap_or_default();
                 Reader(&item).number(name).map(Some)
             }
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(StoreError::of(action)(error)),
         }
     }
 }
 
-/// The first free place if fewer than `places` are taken. Attempts that started under a higher limit count, too, whatever their place.
+/// The first free place if fewer than `places` are taken. Attempts that started under a higher
+/// limit count, too, whatever their place.
 fn free_place(from: &Reader<'_>, now: Timestamp, places: u32) -> Result<Option<u32>, StoreError> {
     let (mut taken, mut free) = (0, None);
     for place in 0..PLACES_MAX {
-        if from.time_opt(&name_of(place))?.is_some_and(|until| until > now) {
+        if from
+            .time_opt(&name_of(place))?
+            .is_some_and(|until| until > now)
+        {
             taken += 1;
         } else {
             free = free.or(Some(place));
@@ -374,7 +556,13 @@ fn name_of(place: u32) -> String {
 fn watched(destination: &Destination) -> Change {
     let mut change = Change::default();
     change.set(FAILING.pk, text(keys::failing(destination.id)));
-    change.set(FAILING.sk, text(keys::waiting_sort(destination.organization_id, destination.id)));
+    change.set(
+        FAILING.sk,
+        text(keys::waiting_sort(
+            destination.organization_id,
+            destination.id,
+        )),
+    );
     change.set(REVISION, number(destination.revision()));
     change
 }

@@ -80,7 +80,11 @@ pub enum Claim {
 
 impl Store {
     /// Claims an idempotency key.
-    pub async fn claim(&self, claim: &IdempotencyClaim, now: Timestamp) -> Result<Claim, StoreError> {
+    pub async fn claim(
+        &self,
+        claim: &IdempotencyClaim,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
         const ACTION: &str = "claim an idempotency key";
         let key = keys::idempotency(claim.organization, &claim.key_hash);
         for _ in 0..RACES_MAX {
@@ -94,49 +98,107 @@ impl Store {
             if found.is_own(claim) {
                 return Ok(Claim::New);
             }
-            if found.finished || found.lease_until > now || found.request_hash != claim.request_hash {
+            if found.finished || found.lease_until > now || found.request_hash != claim.request_hash
+            {
                 return Ok(found.into());
             }
             let mut take_over = Change::default();
             take_over.set(LEASE, time(claim.lease_until));
-            take_over.when().equals(LEASE, time(found.lease_until)).missing(FINISHED);
+            take_over
+                .when()
+                .equals(LEASE, time(found.lease_until))
+                .missing(FINISHED);
             if self.change(ACTION, &key, take_over).await?.is_done() {
-                return Ok(Claim::TakenOver { recorded: found.recorded });
+                return Ok(Claim::TakenOver {
+                    recorded: found.recorded,
+                });
             }
         }
-        Err(StoreError::Unavailable { action: ACTION, source: described("others are claiming it, too") })
+        Err(StoreError::Unavailable {
+            action: ACTION,
+            source: described("others are claiming it, too"),
+        })
     }
 
     /// Looks a key up without claiming it. Returns [`Claim::Finished`] or [`Claim::Running`].
-    pub async fn find_claim(&self, organization: OrganizationId, key_hash: &str) -> Result<Option<Claim>, StoreError> {
-        let item = self.get("read an idempotency key", &keys::idempotency(organization, key_hash)).await?;
-        let found = item.as_ref().filter(|item| self.is_alive(item)).map(Found::read).transpose()?;
+    pub async fn find_claim(
+        &self,
+        organization: OrganizationId,
+        key_hash: &str,
+    ) -> Result<Option<Claim>, StoreError> {
+        let item = self
+            .get(
+                "read an idempotency key",
+                &keys::idempotency(organization, key_hash),
+            )
+            .await?;
+        let found = item
+            .as_ref()
+            .filter(|item| self.is_alive(item))
+            .map(Found::read)
+            .transpose()?;
         Ok(found.map(Claim::from))
     }
 
     /// Finishes a claim. Repeats of the request get `response`.
-    pub async fn finish_claim(&self, organization: OrganizationId, key_hash: &str, response: Option<Value>) -> Result<(), StoreError> {
-        let response = response.map(|response| response.to_string()).filter(|response| response.len() <= RESPONSE_MAX_BYTES);
+    pub async fn finish_claim(
+        &self,
+        organization: OrganizationId,
+        key_hash: &str,
+        response: Option<Value>,
+    ) -> Result<(), StoreError> {
+        let response = response
+            .map(|response| response.to_string())
+            .filter(|response| response.len() <= RESPONSE_MAX_BYTES);
         let mut change = Change::default();
-        change.set(FINISHED, flag()).set_or_remove(RESPONSE, response.map(text));
+        change
+            .set(FINISHED, flag())
+            .set_or_remove(RESPONSE, response.map(text));
         change.when().exists(PK);
-        self.change("finish an idempotency key", &keys::idempotency(organization, key_hash), change).await.map(drop)
+        self.change(
+            "finish an idempotency key",
+            &keys::idempotency(organization, key_hash),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Ends the lease of a request that stopped midway and does not know its outcome: the next
     /// repeat takes over at once.
-    pub async fn yield_claim(&self, organization: OrganizationId, key_hash: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn yield_claim(
+        &self,
+        organization: OrganizationId,
+        key_hash: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(LEASE, time(now));
         change.when().exists(PK).missing(FINISHED);
-        self.change("yield an idempotency key", &keys::idempotency(organization, key_hash), change).await.map(drop)
+        self.change(
+            "yield an idempotency key",
+            &keys::idempotency(organization, key_hash),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Frees the key of a request that changed nothing. A finished claim stays.
-    pub async fn release_claim(&self, organization: OrganizationId, key_hash: &str) -> Result<(), StoreError> {
+    pub async fn release_claim(
+        &self,
+        organization: OrganizationId,
+        key_hash: &str,
+    ) -> Result<(), StoreError> {
         let mut unfinished = Condition::default();
         unfinished.missing(FINISHED);
-        self.delete("release an idempotency key", &keys::idempotency(organization, key_hash), unfinished).await.map(drop)
+        self.delete(
+            "release an idempotency key",
+            &keys::idempotency(organization, key_hash),
+            unfinished,
+        )
+        .await
+        .map(drop)
     }
 }
 
@@ -182,7 +244,24 @@ impl Found {
 
 impl From<Found> for Claim {
     fn from(found: Found) -> Self {
-        let Found { request_hash, recorded, response, finished, .. } = found;
-        if finished { Self::Finished { request_hash, recorded, response } } else { Self::Running { request_hash, recorded } }
+        let Found {
+            request_hash,
+            recorded,
+            response,
+            finished,
+            ..
+        } = found;
+        if finished {
+            Self::Finished {
+                request_hash,
+                recorded,
+                response,
+            }
+        } else {
+            Self::Running {
+                request_hash,
+                recorded,
+            }
+        }
     }
 }

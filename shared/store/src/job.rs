@@ -132,7 +132,13 @@ impl JobStatus {
 impl Job {
     /// Creates a job that no run has taken.
     #[must_use]
-    pub fn new(id: JobId, organization_id: OrganizationId, kind: JobKind, actor: Actor, created_at: Timestamp) -> Self {
+    pub fn new(
+        id: JobId,
+        organization_id: OrganizationId,
+        kind: JobKind,
+        actor: Actor,
+        created_at: Timestamp,
+    ) -> Self {
         Self {
             id,
             organization_id,
@@ -174,7 +180,11 @@ impl Job {
             until: Some(created_at.plus(Duration::from_millis(1))),
             ..DeliveryFilter::default()
         };
-        Self { filter, finished_since: Some(since), ..Self::new(id, organization_id, JobKind::Replay, actor, created_at) }
+        Self {
+            filter,
+            finished_since: Some(since),
+            ..Self::new(id, organization_id, JobKind::Replay, actor, created_at)
+        }
     }
 
     /// Ends the job. Deliveries that matched at the start and were not found later have changed on
@@ -208,17 +218,31 @@ impl Store {
     pub async fn create_job_within(&self, job: &Job) -> Result<Option<Job>, StoreError> {
         let organization = job.organization_id;
         let transaction = || self.transaction().put(item(job), absent());
-        let limit = Limit { tally: &keys::jobs_tally(organization), amount: 1, most: JOBS_MAX as u64 };
+        let limit = Limit {
+            tally: &keys::jobs_tally(organization),
+            amount: 1,
+            most: JOBS_MAX as u64,
+        };
         let count = || async move { Ok(self.unfinished_jobs(organization).await?.len() as u64) };
-        match self.transact_within("create a job", limit, transaction, count).await? {
+        match self
+            .transact_within("create a job", limit, transaction, count)
+            .await?
+        {
             Within::Done => Ok(Some(job.clone())),
             Within::Over => self.job(organization, job.id).await,
-            Within::Refused => Ok(Some(self.job(organization, job.id).await?.unwrap_or_else(|| job.clone()))),
+            Within::Refused => Ok(Some(
+                self.job(organization, job.id)
+                    .await?
+                    .unwrap_or_else(|| job.clone()),
+            )),
         }
     }
 
     /// Lists all jobs of an organization that have not ended, oldest first.
-    pub async fn unfinished_jobs(&self, organization: OrganizationId) -> Result<Vec<Job>, StoreError> {
+    pub async fn unfinished_jobs(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<Job>, StoreError> {
         let mut range = Condition::default();
         range.equals(PK, text(keys::jobs(organization)));
         let query = self.query(range).consistent_read(true);
@@ -230,36 +254,71 @@ impl Store {
     }
 
     /// Reads one job.
-    pub async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, StoreError> {
+    pub async fn job(
+        &self,
+        organization: OrganizationId,
+        id: JobId,
+    ) -> Result<Option<Job>, StoreError> {
         let item = self.get("read a job", &keys::job(organization, id)).await?;
-        item.as_ref().filter(|item| self.is_alive(item)).map(document::read).transpose()
+        item.as_ref()
+            .filter(|item| self.is_alive(item))
+            .map(document::read)
+            .transpose()
     }
 
     /// Saves a changed job whose revision is already raised.
     pub async fn save_job(&self, job: &Job) -> Result<Saved, StoreError> {
-        let written = self.put("save a job", item(job), at_revision(job.revision - 1)).await?;
-        Ok(if written.is_done() { Saved::Done } else { Saved::Conflict })
+        let written = self
+            .put("save a job", item(job), at_revision(job.revision - 1))
+            .await?;
+        Ok(if written.is_done() {
+            Saved::Done
+        } else {
+            Saved::Conflict
+        })
     }
 
     /// Lists an organization's jobs, newest first.
-    pub async fn jobs_page(&self, organization: OrganizationId, after: Option<JobId>, limit: u32) -> Result<Page<Job>, StoreError> {
+    pub async fn jobs_page(
+        &self,
+        organization: OrganizationId,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Result<Page<Job>, StoreError> {
         let first_at = |millis| JobId::from(Ulid::first_at(Timestamp::from_millis(millis)));
         let bound = after.unwrap_or(first_at(i64::MAX)).to_string();
         let mut range = Condition::default();
-        range.equals(PK, text(keys::jobs(organization))).between(SK, text(first_at(0).to_string()), text(&bound));
+        range.equals(PK, text(keys::jobs(organization))).between(
+            SK,
+            text(first_at(0).to_string()),
+            text(&bound),
+        );
         // Reads one more item, because the bound itself is in the range but not in the page.
         let query = self.query(range).scan_index_forward(false);
-        let mut page = self.list_as("list jobs", query, limit.saturating_add(1), document::read::<Job>).await?;
+        let mut page = self
+            .list_as(
+                "list jobs",
+                query,
+                limit.saturating_add(1),
+                document::read::<Job>,
+            )
+            .await?;
         page.items.retain(|job| Some(job.id) != after);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = page.more || page.items.len() > limit;
         page.items.truncate(limit);
-        Ok(Page { items: page.items, more })
+        Ok(Page {
+            items: page.items,
+            more,
+        })
     }
 }
 
 pub(crate) fn item(job: &Job) -> Item {
     let mut item = document::revised(&keys::job(job.organization_id, job.id), job, job.revision);
-    item.put(TTL, number(job.created_at.as_seconds() + REMEMBERED_SECONDS));
+    item.put(
+        TTL,
+        number(job.created_at.as_seconds() + REMEMBERED_SECONDS),
+    );
     item
 }

@@ -44,12 +44,14 @@ use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::DeliveryStatus;
 use domain::id::{
-    AlertId, AuditId, AuthorizationId, DeliveryId, DestinationId, Id, JobId, KeyId, MessageId, OrganizationId, PortalLinkId, Ulid, UploadId,
+    AlertId, AuditId, AuthorizationId, DeliveryId, DestinationId, Id, JobId, KeyId, MessageId,
+    OrganizationId, PortalLinkId, Ulid, UploadId,
 };
 
 use crate::attributes::{Item, Put as _, text};
 pub(crate) use watched::{
-    failing, failing_of, failing_partition, failing_sort, limits, starts, unannounced_sort, waiting, waiting_of, waiting_sort,
+    failing, failing_of, failing_partition, failing_sort, limits, starts, unannounced_sort,
+    waiting, waiting_of, waiting_sort,
 };
 
 /// The table's partition key.
@@ -76,13 +78,41 @@ pub(crate) struct Index {
     pub(crate) sk: &'static str,
 }
 
-pub(crate) const BY_DESTINATION: Index = Index { name: "by_destination", pk: "bd_pk", sk: "bd_sk" };
-pub(crate) const ATTENTION_ORG: Index = Index { name: "attention_org", pk: "ao_pk", sk: "ao_sk" };
-pub(crate) const ATTENTION_DST: Index = Index { name: "attention_dst", pk: "ad_pk", sk: "ad_sk" };
-pub(crate) const DUE: Index = Index { name: "due", pk: "du_pk", sk: "du_at" };
-pub(crate) const BY_REFERENCE: Index = Index { name: "by_reference", pk: "br_pk", sk: "br_sk" };
-pub(crate) const FAILING: Index = Index { name: "failing", pk: "fa_pk", sk: "fa_sk" };
-pub(crate) const TROUBLE: Index = Index { name: "trouble", pk: "tr_pk", sk: "tr_sk" };
+pub(crate) const BY_DESTINATION: Index = Index {
+    name: "by_destination",
+    pk: "bd_pk",
+    sk: "bd_sk",
+};
+pub(crate) const ATTENTION_ORG: Index = Index {
+    name: "attention_org",
+    pk: "ao_pk",
+    sk: "ao_sk",
+};
+pub(crate) const ATTENTION_DST: Index = Index {
+    name: "attention_dst",
+    pk: "ad_pk",
+    sk: "ad_sk",
+};
+pub(crate) const DUE: Index = Index {
+    name: "due",
+    pk: "du_pk",
+    sk: "du_at",
+};
+pub(crate) const BY_REFERENCE: Index = Index {
+    name: "by_reference",
+    pk: "br_pk",
+    sk: "br_sk",
+};
+pub(crate) const FAILING: Index = Index {
+    name: "failing",
+    pk: "fa_pk",
+    sk: "fa_sk",
+};
+pub(crate) const TROUBLE: Index = Index {
+    name: "trouble",
+    pk: "tr_pk",
+    sk: "tr_sk",
+};
 
 /// The primary key of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,18 +123,31 @@ pub(crate) struct Key {
 
 impl Key {
     fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
-        Self { pk: pk.into(), sk: sk.into() }
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
     }
 
     /// Returns the key as an item, which is how the SDK takes keys.
     pub(crate) fn item(&self) -> Item {
-        Item::from([(PK.to_owned(), text(&self.pk)), (SK.to_owned(), text(&self.sk))])
+        Item::from([
+            (PK.to_owned(), text(&self.pk)),
+            (SK.to_owned(), text(&self.sk)),
+        ])
     }
 
     /// Returns the key of an item.
     pub(crate) fn of(item: &Item) -> Option<Self> {
-        let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
-        Some(Self { pk: part(PK)?, sk: part(SK)? })
+        let part = |name| {
+            item.get(name)
+                .and_then(|value: &AttributeValue| value.as_s().ok())
+                .cloned()
+        };
+        Some(Self {
+            pk: part(PK)?,
+            sk: part(SK)?,
+        })
     }
 }
 
@@ -133,7 +176,10 @@ pub(crate) const DESTINATION_PREFIX: &str = "DST#";
 
 /// The key of a destination.
 pub(crate) fn destination(organization: OrganizationId, id: DestinationId) -> Key {
-    Key::new(format!("ORG#{organization}"), format!("{DESTINATION_PREFIX}{id}"))
+    Key::new(
+        format!("ORG#{organization}"),
+        format!("{DESTINATION_PREFIX}{id}"),
+    )
 }
 
 /// The key of a destination's health.
@@ -159,7 +205,13 @@ pub(crate) fn api_key_listed(organization: Option<OrganizationId>, id: KeyId) ->
 
 /// The partition of such a list, and the prefix of its sort keys.
 pub(crate) fn api_keys_listed(organization: Option<OrganizationId>) -> (String, &'static str) {
-    (organization.map_or_else(|| "KEYS".to_owned(), |organization| format!("ORG#{organization}")), "KEY#")
+    (
+        organization.map_or_else(
+            || "KEYS".to_owned(),
+            |organization| format!("ORG#{organization}"),
+        ),
+        "KEY#",
+    )
 }
 
 /// Returns the API key that such an entry names.
@@ -172,7 +224,10 @@ pub(crate) const AUTHORIZATION_PREFIX: &str = "OAU#";
 
 /// The key of an authorization.
 pub(crate) fn authorization(organization: OrganizationId, id: AuthorizationId) -> Key {
-    Key::new(format!("ORG#{organization}"), format!("{AUTHORIZATION_PREFIX}{id}"))
+    Key::new(
+        format!("ORG#{organization}"),
+        format!("{AUTHORIZATION_PREFIX}{id}"),
+    )
 }
 
 /// The key of an idempotency record.
@@ -202,7 +257,9 @@ pub(crate) fn jobs(organization: OrganizationId) -> String {
 
 /// The partitions of an organization other than its own item's and its deliveries'.
 pub(crate) fn partitions_of(organization: OrganizationId) -> Vec<String> {
-    ["ALERTS", "AUDIT", "JOBS", "LINKS", "UPLOADS"].map(|name| format!("ORG#{organization}#{name}")).to_vec()
+    ["ALERTS", "AUDIT", "JOBS", "LINKS", "UPLOADS"]
+        .map(|name| format!("ORG#{organization}#{name}"))
+        .to_vec()
 }
 
 /// The partitions of a destination other than its own item's.
@@ -217,7 +274,10 @@ pub(crate) fn portal_link(organization: Option<OrganizationId>, id: PortalLinkId
 
 /// The partition of an organization's portal links, or the operator's.
 pub(crate) fn portal_links(organization: Option<OrganizationId>) -> String {
-    organization.map_or_else(|| "LINKS".to_owned(), |organization| format!("ORG#{organization}#LINKS"))
+    organization.map_or_else(
+        || "LINKS".to_owned(),
+        |organization| format!("ORG#{organization}#LINKS"),
+    )
 }
 
 /// The key of reconcile's progress.
@@ -284,7 +344,10 @@ pub(crate) fn deliveries(organization: OrganizationId, shard: u8) -> String {
 
 /// The key of a delivery.
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
-    Key::new(deliveries(organization, id.message.ulid().shard()), delivery_sort(id))
+    Key::new(
+        deliveries(organization, id.message.ulid().shard()),
+        delivery_sort(id),
+    )
 }
 
 /// A delivery's sort key, in the table and in every index except `due`. It determines the order of
@@ -302,12 +365,20 @@ pub(crate) fn message_prefix(id: MessageId) -> String {
 pub(crate) fn delivery_of(sort: &str) -> Option<DeliveryId> {
     let (ulid, position) = sort.split_once('#')?;
     let message = MessageId::from(ulid.parse::<Ulid>().ok()?);
-    Some(DeliveryId { message, position: position.parse().ok()? })
+    Some(DeliveryId {
+        message,
+        position: position.parse().ok()?,
+    })
 }
 
 /// Returns the organization that a delivery's partition belongs to.
 pub(crate) fn organization_of(partition: &str) -> Option<OrganizationId> {
-    partition.strip_prefix("ORG#")?.split('#').next()?.parse().ok()
+    partition
+        .strip_prefix("ORG#")?
+        .split('#')
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// One shard of a destination's deliveries, in `by_destination`.
@@ -367,7 +438,10 @@ pub(crate) fn trouble(kind: TroubleKind, partition: u8) -> String {
 
 /// Adds an item to `trouble` under a sort key.
 pub(crate) fn put_trouble(item: &mut Item, kind: TroubleKind, sort: String) {
-    item.put(TROUBLE.pk, text(trouble(kind, spread(&sort) % TROUBLE_PARTITIONS)));
+    item.put(
+        TROUBLE.pk,
+        text(trouble(kind, spread(&sort) % TROUBLE_PARTITIONS)),
+    );
     item.put(TROUBLE.sk, text(sort));
 }
 
@@ -394,7 +468,9 @@ pub(crate) fn due_partition(id: DeliveryId) -> String {
 
 /// Returns an evenly distributed number that is always the same for the same text.
 fn spread(text: &str) -> u8 {
-    let hash = text.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let hash = text.bytes().fold(0_u32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(u32::from(byte))
+    });
     (hash >> 4) as u8
 }
 
@@ -411,7 +487,10 @@ pub(crate) fn attempt(id: DeliveryId, number: u32) -> Key {
 
 /// The key of an attempt that another change overtook. Another attempt may have its number.
 pub(crate) fn late_attempt(id: DeliveryId, late: &Attempt) -> Key {
-    Key::new(attempts(id), format!("{:010}.{}", late.number, late.started_at.as_millis()))
+    Key::new(
+        attempts(id),
+        format!("{:010}.{}", late.number, late.started_at.as_millis()),
+    )
 }
 
 /// The key of a payload that does not fit into its deliveries.
@@ -434,7 +513,10 @@ pub(crate) const OUTSTANDING_PREFIX: &str = "OUT#";
 
 /// The key of the entry of an upload that no message uses yet.
 pub(crate) fn outstanding(organization: OrganizationId, id: UploadId) -> Key {
-    Key::new(uploads(organization), format!("{OUTSTANDING_PREFIX}{}", id.ulid()))
+    Key::new(
+        uploads(organization),
+        format!("{OUTSTANDING_PREFIX}{}", id.ulid()),
+    )
 }
 
 /// The partition of an organization's uploads.
@@ -458,20 +540,38 @@ pub(crate) fn used(object: &str, message: MessageId) -> Key {
 }
 
 /// The object of an upload, next to payloads that are kept equally long.
-pub(crate) fn upload_object(retention_days: u32, organization: OrganizationId, id: UploadId) -> String {
+pub(crate) fn upload_object(
+    retention_days: u32,
+    organization: OrganizationId,
+    id: UploadId,
+) -> String {
     format!("{}/{organization}/{id}", lifecycle_days(retention_days))
 }
 
 /// The object of a payload that does not fit into the table. Objects that are kept equally long
 /// share a prefix, for the bucket's lifecycle rules.
-pub(crate) fn payload_object(retention_days: u32, organization: OrganizationId, message: MessageId) -> String {
-    format!("{}/{organization}/{message}", lifecycle_days(retention_days))
+pub(crate) fn payload_object(
+    retention_days: u32,
+    organization: OrganizationId,
+    message: MessageId,
+) -> String {
+    format!(
+        "{}/{organization}/{message}",
+        lifecycle_days(retention_days)
+    )
 }
 
 /// The object of a body that does not fit into the table, next to payloads that are kept equally
 /// long.
-pub(crate) fn body_object(retention_days: u32, organization: OrganizationId, id: DeliveryId) -> String {
-    format!("{}/{organization}/{id}.body", lifecycle_days(retention_days))
+pub(crate) fn body_object(
+    retention_days: u32,
+    organization: OrganizationId,
+    id: DeliveryId,
+) -> String {
+    format!(
+        "{}/{organization}/{id}.body",
+        lifecycle_days(retention_days)
+    )
 }
 
 /// The prefixes that the bucket's lifecycle rules name (`template.yaml`). An object is under the
@@ -485,5 +585,8 @@ pub(crate) fn lifecycle_days_of(object: &str) -> Option<u32> {
 }
 
 fn lifecycle_days(retention_days: u32) -> u32 {
-    LIFECYCLE_DAYS.into_iter().find(|days| *days >= retention_days).unwrap_or(LIFECYCLE_DAYS[LIFECYCLE_DAYS.len() - 1])
+    LIFECYCLE_DAYS
+        .into_iter()
+        .find(|days| *days >= retention_days)
+        .unwrap_or(LIFECYCLE_DAYS[LIFECYCLE_DAYS.len() - 1])
 }

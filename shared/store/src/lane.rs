@@ -73,10 +73,29 @@ pub(crate) struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn new(store: &'a Store, sources: Vec<Source>, range: Range, page_size: i32) -> Self {
-        let lane = |source| Lane { source, heads: VecDeque::new(), start: None, at_end: false };
-        let lanes = if range.low <= range.high { sources.into_iter().map(lane).collect() } else { Vec::new() };
-        Self { store, range, page_size, lanes }
+    pub(crate) fn new(
+        store: &'a Store,
+        sources: Vec<Source>,
+        range: Range,
+        page_size: i32,
+    ) -> Self {
+        let lane = |source| Lane {
+            source,
+            heads: VecDeque::new(),
+            start: None,
+            at_end: false,
+        };
+        let lanes = if range.low <= range.high {
+            sources.into_iter().map(lane).collect()
+        } else {
+            Vec::new()
+        };
+        Self {
+            store,
+            range,
+            page_size,
+            lanes,
+        }
     }
 
     /// Returns the next `count` entries, newest first; fewer only at the end.
@@ -94,24 +113,51 @@ impl<'a> Merge<'a> {
 
     /// Whether every entry has been merged.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.at_end && lane.heads.is_empty())
+        self.lanes
+            .iter()
+            .all(|lane| lane.at_end && lane.heads.is_empty())
     }
 
     /// Reads until every lane that is not at its end has an entry.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        let Self { store, range, page_size, lanes } = self;
-        let dry = lanes.iter_mut().filter(|lane| lane.heads.is_empty() && !lane.at_end);
-        try_join_all(dry.map(|lane| lane.fill(store, range, *page_size))).await.map(drop)
+        let Self {
+            store,
+            range,
+            page_size,
+            lanes,
+        } = self;
+        let dry = lanes
+            .iter_mut()
+            .filter(|lane| lane.heads.is_empty() && !lane.at_end);
+        try_join_all(dry.map(|lane| lane.fill(store, range, *page_size)))
+            .await
+            .map(drop)
     }
 }
 
 impl Lane {
-    async fn fill(&mut self, store: &Store, range: &Range, page_size: i32) -> Result<(), StoreError> {
+    async fn fill(
+        &mut self,
+        store: &Store,
+        range: &Range,
+        page_size: i32,
+    ) -> Result<(), StoreError> {
         while self.heads.is_empty() && !self.at_end {
-            let (pk, sk) = self.source.index.map_or((PK, SK), |index| (index.pk, index.sk));
+            let (pk, sk) = self
+                .source
+                .index
+                .map_or((PK, SK), |index| (index.pk, index.sk));
             let mut condition = Condition::default();
-            condition.equals(pk, text(&self.source.partition)).between(sk, text(&range.low), text(&range.high));
-            let call = store.query(condition).scan_index_forward(false).limit(page_size).set_exclusive_start_key(self.start.take());
+            condition.equals(pk, text(&self.source.partition)).between(
+                sk,
+                text(&range.low),
+                text(&range.high),
+            );
+            let call = store
+                .query(condition)
+                .scan_index_forward(false)
+                .limit(page_size)
+                .set_exclusive_start_key(self.start.take());
             let call = match self.source.index {
                 Some(index) => call.index_name(index.name),
                 None => call.consistent_read(true),
@@ -127,16 +173,27 @@ impl Lane {
     }
 
     async fn admit(&mut self, store: &Store, range: &Range, item: Item) -> Result<(), StoreError> {
-        let Some(key) = Key::of(&item) else { return Ok(()) };
+        let Some(key) = Key::of(&item) else {
+            return Ok(());
+        };
         let is_wanted = |key: &Key| range.before.as_ref().is_none_or(|before| key.sk < *before);
         if self.source.whole_messages {
             let found = keys::organization_of(&key.pk).zip(keys::delivery_of(&key.sk));
-            let Some((organization, id)) = found else { return Ok(()) };
-            let deliveries = store.message(organization, id.message).await?.unwrap_or_default();
-            let mut keys: Vec<Key> =
-                deliveries.iter().map(|delivery| keys::delivery(organization, delivery.id)).filter(is_wanted).collect();
+            let Some((organization, id)) = found else {
+                return Ok(());
+            };
+            let deliveries = store
+                .message(organization, id.message)
+                .await?
+                .unwrap_or_default();
+            let mut keys: Vec<Key> = deliveries
+                .iter()
+                .map(|delivery| keys::delivery(organization, delivery.id))
+                .filter(is_wanted)
+                .collect();
             keys.sort_unstable_by(|a, b| b.sk.cmp(&a.sk));
-            self.heads.extend(keys.into_iter().map(|key| Entry { key, item: None }));
+            self.heads
+                .extend(keys.into_iter().map(|key| Entry { key, item: None }));
         } else if is_wanted(&key) {
             let item = self.source.index.is_none().then_some(item);
             self.heads.push_back(Entry { key, item });
@@ -147,14 +204,29 @@ impl Lane {
 
 /// Takes the newest entry from every lane that has it.
 fn newest(lanes: &mut [Lane]) -> Option<Entry> {
-    let sort = lanes.iter().filter_map(|lane| lane.heads.front()).map(|head| &head.key.sk).max()?.clone();
-    let same = lanes.iter_mut().filter_map(|lane| lane.heads.pop_front_if(|head| head.key.sk == sort));
+    let sort = lanes
+        .iter()
+        .filter_map(|lane| lane.heads.front())
+        .map(|head| &head.key.sk)
+        .max()?
+        .clone();
+    let same = lanes
+        .iter_mut()
+        .filter_map(|lane| lane.heads.pop_front_if(|head| head.key.sk == sort));
     same.reduce(|one, other| if one.item.is_some() { one } else { other })
 }
 
 /// Returns the partition of a reference in `by_reference`.
-pub(crate) fn by_reference(organization: OrganizationId, reference: &str, whole_messages: bool) -> Source {
-    Source { index: Some(BY_REFERENCE), partition: keys::by_reference(organization, reference), whole_messages }
+pub(crate) fn by_reference(
+    organization: OrganizationId,
+    reference: &str,
+    whole_messages: bool,
+) -> Source {
+    Source {
+        index: Some(BY_REFERENCE),
+        partition: keys::by_reference(organization, reference),
+        whole_messages,
+    }
 }
 
 #[cfg(test)]
@@ -162,16 +234,41 @@ mod tests {
     use super::*;
 
     fn lane(sorts: &[&str]) -> Lane {
-        let source = Source { index: None, partition: String::new(), whole_messages: false };
-        let key = |sort: &&str| Key { pk: String::new(), sk: (*sort).to_owned() };
-        let heads = sorts.iter().map(|sort| Entry { key: key(sort), item: None }).collect();
-        Lane { source, heads, start: None, at_end: true }
+        let source = Source {
+            index: None,
+            partition: String::new(),
+            whole_messages: false,
+        };
+        let key = |sort: &&str| Key {
+            pk: String::new(),
+            sk: (*sort).to_owned(),
+        };
+        let heads = sorts
+            .iter()
+            .map(|sort| Entry {
+                key: key(sort),
+                item: None,
+            })
+            .collect();
+        Lane {
+            source,
+            heads,
+            start: None,
+            at_end: true,
+        }
     }
 
     #[test]
     fn lanes_merge_newest_first_and_what_is_in_two_comes_once() {
-        let mut lanes = [lane(&["9", "5", "1"]), lane(&["7", "5"]), lane(&[]), lane(&["5", "4"])];
-        let merged: Vec<String> = std::iter::from_fn(|| newest(&mut lanes)).map(|entry| entry.key.sk).collect();
+        let mut lanes = [
+            lane(&["9", "5", "1"]),
+            lane(&["7", "5"]),
+            lane(&[]),
+            lane(&["5", "4"]),
+        ];
+        let merged: Vec<String> = std::iter::from_fn(|| newest(&mut lanes))
+            .map(|entry| entry.key.sk)
+            .collect();
         assert_eq!(merged, ["9", "7", "5", "4", "1"]);
     }
 }

@@ -50,8 +50,9 @@ use domain::Timestamp;
 pub use alert::Watched;
 pub use alert_email::PendingConfirmation;
 pub use delivery::{
-    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, KeptBody, Leased, MessageFilter, Missed, ObjectHead,
-    ObjectLink, ObjectPlace, OwnObject, SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
+    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, KeptBody, Leased,
+    MessageFilter, Missed, ObjectHead, ObjectLink, ObjectPlace, OwnObject, SentBody, Settled,
+    Unreadable, UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
 pub use document::Saved;
@@ -91,19 +92,37 @@ impl Store {
         let time = aws.time_source().unwrap_or_default();
         let client = Client::new(aws);
         let together = Together::over(&client, &table);
-        let table = Table { client, name: table };
-        Self { table, together, objects: aws_sdk_s3::Client::new(aws), bucket, aws: aws.clone(), time }
+        let table = Table {
+            client,
+            name: table,
+        };
+        Self {
+            table,
+            together,
+            objects: aws_sdk_s3::Client::new(aws),
+            bucket,
+            aws: aws.clone(),
+            time,
+        }
     }
 
     /// Returns the key of an upload's object.
     #[must_use]
-    pub fn upload_key(retention_days: u32, organization: domain::id::OrganizationId, id: domain::id::UploadId) -> String {
+    pub fn upload_key(
+        retention_days: u32,
+        organization: domain::id::OrganizationId,
+        id: domain::id::UploadId,
+    ) -> String {
         keys::upload_object(retention_days, organization, id)
     }
 
     /// Returns the time by which items expire, which is also the time of the SDK's signatures.
     fn now(&self) -> Timestamp {
-        let since = self.time.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = self
+            .time
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -9,8 +9,14 @@ use crate::{Page, Store, StoreError};
 impl Store {
     /// Returns the first `limit` items of a query that have not expired, strongly consistent, and
     /// whether there are more.
-    pub(crate) async fn list(&self, action: &'static str, query: QueryFluentBuilder, limit: u32) -> Result<Page<Item>, StoreError> {
-        self.list_as(action, query, limit, |item| Ok(item.clone())).await
+    pub(crate) async fn list(
+        &self,
+        action: &'static str,
+        query: QueryFluentBuilder,
+        limit: u32,
+    ) -> Result<Page<Item>, StoreError> {
+        self.list_as(action, query, limit, |item| Ok(item.clone()))
+            .await
     }
 
     /// Lists as [`Self::list`] does, and reads each item with `read`. An unreadable item is left
@@ -31,7 +37,11 @@ impl Store {
             let left = i32::try_from(wanted - items.len()).unwrap_or(i32::MAX);
             let call = query.clone().limit(left).set_exclusive_start_key(start);
             let answer = call.send().await.map_err(StoreError::of(action))?;
-            let alive = answer.items.iter().flatten().filter(|item| self.is_alive(item));
+            let alive = answer
+                .items
+                .iter()
+                .flatten()
+                .filter(|item| self.is_alive(item));
             items.extend(readable(alive.map(&read))?);
             start = answer.last_evaluated_key;
             if start.is_none() || items.len() >= wanted {

@@ -16,44 +16,82 @@ use crate::{Page, Store, StoreError, audit, routes};
 
 impl Store {
     /// Saves a new organization.
-    pub async fn create_organization(&self, organization: &Organization, event: &AuditEvent) -> Result<(), StoreError> {
+    pub async fn create_organization(
+        &self,
+        organization: &Organization,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
         let any = Condition::default;
         let transaction = self
             .transaction()
             .put(item(organization), any())
             .put(keys::organization_listed(organization.id).item(), any())
             .put(routes::first(organization), any())
-            .put(audit::item(event, organization.settings.audit_retention_days), any());
-        self.transact("create an organization", transaction).await.map(drop)
+            .put(
+                audit::item(event, organization.settings.audit_retention_days),
+                any(),
+            );
+        self.transact("create an organization", transaction)
+            .await
+            .map(drop)
     }
 
     /// Reads one organization.
-    pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
-        let item = self.get("read an organization", &keys::organization(id)).await?;
+    pub async fn organization(
+        &self,
+        id: OrganizationId,
+    ) -> Result<Option<Organization>, StoreError> {
+        let item = self
+            .get("read an organization", &keys::organization(id))
+            .await?;
         item.as_ref().map(document::read).transpose()
     }
 
     /// Whether an organization exists and has not ended.
     pub async fn organization_stands(&self, id: OrganizationId) -> Result<bool, StoreError> {
-        stands(self.get("read an organization", &keys::organization(id)).await?.as_ref())
+        stands(
+            self.get("read an organization", &keys::organization(id))
+                .await?
+                .as_ref(),
+        )
     }
 
     /// Lists all organizations, oldest first.
-    pub async fn organizations(&self, after: Option<OrganizationId>, limit: u32) -> Result<Page<Organization>, StoreError> {
+    pub async fn organizations(
+        &self,
+        after: Option<OrganizationId>,
+        limit: u32,
+    ) -> Result<Page<Organization>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::ORGANIZATIONS));
-        let query = self.query(partition).set_exclusive_start_key(after.map(|id| keys::organization_listed(id).item()));
-        let listed = self.list_as("list organizations", query, limit, |line| Reader(line).parsed(SK)).await?;
+        let query = self
+            .query(partition)
+            .set_exclusive_start_key(after.map(|id| keys::organization_listed(id).item()));
+        let listed = self
+            .list_as("list organizations", query, limit, |line| {
+                Reader(line).parsed(SK)
+            })
+            .await?;
         let listed_keys: Vec<Key> = listed.items.into_iter().map(keys::organization).collect();
         let items = self.get_all("read organizations", &listed_keys).await?;
-        Ok(Page { items: readable(items.iter().flatten().map(document::read))?, more: listed.more })
+        Ok(Page {
+            items: readable(items.iter().flatten().map(document::read))?,
+            more: listed.more,
+        })
     }
 
     /// Lists the ids of all organizations, oldest first.
     pub async fn organization_ids(&self) -> Result<Vec<OrganizationId>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::ORGANIZATIONS));
-        let listed = self.list_as("list organizations", self.query(partition), u32::MAX, |line| Reader(line).parsed(SK)).await?;
+        let listed = self
+            .list_as(
+                "list organizations",
+                self.query(partition),
+                u32::MAX,
+                |line| Reader(line).parsed(SK),
+            )
+            .await?;
         Ok(listed.items)
     }
 
@@ -67,8 +105,14 @@ impl Store {
         let transaction = self
             .transaction()
             .put(item(organization), at_revision(expected_revision))
-            .change(&keys::routes(organization.id), routes::restated(organization))
-            .put(audit::item(event, organization.settings.audit_retention_days), Condition::default());
+            .change(
+                &keys::routes(organization.id),
+                routes::restated(organization),
+            )
+            .put(
+                audit::item(event, organization.settings.audit_retention_days),
+                Condition::default(),
+            );
         match self.transact("save an organization", transaction).await? {
             Transacted::Done => Ok(Saved::Done),
             Transacted::Refused { .. } => Ok(Saved::Conflict),
@@ -77,24 +121,36 @@ impl Store {
 
     /// Ends an organization that has no destinations, whose revision is already raised. From then
     /// on its keys, links and sessions are refused, and it can get no destinations.
-    pub async fn end_organization(&self, ended: &Organization, expected_revision: u64) -> Result<Ending, StoreError> {
-        let transaction =
-            self.transaction().delete(&keys::routes(ended.id), routes::empty()).put(item(ended), at_revision(expected_revision));
-        Ok(match self.transact("end an organization", transaction).await? {
-            Transacted::Done => Ending::Done,
-            Transacted::Refused { position: 0, item: Some(_) } => Ending::NotEmpty,
-            Transacted::Refused { .. } => Ending::Conflict,
-        })
+    pub async fn end_organization(
+        &self,
+        ended: &Organization,
+        expected_revision: u64,
+    ) -> Result<Ending, StoreError> {
+        let transaction = self
+            .transaction()
+            .delete(&keys::routes(ended.id), routes::empty())
+            .put(item(ended), at_revision(expected_revision));
+        Ok(
+            match self.transact("end an organization", transaction).await? {
+                Transacted::Done => Ending::Done,
+                Transacted::Refused {
+                    position: 0,
+                    item: Some(_),
+                } => Ending::NotEmpty,
+                Transacted::Refused { .. } => Ending::Conflict,
+            },
+        )
     }
 
-    /// Removes an organization that has ended, with its keys, portal links, deleted destinations and
-    /// everything else that does not expire. Its deliveries, alerts and audit trail remain until they
-    /// expire. A repeat removes what is left.
+    /// Removes an organization that has ended, with its keys, portal links, deleted destinations
+    /// and everything else that does not expire. Its deliveries, alerts and audit trail remain
+    /// until they expire. A repeat removes what is left.
     pub async fn remove_organization(&self, id: OrganizationId) -> Result<(), StoreError> {
         for key in self.keys(Some(id)).await? {
             self.delete_key(Some(id), key.id).await?;
         }
-        self.erase_partition(&keys::portal_links(Some(id)), None).await?;
+        self.erase_partition(&keys::portal_links(Some(id)), None)
+            .await?;
         self.erase_configuration(id).await
     }
 }
@@ -124,7 +180,11 @@ pub(crate) fn stands(item: Option<&Item>) -> Result<bool, StoreError> {
 
 /// Makes the item of an organization.
 pub(crate) fn item(organization: &Organization) -> Item {
-    document::revised(&keys::organization(organization.id), organization, organization.revision)
+    document::revised(
+        &keys::organization(organization.id),
+        organization,
+        organization.revision,
+    )
 }
 
 /// Reads the organization in an item.

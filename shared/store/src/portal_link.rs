@@ -36,17 +36,29 @@ pub struct StandingLink {
 impl Store {
     /// Saves a new link until neither it nor its session can be used.
     pub async fn create_portal_link(&self, link: &PortalLink) -> Result<(), StoreError> {
-        self.put("create a portal link", item(link), Condition::default()).await.map(drop)
+        self.put("create a portal link", item(link), Condition::default())
+            .await
+            .map(drop)
     }
 
     /// Saves a new link as [`Store::create_portal_link`] does, unless the organization has reached
     /// its limit of links that can still be opened. Returns whether it was saved.
-    pub async fn create_portal_link_within(&self, organization: OrganizationId, link: &PortalLink) -> Result<bool, StoreError> {
+    pub async fn create_portal_link_within(
+        &self,
+        organization: OrganizationId,
+        link: &PortalLink,
+    ) -> Result<bool, StoreError> {
         let transaction = || self.transaction().put(item(link), Condition::default());
         let tally = &keys::portal_links_tally(organization);
-        let limit = Limit { tally, amount: 1, most: PORTAL_LINKS_MAX as u64 };
+        let limit = Limit {
+            tally,
+            amount: 1,
+            most: PORTAL_LINKS_MAX as u64,
+        };
         let count = || self.outstanding_links(organization);
-        let within = self.transact_within("create a portal link", limit, transaction, count).await?;
+        let within = self
+            .transact_within("create a portal link", limit, transaction, count)
+            .await?;
         Ok(matches!(within, Within::Done))
     }
 
@@ -55,9 +67,13 @@ impl Store {
         partition.equals(PK, text(keys::portal_links(Some(organization))));
         let query = self.query(partition).consistent_read(true);
         let found = self.list("count portal links", query, u32::MAX).await?;
-        let unopened = |item: &&Item| !item.contains_key(REVOKED) && !item.contains_key(SESSION_UNTIL);
+        let unopened =
+            |item: &&Item| !item.contains_key(REVOKED) && !item.contains_key(SESSION_UNTIL);
         let links: Vec<PortalLink> = readable(found.items.iter().filter(unopened).map(read))?;
-        Ok(links.iter().filter(|link| self.now() < link.expires_at).count() as u64)
+        Ok(links
+            .iter()
+            .filter(|link| self.now() < link.expires_at)
+            .count() as u64)
     }
 
     /// Reads a link, unless it, its organization or anything that created it has ended. Every
@@ -76,7 +92,12 @@ impl Store {
         let makers_from = wanted.len();
         wanted.extend(makers.iter().map(maker_key));
         let mut items = self.get_all(ACTION, &wanted).await?;
-        let Some(link) = items[0].as_ref().filter(|item| self.is_alive(item) && !item.contains_key(REVOKED)) else { return Ok(None) };
+        let Some(link) = items[0]
+            .as_ref()
+            .filter(|item| self.is_alive(item) && !item.contains_key(REVOKED))
+        else {
+            return Ok(None);
+        };
         let link = read(link)?;
         if organization.is_some() && !organization::stands(items[1].as_ref())? {
             return Ok(None);
@@ -91,7 +112,9 @@ impl Store {
             match (maker, item) {
                 (Maker::Key(_), Some(item)) => keys.push(api_key::read(&item)?),
                 (Maker::Key(_), None) => return Ok(None),
-                (Maker::Session { .. }, Some(item)) if item.contains_key(REVOKED) => return Ok(None),
+                (Maker::Session { .. }, Some(item)) if item.contains_key(REVOKED) => {
+                    return Ok(None);
+                }
                 // A session that has expired by itself was removed.
                 (Maker::Session { .. }, _) => {}
             }
@@ -110,11 +133,21 @@ impl Store {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::portal_links(Some(organization))));
         let start = after.map(|id| keys::portal_link(Some(organization), id).item());
-        let query = self.query(partition).scan_index_forward(false).set_exclusive_start_key(start);
+        let query = self
+            .query(partition)
+            .scan_index_forward(false)
+            .set_exclusive_start_key(start);
         let page = self.list("list portal links", query, limit).await?;
-        let links = page.items.iter().filter(|item| !item.contains_key(REVOKED)).map(read);
+        let links = page
+            .items
+            .iter()
+            .filter(|item| !item.contains_key(REVOKED))
+            .map(read);
         let last = page.items.last().filter(|_| page.more);
-        Ok(Walk { items: readable(links)?, next: last.map(|item| Reader(item).parsed(SK)).transpose()? })
+        Ok(Walk {
+            items: readable(links)?,
+            next: last.map(|item| Reader(item).parsed(SK)).transpose()?,
+        })
     }
 
     /// Opens a link, which is possible only once. Returns whether it was opened by this call.
@@ -126,16 +159,38 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(SESSION_UNTIL, time(until));
-        change.when().exists(PK).missing(SESSION_UNTIL).missing(REVOKED);
-        Ok(self.change("open a portal link", &keys::portal_link(organization, id), change).await?.is_done())
+        change
+            .when()
+            .exists(PK)
+            .missing(SESSION_UNTIL)
+            .missing(REVOKED);
+        Ok(self
+            .change(
+                "open a portal link",
+                &keys::portal_link(organization, id),
+                change,
+            )
+            .await?
+            .is_done())
     }
 
     /// Ends the session of a link. What was created in it stays.
-    pub async fn end_session(&self, organization: Option<OrganizationId>, id: PortalLinkId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn end_session(
+        &self,
+        organization: Option<OrganizationId>,
+        id: PortalLinkId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(SESSION_UNTIL, time(now));
         change.when().exists(PK);
-        self.change("end a session", &keys::portal_link(organization, id), change).await.map(drop)
+        self.change(
+            "end a session",
+            &keys::portal_link(organization, id),
+            change,
+        )
+        .await
+        .map(drop)
     }
 
     /// Revokes a link, its session and the links that were created in it. Returns whether there was
@@ -147,15 +202,26 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut change = Change::default();
-        change.set(REVOKED, time(now)).set(TTL, number(now.plus(REVOKED_KEPT).as_seconds()));
+        change
+            .set(REVOKED, time(now))
+            .set(TTL, number(now.plus(REVOKED_KEPT).as_seconds()));
         change.when().exists(PK).missing(REVOKED);
-        Ok(self.change("revoke a portal link", &keys::portal_link(organization, id), change).await?.is_done())
+        Ok(self
+            .change(
+                "revoke a portal link",
+                &keys::portal_link(organization, id),
+                change,
+            )
+            .await?
+            .is_done())
     }
 }
 
 fn item(link: &PortalLink) -> Item {
     let mut item: Item = document::item(&keys::portal_link(link.organization_id, link.id), link);
-    let over = link.expires_at.plus(Duration::from_secs(u64::from(link.session_seconds) + 1));
+    let over = link
+        .expires_at
+        .plus(Duration::from_secs(u64::from(link.session_seconds) + 1));
     item.put(TTL, number(over.as_seconds()));
     item.put_some(SESSION_UNTIL, link.session_until.map(time));
     item
@@ -164,11 +230,17 @@ fn item(link: &PortalLink) -> Item {
 fn maker_key(maker: &Maker) -> Key {
     match maker {
         Maker::Key(id) => keys::api_key(*id),
-        Maker::Session { organization_id, id } => keys::portal_link(*organization_id, *id),
+        Maker::Session {
+            organization_id,
+            id,
+        } => keys::portal_link(*organization_id, *id),
     }
 }
 
 fn read(item: &Item) -> Result<PortalLink, StoreError> {
     let session_until = Reader(item).time_opt(SESSION_UNTIL)?;
-    Ok(PortalLink { session_until, ..document::read(item)? })
+    Ok(PortalLink {
+        session_until,
+        ..document::read(item)?
+    })
 }

@@ -57,7 +57,12 @@ pub struct Usage {
 
 impl Store {
     /// Counts `calls` calls, all or none.
-    pub async fn count_in_window(&self, window: Window<'_>, calls: u32, now: Timestamp) -> Result<Counted, StoreError> {
+    pub async fn count_in_window(
+        &self,
+        window: Window<'_>,
+        calls: u32,
+        now: Timestamp,
+    ) -> Result<Counted, StoreError> {
         const ACTION: &str = "count a call";
         let key = keys::window(window.name);
         let room = window.limit.checked_sub(calls);
@@ -66,20 +71,35 @@ impl Store {
             more.add(COUNT, number(calls));
             let begun_after = now.minus(window.length);
             let condition = more.when();
-            let recent = format!("{} > {}", condition.name(START), condition.value(time(begun_after)));
+            let recent = format!(
+                "{} > {}",
+                condition.name(START),
+                condition.value(time(begun_after))
+            );
             condition.and(recent);
-            let fits = format!("{} <= {}", condition.name(COUNT), condition.value(number(room.map_or(-1, i64::from))));
+            let fits = format!(
+                "{} <= {}",
+                condition.name(COUNT),
+                condition.value(number(room.map_or(-1, i64::from)))
+            );
             condition.and(fits);
             let there = match self.change(ACTION, &key, more).await? {
                 Written::Done => return Ok(Counted::Done),
                 Written::Refused(there) => there,
             };
-            let start = there.as_ref().map(|item| Reader(item).time(START)).transpose()?;
+            let start = there
+                .as_ref()
+                .map(|item| Reader(item).time(START))
+                .transpose()?;
             if let Some(start) = start.filter(|start| *start > begun_after) {
-                return Ok(Counted::Over { until: start.plus(window.length) });
+                return Ok(Counted::Over {
+                    until: start.plus(window.length),
+                });
             }
             if room.is_none() {
-                return Ok(Counted::Over { until: now.plus(window.length) });
+                return Ok(Counted::Over {
+                    until: now.plus(window.length),
+                });
             }
             if self.begin_window(ACTION, window, calls, start, now).await? {
                 return Ok(Counted::Done);
@@ -98,26 +118,56 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut first = Change::default();
-        first.set(COUNT, number(calls)).set(START, time(now)).set(TTL, number(now.plus(KEPT).as_seconds()));
+        first
+            .set(COUNT, number(calls))
+            .set(START, time(now))
+            .set(TTL, number(now.plus(KEPT).as_seconds()));
         match before {
             Some(before) => first.when().equals(START, time(before)),
             None => first.when().missing(START),
         };
-        Ok(self.change(action, &keys::window(window.name), first).await?.is_done())
+        Ok(self
+            .change(action, &keys::window(window.name), first)
+            .await?
+            .is_done())
     }
 
     /// Adds to an organization's usage and returns the total. This costs one write unit.
-    pub async fn add_usage(&self, organization: OrganizationId, more: Usage, now: Timestamp) -> Result<Usage, StoreError> {
+    pub async fn add_usage(
+        &self,
+        organization: OrganizationId,
+        more: Usage,
+        now: Timestamp,
+    ) -> Result<Usage, StoreError> {
         const ACTION: &str = "add up an organization's usage";
         let mut change = Change::default();
-        change.add(REQUESTS, number(more.requests)).add(DELIVERIES, number(more.deliveries));
+        change
+            .add(REQUESTS, number(more.requests))
+            .add(DELIVERIES, number(more.deliveries));
         change.set(TTL, number(now.plus(KEPT).as_seconds()));
-        let call = self.table.client.update_item().table_name(&self.table.name).set_key(Some(keys::usage(organization).item()));
-        let call = call.update_expression(change.update()).return_values(UpdatedNew);
+        let call = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(keys::usage(organization).item()));
+        let call = call
+            .update_expression(change.update())
+            .return_values(UpdatedNew);
         let (_, names, values) = change.rest();
-        let call = call.set_expression_attribute_names(Some(names)).set_expression_attribute_values(values);
-        let updated: Item = call.send().await.map_err(StoreError::of(ACTION))?.attributes.unwrap_or_default();
+        let call = call
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(values);
+        let updated: Item = call
+            .send()
+            .await
+            .map_err(StoreError::of(ACTION))?
+            .attributes
+            .unwrap_or_default();
         let reader = Reader(&updated);
-        Ok(Usage { requests: reader.number(REQUESTS)?, deliveries: reader.number(DELIVERIES)? })
+        Ok(Usage {
+            requests: reader.number(REQUESTS)?,
+            deliveries: reader.number(DELIVERIES)?,
+        })
     }
 }

@@ -26,13 +26,21 @@ pub struct Round {
 impl Store {
     /// Reads the round that is in progress, or the result of the last one.
     pub async fn round(&self) -> Result<Round, StoreError> {
-        let item = self.get("read how far reconcile is", &keys::round()).await?;
+        let item = self
+            .get("read how far reconcile is", &keys::round())
+            .await?;
         item.as_ref().map_or(Ok(Round::default()), document::read)
     }
 
     /// Saves the progress of a round. If two runs are in progress, the later save wins; a delivery
     /// that both find is queued once.
     pub async fn keep_round(&self, round: &Round) -> Result<(), StoreError> {
-        self.put("keep how far reconcile is", document::item(&keys::round(), round), Condition::default()).await.map(drop)
+        self.put(
+            "keep how far reconcile is",
+            document::item(&keys::round(), round),
+            Condition::default(),
+        )
+        .await
+        .map(drop)
     }
 }

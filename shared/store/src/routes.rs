@@ -73,7 +73,9 @@ struct Kept {
 impl Store {
     /// Reads the routes of an organization.
     pub async fn routes(&self, organization: OrganizationId) -> Result<Option<Routes>, StoreError> {
-        let item = self.get("read an organization's routes", &keys::routes(organization)).await?;
+        let item = self
+            .get("read an organization's routes", &keys::routes(organization))
+            .await?;
         item.as_ref().map(read).transpose()
     }
 }
@@ -83,8 +85,11 @@ pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
     let reader = Reader(item);
     let members: Vec<(String, String)> = reader.text_map(DESTINATIONS)?;
     let route = |(id, kept): (String, String)| {
-        let id = id.parse().map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id} {error}")))?;
-        let kept: Kept = serde_json::from_str(&kept).map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id}: {error}")))?;
+        let id = id
+            .parse()
+            .map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id} {error}")))?;
+        let kept: Kept = serde_json::from_str(&kept)
+            .map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id}: {error}")))?;
         Ok(Route {
             id,
             kind: kept.kind,
@@ -94,9 +99,17 @@ pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
             paused_until: kept.paused_until_ms.map(Timestamp::from_millis),
         })
     };
-    let mut destinations = members.into_iter().map(route).collect::<Result<Vec<Route>, StoreError>>()?;
+    let mut destinations = members
+        .into_iter()
+        .map(route)
+        .collect::<Result<Vec<Route>, StoreError>>()?;
     destinations.sort_by_key(|route| route.id);
-    Ok(Routes { status: reader.json(STATUS)?, shards: reader.number(SHARDS)?, settings: reader.json(SETTINGS)?, destinations })
+    Ok(Routes {
+        status: reader.json(STATUS)?,
+        shards: reader.number(SHARDS)?,
+        settings: reader.json(SETTINGS)?,
+        destinations,
+    })
 }
 
 /// Makes the routes of a new organization.
@@ -105,7 +118,10 @@ pub(crate) fn first(organization: &Organization) -> Item {
     item.put(STATUS, json(&organization.status));
     item.put(SHARDS, number(organization.shards));
     item.put(SETTINGS, json(&organization.settings));
-    item.put(DESTINATIONS, aws_sdk_dynamodb::types::AttributeValue::M(Item::new()));
+    item.put(
+        DESTINATIONS,
+        aws_sdk_dynamodb::types::AttributeValue::M(Item::new()),
+    );
     item
 }
 
@@ -123,7 +139,11 @@ pub(crate) fn restated(organization: &Organization) -> Change {
 pub(crate) fn added(destination: &Destination) -> Change {
     let mut change = saved(destination);
     let condition = change.when();
-    let part = format!("size({}) < {}", condition.name(DESTINATIONS), condition.value(number(DESTINATIONS_MAX)));
+    let part = format!(
+        "size({}) < {}",
+        condition.name(DESTINATIONS),
+        condition.value(number(DESTINATIONS_MAX))
+    );
     condition.and(part);
     change
 }
@@ -140,7 +160,9 @@ pub(crate) fn saved(destination: &Destination) -> Change {
             enabled: destination.takes_deliveries(),
             event_types: destination.event_types.clone(),
             revision: destination.revision(),
-            paused_until_ms: destination.paused_until(destination.updated_at).map(Timestamp::as_millis),
+            paused_until_ms: destination
+                .paused_until(destination.updated_at)
+                .map(Timestamp::as_millis),
         };
         change.set_member(DESTINATIONS, &id, json(&kept));
     }
@@ -157,7 +179,11 @@ pub(crate) fn with_settings(mut change: Change, settings: &OrganizationSettings)
 /// Requires that there are no destinations.
 pub(crate) fn empty() -> Condition {
     let mut condition = Condition::default();
-    let part = format!("size({}) = {}", condition.name(DESTINATIONS), condition.value(number(0)));
+    let part = format!(
+        "size({}) = {}",
+        condition.name(DESTINATIONS),
+        condition.value(number(0))
+    );
     condition.and(part);
     condition
 }

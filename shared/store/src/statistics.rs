@@ -54,28 +54,55 @@ pub(crate) struct Attempts {
 impl Table {
     /// Adds attempts to the counters of their hour.
     pub(crate) async fn count(&self, attempts: &Attempts) -> Result<(), StoreError> {
-        let Attempts { destination, hour, tally } = attempts;
+        let Attempts {
+            destination,
+            hour,
+            tally,
+        } = attempts;
         let key = keys::statistics(*destination, *hour);
         let action = "add up attempts";
-        let known = match self.change(action, &key, addition(*hour, tally, true)).await? {
+        let known = match self
+            .change(action, &key, addition(*hour, tally, true))
+            .await?
+        {
             Written::Done => return Ok(()),
             Written::Refused(item) => item.as_ref().map(types_of).unwrap_or_default(),
         };
-        let mut folded = Tally { event_types: Default::default(), ..tally.clone() };
+        let mut folded = Tally {
+            event_types: Default::default(),
+            ..tally.clone()
+        };
         for (event_type, counted) in &tally.event_types {
-            let name = if known.contains(event_type) { event_type.as_str() } else { OTHER };
+            let name = if known.contains(event_type) {
+                event_type.as_str()
+            } else {
+                OTHER
+            };
             let sum: &mut Counted = folded.event_types.entry(name.to_owned()).or_default();
             sum.succeeded += counted.succeeded;
             sum.failed += counted.failed;
         }
-        self.change(action, &key, addition(*hour, &folded, false)).await.map(drop)
+        self.change(action, &key, addition(*hour, &folded, false))
+            .await
+            .map(drop)
     }
 }
 
 impl Store {
     /// Adds a batch's counts at `at`, combined with what other batches count for the same hour.
-    pub async fn add_statistics(&self, destination: DestinationId, at: Timestamp, tally: &Tally) -> Result<(), StoreError> {
-        self.together.count(Attempts { destination, hour: hour_of(at), tally: tally.clone() }).await
+    pub async fn add_statistics(
+        &self,
+        destination: DestinationId,
+        at: Timestamp,
+        tally: &Tally,
+    ) -> Result<(), StoreError> {
+        self.together
+            .count(Attempts {
+                destination,
+                hour: hour_of(at),
+                tally: tally.clone(),
+            })
+            .await
     }
 
     /// Returns the counts of the hours that begin between `since` and `until` (exclusive), oldest
@@ -90,9 +117,14 @@ impl Store {
             return Ok(Vec::new());
         }
         let last = Timestamp::from_millis(until.as_millis() - 1);
-        let (low, high) = (keys::statistics(destination, since), keys::statistics(destination, last));
+        let (low, high) = (
+            keys::statistics(destination, since),
+            keys::statistics(destination, last),
+        );
         let mut range = Condition::default();
-        range.equals(PK, text(low.pk)).between(SK, text(low.sk), text(high.sk));
+        range
+            .equals(PK, text(low.pk))
+            .between(SK, text(low.sk), text(high.sk));
         let mut items = self.query(range).into_paginator().items().send();
         let mut hours = Vec::new();
         while let Some(item) = items.next().await {
@@ -128,17 +160,25 @@ fn addition(hour: Timestamp, tally: &Tally, bounded: bool) -> Change {
     }
     change.set(TTL, number(hour.plus(KEPT).as_seconds()));
     if bounded {
-        change.add(EVENT_TYPES, AttributeValue::Ss(tally.event_types.keys().cloned().collect()));
+        change.add(
+            EVENT_TYPES,
+            AttributeValue::Ss(tally.event_types.keys().cloned().collect()),
+        );
         let condition = change.when();
         let name = condition.name(EVENT_TYPES);
         let limit = condition.value(number(EVENT_TYPES_MAX));
-        condition.and(format!("(attribute_not_exists({name}) OR size({name}) < {limit})"));
+        condition.and(format!(
+            "(attribute_not_exists({name}) OR size({name}) < {limit})"
+        ));
     }
     change
 }
 
 fn types_of(item: &Item) -> Vec<String> {
-    item.get(EVENT_TYPES).and_then(|types| types.as_ss().ok()).cloned().unwrap_or_default()
+    item.get(EVENT_TYPES)
+        .and_then(|types| types.as_ss().ok())
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Reads the counters of an item. Attributes with unknown names are ignored: a later version wrote
@@ -146,21 +186,44 @@ fn types_of(item: &Item) -> Vec<String> {
 fn read(item: &Item) -> Tally {
     let mut tally = Tally::default();
     for (name, value) in item {
-        let Some(count) = value.as_n().ok().and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+        let Some(count) = value
+            .as_n()
+            .ok()
+            .and_then(|digits| digits.parse::<u64>().ok())
+        else {
+            continue;
+        };
         if name == SUCCEEDED {
             tally.succeeded = count;
         } else if let Some(word) = name.strip_prefix(FAILED) {
             let reason = Reason::ALL.iter().find(|reason| reason.as_str() == word);
             tally.failed.extend(reason.map(|reason| (*reason, count)));
         } else if let Some(bucket) = name.strip_prefix(LATENCY) {
-            tally.latency.0.extend(bucket.parse().ok().map(|bucket| (bucket, count)));
+            tally
+                .latency
+                .0
+                .extend(bucket.parse().ok().map(|bucket| (bucket, count)));
         } else if let Some(event_type) = name.strip_prefix(TYPE_SUCCEEDED) {
-            tally.event_types.entry(event_type.to_owned()).or_default().succeeded = count;
+            tally
+                .event_types
+                .entry(event_type.to_owned())
+                .or_default()
+                .succeeded = count;
         } else if let Some(event_type) = name.strip_prefix(TYPE_FAILED) {
-            tally.event_types.entry(event_type.to_owned()).or_default().failed = count;
-        } else if let Some(minute) = name.strip_prefix(MINUTE_SUCCEEDED).and_then(|minute| minute.parse().ok()) {
+            tally
+                .event_types
+                .entry(event_type.to_owned())
+                .or_default()
+                .failed = count;
+        } else if let Some(minute) = name
+            .strip_prefix(MINUTE_SUCCEEDED)
+            .and_then(|minute| minute.parse().ok())
+        {
             tally.minutes.entry(minute).or_default().succeeded = count;
-        } else if let Some(minute) = name.strip_prefix(MINUTE_FAILED).and_then(|minute| minute.parse().ok()) {
+        } else if let Some(minute) = name
+            .strip_prefix(MINUTE_FAILED)
+            .and_then(|minute| minute.parse().ok())
+        {
             tally.minutes.entry(minute).or_default().failed = count;
         }
     }

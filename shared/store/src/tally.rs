@@ -52,11 +52,19 @@ impl Store {
     where
         C: Future<Output = Result<u64, StoreError>> + Send,
     {
-        let Some(room) = limit.most.checked_sub(limit.amount) else { return Ok(Within::Over) };
+        let Some(room) = limit.most.checked_sub(limit.amount) else {
+            return Ok(Within::Over);
+        };
         for _ in 0..RACES_MAX {
             let transaction = transaction();
             let raise = transaction.len();
-            match self.transact(action, transaction.change(limit.tally, raised(limit.amount, room))).await? {
+            match self
+                .transact(
+                    action,
+                    transaction.change(limit.tally, raised(limit.amount, room)),
+                )
+                .await?
+            {
                 Transacted::Done => return Ok(Within::Done),
                 Transacted::Refused { position, item } if position == raise => {
                     let actual = count().await?;
@@ -73,8 +81,16 @@ impl Store {
 
     /// Sets a tally to what was counted, unless it changed since it was read; the next try then
     /// sees that change.
-    async fn retally(&self, tally: &Key, seen: Option<&Item>, actual: u64) -> Result<(), StoreError> {
-        let revision: u64 = seen.map(|item| Reader(item).number(REVISION)).transpose()?.unwrap_or(0);
+    async fn retally(
+        &self,
+        tally: &Key,
+        seen: Option<&Item>,
+        actual: u64,
+    ) -> Result<(), StoreError> {
+        let revision: u64 = seen
+            .map(|item| Reader(item).number(REVISION))
+            .transpose()?
+            .unwrap_or(0);
         let mut item = tally.item();
         item.put(COUNT, number(actual));
         item.put(REVISION, number(revision + 1));
@@ -86,7 +102,9 @@ impl Store {
             }
             None => absent(),
         };
-        self.put("count what there is", item, condition).await.map(drop)
+        self.put("count what there is", item, condition)
+            .await
+            .map(drop)
     }
 }
 
@@ -95,7 +113,11 @@ fn raised(amount: u64, room: u64) -> Change {
     let mut change = Change::default();
     change.add(COUNT, number(amount)).add(REVISION, number(1));
     let condition = change.when();
-    let fits = format!("{} <= {}", condition.name(COUNT), condition.value(number(room)));
+    let fits = format!(
+        "{} <= {}",
+        condition.name(COUNT),
+        condition.value(number(room))
+    );
     condition.and(fits);
     change
 }

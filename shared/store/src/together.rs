@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ReturnValuesOnConditionCheckFailure::AllOld,
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
+    ReturnValuesOnConditionCheckFailure::AllOld,
 };
 use coalesce::Coalescer;
 use futures_util::future::join_all;
@@ -47,7 +48,10 @@ pub(crate) enum Write {
 
 impl Together {
     pub(crate) fn over(client: &Client, table: &str) -> Self {
-        let table = Table { client: client.clone(), name: table.to_owned() };
+        let table = Table {
+            client: client.clone(),
+            name: table.to_owned(),
+        };
         let (reader, writer, counter) = (table.clone(), table.clone(), table);
         Self {
             reads: Coalescer::weighted(KEYS_IN_A_READ, Vec::len, move |requests| {
@@ -72,7 +76,11 @@ impl Together {
     }
 
     /// Reads items, strongly consistent and in the order of their keys.
-    pub(crate) async fn read(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+    pub(crate) async fn read(
+        &self,
+        action: &'static str,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Item>>, StoreError> {
         let requests = keys.chunks(KEYS_IN_A_READ).map(<[Key]>::to_vec);
         let mut items = Vec::with_capacity(keys.len());
         for outcome in self.reads.run_all(requests).await {
@@ -87,14 +95,28 @@ impl Together {
     }
 
     /// Makes one write.
-    pub(crate) async fn write(&self, action: &'static str, write: Write) -> Result<Written, StoreError> {
-        self.writes.run(write).await.map_err(|error| error.during(action))
+    pub(crate) async fn write(
+        &self,
+        action: &'static str,
+        write: Write,
+    ) -> Result<Written, StoreError> {
+        self.writes
+            .run(write)
+            .await
+            .map_err(|error| error.during(action))
     }
 
     /// Makes several writes. Fails with the first error, after all have been tried.
-    pub(crate) async fn write_all(&self, action: &'static str, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+    pub(crate) async fn write_all(
+        &self,
+        action: &'static str,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, StoreError> {
         let outcomes = self.writes.run_all(writes).await;
-        outcomes.into_iter().map(|outcome| outcome.map_err(|error| error.during(action))).collect()
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|error| error.during(action)))
+            .collect()
     }
 }
 
@@ -112,14 +134,22 @@ impl Write {
             Self::Insert(item) => insertion(table, item),
             Self::Update(key, change) => change.statement(table, key)?,
         };
-        let request = BatchStatementRequest::builder().statement(statement).set_parameters(Some(parameters));
-        request.return_values_on_condition_check_failure(AllOld).build().ok()
+        let request = BatchStatementRequest::builder()
+            .statement(statement)
+            .set_parameters(Some(parameters));
+        request
+            .return_values_on_condition_check_failure(AllOld)
+            .build()
+            .ok()
     }
 }
 
 impl Table {
     /// Reads the keys of all requests in one call.
-    async fn read_for_all(&self, requests: Vec<Vec<Key>>) -> Vec<Result<Vec<Option<Item>>, StoreError>> {
+    async fn read_for_all(
+        &self,
+        requests: Vec<Vec<Key>>,
+    ) -> Vec<Result<Vec<Option<Item>>, StoreError>> {
         if let [keys] = &*requests
             && let [key] = &**keys
         {
@@ -138,9 +168,16 @@ impl Table {
         let mut item_for = |key: &Key| {
             let readers = readers.get_mut(key)?;
             *readers -= 1;
-            if *readers == 0 { found.remove(key) } else { found.get(key).cloned() }
+            if *readers == 0 {
+                found.remove(key)
+            } else {
+                found.get(key).cloned()
+            }
         };
-        requests.iter().map(|keys| Ok(keys.iter().map(&mut item_for).collect())).collect()
+        requests
+            .iter()
+            .map(|keys| Ok(keys.iter().map(&mut item_for).collect()))
+            .collect()
     }
 
     /// Adds up the attempts of each destination's hour first, so that each hour is written once.
@@ -149,7 +186,9 @@ impl Table {
         let hour_of_each: Vec<usize> = requests
             .into_iter()
             .map(|attempts| {
-                let same = |hour: &Attempts| (hour.destination, hour.hour) == (attempts.destination, attempts.hour);
+                let same = |hour: &Attempts| {
+                    (hour.destination, hour.hour) == (attempts.destination, attempts.hour)
+                };
                 if let Some(at) = hours.iter().position(same) {
                     hours[at].tally.merge(&attempts.tally);
                     return at;
@@ -159,15 +198,20 @@ impl Table {
             })
             .collect();
         let counted = join_all(hours.iter().map(|attempts| self.count(attempts))).await;
-        hour_of_each.into_iter().map(|at| counted[at].clone()).collect()
+        hour_of_each
+            .into_iter()
+            .map(|at| counted[at].clone())
+            .collect()
     }
 
     /// Makes each write: in one shared call where possible, the others alone.
     async fn write_for_all(&self, writes: Vec<Write>) -> Vec<Result<Written, StoreError>> {
-        let mut outcomes: Vec<Option<Result<Written, StoreError>>> = writes.iter().map(|_| None).collect();
+        let mut outcomes: Vec<Option<Result<Written, StoreError>>> =
+            writes.iter().map(|_| None).collect();
         let shared = self.shareable(&writes);
         if shared.len() > 1 {
-            let (positions, statements): (Vec<usize>, Vec<BatchStatementRequest>) = shared.into_iter().unzip();
+            let (positions, statements): (Vec<usize>, Vec<BatchStatementRequest>) =
+                shared.into_iter().unzip();
             match self.execute(statements).await {
                 Ok(responses) => {
                     for (position, response) in positions.into_iter().zip(responses) {
@@ -175,19 +219,28 @@ impl Table {
                     }
                 }
                 Err(error) if error.is_unavailable() => {
-                    positions.into_iter().for_each(|position| outcomes[position] = Some(Err(error.clone())));
+                    positions
+                        .into_iter()
+                        .for_each(|position| outcomes[position] = Some(Err(error.clone())));
                 }
                 // One of the requests may be at fault. Each is tried alone, so that only that one
                 // fails.
                 Err(error) => {
-                    tracing::warn!(error = %domain::chain(&error), writes = writes.len(), "a shared write was refused; its parts are written one by one")
+                    tracing::warn!(
+                        error = %domain::chain(&error),
+                        writes = writes.len(),
+                        "a shared write was refused; its parts are written one by one"
+                    )
                 }
             }
         }
-        let alone = writes.into_iter().zip(outcomes).map(async |(write, outcome)| match outcome {
-            Some(outcome) => outcome,
-            None => self.write_alone(write).await,
-        });
+        let alone = writes
+            .into_iter()
+            .zip(outcomes)
+            .map(async |(write, outcome)| match outcome {
+                Some(outcome) => outcome,
+                None => self.write_alone(write).await,
+            });
         join_all(alone).await
     }
 
@@ -207,13 +260,28 @@ impl Table {
         statements.collect()
     }
 
-    async fn execute(&self, statements: Vec<BatchStatementRequest>) -> Result<Vec<BatchStatementResponse>, StoreError> {
+    async fn execute(
+        &self,
+        statements: Vec<BatchStatementRequest>,
+    ) -> Result<Vec<BatchStatementResponse>, StoreError> {
         let expected = statements.len();
-        let call = self.client.batch_execute_statement().set_statements(Some(statements));
-        let responses = call.send().await.map_err(StoreError::of(WRITE))?.responses.unwrap_or_default();
+        let call = self
+            .client
+            .batch_execute_statement()
+            .set_statements(Some(statements));
+        let responses = call
+            .send()
+            .await
+            .map_err(StoreError::of(WRITE))?
+            .responses
+            .unwrap_or_default();
         // If there are fewer responses, it is unknown which statements they belong to. A repeat
         // finds what was written.
-        if responses.len() == expected { Ok(responses) } else { Err(StoreError::unprocessed(WRITE)) }
+        if responses.len() == expected {
+            Ok(responses)
+        } else {
+            Err(StoreError::unprocessed(WRITE))
+        }
     }
 
     async fn write_alone(&self, write: Write) -> Result<Written, StoreError> {
@@ -226,11 +294,15 @@ impl Table {
 
 /// Returns the outcome of one statement; `None` if it is not final.
 fn written(response: BatchStatementResponse) -> Option<Written> {
-    let Some(error) = response.error else { return Some(Written::Done) };
+    let Some(error) = response.error else {
+        return Some(Written::Done);
+    };
     match error.code? {
         // Without the item the current state is unknown: there may be none, or the service may have
         // left it out.
-        BatchStatementErrorCodeEnum::ConditionalCheckFailed => error.item.map(|item| Written::Refused(Some(item))),
+        BatchStatementErrorCodeEnum::ConditionalCheckFailed => {
+            error.item.map(|item| Written::Refused(Some(item)))
+        }
         BatchStatementErrorCodeEnum::DuplicateItem => Some(Written::Refused(None)),
         _ => None,
     }
@@ -238,7 +310,10 @@ fn written(response: BatchStatementResponse) -> Option<Written> {
 
 fn insertion(table: &str, item: &Item) -> (String, Vec<AttributeValue>) {
     let members: Vec<String> = item.keys().map(|name| format!("'{name}': ?")).collect();
-    (format!("INSERT INTO \"{table}\" VALUE {{{}}}", members.join(", ")), item.values().cloned().collect())
+    (
+        format!("INSERT INTO \"{table}\" VALUE {{{}}}", members.join(", ")),
+        item.values().cloned().collect(),
+    )
 }
 
 #[cfg(test)]
@@ -248,8 +323,14 @@ mod tests {
     use super::*;
     use crate::attributes::number;
 
-    fn refused_with(code: BatchStatementErrorCodeEnum, item: Option<Item>) -> BatchStatementResponse {
-        let error = BatchStatementError::builder().code(code).set_item(item).build();
+    fn refused_with(
+        code: BatchStatementErrorCodeEnum,
+        item: Option<Item>,
+    ) -> BatchStatementResponse {
+        let error = BatchStatementError::builder()
+            .code(code)
+            .set_item(item)
+            .build();
         BatchStatementResponse::builder().error(error).build()
     }
 
@@ -257,10 +338,16 @@ mod tests {
     fn only_what_is_final_is_an_outcome_of_a_shared_write() {
         use BatchStatementErrorCodeEnum as Code;
         let stands = Some(Item::from([("n".to_owned(), number(1))]));
-        assert!(matches!(written(BatchStatementResponse::builder().build()), Some(Written::Done)));
+        assert!(matches!(
+            written(BatchStatementResponse::builder().build()),
+            Some(Written::Done)
+        ));
         let refused = written(refused_with(Code::ConditionalCheckFailed, stands.clone()));
         assert!(matches!(refused, Some(Written::Refused(item)) if item == stands));
-        assert!(matches!(written(refused_with(Code::DuplicateItem, None)), Some(Written::Refused(None))));
+        assert!(matches!(
+            written(refused_with(Code::DuplicateItem, None)),
+            Some(Written::Refused(None))
+        ));
         for code in [
             Code::ConditionalCheckFailed,
             Code::ThrottlingError,
@@ -270,7 +357,10 @@ mod tests {
             Code::ValidationError,
             Code::AccessDenied,
         ] {
-            assert!(written(refused_with(code.clone(), None)).is_none(), "{code:?} is tried alone");
+            assert!(
+                written(refused_with(code.clone(), None)).is_none(),
+                "{code:?} is tried alone"
+            );
         }
     }
 }

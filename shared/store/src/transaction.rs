@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Delete, Put, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    Delete, Put, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem, Update,
+};
 
 use crate::attributes::Item;
 use crate::expression::{Change, Condition};
@@ -45,31 +47,59 @@ impl Transaction<'_> {
     /// Adds a write of a whole item.
     pub(crate) fn put(mut self, item: Item, condition: Condition) -> Self {
         let (condition, names, values) = condition.into_parts();
-        let put = Put::builder().table_name(self.table).set_item(Some(item)).set_condition_expression(condition);
-        let put = put.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
-        let put = put.return_values_on_condition_check_failure(AllOld).build().expect("an item and a table were given");
-        self.writes.push(TransactWriteItem::builder().put(put).build());
+        let put = Put::builder()
+            .table_name(self.table)
+            .set_item(Some(item))
+            .set_condition_expression(condition);
+        let put = put
+            .set_expression_attribute_names((!names.is_empty()).then_some(names))
+            .set_expression_attribute_values(values);
+        let put = put
+            .return_values_on_condition_check_failure(AllOld)
+            .build()
+            .expect("an item and a table were given");
+        self.writes
+            .push(TransactWriteItem::builder().put(put).build());
         self
     }
 
     /// Adds a change of an item.
     pub(crate) fn change(mut self, key: &Key, change: Change) -> Self {
-        let update = Update::builder().table_name(self.table).set_key(Some(key.item())).update_expression(change.update());
+        let update = Update::builder()
+            .table_name(self.table)
+            .set_key(Some(key.item()))
+            .update_expression(change.update());
         let (condition, names, values) = change.rest();
-        let update = update.set_condition_expression(condition).set_expression_attribute_names(Some(names));
-        let update = update.set_expression_attribute_values(values).return_values_on_condition_check_failure(AllOld);
-        let update = update.build().expect("a key, an update and a table were given");
-        self.writes.push(TransactWriteItem::builder().update(update).build());
+        let update = update
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(Some(names));
+        let update = update
+            .set_expression_attribute_values(values)
+            .return_values_on_condition_check_failure(AllOld);
+        let update = update
+            .build()
+            .expect("a key, an update and a table were given");
+        self.writes
+            .push(TransactWriteItem::builder().update(update).build());
         self
     }
 
     /// Adds the deletion of an item.
     pub(crate) fn delete(mut self, key: &Key, condition: Condition) -> Self {
         let (condition, names, values) = condition.into_parts();
-        let delete = Delete::builder().table_name(self.table).set_key(Some(key.item())).set_condition_expression(condition);
-        let delete = delete.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
-        let delete = delete.return_values_on_condition_check_failure(AllOld).build().expect("a key and a table were given");
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        let delete = Delete::builder()
+            .table_name(self.table)
+            .set_key(Some(key.item()))
+            .set_condition_expression(condition);
+        let delete = delete
+            .set_expression_attribute_names((!names.is_empty()).then_some(names))
+            .set_expression_attribute_values(values);
+        let delete = delete
+            .return_values_on_condition_check_failure(AllOld)
+            .build()
+            .expect("a key and a table were given");
+        self.writes
+            .push(TransactWriteItem::builder().delete(delete).build());
         self
     }
 }
@@ -77,16 +107,29 @@ impl Transaction<'_> {
 impl Store {
     /// Creates a transaction without writes.
     pub(crate) fn transaction(&self) -> Transaction<'_> {
-        Transaction { table: &self.table.name, writes: Vec::new() }
+        Transaction {
+            table: &self.table.name,
+            writes: Vec::new(),
+        }
     }
 
     /// Executes a transaction. One that conflicted with another on the same item is tried again,
     /// which the SDK does not do.
-    pub(crate) async fn transact(&self, action: &'static str, transaction: Transaction<'_>) -> Result<Transacted, StoreError> {
+    pub(crate) async fn transact(
+        &self,
+        action: &'static str,
+        transaction: Transaction<'_>,
+    ) -> Result<Transacted, StoreError> {
         let mut conflicts = 0;
         loop {
-            let call = self.table.client.transact_write_items().set_transact_items(Some(transaction.writes.clone()));
-            let Err(error) = call.send().await else { return Ok(Transacted::Done) };
+            let call = self
+                .table
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(transaction.writes.clone()));
+            let Err(error) = call.send().await else {
+                return Ok(Transacted::Done);
+            };
             if let Some(refused) = error.as_service_error().and_then(refusal) {
                 return Ok(refused);
             }
@@ -94,7 +137,10 @@ impl Store {
                 return Err(StoreError::of(action)(error));
             }
             if conflicts == CONFLICTS_MAX {
-                return Err(StoreError::Unavailable { action, source: std::sync::Arc::new(error) });
+                return Err(StoreError::Unavailable {
+                    action,
+                    source: std::sync::Arc::new(error),
+                });
             }
             // A random time in the second half of the wait, so that conflicting transactions do not
             // meet again.
@@ -107,16 +153,31 @@ impl Store {
 
 /// Returns the first write whose condition did not hold.
 fn refusal(error: &TransactWriteItemsError) -> Option<Transacted> {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return None };
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+        return None;
+    };
     let mut reasons = cancelled.cancellation_reasons().iter().enumerate();
-    let (position, reason) = reasons.find(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))?;
-    Some(Transacted::Refused { position, item: reason.item.clone() })
+    let (position, reason) =
+        reasons.find(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))?;
+    Some(Transacted::Refused {
+        position,
+        item: reason.item.clone(),
+    })
 }
 
 fn is_conflict(error: &TransactWriteItemsError) -> bool {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
-    let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-    cancelled.cancellation_reasons().iter().any(|reason| reason.code().is_some_and(|code| passing.contains(&code)))
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+        return false;
+    };
+    let passing = [
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    ];
+    cancelled
+        .cancellation_reasons()
+        .iter()
+        .any(|reason| reason.code().is_some_and(|code| passing.contains(&code)))
 }
 
 #[cfg(test)]
@@ -127,18 +188,36 @@ mod tests {
     use super::*;
 
     fn cancelled(codes: &[&str]) -> TransactWriteItemsError {
-        let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
-        let cancelled = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+        let reasons = codes
+            .iter()
+            .map(|code| CancellationReason::builder().code(*code).build())
+            .collect();
+        let cancelled = TransactionCanceledException::builder()
+            .set_cancellation_reasons(Some(reasons))
+            .build();
         TransactWriteItemsError::TransactionCanceledException(cancelled)
     }
 
     #[test]
     fn a_condition_that_does_not_hold_is_final_and_a_conflict_is_not() {
         let refused = cancelled(&["None", "ConditionalCheckFailed", "TransactionConflict"]);
-        assert!(matches!(refusal(&refused), Some(Transacted::Refused { position: 1, item: None })));
-        for passing in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
+        assert!(matches!(
+            refusal(&refused),
+            Some(Transacted::Refused {
+                position: 1,
+                item: None
+            })
+        ));
+        for passing in [
+            "TransactionConflict",
+            "ThrottlingError",
+            "ProvisionedThroughputExceeded",
+        ] {
             let conflict = cancelled(&["None", passing]);
-            assert!(refusal(&conflict).is_none() && is_conflict(&conflict), "{passing}");
+            assert!(
+                refusal(&conflict).is_none() && is_conflict(&conflict),
+                "{passing}"
+            );
         }
         let wrong = cancelled(&["ValidationError"]);
         assert!(refusal(&wrong).is_none() && !is_conflict(&wrong));

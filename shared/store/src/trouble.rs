@@ -18,8 +18,17 @@ const QUERY_PAGE: i32 = 25;
 
 impl Store {
     /// Lists the alerts of all organizations that follow `after`, newest first.
-    pub async fn alerts_everywhere(&self, after: Option<AlertId>, limit: u32) -> Result<Page<Alert>, StoreError> {
-        self.listed_everywhere(TroubleKind::Alert, range::<AlertId>(None, None, after), limit).await
+    pub async fn alerts_everywhere(
+        &self,
+        after: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Page<Alert>, StoreError> {
+        self.listed_everywhere(
+            TroubleKind::Alert,
+            range::<AlertId>(None, None, after),
+            limit,
+        )
+        .await
     }
 
     /// Lists the audit events of all organizations that follow `after`, newest first. `since` is
@@ -31,12 +40,27 @@ impl Store {
         after: Option<AuditId>,
         limit: u32,
     ) -> Result<Page<AuditEvent>, StoreError> {
-        self.listed_everywhere(TroubleKind::Audit, range(since, until, after), limit).await
+        self.listed_everywhere(TroubleKind::Audit, range(since, until, after), limit)
+            .await
     }
 
-    async fn listed_everywhere<T: DeserializeOwned>(&self, kind: TroubleKind, range: Range, limit: u32) -> Result<Page<T>, StoreError> {
-        let source = |n| Source { index: Some(TROUBLE), partition: keys::trouble(kind, n), whole_messages: false };
-        let mut merge = Merge::new(self, (0..TROUBLE_PARTITIONS).map(source).collect(), range, QUERY_PAGE);
+    async fn listed_everywhere<T: DeserializeOwned>(
+        &self,
+        kind: TroubleKind,
+        range: Range,
+        limit: u32,
+    ) -> Result<Page<T>, StoreError> {
+        let source = |n| Source {
+            index: Some(TROUBLE),
+            partition: keys::trouble(kind, n),
+            whole_messages: false,
+        };
+        let mut merge = Merge::new(
+            self,
+            (0..TROUBLE_PARTITIONS).map(source).collect(),
+            range,
+            QUERY_PAGE,
+        );
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut items = Vec::new();
         while items.len() <= limit {
@@ -46,7 +70,13 @@ impl Store {
             }
             let keys: Vec<Key> = entries.into_iter().map(|entry| entry.key).collect();
             let found = self.get_all("read a list", &keys).await?;
-            items.extend(readable(found.iter().flatten().filter(|item| self.is_alive(item)).map(document::read))?);
+            items.extend(readable(
+                found
+                    .iter()
+                    .flatten()
+                    .filter(|item| self.is_alive(item))
+                    .map(document::read),
+            )?);
         }
         let more = items.len() > limit;
         items.truncate(limit);
@@ -56,10 +86,27 @@ impl Store {
 
 /// Returns the sort keys of what was created between `since` and `until` (exclusive) and follows
 /// `after` in a list.
-fn range<T: Id + Ord>(since: Option<Timestamp>, until: Option<Timestamp>, after: Option<T>) -> Range {
+fn range<T: Id + Ord>(
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    after: Option<T>,
+) -> Range {
     let first_at = |time| T::from(Ulid::first_at(time));
-    let low = since.map_or_else(|| format!("{}_0", T::PREFIX), |time| first_at(time).to_string());
-    let before = until.map(first_at).into_iter().chain(after).min().map(|id| id.to_string());
+    let low = since.map_or_else(
+        || format!("{}_0", T::PREFIX),
+        |time| first_at(time).to_string(),
+    );
+    let before = until
+        .map(first_at)
+        .into_iter()
+        .chain(after)
+        .min()
+        .map(|id| id.to_string());
     // A ULID's first digit is 0 to 7.
-    Range { low, high: format!("{}_8", T::PREFIX), before }.narrow()
+    Range {
+        low,
+        high: format!("{}_8", T::PREFIX),
+        before,
+    }
+    .narrow()
 }

@@ -11,7 +11,11 @@ pub fn skip_unreadable<T>(read: Result<T, StoreError>) -> Result<Option<T>, Stor
     match read {
         Ok(value) => Ok(Some(value)),
         Err(StoreError::Corrupt { key, problem }) => {
-            tracing::error!(key, problem, "an item is unreadable and is skipped; the others are processed");
+            tracing::error!(
+                key,
+                problem,
+                "an item is unreadable and is skipped; the others are processed"
+            );
             threshold_exceeded(Threshold::UnreadableItems);
             Ok(None)
         }
@@ -20,6 +24,10 @@ pub fn skip_unreadable<T>(read: Result<T, StoreError>) -> Result<Option<T>, Stor
 }
 
 /// Collects what can be read. Unreadable items are logged, counted and left out.
-pub(crate) fn readable<T>(read: impl IntoIterator<Item = Result<T, StoreError>>) -> Result<Vec<T>, StoreError> {
-    read.into_iter().filter_map(|one| skip_unreadable(one).transpose()).collect()
+pub(crate) fn readable<T>(
+    read: impl IntoIterator<Item = Result<T, StoreError>>,
+) -> Result<Vec<T>, StoreError> {
+    read.into_iter()
+        .filter_map(|one| skip_unreadable(one).transpose())
+        .collect()
 }

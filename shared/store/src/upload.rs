@@ -45,12 +45,15 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Whether the object is kept as long as the payload of a message that is accepted at `now`. The
-    /// bucket's lifecycle rules delete it after a time that its key has named since it was announced.
+    /// Whether the object is kept as long as the payload of a message that is accepted at `now`.
+    /// The bucket's lifecycle rules delete it after a time that its key has named since it was
+    /// announced.
     #[must_use]
     pub fn outlives_message(&self, payload_retention_days: u32, now: Timestamp) -> bool {
         const DAY: i64 = 86_400;
-        let Some(days) = keys::lifecycle_days_of(&self.key) else { return false };
+        let Some(days) = keys::lifecycle_days_of(&self.key) else {
+            return false;
+        };
         let kept_until = self.created_at.as_seconds() + (i64::from(days) + UNFINISHED_DAYS) * DAY;
         now.as_seconds() + i64::from(payload_retention_days) * DAY <= kept_until
     }
@@ -73,11 +76,19 @@ impl Store {
     /// Saves an upload for as long as its object may be used. It is outstanding until a message
     /// uses it or it can no longer be put. Outstanding uploads have at most `bytes_max` bytes in
     /// total.
-    pub async fn create_upload(&self, upload: &Upload, retention_days: u32, bytes_max: Option<u64>) -> Result<Announced, StoreError> {
+    pub async fn create_upload(
+        &self,
+        upload: &Upload,
+        retention_days: u32,
+        bytes_max: Option<u64>,
+    ) -> Result<Announced, StoreError> {
         const ACTION: &str = "announce an upload";
         let organization = upload.organization_id;
         let mut item = document::item(&keys::upload(organization, upload.id), upload);
-        item.put(TTL, number(upload.created_at.as_seconds() + i64::from(retention_days) * 86_400));
+        item.put(
+            TTL,
+            number(upload.created_at.as_seconds() + i64::from(retention_days) * 86_400),
+        );
         let Some(most) = bytes_max else {
             self.put(ACTION, item, Condition::default()).await?;
             return Ok(Announced::Done);
@@ -85,49 +96,99 @@ impl Store {
         let mut outstanding = keys::outstanding(organization, upload.id).item();
         outstanding.put(BYTES, number(upload.size_bytes));
         outstanding.put(TTL, number(upload.expires_at.as_seconds()));
-        let transaction = || self.transaction().put(item.clone(), Condition::default()).put(outstanding.clone(), Condition::default());
-        let limit = Limit { tally: &keys::uploads_tally(organization), amount: upload.size_bytes, most };
+        let transaction = || {
+            self.transaction()
+                .put(item.clone(), Condition::default())
+                .put(outstanding.clone(), Condition::default())
+        };
+        let limit = Limit {
+            tally: &keys::uploads_tally(organization),
+            amount: upload.size_bytes,
+            most,
+        };
         let count = || async move { Ok(self.outstanding(organization).await?.0) };
-        match self.transact_within(ACTION, limit, transaction, count).await? {
+        match self
+            .transact_within(ACTION, limit, transaction, count)
+            .await?
+        {
             Within::Done | Within::Refused => Ok(Announced::Done),
-            Within::Over => Ok(Announced::Over { until: self.outstanding(organization).await?.1 }),
+            Within::Over => Ok(Announced::Over {
+                until: self.outstanding(organization).await?.1,
+            }),
         }
     }
 
     /// Returns how many bytes are outstanding, and when the first of those uploads expires.
-    async fn outstanding(&self, organization: OrganizationId) -> Result<(u64, Option<Timestamp>), StoreError> {
+    async fn outstanding(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<(u64, Option<Timestamp>), StoreError> {
         let mut waiting = Condition::default();
-        waiting.equals(PK, text(keys::uploads(organization))).begins_with(SK, text(keys::OUTSTANDING_PREFIX));
-        let found = self.list("count outstanding uploads", self.query(waiting).consistent_read(true), u32::MAX).await?;
+        waiting
+            .equals(PK, text(keys::uploads(organization)))
+            .begins_with(SK, text(keys::OUTSTANDING_PREFIX));
+        let found = self
+            .list(
+                "count outstanding uploads",
+                self.query(waiting).consistent_read(true),
+                u32::MAX,
+            )
+            .await?;
         let (mut bytes, mut first): (u64, Option<i64>) = (0, None);
         for item in found.items.iter().filter(|item| self.is_alive(item)) {
             bytes = bytes.saturating_add(Reader(item).number(BYTES)?);
             let until: i64 = Reader(item).number(TTL)?;
             first = Some(first.map_or(until, |first| first.min(until)));
         }
-        Ok((bytes, first.map(|seconds| Timestamp::from_millis(seconds * 1000))))
+        Ok((
+            bytes,
+            first.map(|seconds| Timestamp::from_millis(seconds * 1000)),
+        ))
     }
 
     /// Reads an upload of an organization.
-    pub async fn upload(&self, organization: OrganizationId, id: UploadId) -> Result<Option<Upload>, StoreError> {
-        let item = self.get("read an upload", &keys::upload(organization, id)).await?;
-        item.filter(|item| self.is_alive(item)).as_ref().map(document::read).transpose()
+    pub async fn upload(
+        &self,
+        organization: OrganizationId,
+        id: UploadId,
+    ) -> Result<Option<Upload>, StoreError> {
+        let item = self
+            .get("read an upload", &keys::upload(organization, id))
+            .await?;
+        item.filter(|item| self.is_alive(item))
+            .as_ref()
+            .map(document::read)
+            .transpose()
     }
 
     /// Records that a message uses an object of the service's bucket that other messages may use
     /// too. This is written before the message: a use without a message keeps the object longer
     /// than needed, while a message without a use could lose it.
-    pub(crate) async fn note_use(&self, place: &ObjectPlace, delivery: &Delivery) -> Result<(), StoreError> {
+    pub(crate) async fn note_use(
+        &self,
+        place: &ObjectPlace,
+        delivery: &Delivery,
+    ) -> Result<(), StoreError> {
         if place.bucket.is_some() {
             return Ok(());
         }
         let mut item = keys::used(&place.key, delivery.id.message).item();
-        item.put(TTL, number(expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400));
-        self.put("note a use of an upload", item, Condition::default()).await?;
+        item.put(
+            TTL,
+            number(expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400),
+        );
+        self.put("note a use of an upload", item, Condition::default())
+            .await?;
         match keys::upload_of(&place.key) {
             Some(upload) => {
                 let outstanding = keys::outstanding(delivery.organization, upload);
-                self.delete("note that an upload is used", &outstanding, Condition::default()).await.map(drop)
+                self.delete(
+                    "note that an upload is used",
+                    &outstanding,
+                    Condition::default(),
+                )
+                .await
+                .map(drop)
             }
             None => Ok(()),
         }
@@ -135,12 +196,31 @@ impl Store {
 
     /// Deletes an object of the service's bucket that a message used, unless another message uses
     /// it.
-    pub(crate) async fn end_use(&self, place: &ObjectPlace, message: MessageId) -> Result<(), StoreError> {
-        self.delete("end a use of an upload", &keys::used(&place.key, message), Condition::default()).await?;
+    pub(crate) async fn end_use(
+        &self,
+        place: &ObjectPlace,
+        message: MessageId,
+    ) -> Result<(), StoreError> {
+        self.delete(
+            "end a use of an upload",
+            &keys::used(&place.key, message),
+            Condition::default(),
+        )
+        .await?;
         let mut others = Condition::default();
         others.equals(PK, text(keys::uses(&place.key)));
-        let others = self.list("read who uses an upload", self.query(others).consistent_read(true), 1).await?;
-        if others.items.is_empty() { self.delete_object(place).await } else { Ok(()) }
+        let others = self
+            .list(
+                "read who uses an upload",
+                self.query(others).consistent_read(true),
+                1,
+            )
+            .await?;
+        if others.items.is_empty() {
+            self.delete_object(place).await
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use domain::settings::Settings;
 use domain::settings::webhook::WebhookSettings;
 use domain::{Clock, Random, Timestamp};
 use local_aws::{
-    AttributeType, BucketSpec, Caller, Durability, Engines, IndexSpec, KeySchema, Mode, Options, Projection, Resources, TableSpec,
+    AttributeType, BucketSpec, Caller, Durability, Engines, IndexSpec, KeySchema, Mode, Options,
+    Projection, Resources, TableSpec,
 };
 use store::{Created, Store};
 use tempfile::TempDir;
@@ -39,8 +40,11 @@ impl Fixture {
         let now_ms = Arc::new(AtomicU64::new(1_764_000_000_000));
         let data = tempfile::tempdir().unwrap();
         let engine_time = Arc::clone(&now_ms);
-        let options =
-            Options { mode: Mode::Thread, durability: Durability::Memory, now: Arc::new(move || engine_time.load(Ordering::Relaxed)) };
+        let options = Options {
+            mode: Mode::Thread,
+            durability: Durability::Memory,
+            now: Arc::new(move || engine_time.load(Ordering::Relaxed)),
+        };
         let engines = Engines::open(data.path(), &resources(), options).unwrap();
         let aws = engines.sdk_config(Caller::unlimited("test"));
         let ids = IdMint::new([7; 32], clock(&now_ms), random());
@@ -59,14 +63,23 @@ impl Fixture {
     }
 
     pub(crate) fn advance(&self, time: Duration) {
-        self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.now_ms
+            .fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     /// Saves an organization.
     pub(crate) async fn organization(&self) -> Organization {
-        let organization = Organization::new(self.ids.organization(), "Acme", "external".to_owned(), self.now());
+        let organization = Organization::new(
+            self.ids.organization(),
+            "Acme",
+            "external".to_owned(),
+            self.now(),
+        );
         let event = self.event(organization.id, "organization.created");
-        self.store.create_organization(&organization, &event).await.unwrap();
+        self.store
+            .create_organization(&organization, &event)
+            .await
+            .unwrap();
         self.advance(Duration::from_millis(1));
         organization
     }
@@ -74,12 +87,21 @@ impl Fixture {
     /// Makes a destination without saving it.
     pub(crate) fn new_destination(&self, organization: OrganizationId) -> Destination {
         self.advance(Duration::from_millis(1));
-        let settings = WebhookSettings { timeout_seconds: 10, ..WebhookSettings::new("https://example.com/hook") };
+        let settings = WebhookSettings {
+            timeout_seconds: 10,
+            ..WebhookSettings::new("https://example.com/hook")
+        };
         let id = self.ids.mint(organization, 1);
         Destination {
             event_types: Some(vec![EventPattern::parse("invoice.*").unwrap()]),
             retry_policy: Some(RetryPolicy::default()),
-            ..Destination::new(id, organization, "Billing", Settings::Webhook(settings), self.now())
+            ..Destination::new(
+                id,
+                organization,
+                "Billing",
+                Settings::Webhook(settings),
+                self.now(),
+            )
         }
     }
 
@@ -87,25 +109,49 @@ impl Fixture {
     pub(crate) async fn destination(&self, organization: OrganizationId) -> Destination {
         let destination = self.new_destination(organization);
         let event = self.event(organization, "destination.created");
-        assert_eq!(self.store.create_destination(&destination, &event).await.unwrap(), Created::Done);
+        assert_eq!(
+            self.store
+                .create_destination(&destination, &event)
+                .await
+                .unwrap(),
+            Created::Done
+        );
         destination
     }
 
     /// Removes an item from the table.
     pub(crate) async fn forget(&self, pk: &str, sk: &str) {
         let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
-        self.table.delete_item().table_name(TABLE).key("pk", key(pk)).key("sk", key(sk)).send().await.unwrap();
+        self.table
+            .delete_item()
+            .table_name(TABLE)
+            .key("pk", key(pk))
+            .key("sk", key(sk))
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Makes an audit event without saving it.
     pub(crate) fn event(&self, organization: OrganizationId, action: &str) -> AuditEvent {
-        AuditEvent { target: None, ..AuditEvent::by_system(self.ids.mint(organization, 1), organization, self.now(), action, "") }
+        AuditEvent {
+            target: None,
+            ..AuditEvent::by_system(
+                self.ids.mint(organization, 1),
+                organization,
+                self.now(),
+                action,
+                "",
+            )
+        }
     }
 }
 
 fn clock(now_ms: &Arc<AtomicU64>) -> Clock {
     let now_ms = Arc::clone(now_ms);
-    Clock::new(move || Timestamp::from_millis(i64::try_from(now_ms.load(Ordering::Relaxed)).unwrap()))
+    Clock::new(move || {
+        Timestamp::from_millis(i64::try_from(now_ms.load(Ordering::Relaxed)).unwrap())
+    })
 }
 
 /// A random source that yields the same values on every run.
@@ -115,8 +161,10 @@ pub(crate) fn random() -> Random {
 }
 
 fn resources() -> Resources {
-    const TEXTS: [&str; 15] =
-        ["pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk", "br_sk", "fa_pk", "fa_sk", "tr_pk", "tr_sk"];
+    const TEXTS: [&str; 15] = [
+        "pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk",
+        "br_sk", "fa_pk", "fa_sk", "tr_pk", "tr_sk",
+    ];
     const INDEXES: [(&str, &str, &str); 7] = [
         ("by_destination", "bd_pk", "bd_sk"),
         ("attention_org", "ao_pk", "ao_sk"),
@@ -126,7 +174,10 @@ fn resources() -> Resources {
         ("failing", "fa_pk", "fa_sk"),
         ("trouble", "tr_pk", "tr_sk"),
     ];
-    let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };
+    let key = |hash: &str, range: &str| KeySchema {
+        hash: hash.to_owned(),
+        range: Some(range.to_owned()),
+    };
     let texts = TEXTS.map(|name| (name.to_owned(), AttributeType::Text));
     let index = |(name, hash, range): (&str, &str, &str)| IndexSpec {
         name: name.to_owned(),
@@ -135,11 +186,21 @@ fn resources() -> Resources {
     };
     let table = TableSpec {
         name: TABLE.to_owned(),
-        attributes: texts.into_iter().chain([("du_at".to_owned(), AttributeType::Number)]).collect(),
+        attributes: texts
+            .into_iter()
+            .chain([("du_at".to_owned(), AttributeType::Number)])
+            .collect(),
         key: key("pk", "sk"),
         indexes: INDEXES.into_iter().map(index).collect(),
         ttl_attribute: Some("ttl".to_owned()),
     };
-    let bucket = BucketSpec { name: BUCKET.to_owned(), versioned: true };
-    Resources { tables: vec![table], buckets: vec![bucket], ..Resources::empty() }
+    let bucket = BucketSpec {
+        name: BUCKET.to_owned(),
+        versioned: true,
+    };
+    Resources {
+        tables: vec![table],
+        buckets: vec![bucket],
+        ..Resources::empty()
+    }
 }

@@ -18,7 +18,10 @@ pub(crate) struct Finished {
 
 impl Finished {
     pub(crate) fn at_most(max: usize) -> Self {
-        Self { spans: Arc::default(), max }
+        Self {
+            spans: Arc::default(),
+            max,
+        }
     }
 
     pub(crate) fn spans(&self) -> MutexGuard<'_, VecDeque<SpanData>> {
@@ -35,7 +38,10 @@ impl Finished {
     /// Returns spans that could not be sent. If there are too many, the oldest are dropped.
     pub(crate) fn put_back(&self, batch: Vec<SpanData>) {
         let mut spans = self.spans();
-        batch.into_iter().rev().for_each(|span| spans.push_front(span));
+        batch
+            .into_iter()
+            .rev()
+            .for_each(|span| spans.push_front(span));
         let excess = spans.len().saturating_sub(self.max);
         spans.drain(..excess);
     }

@@ -13,7 +13,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter as _;
 use opentelemetry_sdk::metrics::reader::MetricReader;
-use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::{
+    InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
+};
 
 use crate::collector::Collector;
 use crate::emf::{self, EmfExporter};
@@ -22,7 +24,10 @@ use crate::{MetricsFormat, Settings};
 
 /// The upper bounds of a histogram's buckets in milliseconds, from a fast receiver to a day of
 /// retries.
-const BOUNDS_MS: [f64; 18] = [5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 6e5, 3.6e6, 8.64e7];
+const BOUNDS_MS: [f64; 18] = [
+    5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 6e5,
+    3.6e6, 8.64e7,
+];
 
 /// The instruments of a process.
 pub(crate) struct Instruments {
@@ -46,31 +51,61 @@ pub(crate) enum Exporter {
 
 impl Instruments {
     /// Creates the instruments for these settings, or returns `None` if they send no metrics.
-    pub(crate) fn new(settings: &Settings, collector: Option<&Collector>, resource: Resource) -> Option<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        collector: Option<&Collector>,
+        resource: Resource,
+    ) -> Option<Self> {
         let exporter = match settings.metrics {
             MetricsFormat::Off => return None,
-            MetricsFormat::Emf => Exporter::Emf(EmfExporter::new(settings.service.clone(), Box::new(std::io::stdout()))),
+            MetricsFormat::Emf => Exporter::Emf(EmfExporter::new(
+                settings.service.clone(),
+                Box::new(std::io::stdout()),
+            )),
             MetricsFormat::Otlp => Exporter::Otlp(Box::new(metric_exporter(settings, collector?)?)),
         };
         Some(Self::with_exporter(exporter, resource))
     }
 
     pub(crate) fn with_exporter(exporter: Exporter, resource: Resource) -> Self {
-        let reader = Reader(Arc::new(ManualReader::builder().with_temporality(Temporality::Delta).build()));
-        let mut provider = SdkMeterProvider::builder().with_resource(resource).with_reader(reader.clone());
+        let reader = Reader(Arc::new(
+            ManualReader::builder()
+                .with_temporality(Temporality::Delta)
+                .build(),
+        ));
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource)
+            .with_reader(reader.clone());
         if matches!(exporter, Exporter::Emf(_)) {
             provider = provider.with_view(emf::view);
         }
         let provider = provider.build();
         let meter = provider.meter("waybill");
-        let instruments = METRICS.map(|metric| (metric.name, Instrument::new(metric, &meter))).into();
-        Self { instruments, reader, exporter, _provider: provider }
+        let instruments = METRICS
+            .map(|metric| (metric.name, Instrument::new(metric, &meter)))
+            .into();
+        Self {
+            instruments,
+            reader,
+            exporter,
+            _provider: provider,
+        }
     }
 
     /// Adds a value of a metric. `values` are the values of its attributes in their order.
     pub(crate) fn record(&self, metric: Metric, values: &[&'static str], value: f64) {
-        debug_assert_eq!(values.len(), metric.attributes.len(), "{} has the attributes {:?}", metric.name, metric.attributes);
-        let attributes = metric.attributes.iter().zip(values).map(|(name, value)| KeyValue::new(*name, *value));
+        debug_assert_eq!(
+            values.len(),
+            metric.attributes.len(),
+            "{} has the attributes {:?}",
+            metric.name,
+            metric.attributes
+        );
+        let attributes = metric
+            .attributes
+            .iter()
+            .zip(values)
+            .map(|(name, value)| KeyValue::new(*name, *value));
         let attributes: Vec<KeyValue> = attributes.collect();
         match self.instruments.get(metric.name) {
             Some(Instrument::Counter(counter)) => counter.add(value, &attributes),
@@ -84,7 +119,9 @@ impl Instruments {
     pub(crate) fn collect(&self) -> Option<ResourceMetrics> {
         let mut metrics = ResourceMetrics::default();
         let collected = self.reader.collect(&mut metrics);
-        collected.inspect_err(|error| tracing::warn!(%error, "failed to collect metrics")).ok()?;
+        collected
+            .inspect_err(|error| tracing::warn!(%error, "failed to collect metrics"))
+            .ok()?;
         let is_empty = metrics.scope_metrics().next().is_none();
         (!is_empty).then_some(metrics)
     }
@@ -105,8 +142,15 @@ impl Instruments {
 impl Instrument {
     fn new(metric: Metric, meter: &Meter) -> Self {
         match metric.shape {
-            Shape::Counter => Self::Counter(meter.f64_counter(metric.name).with_unit(metric.unit).build()),
-            Shape::Gauge => Self::Gauge(meter.f64_gauge(metric.name).with_unit(metric.unit).build()),
+            Shape::Counter => Self::Counter(
+                meter
+                    .f64_counter(metric.name)
+                    .with_unit(metric.unit)
+                    .build(),
+            ),
+            Shape::Gauge => {
+                Self::Gauge(meter.f64_gauge(metric.name).with_unit(metric.unit).build())
+            }
             Shape::Histogram => {
                 let histogram = meter.f64_histogram(metric.name).with_unit(metric.unit);
                 Self::Histogram(histogram.with_boundaries(BOUNDS_MS.to_vec()).build())
@@ -116,9 +160,18 @@ impl Instrument {
 }
 
 fn metric_exporter(settings: &Settings, collector: &Collector) -> Option<MetricExporter> {
-    let builder = MetricExporter::builder().with_http().with_temporality(Temporality::Delta);
-    let exporter = collector.configure(builder, settings.metrics_url.as_ref()?, settings).build();
-    exporter.inspect_err(|error| tracing::error!(%error, "failed to create the metric exporter; no metrics are sent")).ok()
+    let builder = MetricExporter::builder()
+        .with_http()
+        .with_temporality(Temporality::Delta);
+    let exporter = collector
+        .configure(builder, settings.metrics_url.as_ref()?, settings)
+        .build();
+    exporter
+        .inspect_err(|error| {
+            tracing::error!(%error, "failed to create the metric exporter; \
+         no metrics are sent")
+        })
+        .ok()
 }
 
 /// The SDK's reader that collects on request. A periodic reader has a thread, which Lambda would

@@ -9,7 +9,8 @@
 //! - [`flush`] sends what ended since the last flush, before Lambda freezes the process: traces and
 //!   metrics to an OTLP collector, or metrics as CloudWatch lines on standard output.
 //!
-//! Spans and metrics contain ids, kinds and counts, and no tenant data. [`names`] lists all of them.
+//! Spans and metrics contain ids, kinds and counts, and no tenant data. [`names`] lists all of
+//! them.
 
 mod collector;
 mod emf;

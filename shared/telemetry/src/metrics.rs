@@ -30,15 +30,24 @@ pub fn delivery_ended(kind: DestinationType, outcome: &'static str) {
     record(names::DELIVERIES, &[kind.as_str(), outcome], 1.0);
 }
 
-/// Counts an attempt and its duration. `outcome` is `delivered`, `retry`, `throttled`, `client_error` or `rejected`.
+/// Counts an attempt and its duration. `outcome` is `delivered`, `retry`, `throttled`,
+/// `client_error` or `rejected`.
 pub fn attempt_made(kind: DestinationType, outcome: &'static str, took: Duration) {
     record(names::ATTEMPTS, &[kind.as_str(), outcome], 1.0);
-    record(names::ATTEMPT_DURATION, &[kind.as_str(), outcome], took.as_secs_f64() * 1000.0);
+    record(
+        names::ATTEMPT_DURATION,
+        &[kind.as_str(), outcome],
+        took.as_secs_f64() * 1000.0,
+    );
 }
 
 /// Records the time from accepting a message to delivering it.
 pub fn delivered(kind: DestinationType, latency: Duration) {
-    record(names::DELIVERY_LATENCY, &[kind.as_str()], latency.as_secs_f64() * 1000.0);
+    record(
+        names::DELIVERY_LATENCY,
+        &[kind.as_str()],
+        latency.as_secs_f64() * 1000.0,
+    );
 }
 
 /// Counts an attempt that failed for this reason.
@@ -74,7 +83,8 @@ pub fn threshold_exceeded(threshold: Threshold) {
     record(names::THRESHOLD_EXCEEDED, &[name], 1.0);
 }
 
-/// Counts a request that was refused for security reasons; `event` is the action of its audit event.
+/// Counts a request that was refused for security reasons; `event` is the action of its audit
+/// event.
 pub fn security_event(event: &'static str) {
     record(names::SECURITY_EVENTS, &[event], 1.0);
 }

@@ -14,16 +14,40 @@ pub struct SpanName {
 }
 
 const fn span(name: &'static str, kind: SpanKind, attributes: &'static [&'static str]) -> SpanName {
-    SpanName { name, kind, attributes }
+    SpanName {
+        name,
+        kind,
+        attributes,
+    }
 }
 
 /// A request to the API or the console.
-pub const REQUEST: SpanName =
-    span("waybill.request", SpanKind::Server, &["http.request.method", "http.route", "http.response.status_code", "waybill.request.id"]);
+pub const REQUEST: SpanName = span(
+    "waybill.request",
+    SpanKind::Server,
+    &[
+        "http.request.method",
+        "http.route",
+        "http.response.status_code",
+        "waybill.request.id",
+    ],
+);
 /// A message being accepted, from its first write until its tasks are in their queues.
-pub const SUBMIT: SpanName = span("waybill.submit", SpanKind::Producer, &["waybill.organization", "waybill.message", "waybill.deliveries"]);
+pub const SUBMIT: SpanName = span(
+    "waybill.submit",
+    SpanKind::Producer,
+    &[
+        "waybill.organization",
+        "waybill.message",
+        "waybill.deliveries",
+    ],
+);
 /// The time that a task spent in its queue.
-pub const QUEUE: SpanName = span("waybill.queue", SpanKind::Internal, &["waybill.delivery", "waybill.receives"]);
+pub const QUEUE: SpanName = span(
+    "waybill.queue",
+    SpanKind::Internal,
+    &["waybill.delivery", "waybill.receives"],
+);
 /// One attempt at a delivery, from its lease until its outcome is stored.
 pub const ATTEMPT: SpanName = span(
     "waybill.attempt",
@@ -39,8 +63,13 @@ pub const ATTEMPT: SpanName = span(
         "waybill.reason",
     ],
 );
-/// The exchange with the destination. A webhook's receiver gets its id as the parent in `traceparent`.
-pub const SEND: SpanName = span("waybill.send", SpanKind::Client, &["waybill.destination_type"]);
+/// The exchange with the destination. A webhook's receiver gets its id as the parent in
+/// `traceparent`.
+pub const SEND: SpanName = span(
+    "waybill.send",
+    SpanKind::Client,
+    &["waybill.destination_type"],
+);
 /// Storing the outcome of an attempt.
 pub const SETTLE: SpanName = span("waybill.settle", SpanKind::Internal, &["waybill.delivery"]);
 
@@ -71,8 +100,18 @@ pub struct Metric {
     pub attributes: &'static [&'static str],
 }
 
-const fn metric(name: &'static str, shape: Shape, unit: &'static str, attributes: &'static [&'static str]) -> Metric {
-    Metric { name, shape, unit, attributes }
+const fn metric(
+    name: &'static str,
+    shape: Shape,
+    unit: &'static str,
+    attributes: &'static [&'static str],
+) -> Metric {
+    Metric {
+        name,
+        shape,
+        unit,
+        attributes,
+    }
 }
 
 const TYPE_AND_OUTCOME: &[&str] = &["destination_type", "outcome"];
@@ -92,22 +131,67 @@ pub const METRICS: [Metric; 10] = [
     SECURITY_EVENTS,
 ];
 /// Deliveries that ended, by their status.
-pub const DELIVERIES: Metric = metric("waybill.deliveries", Shape::Counter, "{delivery}", TYPE_AND_OUTCOME);
+pub const DELIVERIES: Metric = metric(
+    "waybill.deliveries",
+    Shape::Counter,
+    "{delivery}",
+    TYPE_AND_OUTCOME,
+);
 /// Attempts that were made, by their outcome.
-pub const ATTEMPTS: Metric = metric("waybill.attempts", Shape::Counter, "{attempt}", TYPE_AND_OUTCOME);
+pub const ATTEMPTS: Metric = metric(
+    "waybill.attempts",
+    Shape::Counter,
+    "{attempt}",
+    TYPE_AND_OUTCOME,
+);
 /// How long attempts took.
-pub const ATTEMPT_DURATION: Metric = metric("waybill.attempt.duration", Shape::Histogram, "ms", TYPE_AND_OUTCOME);
+pub const ATTEMPT_DURATION: Metric = metric(
+    "waybill.attempt.duration",
+    Shape::Histogram,
+    "ms",
+    TYPE_AND_OUTCOME,
+);
 /// The time from accepting a message to delivering it.
-pub const DELIVERY_LATENCY: Metric = metric("waybill.delivery.latency", Shape::Histogram, "ms", &["destination_type"]);
+pub const DELIVERY_LATENCY: Metric = metric(
+    "waybill.delivery.latency",
+    Shape::Histogram,
+    "ms",
+    &["destination_type"],
+);
 /// Attempts that failed, by failure category.
-pub const FAILURES: Metric = metric("waybill.failures", Shape::Counter, "{attempt}", TYPE_AND_REASON);
+pub const FAILURES: Metric = metric(
+    "waybill.failures",
+    Shape::Counter,
+    "{attempt}",
+    TYPE_AND_REASON,
+);
 /// Destinations that Waybill disabled.
-pub const DESTINATIONS_DISABLED: Metric = metric("waybill.destinations.disabled", Shape::Counter, "{destination}", TYPE_AND_REASON);
+pub const DESTINATIONS_DISABLED: Metric = metric(
+    "waybill.destinations.disabled",
+    Shape::Counter,
+    "{destination}",
+    TYPE_AND_REASON,
+);
 /// Destinations that Waybill enabled because a check passed.
-pub const DESTINATIONS_RECOVERED: Metric = metric("waybill.destinations.recovered", Shape::Counter, "{destination}", &["destination_type"]);
+pub const DESTINATIONS_RECOVERED: Metric = metric(
+    "waybill.destinations.recovered",
+    Shape::Counter,
+    "{destination}",
+    &["destination_type"],
+);
 /// The age of the oldest task in a queue.
 pub const QUEUE_AGE: Metric = metric("waybill.queue.age", Shape::Gauge, "s", &["queue"]);
 /// Warnings that a value exceeded its threshold.
-pub const THRESHOLD_EXCEEDED: Metric = metric("waybill.threshold.exceeded", Shape::Counter, "{warning}", &["threshold"]);
+pub const THRESHOLD_EXCEEDED: Metric = metric(
+    "waybill.threshold.exceeded",
+    Shape::Counter,
+    "{warning}",
+    &["threshold"],
+);
 /// Requests that were refused for security reasons.
-pub const SECURITY_EVENTS: Metric = metric("waybill.security.events", Shape::Counter, "{event}", &["event"]);
+pub const SECURITY_EVENTS: Metric = metric(
+    "waybill.security.events",
+    Shape::Counter,
+    "{event}",
+    &["event"],
+);

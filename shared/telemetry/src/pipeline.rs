@@ -11,7 +11,9 @@ use opentelemetry_aws::trace::XrayIdGenerator;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter as _};
+use opentelemetry_sdk::trace::{
+    IdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter as _,
+};
 
 use crate::collector::Collector;
 use crate::finished::Finished;
@@ -48,7 +50,9 @@ pub async fn flush() {
 /// Returns the spans of a trace that are still in memory, in the order in which they ended.
 #[must_use]
 pub fn recent(trace: TraceId) -> Vec<SpanData> {
-    installed().map(|pipeline| pipeline.recent(trace)).unwrap_or_default()
+    installed()
+        .map(|pipeline| pipeline.recent(trace))
+        .unwrap_or_default()
 }
 
 pub(crate) fn installed() -> Option<&'static Pipeline> {
@@ -109,23 +113,39 @@ impl Pipeline {
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
         let collector = Collector::of(settings);
-        let traces = collector.as_ref().and_then(|collector| span_exporter(settings, collector, &resource));
+        let traces = collector
+            .as_ref()
+            .and_then(|collector| span_exporter(settings, collector, &resource));
         let traces = traces.map(|exporter| (exporter, Finished::at_most(WAITING_MAX)));
         let recent = remembers.then(|| Finished::at_most(RECENT_MAX));
         let metrics = Instruments::new(settings, collector.as_ref(), resource.clone());
-        let mut provider =
-            SdkTracerProvider::builder().with_id_generator(Ids::default()).with_sampler(Sampler::AlwaysOn).with_resource(resource);
+        let mut provider = SdkTracerProvider::builder()
+            .with_id_generator(Ids::default())
+            .with_sampler(Sampler::AlwaysOn)
+            .with_resource(resource);
         for kept in traces.iter().map(|(_, waiting)| waiting).chain(&recent) {
             provider = provider.with_span_processor(kept.clone());
         }
         let tracer = provider.build().tracer("waybill");
-        Self { tracer, recent, traces, metrics, collector, unsent: tokio::sync::Mutex::default() }
+        Self {
+            tracer,
+            recent,
+            traces,
+            metrics,
+            collector,
+            unsent: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn recent(&self, trace: TraceId) -> Vec<SpanData> {
         let trace = trace::TraceId::from_bytes(trace.to_bytes());
         let spans = self.recent.as_ref().map(Finished::spans);
-        spans.iter().flat_map(|spans| spans.iter()).filter(|span| span.span_context.trace_id() == trace).cloned().collect()
+        spans
+            .iter()
+            .flat_map(|spans| spans.iter())
+            .filter(|span| span.span_context.trace_id() == trace)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn record(&self, metric: Metric, values: &[&'static str], value: f64) {
@@ -136,12 +156,16 @@ impl Pipeline {
 
     pub(crate) async fn flush(&self) {
         // A second flush at the same time has nothing to send.
-        let Ok(mut unsent) = self.unsent.try_lock() else { return };
+        let Ok(mut unsent) = self.unsent.try_lock() else {
+            return;
+        };
         tokio::join!(self.send_spans(), self.send_metrics(&mut unsent));
     }
 
     async fn send_spans(&self) {
-        let Some((exporter, waiting)) = self.traces.as_ref().filter(|_| !self.is_paused()) else { return };
+        let Some((exporter, waiting)) = self.traces.as_ref().filter(|_| !self.is_paused()) else {
+            return;
+        };
         let batch = waiting.take(BATCH_MAX);
         if !batch.is_empty() && exporter.export(batch.clone()).await.is_err() && self.is_paused() {
             waiting.put_back(batch);
@@ -150,10 +174,14 @@ impl Pipeline {
 
     async fn send_metrics(&self, unsent: &mut Option<ResourceMetrics>) {
         let is_open = |metrics: &&Instruments| !metrics.needs_collector() || !self.is_paused();
-        let Some(metrics) = self.metrics.as_ref().filter(is_open) else { return };
+        let Some(metrics) = self.metrics.as_ref().filter(is_open) else {
+            return;
+        };
         for earlier in [unsent.take(), None] {
             let is_earlier = earlier.is_some();
-            let Some(batch) = earlier.or_else(|| metrics.collect()) else { return };
+            let Some(batch) = earlier.or_else(|| metrics.collect()) else {
+                return;
+            };
             if metrics.export(&batch).await.is_err() && self.is_paused() {
                 *unsent = Some(batch);
                 return;
@@ -166,15 +194,27 @@ impl Pipeline {
 
     /// Whether the collector failed recently. What it did not accept is kept and sent later.
     fn is_paused(&self) -> bool {
-        self.collector.as_ref().is_some_and(|collector| !collector.is_available())
+        self.collector
+            .as_ref()
+            .is_some_and(|collector| !collector.is_available())
     }
 }
 
-fn span_exporter(settings: &Settings, collector: &Collector, resource: &Resource) -> Option<SpanExporter> {
+fn span_exporter(
+    settings: &Settings,
+    collector: &Collector,
+    resource: &Resource,
+) -> Option<SpanExporter> {
     let builder = SpanExporter::builder().with_http();
-    let exporter = collector.configure(builder, settings.traces_url.as_ref()?, settings).build();
-    let mut exporter =
-        exporter.inspect_err(|error| tracing::error!(%error, "failed to create the trace exporter; no traces are sent")).ok()?;
+    let exporter = collector
+        .configure(builder, settings.traces_url.as_ref()?, settings)
+        .build();
+    let mut exporter = exporter
+        .inspect_err(|error| {
+            tracing::error!(%error, "failed to create the trace \
+             exporter; no traces are sent")
+        })
+        .ok()?;
     exporter.set_resource(resource);
     Some(exporter)
 }

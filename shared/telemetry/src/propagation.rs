@@ -19,26 +19,40 @@ pub const XRAY_HEADER: &str = "x-amzn-trace-id";
 /// Returns the trace context of these headers: from `traceparent`, or else from X-Ray's header.
 #[must_use]
 pub fn extract(header: impl Fn(&str) -> Option<String>) -> Option<TraceContext> {
-    let carrier = [TRACEPARENT, XRAY_HEADER].map(|name| (name.to_owned(), header(name).unwrap_or_default()));
+    let carrier =
+        [TRACEPARENT, XRAY_HEADER].map(|name| (name.to_owned(), header(name).unwrap_or_default()));
     let mut carrier = HashMap::from(carrier);
     // The propagator accepts ids of any length, but the standard does not.
-    if !carrier.get(TRACEPARENT).is_some_and(|text| text.trim().split('-').map(str::len).take(4).eq([2, 32, 16, 2])) {
+    if !carrier.get(TRACEPARENT).is_some_and(|text| {
+        text.trim()
+            .split('-')
+            .map(str::len)
+            .take(4)
+            .eq([2, 32, 16, 2])
+    }) {
         carrier.remove(TRACEPARENT);
     }
-    read(&TraceContextPropagator::new(), &carrier).or_else(|| read(&XrayPropagator::new(), &carrier))
+    read(&TraceContextPropagator::new(), &carrier)
+        .or_else(|| read(&XrayPropagator::new(), &carrier))
 }
 
 /// Starts a trace whose id X-Ray accepts, because it begins with the time.
 #[must_use]
 pub fn new_trace() -> TraceContext {
-    TraceContext { trace: TraceId::from_bytes(XrayIdGenerator::default().new_trace_id().to_bytes()), span: None }
+    TraceContext {
+        trace: TraceId::from_bytes(XrayIdGenerator::default().new_trace_id().to_bytes()),
+        span: None,
+    }
 }
 
 /// Returns the `traceparent` for a request in the trace `trace`. Its parent is the current span, or
 /// a new id if no span of this trace is current.
 #[must_use]
 pub fn traceparent(trace: TraceId, random: &Random) -> String {
-    crate::current().filter(|here| here.trace == trace).and_then(traceparent_of).unwrap_or_else(|| trace.traceparent(random))
+    crate::current()
+        .filter(|here| here.trace == trace)
+        .and_then(traceparent_of)
+        .unwrap_or_else(|| trace.traceparent(random))
 }
 
 /// Returns the `traceparent` that continues the current span, if there is one.
@@ -55,7 +69,10 @@ pub fn traceparent_of(context: TraceContext) -> Option<String> {
     carrier.remove(TRACEPARENT)
 }
 
-fn read(propagator: &dyn opentelemetry::propagation::TextMapPropagator, carrier: &dyn Extractor) -> Option<TraceContext> {
+fn read(
+    propagator: &dyn opentelemetry::propagation::TextMapPropagator,
+    carrier: &dyn Extractor,
+) -> Option<TraceContext> {
     let context = propagator.extract_with_context(&Context::new(), carrier);
     domain_context(context.span().span_context())
 }
@@ -63,14 +80,24 @@ fn read(propagator: &dyn opentelemetry::propagation::TextMapPropagator, carrier:
 /// Converts a span context of the SDK. Returns `None` if it has no trace.
 pub(crate) fn domain_context(context: &SpanContext) -> Option<TraceContext> {
     let (trace, span) = (context.trace_id(), context.span_id());
-    (trace != trace::TraceId::INVALID)
-        .then(|| TraceContext { trace: TraceId::from_bytes(trace.to_bytes()), span: SpanId::from_bytes(span.to_bytes()) })
+    (trace != trace::TraceId::INVALID).then(|| TraceContext {
+        trace: TraceId::from_bytes(trace.to_bytes()),
+        span: SpanId::from_bytes(span.to_bytes()),
+    })
 }
 
 /// Converts a trace context to that of the SDK.
 pub(crate) fn context_of(context: TraceContext, is_remote: bool) -> Context {
     let trace = trace::TraceId::from_bytes(context.trace.to_bytes());
-    let span = context.span.map_or(trace::SpanId::INVALID, |span| trace::SpanId::from_bytes(span.to_bytes()));
-    let context = SpanContext::new(trace, span, TraceFlags::SAMPLED, is_remote, TraceState::NONE);
+    let span = context.span.map_or(trace::SpanId::INVALID, |span| {
+        trace::SpanId::from_bytes(span.to_bytes())
+    });
+    let context = SpanContext::new(
+        trace,
+        span,
+        TraceFlags::SAMPLED,
+        is_remote,
+        TraceState::NONE,
+    );
     Context::new().with_remote_span_context(context)
 }

@@ -50,15 +50,24 @@ pub(crate) const METRICS: &str = "WAYBILL_METRICS";
 
 impl Settings {
     /// Reads the variables. Without the address of a collector, nothing is sent to one.
-    pub fn read<'e>(service: &str, variable: impl Fn(&str) -> Option<&'e str>) -> Result<Self, SettingsError> {
+    pub fn read<'e>(
+        service: &str,
+        variable: impl Fn(&str) -> Option<&'e str>,
+    ) -> Result<Self, SettingsError> {
         let disabled = variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let protocol_is_supported = variable(PROTOCOL).is_none_or(|protocol| protocol == "http/protobuf");
+        let protocol_is_supported =
+            variable(PROTOCOL).is_none_or(|protocol| protocol == "http/protobuf");
         if !protocol_is_supported && !disabled {
-            return Err(SettingsError { name: PROTOCOL, problem: "must be http/protobuf, the only protocol that Waybill supports" });
+            return Err(SettingsError {
+                name: PROTOCOL,
+                problem: "must be http/protobuf, the only protocol that Waybill supports",
+            });
         }
         let base = variable(ENDPOINT).map(|url| url.trim_end_matches('/'));
         let url = |own: &str, path: &str| {
-            let url = variable(own).map(str::to_owned).or_else(|| base.map(|base| format!("{base}{path}")));
+            let url = variable(own)
+                .map(str::to_owned)
+                .or_else(|| base.map(|base| format!("{base}{path}")));
             url.filter(|_| !disabled)
         };
         let metrics = match variable(METRICS) {
@@ -66,12 +75,18 @@ impl Settings {
             Some("off") => MetricsFormat::Off,
             Some("emf") => MetricsFormat::Emf,
             Some("otlp") => MetricsFormat::Otlp,
-            Some(_) => return Err(SettingsError { name: METRICS, problem: "must be emf, otlp or off" }),
+            Some(_) => {
+                return Err(SettingsError {
+                    name: METRICS,
+                    problem: "must be emf, otlp or off",
+                });
+            }
         };
         Ok(Self {
             service: variable("OTEL_SERVICE_NAME").unwrap_or(service).to_owned(),
             traces_url: url(TRACES_ENDPOINT, "/v1/traces"),
-            metrics_url: url(METRICS_ENDPOINT, "/v1/metrics").filter(|_| metrics == MetricsFormat::Otlp),
+            metrics_url: url(METRICS_ENDPOINT, "/v1/metrics")
+                .filter(|_| metrics == MetricsFormat::Otlp),
             headers: headers(variable(HEADERS).unwrap_or_default())?,
             metrics,
         })
@@ -82,7 +97,10 @@ impl Settings {
     /// Replaces the headers by those of `text`: `name=value` pairs separated by commas,
     /// percent-encoded.
     pub fn with_headers(self, text: &str) -> Result<Self, SettingsError> {
-        Ok(Self { headers: headers(text)?, ..self })
+        Ok(Self {
+            headers: headers(text)?,
+            ..self
+        })
     }
 
     /// Whether anything is sent to a collector.
@@ -93,19 +111,30 @@ impl Settings {
 
     /// Returns the collector's headers in the form that the exporters use.
     pub(crate) fn header_texts(&self) -> HashMap<String, String> {
-        let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.to_owned()))
+        };
         self.headers.iter().filter_map(text).collect()
     }
 }
 
 /// Parses `name=value,name=value`, with percent-encoded values as in OpenTelemetry's specification.
 fn headers(text: &str) -> Result<HeaderMap, SettingsError> {
-    let wrong = || SettingsError { name: HEADERS, problem: "must be name=value pairs separated by commas" };
+    let wrong = || SettingsError {
+        name: HEADERS,
+        problem: "must be name=value pairs separated by commas",
+    };
     let mut headers = HeaderMap::new();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+    for pair in text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+    {
         let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
         let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
-        let mut value = HeaderValue::from_bytes(&percent_decode_str(value.trim()).collect::<Vec<u8>>()).map_err(|_| wrong())?;
+        let mut value =
+            HeaderValue::from_bytes(&percent_decode_str(value.trim()).collect::<Vec<u8>>())
+                .map_err(|_| wrong())?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }

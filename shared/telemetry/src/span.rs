@@ -39,12 +39,18 @@ impl Span {
     /// Starts a span for work that began earlier.
     #[must_use]
     pub fn since(name: SpanName, parent: Parent, began: Timestamp) -> Self {
-        let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or_default());
+        let began = UNIX_EPOCH
+            + Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or_default());
         Self::open(name, parent, began.min(opentelemetry::time::now()))
     }
 
     fn open(name: SpanName, parent: Parent, began: SystemTime) -> Self {
-        let Some(pipeline) = installed() else { return Self { context: Context::new(), name } };
+        let Some(pipeline) = installed() else {
+            return Self {
+                context: Context::new(),
+                name,
+            };
+        };
         let (place, is_remote) = match parent {
             Parent::Here(trace) => {
                 let here = current().filter(|here| here.trace == trace);
@@ -52,16 +58,31 @@ impl Span {
             }
             Parent::Remote(place) => (place, true),
         };
-        let builder = pipeline.tracer.span_builder(name.name).with_kind(name.kind.clone()).with_start_time(began);
+        let builder = pipeline
+            .tracer
+            .span_builder(name.name)
+            .with_kind(name.kind.clone())
+            .with_start_time(began);
         let parent = context_of(place, is_remote);
-        let span = with_new_trace_id(place.trace, || pipeline.tracer.build_with_context(builder, &parent));
-        Self { context: Context::new().with_span(span), name }
+        let span = with_new_trace_id(place.trace, || {
+            pipeline.tracer.build_with_context(builder, &parent)
+        });
+        Self {
+            context: Context::new().with_span(span),
+            name,
+        }
     }
 
     /// Sets an attribute, which has to be one that the span's name allows.
     pub fn set(&mut self, attribute: &'static str, value: impl Into<Value>) {
-        debug_assert!(self.name.attributes.contains(&attribute), "{attribute} is no attribute of {}", self.name.name);
-        self.context.span().set_attribute(KeyValue::new(attribute, value));
+        debug_assert!(
+            self.name.attributes.contains(&attribute),
+            "{attribute} is no attribute of {}",
+            self.name.name
+        );
+        self.context
+            .span()
+            .set_attribute(KeyValue::new(attribute, value));
     }
 
     /// Sets an attribute to the text of a value, such as an id.

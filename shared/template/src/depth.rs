@@ -20,7 +20,10 @@ pub(crate) fn check(source: &str) -> Result<(), TemplateError> {
     while let Ok(Some((token, span))) = tokenizer.next_token() {
         nesting.read(&token);
         if nesting.depth() > DEPTH_MAX {
-            return Err(TemplateError::TooDeep { line: span.start_line.into(), max: DEPTH_MAX });
+            return Err(TemplateError::TooDeep {
+                line: span.start_line.into(),
+                max: DEPTH_MAX,
+            });
         }
     }
     Ok(())
@@ -71,7 +74,9 @@ impl Nesting {
                 self.operator();
                 self.operators.push(0);
             }
-            Token::ParenClose | Token::BracketClose | Token::BraceClose if self.operators.len() > 1 => {
+            Token::ParenClose | Token::BracketClose | Token::BraceClose
+                if self.operators.len() > 1 =>
+            {
                 self.operators_depth -= self.operators.pop().unwrap_or(0);
             }
             Token::Comma | Token::Colon => {
@@ -79,7 +84,9 @@ impl Nesting {
                     self.operators_depth -= std::mem::take(last);
                 }
             }
-            Token::Assign if self.tag == Tag::Set && self.operators.len() == 1 => self.tag = Tag::Expression,
+            Token::Assign if self.tag == Tag::Set && self.operators.len() == 1 => {
+                self.tag = Tag::Expression
+            }
             Token::Plus
             | Token::Minus
             | Token::Mul
@@ -115,7 +122,11 @@ impl Nesting {
     }
 
     fn keyword(&mut self, word: &str) {
-        self.tag = if word == "set" { Tag::Set } else { Tag::Expression };
+        self.tag = if word == "set" {
+            Tag::Set
+        } else {
+            Tag::Expression
+        };
         match word {
             "set" | "else" | "do" => {}
             "elif" => {

@@ -67,7 +67,8 @@ pub(crate) struct Child {
 impl Document {
     /// Parses JSON of any type.
     pub fn parse(text: &[u8]) -> Result<Self, DocumentError> {
-        let raw: &RawValue = serde_json::from_slice(text).map_err(|error| DocumentError::Invalid(error.to_string()))?;
+        let raw: &RawValue = serde_json::from_slice(text)
+            .map_err(|error| DocumentError::Invalid(error.to_string()))?;
         if u32::try_from(text.len()).is_err() {
             return Err(DocumentError::Invalid("it is larger than 4 GiB".to_owned()));
         }
@@ -87,7 +88,9 @@ impl Document {
         for name in path {
             at = self.member(at, name)?;
         }
-        matches!(self.entry(at).kind, Kind::Text).then(|| self.decoded(at)).flatten()
+        matches!(self.entry(at).kind, Kind::Text)
+            .then(|| self.decoded(at))
+            .flatten()
     }
 
     pub(crate) fn entry(&self, at: u32) -> &Entry {
@@ -95,7 +98,9 @@ impl Document {
     }
 
     pub(crate) fn source(&self, span: &Range<u32>) -> &str {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+        self.text
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
     }
 
     pub(crate) fn children(&self, range: &Range<u32>) -> &[Child] {
@@ -114,18 +119,25 @@ impl Document {
 
     /// Returns the value of an object's member. If several have the same name, the last one counts.
     pub(crate) fn member(&self, object: u32, name: &str) -> Option<u32> {
-        let Kind::Object(range) = &self.entry(object).kind else { return None };
+        let Kind::Object(range) = &self.entry(object).kind else {
+            return None;
+        };
         let children = self.children(range);
         let by_key = &self.by_key[range.start as usize..range.end as usize];
-        let after = by_key.partition_point(|index| *sort_key(&self.text, &children[*index as usize]) <= *name);
+        let after = by_key
+            .partition_point(|index| *sort_key(&self.text, &children[*index as usize]) <= *name);
         let child = &children[*by_key.get(after.checked_sub(1)?)? as usize];
         (self.key(child).as_deref() == Some(name)).then_some(child.value)
     }
 
     /// Whether the value, or a key or value in it, is a string that cannot be decoded.
     pub(crate) fn holds_unreadable(&self, at: u32) -> bool {
-        let first = self.unreadable.partition_point(|unreadable| *unreadable < at);
-        self.unreadable.get(first).is_some_and(|unreadable| *unreadable < self.entry(at).end)
+        let first = self
+            .unreadable
+            .partition_point(|unreadable| *unreadable < at);
+        self.unreadable
+            .get(first)
+            .is_some_and(|unreadable| *unreadable < self.entry(at).end)
     }
 
     /// Returns a number in MiniJinja's type, or `None` if it is too large for calculations.
@@ -140,7 +152,10 @@ impl Document {
         if let Ok(number) = text.parse::<u128>() {
             return Some(number.into());
         }
-        text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Native::from)
+        text.parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(Native::from)
     }
 }
 
@@ -153,7 +168,9 @@ impl fmt::Debug for Document {
 /// Returns the decoded key, or its text if it contains a lone surrogate. That text has a backslash,
 /// so it equals no name.
 fn sort_key<'t>(text: &'t str, child: &Child) -> Cow<'t, str> {
-    let quoted = text.get(child.key.start as usize..child.key.end as usize).unwrap_or_default();
+    let quoted = text
+        .get(child.key.start as usize..child.key.end as usize)
+        .unwrap_or_default();
     match quoted.get(1..quoted.len().saturating_sub(1)) {
         Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
         _ => serde_json::from_str(quoted).map_or(Cow::Borrowed(quoted), Cow::Owned),
@@ -191,7 +208,17 @@ impl<'t> Reader<'t> {
     fn new(source: &'t str) -> Self {
         let (values, children, by_key) = (Vec::new(), Vec::new(), Vec::new());
         let (unreadable, open) = (Vec::new(), Vec::new());
-        Self { source, text: source.as_bytes(), at: 0, values, children, by_key, unreadable, open, key: 0..0 }
+        Self {
+            source,
+            text: source.as_bytes(),
+            at: 0,
+            values,
+            children,
+            by_key,
+            unreadable,
+            open,
+            key: 0..0,
+        }
     }
 
     fn read(mut self) -> Result<Document, DocumentError> {
@@ -205,15 +232,31 @@ impl<'t> Reader<'t> {
                 b'f' => self.add(5, Kind::Bool(false)),
                 b'-' | b'0'..=b'9' => {
                     let rest = &self.text[self.at..];
-                    let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
-                    self.add(rest.iter().take_while(|byte| is_part(byte)).count(), Kind::Number);
+                    let is_part =
+                        |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+                    self.add(
+                        rest.iter().take_while(|byte| is_part(byte)).count(),
+                        Kind::Number,
+                    );
                 }
                 _ => self.at += 1,
             }
         }
         self.unreadable.sort_unstable();
-        let Self { values, children, by_key, unreadable, .. } = self;
-        Ok(Document { text: self.source.to_owned(), values, children, by_key, unreadable })
+        let Self {
+            values,
+            children,
+            by_key,
+            unreadable,
+            ..
+        } = self;
+        Ok(Document {
+            text: self.source.to_owned(),
+            values,
+            children,
+            by_key,
+            unreadable,
+        })
     }
 
     fn open(&mut self, is_object: bool) -> Result<(), DocumentError> {
@@ -222,7 +265,11 @@ impl<'t> Reader<'t> {
         }
         let value = position(self.values.len());
         self.add(1, Kind::Null);
-        self.open.push(Open { value, is_object, children: Vec::new() });
+        self.open.push(Open {
+            value,
+            is_object,
+            children: Vec::new(),
+        });
         Ok(())
     }
 
@@ -242,7 +289,11 @@ impl<'t> Reader<'t> {
         let entry = &mut self.values[open.value as usize];
         entry.span.end = position(self.at);
         entry.end = end;
-        entry.kind = if open.is_object { Kind::Object(range) } else { Kind::List(range) };
+        entry.kind = if open.is_object {
+            Kind::Object(range)
+        } else {
+            Kind::List(range)
+        };
     }
 
     /// Reads a string, which is a key if its object has no key that waits for a value.
@@ -250,9 +301,16 @@ impl<'t> Reader<'t> {
         let length = string_length(&self.text[self.at..]);
         let span = position(self.at)..position(self.at + length);
         let inner = &self.text[self.at + 1..self.at + length - 1];
-        if inner.contains(&b'\\') && serde_json::from_slice::<String>(&self.text[self.at..self.at + length]).is_err() {
-            let object = self.open.last().filter(|_| self.expects_key()).map(|open| open.value);
-            self.unreadable.push(object.unwrap_or(position(self.values.len())));
+        if inner.contains(&b'\\')
+            && serde_json::from_slice::<String>(&self.text[self.at..self.at + length]).is_err()
+        {
+            let object = self
+                .open
+                .last()
+                .filter(|_| self.expects_key())
+                .map(|open| open.value);
+            self.unreadable
+                .push(object.unwrap_or(position(self.values.len())));
         }
         if self.expects_key() {
             self.key = span;
@@ -272,7 +330,11 @@ impl<'t> Reader<'t> {
         if let Some(open) = self.open.last_mut() {
             open.children.push(Child { key, value });
         }
-        self.values.push(Entry { span: position(self.at)..position(self.at + length), end: value + 1, kind });
+        self.values.push(Entry {
+            span: position(self.at)..position(self.at + length),
+            end: value + 1,
+            kind,
+        });
         self.at += length;
     }
 }

@@ -75,7 +75,10 @@ pub enum RenderError {
 
 impl TemplateError {
     pub(crate) fn syntax(error: &Error) -> Self {
-        Self::Syntax { line: line(error), detail: told(error) }
+        Self::Syntax {
+            line: line(error),
+            detail: told(error),
+        }
     }
 }
 
@@ -83,7 +86,10 @@ impl RenderError {
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::OutOfFuel => Self::TooCostly,
-            _ => Self::Failed { line: line(error), detail: told(error) },
+            _ => Self::Failed {
+                line: line(error),
+                detail: told(error),
+            },
         }
     }
 }
@@ -94,5 +100,7 @@ fn line(error: &Error) -> usize {
 
 fn told(error: &Error) -> String {
     let kind: &dyn fmt::Display = &error.kind();
-    error.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}"))
+    error
+        .detail()
+        .map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}"))
 }

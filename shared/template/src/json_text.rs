@@ -15,10 +15,19 @@ pub enum JsonLayout {
 #[must_use]
 pub fn laid_out(json: &str, layout: JsonLayout, bytes_max: usize) -> Option<String> {
     // Most JSON is sent without white space and needs no change.
-    if layout == JsonLayout::Compact && ![' ', '\t', '\n', '\r'].iter().any(|space| json.contains(*space)) {
+    if layout == JsonLayout::Compact
+        && ![' ', '\t', '\n', '\r']
+            .iter()
+            .any(|space| json.contains(*space))
+    {
         return (json.len() <= bytes_max).then(|| json.to_owned());
     }
-    let mut writer = Writer { out: String::new(), layout, depth: 0, bytes_max };
+    let mut writer = Writer {
+        out: String::new(),
+        layout,
+        depth: 0,
+        bytes_max,
+    };
     let mut rest = json;
     let mut is_open = false;
     while let Some(first) = rest.bytes().next() {
@@ -39,16 +48,26 @@ pub fn laid_out(json: &str, layout: JsonLayout, bytes_max: usize) -> Option<Stri
                 writer.push(&rest[..1])?
             }
             b',' => {
-                writer.push(if layout == JsonLayout::Spaced { ", " } else { "," })?;
+                writer.push(if layout == JsonLayout::Spaced {
+                    ", "
+                } else {
+                    ","
+                })?;
                 writer.line()?;
                 1
             }
             b':' => {
-                writer.push(if layout == JsonLayout::Compact { ":" } else { ": " })?;
+                writer.push(if layout == JsonLayout::Compact {
+                    ":"
+                } else {
+                    ": "
+                })?;
                 1
             }
             _ => {
-                let end = rest.find([',', '}', ']', ':', ' ', '\t', '\n', '\r']).unwrap_or(rest.len());
+                let end = rest
+                    .find([',', '}', ']', ':', ' ', '\t', '\n', '\r'])
+                    .unwrap_or(rest.len());
                 writer.item(&mut is_open, &rest[..end])?
             }
         };
@@ -75,7 +94,9 @@ impl Writer {
     }
 
     fn line(&mut self) -> Option<()> {
-        let JsonLayout::Indented(width) = self.layout else { return Some(()) };
+        let JsonLayout::Indented(width) = self.layout else {
+            return Some(());
+        };
         let indent = width.checked_mul(self.depth)?;
         (self.out.len().checked_add(indent)? < self.bytes_max).then_some(())?;
         self.out.push('\n');

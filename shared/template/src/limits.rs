@@ -17,8 +17,18 @@ pub struct Limits {
 
 impl Limits {
     /// The limits for one line: a name, a key, a subject.
-    pub const LINE: Self = Self { source_bytes_max: 4096, output_bytes_max: 4096, fuel: 20_000, work: 100_000_000 };
+    pub const LINE: Self = Self {
+        source_bytes_max: 4096,
+        output_bytes_max: 4096,
+        fuel: 20_000,
+        work: 100_000_000,
+    };
 
     /// The limits for a body: 64 KiB of source, 1 MiB of output (api.md, Conventions and Sizes).
-    pub const BODY: Self = Self { source_bytes_max: 64 << 10, output_bytes_max: 1 << 20, fuel: 1_000_000, work: 300_000_000 };
+    pub const BODY: Self = Self {
+        source_bytes_max: 64 << 10,
+        output_bytes_max: 1 << 20,
+        fuel: 1_000_000,
+        work: 300_000_000,
+    };
 }

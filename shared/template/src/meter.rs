@@ -46,7 +46,13 @@ impl Meter {
     pub(crate) fn new(work_max: u64, output_bytes_max: usize, stop: Stop) -> Self {
         let output = output_bytes_max as u64;
         let (work_left, output_left) = (AtomicU64::new(work_max), AtomicU64::new(output * 4));
-        Self { work_max, work_left, output_left, made_left: AtomicU64::new(output * 16), stop }
+        Self {
+            work_max,
+            work_left,
+            output_left,
+            made_left: AtomicU64::new(output * 16),
+            stop,
+        }
     }
 
     /// Charges for an operation that reads `work`.
@@ -75,7 +81,9 @@ impl Meter {
 
     /// Whether more was charged than was left.
     pub(crate) fn is_exhausted(&self) -> bool {
-        [&self.work_left, &self.output_left, &self.made_left].iter().any(|left| left.load(Ordering::Relaxed) == 0)
+        [&self.work_left, &self.output_left, &self.made_left]
+            .iter()
+            .any(|left| left.load(Ordering::Relaxed) == 0)
     }
 
     /// Whether the render did so much work that its template, and not the machine, took the time.
@@ -87,5 +95,12 @@ impl Meter {
 fn take(left: &AtomicU64, amount: u64) -> Result<(), Error> {
     let before = left.load(Ordering::Relaxed);
     left.store(before.saturating_sub(amount), Ordering::Relaxed);
-    if before < amount { Err(Error::new(ErrorKind::OutOfFuel, "the template does too much")) } else { Ok(()) }
+    if before < amount {
+        Err(Error::new(
+            ErrorKind::OutOfFuel,
+            "the template does too much",
+        ))
+    } else {
+        Ok(())
+    }
 }

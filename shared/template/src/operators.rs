@@ -27,27 +27,40 @@ type Comparison = fn(&Value, &Value) -> bool;
 /// Adds the internal filters and replaces MiniJinja's own tests.
 pub(crate) fn add(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
     let paid = meter.clone();
-    environment.add_filter(TEXT, move |value: &Value| paid.pay(text_cost(value)).map(|()| value.clone()));
-    let paid = meter.clone();
-    environment.add_filter(DEEP, move |value: &Value| pay_deep(&paid, value).map(|()| value.clone()));
-    let paid = meter.clone();
-    environment.add_filter(SLICED, move |value: &Value| {
-        let items = value.as_object().and_then(|object| object.enumerator_len()).unwrap_or(0) as u64;
-        paid.pay(text_cost(value) + items * 50).map(|()| value.clone())
+    environment.add_filter(TEXT, move |value: &Value| {
+        paid.pay(text_cost(value)).map(|()| value.clone())
     });
     let paid = meter.clone();
-    environment
-        .add_filter(SORTED, move |value: &Value, attributes: Option<&str>| pay_sorted(&paid, value, attributes).map(|()| value.clone()));
+    environment.add_filter(DEEP, move |value: &Value| {
+        pay_deep(&paid, value).map(|()| value.clone())
+    });
+    let paid = meter.clone();
+    environment.add_filter(SLICED, move |value: &Value| {
+        let items = value
+            .as_object()
+            .and_then(|object| object.enumerator_len())
+            .unwrap_or(0) as u64;
+        paid.pay(text_cost(value) + items * 50)
+            .map(|()| value.clone())
+    });
+    let paid = meter.clone();
+    environment.add_filter(SORTED, move |value: &Value, attributes: Option<&str>| {
+        pay_sorted(&paid, value, attributes).map(|()| value.clone())
+    });
     let paid = meter.clone();
     environment.add_filter(NATIVE, move |value: &Value| operand(&paid, value));
     let paid = meter.clone();
-    environment.add_filter(MADE, move |value: &Value| paid.make(value.as_str().map_or(0, str::len)).map(|()| value.clone()));
+    environment.add_filter(MADE, move |value: &Value| {
+        paid.make(value.as_str().map_or(0, str::len))
+            .map(|()| value.clone())
+    });
     let paid = meter.clone();
     environment.add_filter(LIST, move |value: &Value| listed(&paid, value));
     environment.add_filter(NAME, |value: &Value| match value.as_str() {
-        Some(name) if name.len() > NAME_BYTES_MAX => {
-            Err(Error::new(ErrorKind::InvalidOperation, format!("the name of an attribute has at most {NAME_BYTES_MAX} bytes")))
-        }
+        Some(name) if name.len() > NAME_BYTES_MAX => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("the name of an attribute has at most {NAME_BYTES_MAX} bytes"),
+        )),
         _ => Ok(value.clone()),
     });
     add_tests(environment, meter);
@@ -95,7 +108,9 @@ fn cost(meter: &Meter, value: &Value) -> Result<u64, Error> {
         ValueKind::Map => {
             for key in value.try_iter()?.checked() {
                 let key = key?;
-                total = total.saturating_add(VALUE_COST + cost(meter, &key)? + cost(meter, &value.get_item(&key)?)?);
+                total = total.saturating_add(
+                    VALUE_COST + cost(meter, &key)? + cost(meter, &value.get_item(&key)?)?,
+                );
             }
         }
         _ => {}
@@ -157,16 +172,24 @@ fn copied(meter: &Meter, value: &Value) -> Result<Value, Error> {
     meter.pay(COPY_COST)?;
     match value.kind() {
         ValueKind::Plain => native(value),
-        ValueKind::Seq if !value.is_tuple() => {
-            value.try_iter()?.checked().map(|item| copied(meter, &item?)).collect::<Result<Vec<Value>, Error>>().map(Value::from)
-        }
+        ValueKind::Seq if !value.is_tuple() => value
+            .try_iter()?
+            .checked()
+            .map(|item| copied(meter, &item?))
+            .collect::<Result<Vec<Value>, Error>>()
+            .map(Value::from),
         ValueKind::Map => {
             let pair = |key: Result<Value, Error>| {
                 let key = key?;
                 let member = copied(meter, &value.get_item(&key)?)?;
                 Ok((key, member))
             };
-            value.try_iter()?.checked().map(pair).collect::<Result<Vec<_>, Error>>().map(Value::from_pairs)
+            value
+                .try_iter()?
+                .checked()
+                .map(pair)
+                .collect::<Result<Vec<_>, Error>>()
+                .map(Value::from_pairs)
         }
         _ => Ok(value.clone()),
     }
@@ -174,7 +197,9 @@ fn copied(meter: &Meter, value: &Value) -> Result<Value, Error> {
 
 /// Reads lazy sequences immediately, so that they do not build on each other.
 fn listed(meter: &Meter, value: &Value) -> Result<Value, Error> {
-    let is_lazy = value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Iterable);
+    let is_lazy = value
+        .as_object()
+        .is_some_and(|object| object.repr() == ObjectRepr::Iterable);
     if !is_lazy {
         return Ok(value.clone());
     }
@@ -196,13 +221,17 @@ fn add_tests(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
     ];
     for (names, test) in one {
         for name in names {
-            environment.add_test(*name, move |value: &Value| native(value).map(|value| test(&value)));
+            environment.add_test(*name, move |value: &Value| {
+                native(value).map(|value| test(&value))
+            });
         }
     }
     let texts: [(&str, Predicate); 2] = [("lower", tests::is_lower), ("upper", tests::is_upper)];
     for (name, test) in texts {
         let paid = meter.clone();
-        environment.add_test(name, move |value: &Value| paid.pay(text_cost(value)).map(|()| test(value)));
+        environment.add_test(name, move |value: &Value| {
+            paid.pay(text_cost(value)).map(|()| test(value))
+        });
     }
     let two: [(&[&str], Comparison); 10] = [
         (&["divisibleby"], tests::is_divisibleby),
@@ -213,8 +242,12 @@ fn add_tests(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
         (&["gt", "greaterthan", ">"], tests::is_gt),
         (&["ge", ">="], tests::is_ge),
         (&["sameas"], tests::is_sameas),
-        (&["startingwith"], |value, start| text_of(value).starts_with(&text_of(start))),
-        (&["endingwith"], |value, end| text_of(value).ends_with(&text_of(end))),
+        (&["startingwith"], |value, start| {
+            text_of(value).starts_with(&text_of(start))
+        }),
+        (&["endingwith"], |value, end| {
+            text_of(value).ends_with(&text_of(end))
+        }),
     ];
     for (names, test) in two {
         for name in names {
@@ -225,11 +258,16 @@ fn add_tests(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
         }
     }
     let paid = meter.clone();
-    environment.add_test("in", move |state: &State<'_, '_>, value: &Value, other: &Value| {
-        tests::is_in(state, &operand(&paid, value)?, &operand(&paid, other)?)
-    });
+    environment.add_test(
+        "in",
+        move |state: &State<'_, '_>, value: &Value, other: &Value| {
+            tests::is_in(state, &operand(&paid, value)?, &operand(&paid, other)?)
+        },
+    );
 }
 
 fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -29,7 +29,10 @@ impl Payload {
     /// Creates a payload from JSON, which keeps its text.
     #[must_use]
     pub fn json(bytes: Bytes) -> Self {
-        Self(Arc::new(Content::Json { bytes, document: OnceLock::new() }))
+        Self(Arc::new(Content::Json {
+            bytes,
+            document: OnceLock::new(),
+        }))
     }
 
     /// Creates a payload without JSON. `why` completes the error of a template that uses it.
@@ -49,7 +52,10 @@ impl Payload {
             Content::Unreadable(why) => Err(why.clone()),
             Content::Json { bytes, document } => {
                 let document = document.get_or_init(|| Document::parse(bytes).map(Arc::new));
-                document.clone().map(Some).map_err(|error| error.to_string())
+                document
+                    .clone()
+                    .map(Some)
+                    .map_err(|error| error.to_string())
             }
         }
     }
@@ -69,6 +75,12 @@ impl Payload {
             Ok(document) => document?,
             Err(why) => return Some(Value::from(Error::new(ErrorKind::InvalidOperation, why))),
         };
-        Some(values::value(&Arc::new(View { document, meter: meter.clone() }), 0))
+        Some(values::value(
+            &Arc::new(View {
+                document,
+                meter: meter.clone(),
+            }),
+            0,
+        ))
     }
 }

@@ -76,7 +76,9 @@ pub(crate) fn check(statement: &Stmt<'_>) -> Result<(), TemplateError> {
         }
         Stmt::ForLoop(each) => for_loop(each, each.span().start_line.into()),
         Stmt::WithBlock(with) => {
-            with.assignments.iter().try_for_each(|(_, value)| expression(value))?;
+            with.assignments
+                .iter()
+                .try_for_each(|(_, value)| expression(value))?;
             statements(&with.body)
         }
         Stmt::Set(set) => expression(&set.expr),
@@ -88,10 +90,22 @@ pub(crate) fn check(statement: &Stmt<'_>) -> Result<(), TemplateError> {
             expression(&block.filter)?;
             statements(&block.body)
         }
-        Stmt::AutoEscape(block) => Err(refused(block.span().start_line.into(), "autoescape cannot be changed")),
-        Stmt::Macro(block) => Err(refused(block.span().start_line.into(), "macros are not available")),
-        Stmt::CallBlock(block) => Err(refused(block.span().start_line.into(), "call is not available")),
-        Stmt::Do(block) => Err(refused(block.span().start_line.into(), "do is not available")),
+        Stmt::AutoEscape(block) => Err(refused(
+            block.span().start_line.into(),
+            "autoescape cannot be changed",
+        )),
+        Stmt::Macro(block) => Err(refused(
+            block.span().start_line.into(),
+            "macros are not available",
+        )),
+        Stmt::CallBlock(block) => Err(refused(
+            block.span().start_line.into(),
+            "call is not available",
+        )),
+        Stmt::Do(block) => Err(refused(
+            block.span().start_line.into(),
+            "do is not available",
+        )),
     }
 }
 
@@ -114,20 +128,31 @@ fn expression(expr: &Expr<'_>) -> Result<(), TemplateError> {
     match expr {
         Expr::Var(_) | Expr::Const(_) => Ok(()),
         Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) if is_constant(expr) => Ok(()),
-        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => Err(refused(line, "lists and maps can hold constants only")),
+        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => {
+            Err(refused(line, "lists and maps can hold constants only"))
+        }
         Expr::Slice(slice) => {
             expression(&slice.expr)?;
-            [&slice.start, &slice.stop, &slice.step].into_iter().flatten().try_for_each(expression)
+            [&slice.start, &slice.stop, &slice.step]
+                .into_iter()
+                .flatten()
+                .try_for_each(expression)
         }
         Expr::UnaryOp(unary) => expression(&unary.expr),
         Expr::BinOp(binary) => {
             let (left, right) = (&binary.left, &binary.right);
             match binary.op {
                 BinOpKind::Add if !(is_plain(left) || is_plain(right)) => {
-                    return Err(refused(line, "+ needs a number on one side, such as a|float; ~ concatenates texts"));
+                    return Err(refused(
+                        line,
+                        "+ needs a number on one side, such as a|float; ~ concatenates texts",
+                    ));
                 }
                 BinOpKind::Mul if !(is_number(left) && is_number(right)) => {
-                    return Err(refused(line, "* needs numbers on both sides, such as a|float * 100"));
+                    return Err(refused(
+                        line,
+                        "* needs numbers on both sides, such as a|float * 100",
+                    ));
                 }
                 _ => {}
             }
@@ -136,7 +161,10 @@ fn expression(expr: &Expr<'_>) -> Result<(), TemplateError> {
         }
         Expr::Compare(compare) => {
             expression(&compare.expr)?;
-            compare.ops.iter().try_for_each(|operand| expression(&operand.expr))
+            compare
+                .ops
+                .iter()
+                .try_for_each(|operand| expression(&operand.expr))
         }
         Expr::IfExpr(choice) => {
             expression(&choice.test_expr)?;
@@ -147,7 +175,12 @@ fn expression(expr: &Expr<'_>) -> Result<(), TemplateError> {
             if !FILTERS.contains(&filter.name) {
                 return Err(refused(line, format!("there is no filter {}", filter.name)));
             }
-            if filter.name == "map" && !filter.args.iter().all(|arg| matches!(arg, CallArg::Kwarg("attribute" | "default", _))) {
+            if filter.name == "map"
+                && !filter
+                    .args
+                    .iter()
+                    .all(|arg| matches!(arg, CallArg::Kwarg("attribute" | "default", _)))
+            {
                 return Err(refused(line, "map takes attribute= and default= only"));
             }
             filter.expr.iter().try_for_each(expression)?;
@@ -171,7 +204,10 @@ fn expression(expr: &Expr<'_>) -> Result<(), TemplateError> {
 
 fn arguments(arguments: &[CallArg<'_>]) -> Result<(), TemplateError> {
     arguments.iter().try_for_each(|argument| match argument {
-        CallArg::Pos(value) | CallArg::Kwarg(_, value) | CallArg::PosSplat(value) | CallArg::KwargSplat(value) => expression(value),
+        CallArg::Pos(value)
+        | CallArg::Kwarg(_, value)
+        | CallArg::PosSplat(value)
+        | CallArg::KwargSplat(value) => expression(value),
     })
 }
 
@@ -192,7 +228,11 @@ fn is_number(expr: &Expr<'_>) -> bool {
         Expr::UnaryOp(unary) => is_number(&unary.expr),
         Expr::Filter(filter) => NUMERIC.contains(&filter.name),
         Expr::BinOp(binary) => match binary.op {
-            BinOpKind::Sub | BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem | BinOpKind::Pow => true,
+            BinOpKind::Sub
+            | BinOpKind::Div
+            | BinOpKind::FloorDiv
+            | BinOpKind::Rem
+            | BinOpKind::Pow => true,
             BinOpKind::Add | BinOpKind::Mul => is_number(&binary.left) && is_number(&binary.right),
             _ => false,
         },
@@ -206,5 +246,8 @@ fn is_plain(expr: &Expr<'_>) -> bool {
 }
 
 fn refused(line: usize, detail: impl Into<String>) -> TemplateError {
-    TemplateError::NotAllowed { line, detail: detail.into() }
+    TemplateError::NotAllowed {
+        line,
+        detail: detail.into(),
+    }
 }

@@ -9,7 +9,9 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use crate::meter::Meter;
-use crate::{Limits, RenderError, Stop, TemplateError, Variables, depth, filters, metered, operators, shape};
+use crate::{
+    Limits, RenderError, Stop, TemplateError, Variables, depth, filters, metered, operators, shape,
+};
 
 /// The name of the only template in each environment.
 const NAME: &str = "template";
@@ -39,23 +41,40 @@ impl Template {
         Self::compile_as(source, limits, AutoEscape::Html, &[Variables::LINK])
     }
 
-    fn compile_as(source: &str, limits: Limits, escape: AutoEscape, more: &[&str]) -> Result<Self, TemplateError> {
+    fn compile_as(
+        source: &str,
+        limits: Limits,
+        escape: AutoEscape,
+        more: &[&str],
+    ) -> Result<Self, TemplateError> {
         if source.len() > limits.source_bytes_max {
-            return Err(TemplateError::TooLong { max: limits.source_bytes_max });
+            return Err(TemplateError::TooLong {
+                max: limits.source_bytes_max,
+            });
         }
         // This check comes first, because everything after it is recursive.
         depth::check(source)?;
-        let tree = parse(source, NAME, SyntaxConfig::default()).map_err(|error| TemplateError::syntax(&error))?;
+        let tree = parse(source, NAME, SyntaxConfig::default())
+            .map_err(|error| TemplateError::syntax(&error))?;
         shape::check(&tree)?;
         let environment = Environment::new();
-        let template = environment.template_from_named_str(NAME, source).map_err(|error| TemplateError::syntax(&error))?;
+        let template = environment
+            .template_from_named_str(NAME, source)
+            .map_err(|error| TemplateError::syntax(&error))?;
         let names = template.undeclared_variables(false);
         let is_function = |name: &str| environment.globals().any(|(global, _)| global == name);
-        let is_known = |name: &str| Variables::NAMES.contains(&name) || more.contains(&name) || is_function(name);
+        let is_known = |name: &str| {
+            Variables::NAMES.contains(&name) || more.contains(&name) || is_function(name)
+        };
         if let Some(name) = names.iter().filter(|name| !is_known(name)).min() {
             return Err(TemplateError::UnknownVariable { name: name.clone() });
         }
-        Ok(Self { source: source.into(), limits, escape, uses_payload: names.contains("payload") })
+        Ok(Self {
+            source: source.into(),
+            limits,
+            escape,
+            uses_payload: names.contains("payload"),
+        })
     }
 
     /// Whether the template uses the payload, which then has to be read.
@@ -66,30 +85,54 @@ impl Template {
 
     /// Renders the template with these values. Ends early when `stop` is set.
     pub fn render(&self, variables: &Variables<'_>, stop: &Stop) -> Result<String, RenderError> {
-        let Limits { work, output_bytes_max, .. } = self.limits;
+        let Limits {
+            work,
+            output_bytes_max,
+            ..
+        } = self.limits;
         let meter = Arc::new(Meter::new(work, output_bytes_max, stop.clone()));
         let mut output = String::new();
         let rendered = self.write(variables, &meter, &mut output);
         if output.len() > output_bytes_max {
-            return Err(RenderError::TooLong { max: output_bytes_max });
+            return Err(RenderError::TooLong {
+                max: output_bytes_max,
+            });
         }
         match rendered {
             Ok(()) => Ok(output),
-            Err(_) if stop.is_set() => Err(RenderError::Stopped { costly: meter.worked_hard() }),
+            Err(_) if stop.is_set() => Err(RenderError::Stopped {
+                costly: meter.worked_hard(),
+            }),
             Err(_) if meter.is_exhausted() => Err(RenderError::TooCostly),
             Err(error) => Err(self.explained(&error, variables)),
         }
     }
 
-    fn write(&self, variables: &Variables<'_>, meter: &Arc<Meter>, output: &mut String) -> Result<(), Error> {
+    fn write(
+        &self,
+        variables: &Variables<'_>,
+        meter: &Arc<Meter>,
+        output: &mut String,
+    ) -> Result<(), Error> {
         let environment = self.environment(meter);
         let tree = parse(&self.source, NAME, SyntaxConfig::default())?;
         let mut generator = CodeGenerator::new(NAME, &self.source);
         generator.compile_stmt(&metered::statement(&tree));
         let (instructions, _) = generator.finish();
-        let (root, blocks) = (variables.to_value(self.uses_payload, meter), BTreeMap::new());
+        let (root, blocks) = (
+            variables.to_value(self.uses_payload, meter),
+            BTreeMap::new(),
+        );
         let mut output = make_string_output(output);
-        eval(&environment, &instructions, root, &blocks, &mut output, self.escape.clone()).map(drop)
+        eval(
+            &environment,
+            &instructions,
+            root,
+            &blocks,
+            &mut output,
+            self.escape.clone(),
+        )
+        .map(drop)
     }
 
     fn environment(&self, meter: &Arc<Meter>) -> Environment<'_> {
@@ -116,8 +159,13 @@ impl Template {
     fn explained(&self, error: &Error, variables: &Variables<'_>) -> RenderError {
         let found = RenderError::of(error);
         match (found, variables.payload.absence()) {
-            (RenderError::Failed { line, detail }, Some(why)) if self.uses_payload && error.kind() == ErrorKind::UndefinedError => {
-                RenderError::Failed { line, detail: format!("{detail}; there is no payload variable: {why}") }
+            (RenderError::Failed { line, detail }, Some(why))
+                if self.uses_payload && error.kind() == ErrorKind::UndefinedError =>
+            {
+                RenderError::Failed {
+                    line,
+                    detail: format!("{detail}; there is no payload variable: {why}"),
+                }
             }
             (found, _) => found,
         }

@@ -37,7 +37,9 @@ pub(crate) fn value(view: &Arc<View>, at: u32) -> Value {
         Kind::Null => Value::from(()),
         Kind::Bool(truth) => Value::from(*truth),
         Kind::Number => Value::from_object(Number { view, at }),
-        Kind::Text => document.decoded(at).map_or_else(|| Value::from(unreadable()), Value::from),
+        Kind::Text => document
+            .decoded(at)
+            .map_or_else(|| Value::from(unreadable()), Value::from),
         Kind::List(_) | Kind::Object(_) => Value::from_object(Container { view, at }),
     }
 }
@@ -54,14 +56,21 @@ pub(crate) fn native(value: &Value) -> Result<Value, Error> {
     match value.downcast_object_ref::<Number>() {
         None => Ok(value.clone()),
         Some(number) => number.native().ok_or_else(|| {
-            let detail = format!("{} is too large to calculate with; it can be written as it is", shortened(number.text()));
+            let detail = format!(
+                "{} is too large to calculate with; it can be written as it is",
+                shortened(number.text())
+            );
             Error::new(ErrorKind::InvalidOperation, detail)
         }),
     }
 }
 
 fn shortened(text: &str) -> String {
-    if text.len() > 40 { format!("{}…", &text[..40]) } else { text.to_owned() }
+    if text.len() > 40 {
+        format!("{}…", &text[..40])
+    } else {
+        text.to_owned()
+    }
 }
 
 impl Number {
@@ -94,9 +103,13 @@ impl Container {
 
     fn child(&self, index: usize) -> Option<(Value, Value)> {
         let document = &self.view.document;
-        let (Kind::List(range) | Kind::Object(range)) = &document.entry(self.at).kind else { return None };
+        let (Kind::List(range) | Kind::Object(range)) = &document.entry(self.at).kind else {
+            return None;
+        };
         let child = document.children(range).get(index)?;
-        let key = document.key(child).map_or_else(|| Value::from(unreadable()), Value::from);
+        let key = document
+            .key(child)
+            .map_or_else(|| Value::from(unreadable()), Value::from);
         Some((key, value(&self.view, child.value)))
     }
 
@@ -121,22 +134,33 @@ impl Object for Container {
             Some(name) => self.get_value_by_str(name),
             None if self.repr() == ObjectRepr::Seq => {
                 let index = native(key).ok()?.as_usize()?;
-                let Kind::List(range) = &self.view.document.entry(self.at).kind else { return None };
-                self.view.document.children(range).get(index).map(|child| value(&self.view, child.value))
+                let Kind::List(range) = &self.view.document.entry(self.at).kind else {
+                    return None;
+                };
+                self.view
+                    .document
+                    .children(range)
+                    .get(index)
+                    .map(|child| value(&self.view, child.value))
             }
             None => None,
         }
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        self.view.document.member(self.at, key).map(|at| value(&self.view, at))
+        self.view
+            .document
+            .member(self.at, key)
+            .map(|at| value(&self.view, at))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         match self.repr() {
             ObjectRepr::Map => {
                 let container = self.clone();
-                Enumerator::RevKeyValueIter(Box::new((0..self.count()).filter_map(move |index| container.child(index))))
+                Enumerator::RevKeyValueIter(Box::new(
+                    (0..self.count()).filter_map(move |index| container.child(index)),
+                ))
             }
             _ => Enumerator::Seq(self.count()),
         }
@@ -163,7 +187,9 @@ impl Object for Number {
         }
         Some(match (self.native(), other.native()) {
             (Some(number), Some(other)) => number.cmp(&other),
-            _ => as_float(self.text()).total_cmp(&as_float(other.text())).then_with(|| self.text().cmp(other.text())),
+            _ => as_float(self.text())
+                .total_cmp(&as_float(other.text()))
+                .then_with(|| self.text().cmp(other.text())),
         })
     }
 

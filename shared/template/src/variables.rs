@@ -72,7 +72,11 @@ impl Variables<'_> {
             self.message_id.into(),
             self.delivery_id.into(),
             text(self.reference),
-            Value::from_pairs(self.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+            Value::from_pairs(
+                self.metadata
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            ),
             text(self.filename),
             self.content_type.into(),
             self.created_at.into(),
@@ -80,9 +84,19 @@ impl Variables<'_> {
             text(self.failed_delivery_id),
             text(self.reason),
         ];
-        let payload = if with_payload { self.payload.to_value(meter) } else { None };
+        let payload = if with_payload {
+            self.payload.to_value(meter)
+        } else {
+            None
+        };
         let payload = payload.map(|payload| ("payload", payload));
         let link = (Self::LINK, text(self.link));
-        Value::from_pairs(Self::NAMES.into_iter().zip(values).chain(payload).chain([link]))
+        Value::from_pairs(
+            Self::NAMES
+                .into_iter()
+                .zip(values)
+                .chain(payload)
+                .chain([link]),
+        )
     }
 }

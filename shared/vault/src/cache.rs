@@ -1,6 +1,6 @@
 //! A cache of secrets in memory, limited in number and age. A full cache evicts a secret of the
-//! organization that has the most, so that no organization displaces the others. Concurrent requests
-//! for the same secret are sent once.
+//! organization that has the most, so that no organization displaces the others. Concurrent
+//! requests for the same secret are sent once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -30,7 +30,11 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     /// Creates a cache of at most `entries_max` secrets, each kept for `age_max` after it was first
     /// requested.
     pub(crate) fn new(entries_max: usize, age_max: Duration) -> Self {
-        Self { entries: Mutex::default(), entries_max, age_max }
+        Self {
+            entries: Mutex::default(),
+            entries_max,
+            age_max,
+        }
     }
 
     /// Returns the cached secret, or the result of `fetch`. A failure is not cached, so the next
@@ -46,7 +50,12 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         secret.get_or_try_init(|| fetch).await.cloned()
     }
 
-    fn entry(&self, organization: OrganizationId, key: K, now: Timestamp) -> Arc<OnceCell<SecretString>> {
+    fn entry(
+        &self,
+        organization: OrganizationId,
+        key: K,
+        now: Timestamp,
+    ) -> Arc<OnceCell<SecretString>> {
         let mut entries = self.lock();
         if let Some(entry) = entries.get(&organization).and_then(|own| own.get(&key))
             && now.since(entry.since) < self.age_max
@@ -59,12 +68,21 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         entries.retain(|_, own| !own.is_empty());
         if entries.values().map(HashMap::len).sum::<usize>() >= self.entries_max
             && let Some(most) = entries.values_mut().max_by_key(|own| own.len())
-            && let Some(oldest) = most.iter().min_by_key(|(_, entry)| entry.since).map(|(key, _)| key.clone())
+            && let Some(oldest) = most
+                .iter()
+                .min_by_key(|(_, entry)| entry.since)
+                .map(|(key, _)| key.clone())
         {
             most.remove(&oldest);
         }
         let secret = Arc::<OnceCell<SecretString>>::default();
-        entries.entry(organization).or_default().insert(key, Entry { secret: Arc::clone(&secret), since: now });
+        entries.entry(organization).or_default().insert(
+            key,
+            Entry {
+                secret: Arc::clone(&secret),
+                since: now,
+            },
+        );
         secret
     }
 
@@ -86,13 +104,29 @@ mod tests {
         domain::id::Ulid::first_at(at(number)).into()
     }
 
-    async fn ask(cache: &Cache<&'static str>, key: &'static str, seconds: i64, answer: &str) -> String {
+    async fn ask(
+        cache: &Cache<&'static str>,
+        key: &'static str,
+        seconds: i64,
+        answer: &str,
+    ) -> String {
         ask_as(organization(1), cache, key, seconds, answer).await
     }
 
-    async fn ask_as(of: OrganizationId, cache: &Cache<&'static str>, key: &'static str, seconds: i64, answer: &str) -> String {
+    async fn ask_as(
+        of: OrganizationId,
+        cache: &Cache<&'static str>,
+        key: &'static str,
+        seconds: i64,
+        answer: &str,
+    ) -> String {
         let answer = SecretString::from(answer);
-        cache.get(of, key, at(seconds), async { Ok(answer) }).await.unwrap().expose_secret().to_owned()
+        cache
+            .get(of, key, at(seconds), async { Ok(answer) })
+            .await
+            .unwrap()
+            .expose_secret()
+            .to_owned()
     }
 
     #[tokio::test]
@@ -122,14 +156,25 @@ mod tests {
             ask(&cache, key, seconds, "old").await;
         }
         assert_eq!(ask_as(organization(2), &cache, "a", 6, "new").await, "old");
-        assert_eq!(ask(&cache, "e", 6, "new").await, "old", "the newest is kept");
+        assert_eq!(
+            ask(&cache, "e", 6, "new").await,
+            "old",
+            "the newest is kept"
+        );
         assert_eq!(ask(&cache, "a", 6, "new").await, "new");
     }
 
     #[tokio::test]
     async fn a_failure_is_not_kept() {
         let cache = Cache::new(2, Duration::from_secs(300));
-        assert!(cache.get(organization(1), "a", at(0), async { Err(VaultError::NoKey) }).await.is_err());
+        assert!(
+            cache
+                .get(organization(1), "a", at(0), async {
+                    Err(VaultError::NoKey)
+                })
+                .await
+                .is_err()
+        );
         assert_eq!(ask(&cache, "a", 1, "there").await, "there");
     }
 }

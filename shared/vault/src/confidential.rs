@@ -39,19 +39,28 @@ impl Confidential {
     pub fn extend(earlier: &Self) {
         let current = Self::current();
         if !Arc::ptr_eq(&current.0, &earlier.0) {
-            earlier.secrets().iter().for_each(|secret| current.push(secret));
+            earlier
+                .secrets()
+                .iter()
+                .for_each(|secret| current.push(secret));
         }
     }
 
     /// Returns the secrets collected so far.
     #[must_use]
     pub fn secrets(&self) -> Vec<SecretString> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn push(&self, secret: &SecretString) {
         let mut secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if secrets.iter().all(|known| known.expose_secret() != secret.expose_secret()) {
+        if secrets
+            .iter()
+            .all(|known| known.expose_secret() != secret.expose_secret())
+        {
             secrets.push(secret.clone());
         }
     }
@@ -68,7 +77,11 @@ mod tests {
     use super::*;
 
     fn texts(confidential: &Confidential) -> Vec<String> {
-        confidential.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect()
+        confidential
+            .secrets()
+            .iter()
+            .map(|secret| secret.expose_secret().to_owned())
+            .collect()
     }
 
     #[tokio::test]
@@ -78,11 +91,16 @@ mod tests {
             .during(async {
                 Confidential::add(&"a".into());
                 Confidential::add(&"a".into());
-                second.during(async { Confidential::add(&"b".into()) }).await;
+                second
+                    .during(async { Confidential::add(&"b".into()) })
+                    .await;
             })
             .await;
         Confidential::add(&"c".into());
-        assert_eq!((texts(&first), texts(&second)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(
+            (texts(&first), texts(&second)),
+            (vec!["a".to_owned()], vec!["b".to_owned()])
+        );
     }
 
     #[tokio::test]
@@ -93,7 +111,9 @@ mod tests {
             Confidential::current()
         });
         let of_the_connection = of_the_connection.await;
-        later.during(async { Confidential::extend(&of_the_connection) }).await;
+        later
+            .during(async { Confidential::extend(&of_the_connection) })
+            .await;
         assert_eq!(texts(&later), ["a"]);
     }
 }

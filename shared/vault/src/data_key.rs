@@ -28,10 +28,18 @@ impl Place<'_> {
     /// Returns the data that is authenticated together with the secret. Ids and digests contain no
     /// slash, so the text is different for every place.
     pub(crate) fn binding(&self) -> String {
-        let Self { organization, destination, field, recipient } = self;
+        let Self {
+            organization,
+            destination,
+            field,
+            recipient,
+        } = self;
         match recipient {
             None => format!("{organization}/{destination}/{field}"),
-            Some(recipient) => format!("to/{}/{organization}/{destination}/{field}", BASE64.encode(recipient.digest())),
+            Some(recipient) => format!(
+                "to/{}/{organization}/{destination}/{field}",
+                BASE64.encode(recipient.digest())
+            ),
         }
     }
 }
@@ -42,20 +50,43 @@ pub(crate) struct DataKey(Zeroizing<[u8; KEY_BYTES]>);
 impl DataKey {
     pub(crate) fn from_plaintext(plaintext: Vec<u8>) -> Result<Self, VaultError> {
         let plaintext = Zeroizing::new(plaintext);
-        let key = <[u8; KEY_BYTES]>::try_from(&**plaintext).map_err(|_| VaultError::Corrupt("its data key does not have 256 bits"))?;
+        let key = <[u8; KEY_BYTES]>::try_from(&**plaintext)
+            .map_err(|_| VaultError::Corrupt("its data key does not have 256 bits"))?;
         Ok(Self(Zeroizing::new(key)))
     }
 
-    pub(crate) fn encrypt(&self, secret: &SecretString, nonce: [u8; NONCE_BYTES], place: Place<'_>) -> Vec<u8> {
+    pub(crate) fn encrypt(
+        &self,
+        secret: &SecretString,
+        nonce: [u8; NONCE_BYTES],
+        place: Place<'_>,
+    ) -> Vec<u8> {
         let binding = place.binding();
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: binding.as_bytes() };
-        self.cipher().encrypt(&Nonce::from(nonce), payload).expect("a secret is shorter than the 64 GiB that AES-GCM takes")
+        let payload = Payload {
+            msg: secret.expose_secret().as_bytes(),
+            aad: binding.as_bytes(),
+        };
+        self.cipher()
+            .encrypt(&Nonce::from(nonce), payload)
+            .expect("a secret is shorter than the 64 GiB that AES-GCM takes")
     }
 
-    pub(crate) fn decrypt(&self, ciphertext: &[u8], nonce: [u8; NONCE_BYTES], place: Place<'_>) -> Result<SecretString, VaultError> {
+    pub(crate) fn decrypt(
+        &self,
+        ciphertext: &[u8],
+        nonce: [u8; NONCE_BYTES],
+        place: Place<'_>,
+    ) -> Result<SecretString, VaultError> {
         let binding = place.binding();
-        let plaintext = self.cipher().decrypt(&Nonce::from(nonce), Payload { msg: ciphertext, aad: binding.as_bytes() });
-        let plaintext = plaintext.map_err(|_| VaultError::Corrupt("it was damaged, or sealed for another place"))?;
+        let plaintext = self.cipher().decrypt(
+            &Nonce::from(nonce),
+            Payload {
+                msg: ciphertext,
+                aad: binding.as_bytes(),
+            },
+        );
+        let plaintext = plaintext
+            .map_err(|_| VaultError::Corrupt("it was damaged, or sealed for another place"))?;
         let text = String::from_utf8(plaintext).map_err(|error| {
             drop(Zeroizing::new(error.into_bytes()));
             VaultError::Corrupt("it is not text")
@@ -76,16 +107,36 @@ mod tests {
 
     fn place(field: &str) -> Place<'_> {
         let ulid = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000));
-        Place { organization: ulid.into(), destination: ulid.into(), field, recipient: None }
+        Place {
+            organization: ulid.into(),
+            destination: ulid.into(),
+            field,
+            recipient: None,
+        }
     }
 
     #[test]
     fn a_secret_opens_in_its_place_alone() {
         let key = DataKey::from_plaintext(vec![7; KEY_BYTES]).unwrap();
-        let ciphertext = key.encrypt(&"s3cret".into(), [1; NONCE_BYTES], place("credentials/token"));
-        assert_eq!(key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/token")).unwrap().expose_secret(), "s3cret");
-        assert!(key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/value")).is_err());
-        assert!(key.decrypt(&ciphertext, [2; NONCE_BYTES], place("credentials/token")).is_err());
+        let ciphertext = key.encrypt(
+            &"s3cret".into(),
+            [1; NONCE_BYTES],
+            place("credentials/token"),
+        );
+        assert_eq!(
+            key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/token"))
+                .unwrap()
+                .expose_secret(),
+            "s3cret"
+        );
+        assert!(
+            key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/value"))
+                .is_err()
+        );
+        assert!(
+            key.decrypt(&ciphertext, [2; NONCE_BYTES], place("credentials/token"))
+                .is_err()
+        );
     }
 
     #[test]

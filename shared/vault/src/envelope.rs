@@ -29,9 +29,15 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     pub(crate) fn to_sealed(&self) -> Sealed {
-        let key_length = u16::try_from(self.wrapped_key.len()).expect("KMS ciphertext blobs have at most 6144 bytes");
-        let mut bytes = Vec::with_capacity(3 + self.wrapped_key.len() + NONCE_BYTES + self.ciphertext.len());
-        bytes.push(if self.has_recipient { FOR_A_RECIPIENT } else { OF_A_PLACE });
+        let key_length = u16::try_from(self.wrapped_key.len())
+            .expect("KMS ciphertext blobs have at most 6144 bytes");
+        let mut bytes =
+            Vec::with_capacity(3 + self.wrapped_key.len() + NONCE_BYTES + self.ciphertext.len());
+        bytes.push(if self.has_recipient {
+            FOR_A_RECIPIENT
+        } else {
+            OF_A_PLACE
+        });
         bytes.extend(key_length.to_be_bytes());
         bytes.extend(&self.wrapped_key);
         bytes.extend(self.nonce);
@@ -40,7 +46,9 @@ impl Envelope {
     }
 
     pub(crate) fn read(sealed: &Sealed) -> Result<Self, VaultError> {
-        let bytes = BASE64.decode(&sealed.0).map_err(|_| VaultError::Corrupt("it is not base64"))?;
+        let bytes = BASE64
+            .decode(&sealed.0)
+            .map_err(|_| VaultError::Corrupt("it is not base64"))?;
         let short = || VaultError::Corrupt("its end is missing");
         let (version, rest) = bytes.split_first().ok_or_else(short)?;
         let has_recipient = match *version {
@@ -49,9 +57,16 @@ impl Envelope {
             _ => return Err(VaultError::Corrupt("its format is unknown")),
         };
         let (key_length, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
-        let (wrapped_key, rest) = rest.split_at_checked(u16::from_be_bytes(*key_length).into()).ok_or_else(short)?;
+        let (wrapped_key, rest) = rest
+            .split_at_checked(u16::from_be_bytes(*key_length).into())
+            .ok_or_else(short)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(short)?;
-        Ok(Self { has_recipient, wrapped_key: wrapped_key.to_vec(), nonce: *nonce, ciphertext: ciphertext.to_vec() })
+        Ok(Self {
+            has_recipient,
+            wrapped_key: wrapped_key.to_vec(),
+            nonce: *nonce,
+            ciphertext: ciphertext.to_vec(),
+        })
     }
 }
 
@@ -60,7 +75,12 @@ mod tests {
     use super::*;
 
     fn envelope() -> Envelope {
-        Envelope { has_recipient: true, wrapped_key: vec![7; 184], nonce: [9; NONCE_BYTES], ciphertext: vec![1, 2, 3] }
+        Envelope {
+            has_recipient: true,
+            wrapped_key: vec![7; 184],
+            nonce: [9; NONCE_BYTES],
+            ciphertext: vec![1, 2, 3],
+        }
     }
 
     #[test]
@@ -84,7 +104,10 @@ mod tests {
     fn what_is_cut_off_or_of_another_form_is_refused() {
         let bytes = BASE64.decode(envelope().to_sealed().0).unwrap();
         for end in [0, 1, 2, 3, 100, 186, 198] {
-            assert!(Envelope::read(&Sealed(BASE64.encode(&bytes[..end]))).is_err(), "{end}");
+            assert!(
+                Envelope::read(&Sealed(BASE64.encode(&bytes[..end]))).is_err(),
+                "{end}"
+            );
         }
         assert!(Envelope::read(&Sealed(BASE64.encode([&[3], &bytes[1..]].concat()))).is_err());
         assert!(Envelope::read(&Sealed("whsec_?".to_owned())).is_err());

@@ -18,21 +18,28 @@ pub enum VaultError {
     },
     /// The organization may not use this secret. Its owner has to tag it, or to let Waybill read
     /// it.
-    #[error("the secret {arn} is not tagged `{tag}` for this organization, or may not be read", tag = crate::ORGANIZATION_TAG)]
+    #[error("the secret {arn} is not tagged `{tag}` for this organization, or may not be read",
+        tag = crate::ORGANIZATION_TAG)]
     Refused {
         /// The ARN of the secret.
         arn: String,
     },
     /// The customer's role does not exist or does not trust Waybill. Its owner has to correct it,
     /// or to configure another.
-    #[error("the role {role_arn} cannot be assumed; its trust policy must name Waybill and the organization's external id")]
+    #[error(
+        "the role {role_arn} cannot be assumed; its trust policy must name Waybill and the \
+         organization's external id"
+    )]
     RoleRefused {
         /// The ARN of the role.
         role_arn: String,
     },
     /// The customer's role may not read the secret. Its owner has to permit it, or to configure
     /// another.
-    #[error("the role {role_arn} may not read the secret {arn}, or may not use the key that it is encrypted under")]
+    #[error(
+        "the role {role_arn} may not read the secret {arn}, or may not use the key that it is \
+         encrypted under"
+    )]
     RoleMayNotRead {
         /// The ARN of the secret.
         arn: String,
@@ -54,11 +61,18 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    pub(crate) fn unavailable<E>(service: &'static str, action: &'static str) -> impl FnOnce(E) -> Self
+    pub(crate) fn unavailable<E>(
+        service: &'static str,
+        action: &'static str,
+    ) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        move |source| Self::Unavailable { service, action, source: source.into() }
+        move |source| Self::Unavailable {
+            service,
+            action,
+            source: source.into(),
+        }
     }
 
     /// Whether the same call may succeed later without any change.

@@ -29,5 +29,7 @@ mod vault;
 pub use confidential::Confidential;
 pub use error::VaultError;
 pub use recipient::Recipient;
-pub use signing_keys::{KeySource, KeyUse, RotateError, SIGNS_AFTER, accept, key_ring, own_secret, rotate};
+pub use signing_keys::{
+    KeySource, KeyUse, RotateError, SIGNS_AFTER, accept, key_ring, own_secret, rotate,
+};
 pub use vault::{ORGANIZATION_TAG, Vault};

@@ -23,7 +23,11 @@ impl Recipient {
     /// Returns the recipient of a stored destination's secrets.
     #[must_use]
     pub fn of(destination: &Destination) -> Self {
-        Self::new(&destination.settings, destination.credentials.kind, &destination.credentials.open)
+        Self::new(
+            &destination.settings,
+            destination.credentials.kind,
+            &destination.credentials.open,
+        )
     }
 
     /// Returns the recipient for these settings and the members of the credentials that are not
@@ -39,9 +43,13 @@ impl Recipient {
             };
             named.extend(value.map(|value| (format!("settings/{}", sealed_name(name)), value)));
         }
-        let deciding = kind.fields(settings.kind()).filter(|field| field.decides == Decides::Recipient && !field.shape.is_secret());
+        let deciding = kind
+            .fields(settings.kind())
+            .filter(|field| field.decides == Decides::Recipient && !field.shape.is_secret());
         for field in deciding {
-            let value = open.get(field.name).map(|value| canonical(Address::Url(value)));
+            let value = open
+                .get(field.name)
+                .map(|value| canonical(Address::Url(value)));
             named.extend(value.map(|value| (format!("credentials/{}", field.name), value)));
         }
         Self(named)
@@ -50,7 +58,10 @@ impl Recipient {
     /// Returns the recipient of a client secret: the authorization server to which it is sent.
     #[must_use]
     pub fn of_token_url(url: &str) -> Self {
-        Self(BTreeMap::from([("token_url".to_owned(), canonical(Address::Url(url)))]))
+        Self(BTreeMap::from([(
+            "token_url".to_owned(),
+            canonical(Address::Url(url)),
+        )]))
     }
 
     /// Returns the recipients of an authorization's refresh token, and of the access tokens that
@@ -58,7 +69,12 @@ impl Recipient {
     #[must_use]
     pub fn of_authorization(authorization: &Authorization) -> Self {
         let Self(mut named) = Self::of_token_url(&authorization.token_url);
-        named.extend(authorization.mail_servers.as_ref().map(|listed| ("mail_servers".to_owned(), listed.join(" "))));
+        named.extend(
+            authorization
+                .mail_servers
+                .as_ref()
+                .map(|listed| ("mail_servers".to_owned(), listed.join(" "))),
+        );
         Self(named)
     }
 
@@ -92,7 +108,11 @@ fn canonical(address: Address<'_>) -> String {
         Address::Url(url) => match Target::parse(url, Schemes::HttpAndHttps) {
             Ok(target) => {
                 let scheme = if target.is_tls() { "https" } else { "http" };
-                format!("{scheme}://{}:{}", target.host().to_url_host(), target.port())
+                format!(
+                    "{scheme}://{}:{}",
+                    target.host().to_url_host(),
+                    target.port()
+                )
             }
             Err(_) => url.to_owned(),
         },
@@ -110,22 +130,45 @@ mod tests {
     use domain::settings::DestinationType;
     use serde_json::{Value, json};
 
-    fn recipient(kind: DestinationType, settings: &Value, credentials: CredentialKind, open: &[(&str, &str)]) -> Recipient {
+    fn recipient(
+        kind: DestinationType,
+        settings: &Value,
+        credentials: CredentialKind,
+        open: &[(&str, &str)],
+    ) -> Recipient {
         let errors = Errors::default();
         let members = settings.as_object().cloned().unwrap_or_default();
-        let settings = Settings::read(kind, &mut Fields::new("", members, &errors)).expect("the settings are valid");
-        let open = open.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = Settings::read(kind, &mut Fields::new("", members, &errors))
+            .expect("the settings are valid");
+        let open = open
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Recipient::new(&settings, credentials, &open)
     }
 
     #[test]
     fn spellings_and_paths_are_one_recipient_and_schemes_hosts_and_ports_are_others() {
-        let webhook = |url: &str| recipient(DestinationType::Webhook, &json!({"url": url}), CredentialKind::Bearer, &[]);
+        let webhook = |url: &str| {
+            recipient(
+                DestinationType::Webhook,
+                &json!({"url": url}),
+                CredentialKind::Bearer,
+                &[],
+            )
+        };
         let own = webhook("https://hooks.example.com/a");
-        for same in ["https://hooks.example.com:443/b?c", "https://HOOKS.example.com./"] {
+        for same in [
+            "https://hooks.example.com:443/b?c",
+            "https://HOOKS.example.com./",
+        ] {
             assert_eq!(webhook(same), own, "{same}");
         }
-        for other in ["http://hooks.example.com/a", "https://hooks.example.com:8443/a", "https://example.com/a"] {
+        for other in [
+            "http://hooks.example.com/a",
+            "https://hooks.example.com:8443/a",
+            "https://example.com/a",
+        ] {
             assert_ne!(webhook(other), own, "{other}");
             assert_ne!(webhook(other).digest(), own.digest(), "{other}");
         }
@@ -135,11 +178,20 @@ mod tests {
     #[test]
     fn a_pinned_host_key_is_the_recipient_that_it_was_under_its_first_name() {
         let key = format!("SHA256:{}", "A".repeat(43));
-        let sealed = format!(r#"{{"settings/host":"files.example.com:22","settings/host_key":"{key}"}}"#);
+        let sealed =
+            format!(r#"{{"settings/host":"files.example.com:22","settings/host_key":"{key}"}}"#);
         for pinned in [json!({"host_key": key}), json!({"host_keys": [key]})] {
             let mut settings = json!({"host": "files.example.com", "username": "u"});
-            settings.as_object_mut().unwrap().extend(pinned.as_object().unwrap().clone());
-            let recipient = recipient(DestinationType::Sftp, &settings, CredentialKind::Password, &[]);
+            settings
+                .as_object_mut()
+                .unwrap()
+                .extend(pinned.as_object().unwrap().clone());
+            let recipient = recipient(
+                DestinationType::Sftp,
+                &settings,
+                CredentialKind::Password,
+                &[],
+            );
             let digest: [u8; 32] = Sha256::digest(&sealed).into();
             assert_eq!(recipient.digest(), digest, "{recipient:?}");
         }
@@ -148,14 +200,40 @@ mod tests {
     #[test]
     fn token_urls_and_trust_anchors_count_and_user_names_do_not() {
         let settings = json!({"host": "db.example.com", "database": "d", "table": "t"});
-        let database = |open: &[(&str, &str)]| recipient(DestinationType::Postgres, &settings, CredentialKind::Password, open);
-        assert_eq!(database(&[("username", "a")]), database(&[("username", "b")]));
-        assert_ne!(database(&[("ca_pem", "one")]), database(&[("ca_pem", "two")]));
+        let database = |open: &[(&str, &str)]| {
+            recipient(
+                DestinationType::Postgres,
+                &settings,
+                CredentialKind::Password,
+                open,
+            )
+        };
+        assert_eq!(
+            database(&[("username", "a")]),
+            database(&[("username", "b")])
+        );
+        assert_ne!(
+            database(&[("ca_pem", "one")]),
+            database(&[("ca_pem", "two")])
+        );
         assert_ne!(database(&[("ca_pem", "one")]), database(&[]));
         let settings = json!({"url": "https://hooks.example.com/"});
         let kind = CredentialKind::Oauth2ClientCredentials;
-        let webhook = |url| recipient(DestinationType::Webhook, &settings, kind, &[("token_url", url)]);
-        assert_eq!(webhook("https://id.example.com/token"), webhook("https://id.example.com/v2/token"));
-        assert_ne!(webhook("https://id.example.com/token"), webhook("https://id.example.org/token"));
+        let webhook = |url| {
+            recipient(
+                DestinationType::Webhook,
+                &settings,
+                kind,
+                &[("token_url", url)],
+            )
+        };
+        assert_eq!(
+            webhook("https://id.example.com/token"),
+            webhook("https://id.example.com/v2/token")
+        );
+        assert_ne!(
+            webhook("https://id.example.com/token"),
+            webhook("https://id.example.org/token")
+        );
     }
 }

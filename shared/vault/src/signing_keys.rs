@@ -95,34 +95,61 @@ struct Version {
 
 impl Stored {
     fn parse(text: &str) -> Result<Vec<Version>, VaultError> {
-        let stored: Self = serde_json::from_str(text).map_err(|_| VaultError::Corrupt("the signing keys' secret has an unknown format"))?;
+        let stored: Self = serde_json::from_str(text)
+            .map_err(|_| VaultError::Corrupt("the signing keys' secret has an unknown format"))?;
         let mut versions = stored.versions;
-        versions.extend(stored.root.map(|root| Version { root, signs_from: None }));
-        if versions.is_empty() || versions.iter().any(|version| version.root.len() < ROOT_CHARS_MIN) {
-            return Err(VaultError::Corrupt("the signing keys' secret has no `root` of at least 32 characters"));
+        versions.extend(stored.root.map(|root| Version {
+            root,
+            signs_from: None,
+        }));
+        if versions.is_empty()
+            || versions
+                .iter()
+                .any(|version| version.root.len() < ROOT_CHARS_MIN)
+        {
+            return Err(VaultError::Corrupt(
+                "the signing keys' secret has no `root` of at least 32 characters",
+            ));
         }
         Ok(versions)
     }
 }
 
 /// Reads the keys of one use from their secret.
-pub async fn key_ring(aws: &SdkConfig, arn: &str, usage: KeyUse, now: Timestamp) -> Result<KeyRing, VaultError> {
-    Ok(ring(&Stored::parse(&own_secret(aws, arn).await?)?, usage, now))
+pub async fn key_ring(
+    aws: &SdkConfig,
+    arn: &str,
+    usage: KeyUse,
+    now: Timestamp,
+) -> Result<KeyRing, VaultError> {
+    Ok(ring(
+        &Stored::parse(&own_secret(aws, arn).await?)?,
+        usage,
+        now,
+    ))
 }
 
 fn ring(versions: &[Version], usage: KeyUse, now: Timestamp) -> KeyRing {
     let signs = |version: &&Version| version.signs_from.is_none_or(|from| from <= now);
     let signing = versions.iter().find(signs).or(versions.last());
-    let accepted: Vec<SigningKey> = versions.iter().take(usage.accepted_max()).map(|version| derive(&version.root, usage)).collect();
-    let signing = signing.map(|version| derive(&version.root, usage)).unwrap_or_default();
+    let accepted: Vec<SigningKey> = versions
+        .iter()
+        .take(usage.accepted_max())
+        .map(|version| derive(&version.root, usage))
+        .collect();
+    let signing = signing
+        .map(|version| derive(&version.root, usage))
+        .unwrap_or_default();
     KeyRing::new(signing, accepted)
 }
 
 /// Derives the key of one use from a root (HKDF-Expand, RFC 5869, 2.3).
 fn derive(root: &str, usage: KeyUse) -> SigningKey {
     let mut key = SigningKey::default();
-    let root = Hkdf::<Sha256>::from_prk(root.as_bytes()).expect("a root has at least 32 characters");
-    root.expand(usage.label().as_bytes(), &mut key).expect("a key is one block of SHA-256");
+    let root =
+        Hkdf::<Sha256>::from_prk(root.as_bytes()).expect("a root has at least 32 characters");
+    root.expand(usage.label().as_bytes(), &mut key)
+        .expect("a key is one block of SHA-256");
     key
 }
 
@@ -144,7 +171,13 @@ pub async fn rotate(
     }
     let root = hex::encode(random.bytes::<32>());
     let signs_from = now.plus(after);
-    versions.insert(0, Version { root, signs_from: Some(signs_from) });
+    versions.insert(
+        0,
+        Version {
+            root,
+            signs_from: Some(signs_from),
+        },
+    );
     versions.truncate(usage.accepted_max());
     store(aws, arn, versions).await?;
     Ok(signs_from)
@@ -153,7 +186,13 @@ pub async fn rotate(
 /// Makes the keys of one use accept signatures that the keys of another secret made for this use.
 ///
 /// The signing key stays the same. A version that would no longer be accepted is dropped.
-pub async fn accept(aws: &SdkConfig, arn: &str, usage: KeyUse, other_arn: &str, now: Timestamp) -> Result<(), RotateError> {
+pub async fn accept(
+    aws: &SdkConfig,
+    arn: &str,
+    usage: KeyUse,
+    other_arn: &str,
+    now: Timestamp,
+) -> Result<(), RotateError> {
     if usage == KeyUse::Ids {
         return Err(RotateError::AcceptsForGood);
     }
@@ -161,17 +200,32 @@ pub async fn accept(aws: &SdkConfig, arn: &str, usage: KeyUse, other_arn: &str, 
     if let Some(from) = versions[0].signs_from.filter(|from| *from > now) {
         return Err(RotateError::UnderWay(from));
     }
-    let Some(other) = Stored::parse(&own_secret(aws, other_arn).await?)?.pop() else { return Ok(()) };
+    let Some(other) = Stored::parse(&own_secret(aws, other_arn).await?)?.pop() else {
+        return Ok(());
+    };
     versions.truncate(usage.accepted_max() - 1);
-    versions.push(Version { signs_from: None, ..other });
+    versions.push(Version {
+        signs_from: None,
+        ..other
+    });
     Ok(store(aws, arn, versions).await?)
 }
 
 async fn store(aws: &SdkConfig, arn: &str, versions: Vec<Version>) -> Result<(), VaultError> {
-    let text = serde_json::to_string(&Stored { root: None, versions }).map(Zeroizing::new);
+    let text = serde_json::to_string(&Stored {
+        root: None,
+        versions,
+    })
+    .map(Zeroizing::new);
     let text = text.map_err(|_| VaultError::Corrupt("the signing keys cannot be written"))?;
-    let put = Client::new(aws).put_secret_value().secret_id(arn).secret_string(text.as_str());
-    put.send().await.map_err(VaultError::unavailable("Secrets Manager", "store the signing keys"))?;
+    let put = Client::new(aws)
+        .put_secret_value()
+        .secret_id(arn)
+        .secret_string(text.as_str());
+    put.send().await.map_err(VaultError::unavailable(
+        "Secrets Manager",
+        "store the signing keys",
+    ))?;
     Ok(())
 }
 
@@ -192,9 +246,20 @@ pub enum RotateError {
 
 /// Reads a secret of the deployment itself.
 pub async fn own_secret(aws: &SdkConfig, arn: &str) -> Result<Zeroizing<String>, VaultError> {
-    let read = Client::new(aws).get_secret_value().secret_id(arn).send().await;
-    let read = read.map_err(VaultError::unavailable("Secrets Manager", "read a secret of the deployment"))?;
-    read.secret_string.map(Zeroizing::new).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
+    let read = Client::new(aws)
+        .get_secret_value()
+        .secret_id(arn)
+        .send()
+        .await;
+    let read = read.map_err(VaultError::unavailable(
+        "Secrets Manager",
+        "read a secret of the deployment",
+    ))?;
+    read.secret_string
+        .map(Zeroizing::new)
+        .ok_or_else(|| VaultError::Missing {
+            arn: arn.to_owned(),
+        })
 }
 
 /// The keys of one use, for as long as a process runs. They are read on first use and again every
@@ -215,31 +280,53 @@ impl KeySource {
     #[must_use]
     pub fn new(aws: &SdkConfig, arn: String, usage: KeyUse) -> Self {
         let read_at = Mutex::new(Timestamp::from_millis(0));
-        Self(Arc::new(Source { aws: aws.clone(), arn, usage, ring: OnceCell::new(), read_at }))
+        Self(Arc::new(Source {
+            aws: aws.clone(),
+            arn,
+            usage,
+            ring: OnceCell::new(),
+            read_at,
+        }))
     }
 
     /// Returns the keys. If reading them again fails, the previous keys stay in use.
     pub async fn ring(&self, now: Timestamp) -> Result<KeyRing, VaultError> {
-        let Source { aws, arn, usage, ring, .. } = &*self.0;
+        let Source {
+            aws,
+            arn,
+            usage,
+            ring,
+            ..
+        } = &*self.0;
         if let Some(ring) = ring.get() {
             if self.is_due(now) {
                 match key_ring(aws, arn, *usage, now).await {
                     Ok(read) => ring.replace(&read),
                     Err(error) => {
-                        tracing::warn!(error = %domain::chain(&error), ?usage, "failed to read signing keys again; the previous ones stay in use")
+                        tracing::warn!(
+                            error = %domain::chain(&error),
+                            ?usage,
+                            "failed to read signing keys again; the previous ones stay in use"
+                        )
                     }
                 }
             }
             return Ok(ring.clone());
         }
-        let ring = ring.get_or_try_init(|| key_ring(aws, arn, *usage, now)).await?;
+        let ring = ring
+            .get_or_try_init(|| key_ring(aws, arn, *usage, now))
+            .await?;
         self.is_due(now);
         Ok(ring.clone())
     }
 
     /// Whether the keys have to be read again. The caller that receives `true` reads them.
     fn is_due(&self, now: Timestamp) -> bool {
-        let mut read_at = self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read_at = self
+            .0
+            .read_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let due = now.since(*read_at) >= READ_EVERY;
         if due {
             *read_at = now;
@@ -250,7 +337,10 @@ impl KeySource {
 
 impl fmt::Debug for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySource").field("arn", &self.0.arn).field("usage", &self.0.usage).finish_non_exhaustive()
+        f.debug_struct("KeySource")
+            .field("arn", &self.0.arn)
+            .field("usage", &self.0.usage)
+            .finish_non_exhaustive()
     }
 }
 
@@ -261,14 +351,20 @@ mod tests {
     const ROOT: &str = "0123456789012345678901234567890123456789012345678901234567890123";
 
     fn version(root: &str, signs_from: Option<i64>) -> Version {
-        Version { root: root.repeat(ROOT_CHARS_MIN), signs_from: signs_from.map(Timestamp::from_millis) }
+        Version {
+            root: root.repeat(ROOT_CHARS_MIN),
+            signs_from: signs_from.map(Timestamp::from_millis),
+        }
     }
 
     /// Existing ids have tags that were made with this derivation.
     #[test]
     fn the_derivation_never_changes() {
         let hex = |usage| hex::encode(&derive(ROOT, usage)[..4]);
-        assert_eq!([KeyUse::Ids, KeyUse::Cursors, KeyUse::Links].map(hex), ["c5ea39a1", "5cc3c312", "2927a4c8"]);
+        assert_eq!(
+            [KeyUse::Ids, KeyUse::Cursors, KeyUse::Links].map(hex),
+            ["c5ea39a1", "5cc3c312", "2927a4c8"]
+        );
     }
 
     #[test]
@@ -277,16 +373,30 @@ mod tests {
         let key = |at: usize| derive(&versions[at].root, KeyUse::Links);
         for (now, signs) in [(999, 1), (1000, 0)] {
             let ring = ring(&versions, KeyUse::Links, Timestamp::from_millis(now));
-            assert_eq!((ring.signing(), ring.accepted()), (key(signs), vec![key(0), key(1)]), "{now}");
+            assert_eq!(
+                (ring.signing(), ring.accepted()),
+                (key(signs), vec![key(0), key(1)]),
+                "{now}"
+            );
         }
     }
 
     #[test]
     fn two_versions_are_accepted_and_all_of_ids() {
         let versions = [version("c", None), version("b", None), version("a", None)];
-        let accepted = |usage| ring(&versions, usage, Timestamp::from_millis(0)).accepted().len();
-        assert_eq!([KeyUse::Cursors, KeyUse::Links, KeyUse::Sessions].map(accepted), [2, 2, 2]);
+        let accepted = |usage| {
+            ring(&versions, usage, Timestamp::from_millis(0))
+                .accepted()
+                .len()
+        };
+        assert_eq!(
+            [KeyUse::Cursors, KeyUse::Links, KeyUse::Sessions].map(accepted),
+            [2, 2, 2]
+        );
         assert_eq!(accepted(KeyUse::Ids), 3);
-        assert_eq!(ring(&versions, KeyUse::Ids, Timestamp::from_millis(0)).oldest(), derive(&versions[2].root, KeyUse::Ids));
+        assert_eq!(
+            ring(&versions, KeyUse::Ids, Timestamp::from_millis(0)).oldest(),
+            derive(&versions[2].root, KeyUse::Ids)
+        );
     }
 }

@@ -81,7 +81,9 @@ impl Vault {
         field: &str,
         secret: &SecretString,
     ) -> Result<Sealed, VaultError> {
-        let mut sealed = self.seal_all(organization, destination, &[(field, secret.clone())]).await?;
+        let mut sealed = self
+            .seal_all(organization, destination, &[(field, secret.clone())])
+            .await?;
         Ok(sealed.remove(0))
     }
 
@@ -93,7 +95,16 @@ impl Vault {
         destination: DestinationId,
         fields: &[(&str, SecretString)],
     ) -> Result<Vec<Sealed>, VaultError> {
-        self.sealed(Place { organization, destination, field: "", recipient: None }, fields).await
+        self.sealed(
+            Place {
+                organization,
+                destination,
+                field: "",
+                recipient: None,
+            },
+            fields,
+        )
+        .await
     }
 
     /// Seals credentials of a destination like [`Vault::seal_all`], for one recipient. They open
@@ -105,19 +116,40 @@ impl Vault {
         destination: DestinationId,
         fields: &[(&str, SecretString)],
     ) -> Result<Vec<Sealed>, VaultError> {
-        self.sealed(Place { organization, destination, field: "", recipient: Some(recipient) }, fields).await
+        self.sealed(
+            Place {
+                organization,
+                destination,
+                field: "",
+                recipient: Some(recipient),
+            },
+            fields,
+        )
+        .await
     }
 
-    async fn sealed(&self, place: Place<'_>, fields: &[(&str, SecretString)]) -> Result<Vec<Sealed>, VaultError> {
+    async fn sealed(
+        &self,
+        place: Place<'_>,
+        fields: &[(&str, SecretString)],
+    ) -> Result<Vec<Sealed>, VaultError> {
         if fields.is_empty() {
             return Ok(Vec::new());
         }
-        let (key, wrapped_key) = self.new_data_key(place.organization, place.destination).await?;
+        let (key, wrapped_key) = self
+            .new_data_key(place.organization, place.destination)
+            .await?;
         let seal = |(field, secret): &(&str, SecretString)| {
             let nonce = self.0.random.bytes();
             let ciphertext = key.encrypt(secret, nonce, Place { field, ..place });
             let has_recipient = place.recipient.is_some();
-            Envelope { has_recipient, wrapped_key: wrapped_key.clone(), nonce, ciphertext }.to_sealed()
+            Envelope {
+                has_recipient,
+                wrapped_key: wrapped_key.clone(),
+                nonce,
+                ciphertext,
+            }
+            .to_sealed()
         };
         Ok(fields.iter().map(seal).collect())
     }
@@ -131,7 +163,16 @@ impl Vault {
         field: &str,
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
-        self.opened(Place { organization, destination, field, recipient: None }, sealed).await
+        self.opened(
+            Place {
+                organization,
+                destination,
+                field,
+                recipient: None,
+            },
+            sealed,
+        )
+        .await
     }
 
     /// Opens a sealed credential, only for its recipient. One that was sealed before recipients
@@ -144,15 +185,33 @@ impl Vault {
         field: &str,
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
-        self.opened(Place { organization, destination, field, recipient: Some(recipient) }, sealed).await
+        self.opened(
+            Place {
+                organization,
+                destination,
+                field,
+                recipient: Some(recipient),
+            },
+            sealed,
+        )
+        .await
     }
 
     async fn opened(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
         // NUL occurs neither in base64 nor in ids.
-        let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
+        let digest =
+            Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
         // Boxed, because the future of an SDK call is large and seldom needed.
-        let opened =
-            self.0.opened.get(place.organization, digest.into(), self.0.clock.now(), Box::pin(self.open_uncached(place, sealed))).await;
+        let opened = self
+            .0
+            .opened
+            .get(
+                place.organization,
+                digest.into(),
+                self.0.clock.now(),
+                Box::pin(self.open_uncached(place, sealed)),
+            )
+            .await;
         opened.inspect(Confidential::add)
     }
 
@@ -162,69 +221,177 @@ impl Vault {
     /// the organization's id, so that no organization can read another's secret by naming it. A
     /// customer's `role` is assumed with the organization's external id, which its trust policy
     /// requires for the same reason.
-    pub async fn referenced(&self, arn: &str, role: Option<&SecretRole>, organization: OrganizationId) -> Result<SecretString, VaultError> {
+    pub async fn referenced(
+        &self,
+        arn: &str,
+        role: Option<&SecretRole>,
+        organization: OrganizationId,
+    ) -> Result<SecretString, VaultError> {
         let key = (arn.to_owned(), role.map(|role| role.role_arn.clone()));
         let now = self.0.clock.now();
         let read = match role {
-            None => self.0.referenced.get(organization, key, now, Box::pin(self.read(arn, organization))).await,
-            Some(role) => self.0.referenced.get(organization, key, now, Box::pin(self.read_as(arn, role))).await,
+            None => {
+                self.0
+                    .referenced
+                    .get(
+                        organization,
+                        key,
+                        now,
+                        Box::pin(self.read(arn, organization)),
+                    )
+                    .await
+            }
+            Some(role) => {
+                self.0
+                    .referenced
+                    .get(organization, key, now, Box::pin(self.read_as(arn, role)))
+                    .await
+            }
         };
         read.inspect(Confidential::add)
     }
 
-    async fn new_data_key(&self, organization: OrganizationId, destination: DestinationId) -> Result<(DataKey, Vec<u8>), VaultError> {
+    async fn new_data_key(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+    ) -> Result<(DataKey, Vec<u8>), VaultError> {
         let key_id = self.0.kms_key_id.as_ref().ok_or(VaultError::NoKey)?;
-        let call = self.0.kms.generate_data_key().key_id(key_id).key_spec(DataKeySpec::Aes256);
+        let call = self
+            .0
+            .kms
+            .generate_data_key()
+            .key_id(key_id)
+            .key_spec(DataKeySpec::Aes256);
         let call = call.encryption_context("organization", organization.to_string());
         let call = call.encryption_context("destination", destination.to_string());
-        let made = call.send().await.map_err(VaultError::unavailable(KMS, "make a data key"))?;
+        let made = call
+            .send()
+            .await
+            .map_err(VaultError::unavailable(KMS, "make a data key"))?;
         let (Some(plaintext), Some(wrapped)) = (made.plaintext, made.ciphertext_blob) else {
-            return Err(VaultError::unavailable(KMS, "make a data key")("its answer contains none"));
+            return Err(VaultError::unavailable(KMS, "make a data key")(
+                "its answer contains none",
+            ));
         };
-        Ok((DataKey::from_plaintext(plaintext.into_inner())?, wrapped.into_inner()))
+        Ok((
+            DataKey::from_plaintext(plaintext.into_inner())?,
+            wrapped.into_inner(),
+        ))
     }
 
-    async fn open_uncached(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
+    async fn open_uncached(
+        &self,
+        place: Place<'_>,
+        sealed: &Sealed,
+    ) -> Result<SecretString, VaultError> {
         let envelope = Envelope::read(sealed)?;
-        let place = Place { recipient: place.recipient.filter(|_| envelope.has_recipient), ..place };
-        let call = self.0.kms.decrypt().ciphertext_blob(Blob::new(envelope.wrapped_key));
+        let place = Place {
+            recipient: place.recipient.filter(|_| envelope.has_recipient),
+            ..place
+        };
+        let call = self
+            .0
+            .kms
+            .decrypt()
+            .ciphertext_blob(Blob::new(envelope.wrapped_key));
         let call = call.encryption_context("organization", place.organization.to_string());
         let call = call.encryption_context("destination", place.destination.to_string());
-        let unwrapped = call.send().await.map_err(|error| match error.as_service_error() {
-            Some(refusal) if refusal.is_invalid_ciphertext_exception() || refusal.is_incorrect_key_exception() => {
-                VaultError::Corrupt("its data key was damaged, or made for another place")
-            }
-            _ => VaultError::unavailable(KMS, "open a data key")(error),
+        let unwrapped = call
+            .send()
+            .await
+            .map_err(|error| match error.as_service_error() {
+                Some(refusal)
+                    if refusal.is_invalid_ciphertext_exception()
+                        || refusal.is_incorrect_key_exception() =>
+                {
+                    VaultError::Corrupt("its data key was damaged, or made for another place")
+                }
+                _ => VaultError::unavailable(KMS, "open a data key")(error),
+            })?;
+        let plaintext = unwrapped.plaintext.ok_or_else(|| {
+            VaultError::unavailable(KMS, "open a data key")("its answer contains none")
         })?;
-        let plaintext = unwrapped.plaintext.ok_or_else(|| VaultError::unavailable(KMS, "open a data key")("its answer contains none"))?;
-        DataKey::from_plaintext(plaintext.into_inner())?.decrypt(&envelope.ciphertext, envelope.nonce, place)
+        DataKey::from_plaintext(plaintext.into_inner())?.decrypt(
+            &envelope.ciphertext,
+            envelope.nonce,
+            place,
+        )
     }
 
-    async fn read(&self, arn: &str, organization: OrganizationId) -> Result<SecretString, VaultError> {
+    async fn read(
+        &self,
+        arn: &str,
+        organization: OrganizationId,
+    ) -> Result<SecretString, VaultError> {
         let client = &self.0.secrets_manager;
-        let described = client.describe_secret().secret_id(arn).send().await.map_err(|error| unreadable(arn, error))?;
+        let described = client
+            .describe_secret()
+            .secret_id(arn)
+            .send()
+            .await
+            .map_err(|error| unreadable(arn, error))?;
         let owner = organization.to_string();
-        if !described.tags().iter().any(|tag| tag.key() == Some(ORGANIZATION_TAG) && tag.value() == Some(&owner)) {
-            return Err(VaultError::Refused { arn: arn.to_owned() });
+        if !described
+            .tags()
+            .iter()
+            .any(|tag| tag.key() == Some(ORGANIZATION_TAG) && tag.value() == Some(&owner))
+        {
+            return Err(VaultError::Refused {
+                arn: arn.to_owned(),
+            });
         }
-        let read = client.get_secret_value().secret_id(arn).send().await.map_err(|error| unreadable(arn, error))?;
-        read.secret_string.map(SecretString::from).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
+        let read = client
+            .get_secret_value()
+            .secret_id(arn)
+            .send()
+            .await
+            .map_err(|error| unreadable(arn, error))?;
+        read.secret_string
+            .map(SecretString::from)
+            .ok_or_else(|| VaultError::Missing {
+                arn: arn.to_owned(),
+            })
     }
 
     /// Reads a secret with a customer's role, in the region of its ARN.
     async fn read_as(&self, arn: &str, role: &SecretRole) -> Result<SecretString, VaultError> {
-        let missing = || VaultError::Missing { arn: arn.to_owned() };
+        let missing = || VaultError::Missing {
+            arn: arn.to_owned(),
+        };
         let secret: SecretArn = arn.parse().map_err(|_| missing())?;
-        let session = roles::assume(&self.0.aws, &role.role_arn, &role.external_id, Purpose::ReadSecret(arn)).await;
-        let credentials = SharedCredentialsProvider::new(session.map_err(|why| not_assumed(role, why))?);
+        let session = roles::assume(
+            &self.0.aws,
+            &role.role_arn,
+            &role.external_id,
+            Purpose::ReadSecret(arn),
+        )
+        .await;
+        let credentials =
+            SharedCredentialsProvider::new(session.map_err(|why| not_assumed(role, why))?);
         let region = Region::new(secret.region().to_owned());
-        let customers = self.0.aws.to_builder().credentials_provider(credentials).region(region).build();
-        let read = SecretsManager::new(&customers).get_secret_value().secret_id(arn).send().await;
+        let customers = self
+            .0
+            .aws
+            .to_builder()
+            .credentials_provider(credentials)
+            .region(region)
+            .build();
+        let read = SecretsManager::new(&customers)
+            .get_secret_value()
+            .secret_id(arn)
+            .send()
+            .await;
         let read = read.map_err(|error| match unreadable(arn, error) {
-            VaultError::Refused { arn } => VaultError::RoleMayNotRead { arn, role_arn: role.role_arn.clone() },
+            VaultError::Refused { arn } => VaultError::RoleMayNotRead {
+                arn,
+                role_arn: role.role_arn.clone(),
+            },
             other => other,
         })?;
-        read.secret_string.map(SecretString::from).ok_or_else(missing)
+        read.secret_string
+            .map(SecretString::from)
+            .ok_or_else(missing)
     }
 }
 
@@ -236,8 +403,12 @@ impl fmt::Debug for Vault {
 
 fn not_assumed(role: &SecretRole, why: NotAssumed) -> VaultError {
     match why {
-        NotAssumed::Refused | NotAssumed::NotARole(_) => VaultError::RoleRefused { role_arn: role.role_arn.clone() },
-        NotAssumed::Unavailable(_) => VaultError::unavailable("STS", "assume a customer's role")(why),
+        NotAssumed::Refused | NotAssumed::NotARole(_) => VaultError::RoleRefused {
+            role_arn: role.role_arn.clone(),
+        },
+        NotAssumed::Unavailable(_) => {
+            VaultError::unavailable("STS", "assume a customer's role")(why)
+        }
     }
 }
 
@@ -246,14 +417,24 @@ fn unreadable<E>(arn: &str, error: SdkError<E>) -> VaultError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+    match error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+    {
         // InvalidRequestException: the secret is scheduled for deletion. InvalidParameterException:
         // the text cannot be the name of a secret.
-        Some("ResourceNotFoundException" | "InvalidRequestException" | "InvalidParameterException" | "ValidationException") => {
-            VaultError::Missing { arn: arn.to_owned() }
-        }
+        Some(
+            "ResourceNotFoundException"
+            | "InvalidRequestException"
+            | "InvalidParameterException"
+            | "ValidationException",
+        ) => VaultError::Missing {
+            arn: arn.to_owned(),
+        },
         // DecryptionFailure: the owner's key does not permit Waybill to decrypt.
-        Some("AccessDeniedException" | "DecryptionFailure") => VaultError::Refused { arn: arn.to_owned() },
+        Some("AccessDeniedException" | "DecryptionFailure") => VaultError::Refused {
+            arn: arn.to_owned(),
+        },
         _ => VaultError::unavailable(SECRETS_MANAGER, "read a secret")(error),
     }
 }

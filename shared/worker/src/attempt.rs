@@ -52,24 +52,44 @@ impl<C: Connector> Parts<C> {
     /// Returns how long an attempt may still wait before it begins.
     pub(crate) fn time_to_start(&self, item: &Item, deadline_ms: u64) -> Duration {
         let deadline = Timestamp::from_millis(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
-        let budget = item.work.destination.as_ref().map_or(Duration::ZERO, |destination| self.connector.attempt_max(destination));
-        deadline.since(self.clock.now()).saturating_sub(budget + SETTLE_MARGIN)
+        let budget = item
+            .work
+            .destination
+            .as_ref()
+            .map_or(Duration::ZERO, |destination| {
+                self.connector.attempt_max(destination)
+            });
+        deadline
+            .since(self.clock.now())
+            .saturating_sub(budget + SETTLE_MARGIN)
     }
 
     /// Makes one attempt and records its outcome.
     pub(crate) async fn attempt(&self, item: &Item) -> Disposal {
-        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Disposal::Done };
+        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination)
+        else {
+            return Disposal::Done;
+        };
         let mut span = trail::attempt_span(&item.received, delivery, destination);
         let context = span.context();
         let attempt = Box::pin(self.attempt_under(item, delivery, destination, &mut span));
         telemetry::within(context, attempt.instrument(trail::log_span(delivery))).await
     }
 
-    async fn attempt_under(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
+    async fn attempt_under(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+        destination: &Destination,
+        span: &mut Span,
+    ) -> Disposal {
         let Admission { place, start } = match self.limits(item) {
             None => Admission::default(),
             Some(limits) => {
-                let until = self.clock.now().plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
+                let until = self
+                    .clock
+                    .now()
+                    .plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
                 // Boxed, because only destinations with limits use it, and every attempt's future
                 // would contain it.
                 match Box::pin(self.enter(item, limits, until)).await {
@@ -79,8 +99,10 @@ impl<C: Connector> Parts<C> {
             }
         };
         let started = Instant::now();
-        let disposal = Box::pin(self.attempt_leased(item, delivery, destination, start, span)).await;
-        self.leave(destination, place, Some(started.elapsed())).await;
+        let disposal =
+            Box::pin(self.attempt_leased(item, delivery, destination, start, span)).await;
+        self.leave(destination, place, Some(started.elapsed()))
+            .await;
         disposal
     }
 
@@ -96,7 +118,11 @@ impl<C: Connector> Parts<C> {
             Ok(Some(leased)) => leased,
             Ok(None) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to lease a delivery; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %delivery.id,
+                    "failed to lease a delivery; its task returns to the queue"
+                );
                 return put_back(&self.inbox, &item.received).await;
             }
         };
@@ -106,8 +132,13 @@ impl<C: Connector> Parts<C> {
         let started_at = self.clock.now();
         let started = Instant::now();
         let mut send = Span::start(SEND, Parent::Here(delivery.message.trace));
-        send.set("waybill.destination_type", delivery.destination_type.as_str());
-        let delivered = send.run(self.deliver(item, delivery, destination, started)).await;
+        send.set(
+            "waybill.destination_type",
+            delivery.destination_type.as_str(),
+        );
+        let delivered = send
+            .run(self.deliver(item, delivery, destination, started))
+            .await;
         drop(send);
         match delivered {
             Ok(attempted) => {
@@ -121,11 +152,26 @@ impl<C: Connector> Parts<C> {
                 tracing::debug!(outcome, duration_ms, "an attempt ended");
                 let mut settle = Span::start(SETTLE, Parent::Here(delivery.message.trace));
                 settle.set_text("waybill.delivery", delivery.id);
-                settle.run(self.settle(item, delivery, destination, Finished { attempted, started_at, duration_ms })).await
+                settle
+                    .run(self.settle(
+                        item,
+                        delivery,
+                        destination,
+                        Finished {
+                            attempted,
+                            started_at,
+                            duration_ms,
+                        },
+                    ))
+                    .await
             }
             Err(error) => {
                 span.fails("unavailable");
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to make an attempt; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %delivery.id,
+                    "failed to make an attempt; its task returns to the queue"
+                );
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -134,13 +180,19 @@ impl<C: Connector> Parts<C> {
     /// Takes the lease that every attempt but the very first one needs, so that a manual and an
     /// automatic retry at the same time send only once. Returns `None` if another worker has the
     /// lease.
-    async fn lease<'d>(&self, delivery: &'d Delivery, destination: &Destination) -> Result<Option<Cow<'d, Delivery>>, StoreError> {
+    async fn lease<'d>(
+        &self,
+        delivery: &'d Delivery,
+        destination: &Destination,
+    ) -> Result<Option<Cow<'d, Delivery>>, StoreError> {
         if delivery.generation == 0 && delivery.attempts == 0 {
             return Ok(Some(Cow::Borrowed(delivery)));
         }
         let now = self.clock.now();
         let until = now.plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
-        let Ok(started) = delivery.clone().start(until, now) else { return Ok(None) };
+        let Ok(started) = delivery.clone().start(until, now) else {
+            return Ok(None);
+        };
         Ok(match self.store.lease(delivery, now, until).await? {
             Leased::Yes => Some(Cow::Owned(started)),
             Leased::Lost => None,
@@ -163,17 +215,32 @@ impl<C: Connector> Parts<C> {
             Err(attempted) => return Ok(attempted),
         };
         let budget = Duration::from_secs(destination.settings.timeout_seconds().into());
-        let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
+        let job = Job {
+            delivery,
+            destination,
+            payload,
+            attempt_number: delivery.attempts + 1,
+            deadline: started + budget,
+        };
         harness::deliver(&self.connector, job).await
     }
 
     /// Returns the payload: from memory if it is small, or as a stream from its storage. Returns a
     /// failed attempt if it is no longer kept or may not be read.
-    async fn payload(&self, item: &Item, delivery: &Delivery) -> Result<Result<Payload, Attempted>, Unavailable> {
+    async fn payload(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+    ) -> Result<Result<Payload, Attempted>, Unavailable> {
         if let Some(payload) = &item.work.payload {
             return Ok(Ok(Payload::whole(payload.clone())));
         }
-        let gone = || Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept");
+        let gone = || {
+            Attempted::unsent(
+                Outcome::Reject(Reason::Expired),
+                "the payload is no longer kept",
+            )
+        };
         let unavailable = |error: StoreError| Unavailable::because(error);
         let place = match self.store.content(delivery).await.map_err(unavailable)? {
             None => return Ok(Err(gone())),
@@ -185,16 +252,31 @@ impl<C: Connector> Parts<C> {
         }
         let size_bytes = delivery.message.payload.size_bytes;
         if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
-            let whole = self.store.whole_object(&place, size_bytes).await.map_err(unavailable)?;
+            let whole = self
+                .store
+                .whole_object(&place, size_bytes)
+                .await
+                .map_err(unavailable)?;
             return Ok(whole.map(Payload::whole).ok_or_else(gone));
         }
-        let pieces = self.store.stream_object(&place, size_bytes).await.map_err(unavailable)?;
+        let pieces = self
+            .store
+            .stream_object(&place, size_bytes)
+            .await
+            .map_err(unavailable)?;
         let own = self.store.own_object(&place);
-        let streamed = pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own));
+        let streamed = pieces
+            .map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own));
         Ok(streamed.ok_or_else(gone))
     }
 
-    async fn settle(&self, item: &Item, before: &Delivery, destination: &Destination, finished: Finished) -> Disposal {
+    async fn settle(
+        &self,
+        item: &Item,
+        before: &Delivery,
+        destination: &Destination,
+        finished: Finished,
+    ) -> Disposal {
         let now = self.clock.now();
         let outcome = finished.attempted.outcome.clone();
         if let Some(body) = &finished.attempted.body {
@@ -203,10 +285,25 @@ impl<C: Connector> Parts<C> {
         let outcome_name = trail::outcome_name(&outcome);
         let attempt = finished.record(before);
         let is_gone = matches!(outcome, Outcome::Gone(_));
-        let organizations = item.work.settings.as_ref().and_then(|settings| settings.retry_policy.as_ref());
-        let settlement = settle(before, outcome, &destination.retries(organizations), now, self.random.fraction());
-        let Ok(after) = before.clone().settle(attempt.clone(), settlement.after.clone(), now) else {
-            return self.settle_late(before, attempt, &settlement, &item.received).await;
+        let organizations = item
+            .work
+            .settings
+            .as_ref()
+            .and_then(|settings| settings.retry_policy.as_ref());
+        let settlement = settle(
+            before,
+            outcome,
+            &destination.retries(organizations),
+            now,
+            self.random.fraction(),
+        );
+        let Ok(after) = before
+            .clone()
+            .settle(attempt.clone(), settlement.after.clone(), now)
+        else {
+            return self
+                .settle_late(before, attempt, &settlement, &item.received)
+                .await;
         };
         let token = item.received.message_id.clone() + "." + &item.received.receives.to_string();
         if attempt.failure.is_some() {
@@ -215,27 +312,40 @@ impl<C: Connector> Parts<C> {
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
                 let rated = settlement.streak != Streak::Unchanged
-                    && policy_of(item, destination).is_some_and(|policy| policy.failure_rate.is_some());
+                    && policy_of(item, destination)
+                        .is_some_and(|policy| policy.failure_rate.is_some());
                 item.counts.add(before, &attempt, rated);
                 trail::count(&after, &attempt, outcome_name, now);
                 warn_if_slow(&after, item);
-                self.count(&after, destination, item, &attempt, &settlement, &token).await;
+                self.count(&after, destination, item, &attempt, &settlement, &token)
+                    .await;
                 self.report_blocked(before, &attempt).await;
                 if is_gone && !before.message.test && destination.ends_when_gone() {
                     // Boxed, because it is rare, and every attempt's future would contain it.
                     Box::pin(self.disable_gone(destination)).await;
                 }
                 if let Some(skipped) = self.skipped_meanwhile(&after).await {
-                    return self.told(&item.received, &skipped, &item.work, Disposal::Done).await;
+                    return self
+                        .told(&item.received, &skipped, &item.work, Disposal::Done)
+                        .await;
                 }
                 if after.status().is_finished() {
-                    return self.told(&item.received, &after, &item.work, Disposal::Done).await;
+                    return self
+                        .told(&item.received, &after, &item.work, Disposal::Done)
+                        .await;
                 }
                 self.dispose(&item.received, settlement.queue).await
             }
-            Ok(Settled::Lost(_)) => self.settle_late(before, attempt, &settlement, &item.received).await,
+            Ok(Settled::Lost(_)) => {
+                self.settle_late(before, attempt, &settlement, &item.received)
+                    .await
+            }
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), delivery = %before.id, "failed to record an attempt that was made; it is made again with the same id");
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    delivery = %before.id,
+                    "failed to record an attempt that was made; it is made again with the same id"
+                );
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -249,21 +359,43 @@ impl<C: Connector> Parts<C> {
             return None;
         }
         let skipped = async {
-            let destination = self.store.destination(delivery.organization, delivery.destination).await?;
-            let Some(reason) = skip_reason(destination.as_ref(), delivery) else { return Ok(None) };
+            let destination = self
+                .store
+                .destination(delivery.organization, delivery.destination)
+                .await?;
+            let Some(reason) = skip_reason(destination.as_ref(), delivery) else {
+                return Ok(None);
+            };
             let now = self.clock.now();
-            let Ok(after) = delivery.clone().skip(reason, now) else { return Ok(None) };
-            Ok(self.store.transition(delivery, &after).await?.then_some(after))
+            let Ok(after) = delivery.clone().skip(reason, now) else {
+                return Ok(None);
+            };
+            Ok(self
+                .store
+                .transition(delivery, &after)
+                .await?
+                .then_some(after))
         };
         skipped.await.unwrap_or_else(|error: StoreError| {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to check whether the destination is still enabled; the retry checks it again");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                delivery = %delivery.id,
+                "failed to check whether the destination is still enabled; the retry checks it \
+                 again"
+            );
             None
         })
     }
 
     /// Reports a blocked address as a security event.
     async fn report_blocked(&self, delivery: &Delivery, attempt: &Attempt) {
-        let Some(Failure { reason: Reason::BlockedAddress, detail }) = &attempt.failure else { return };
+        let Some(Failure {
+            reason: Reason::BlockedAddress,
+            detail,
+        }) = &attempt.failure
+        else {
+            return;
+        };
         telemetry::metrics::security_event("blocked_address");
         tracing::warn!(delivery = %delivery.id, detail, security_event = true, "blocked_address");
         let event = AuditEvent::by_system(
@@ -277,7 +409,12 @@ impl<C: Connector> Parts<C> {
         self.dispatcher.record_refusal(&event).await;
     }
 
-    async fn store_settled(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {
+    async fn store_settled(
+        &self,
+        before: &Delivery,
+        after: &Delivery,
+        token: &str,
+    ) -> Result<Settled, StoreError> {
         let mut wait = SETTLE_WAIT_FIRST;
         for _ in 1..SETTLE_TRIES {
             match self.store.settle(before, after, token).await {
@@ -303,23 +440,49 @@ impl<C: Connector> Parts<C> {
             kept = self.store.keep_body(delivery, body).await;
         }
         if let Err(error) = kept {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to store the body that was sent; it cannot be shown");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                delivery = %delivery.id,
+                "failed to store the body that was sent; it cannot be shown"
+            );
         }
     }
 
     /// Records an attempt whose delivery changed while it ran. A success still ends a delivery that
     /// has not succeeded; any other outcome is only added to the history.
-    async fn settle_late(&self, before: &Delivery, attempt: Attempt, settlement: &Settlement, received: &Received) -> Disposal {
+    async fn settle_late(
+        &self,
+        before: &Delivery,
+        attempt: Attempt,
+        settlement: &Settlement,
+        received: &Received,
+    ) -> Disposal {
         let recorded = match &settlement.after {
             AfterAttempt::Succeeded(receipt) => {
-                self.store.apply_late_success(before.organization, before.id, attempt, receipt, self.clock.now()).await
+                self.store
+                    .apply_late_success(
+                        before.organization,
+                        before.id,
+                        attempt,
+                        receipt,
+                        self.clock.now(),
+                    )
+                    .await
             }
-            _ => self.store.append_late_attempt(before.organization, before.id, attempt).await,
+            _ => {
+                self.store
+                    .append_late_attempt(before.organization, before.id, attempt)
+                    .await
+            }
         };
         match recorded {
             Ok(()) => Disposal::Done,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "failed to record a late attempt; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %before.id,
+                    "failed to record a late attempt; its task returns to the queue"
+                );
                 put_back(&self.inbox, received).await
             }
         }
@@ -329,7 +492,9 @@ impl<C: Connector> Parts<C> {
         match action {
             QueueAction::Acknowledge | QueueAction::LeaveToDueIndex(_) => Disposal::Done,
             // Rounded down to whole seconds. The rest is waited for when the task comes back.
-            QueueAction::Hold(until) => hold(&self.inbox, received, until.since(self.clock.now())).await,
+            QueueAction::Hold(until) => {
+                hold(&self.inbox, received, until.since(self.clock.now())).await
+            }
         }
     }
 
@@ -350,24 +515,47 @@ impl<C: Connector> Parts<C> {
         let ended_at = delivery.updated_at;
         let counted = match (&settlement.streak, &attempt.failure) {
             (Streak::Failure, Some(failure)) => {
-                let error = LastError { reason: failure.reason, detail: failure.detail.clone() };
-                self.store.count_failure(destination.id, delivery.organization, health.epoch, token, ended_at, error).await
+                let error = LastError {
+                    reason: failure.reason,
+                    detail: failure.detail.clone(),
+                };
+                self.store
+                    .count_failure(
+                        destination.id,
+                        delivery.organization,
+                        health.epoch,
+                        token,
+                        ended_at,
+                        error,
+                    )
+                    .await
             }
             (Streak::Success, _) => {
-                let noted = health.last_success_at.is_some_and(|at| ended_at.since(at) < SUCCESS_NOTED_EVERY);
+                let noted = health
+                    .last_success_at
+                    .is_some_and(|at| ended_at.since(at) < SUCCESS_NOTED_EVERY);
                 // The health was read before other attempts of this batch failed.
-                if noted && health.consecutive_failures == 0 && !item.counts.has_failed(destination.id) {
+                if noted
+                    && health.consecutive_failures == 0
+                    && !item.counts.has_failed(destination.id)
+                {
                     return;
                 }
                 let policy = policy_of(item, destination);
                 let threshold = policy.map_or(u32::MAX, FailurePolicy::first_threshold);
                 let rated = policy.is_some_and(|policy| policy.failure_rate.is_some());
-                self.store.end_streak(destination.id, health, ended_at, threshold, rated).await
+                self.store
+                    .end_streak(destination.id, health, ended_at, threshold, rated)
+                    .await
             }
             _ => return,
         };
         if let Err(error) = counted {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to count an attempt in the destination's health");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                destination = %destination.id,
+                "failed to count an attempt in the destination's health"
+            );
         }
     }
 }
@@ -375,14 +563,23 @@ impl<C: Connector> Parts<C> {
 /// Returns the destination's effective failure policy, or `None` if its organization no longer
 /// exists.
 fn policy_of<'i>(item: &'i Item, destination: &'i Destination) -> Option<&'i FailurePolicy> {
-    item.work.settings.as_ref().map(|settings| destination.policy(&settings.failure_policy))
+    item.work
+        .settings
+        .as_ref()
+        .map(|settings| destination.policy(&settings.failure_policy))
 }
 
 /// Warns if the time from acceptance to delivery exceeds the organization's threshold.
 fn warn_if_slow(delivery: &Delivery, item: &Item) {
-    let (State::Succeeded { finished_at, .. }, Some(settings)) = (&delivery.state, &item.work.settings) else { return };
+    let (State::Succeeded { finished_at, .. }, Some(settings)) =
+        (&delivery.state, &item.work.settings)
+    else {
+        return;
+    };
     let latency = finished_at.since(delivery.created_at);
-    if latency > Duration::from_millis(u64::from(settings.latency_warning_ms)) && !delivery.message.test {
+    if latency > Duration::from_millis(u64::from(settings.latency_warning_ms))
+        && !delivery.message.test
+    {
         telemetry::metrics::threshold_exceeded(Threshold::Latency);
         tracing::warn!(
             latency_ms = latency.as_millis(),
@@ -403,7 +600,13 @@ struct Finished {
 
 impl Finished {
     fn record(self, delivery: &Delivery) -> Attempt {
-        let Attempted { outcome, detail, request, response, .. } = self.attempted;
+        let Attempted {
+            outcome,
+            detail,
+            request,
+            response,
+            ..
+        } = self.attempted;
         let reason = outcome.reason();
         Attempt {
             number: delivery.attempts + 1,

@@ -72,10 +72,19 @@ impl<C: Connector> Parts<C> {
         let mut disposals = join_all(disposals).await;
         for item in alone {
             let message_id = item.received.message_id.clone();
-            disposals.push((message_id, self.carry_out(item, Next::Attempt(Duration::ZERO), deadline_ms).await));
+            disposals.push((
+                message_id,
+                self.carry_out(item, Next::Attempt(Duration::ZERO), deadline_ms)
+                    .await,
+            ));
         }
         counts.write(&self.store, self.clock.now()).await;
-        staying.extend(disposals.into_iter().filter(|(_, disposal)| *disposal == Disposal::Stays).map(|(message_id, _)| message_id));
+        staying.extend(
+            disposals
+                .into_iter()
+                .filter(|(_, disposal)| *disposal == Disposal::Stays)
+                .map(|(message_id, _)| message_id),
+        );
         partial_failure(staying)
     }
 
@@ -83,40 +92,79 @@ impl<C: Connector> Parts<C> {
     /// exceeds its organization's threshold.
     fn note_ages(&self, items: &[Item]) {
         let now = self.clock.now();
-        let aged = items.iter().filter_map(|item| Some((item, item.work.delivery.as_ref()?, now.since(item.received.sent_at?))));
-        let Some((item, delivery, age)) = aged.max_by_key(|(_, _, age)| *age) else { return };
+        let aged = items.iter().filter_map(|item| {
+            Some((
+                item,
+                item.work.delivery.as_ref()?,
+                now.since(item.received.sent_at?),
+            ))
+        });
+        let Some((item, delivery, age)) = aged.max_by_key(|(_, _, age)| *age) else {
+            return;
+        };
         telemetry::metrics::queue_age(delivery.destination_type.lane().as_str(), age);
-        let warning = item.work.settings.as_ref().map(|settings| Duration::from_secs(settings.pending_age_warning_seconds.into()));
+        let warning = item
+            .work
+            .settings
+            .as_ref()
+            .map(|settings| Duration::from_secs(settings.pending_age_warning_seconds.into()));
         if warning.is_some_and(|warning| age > warning) {
             telemetry::metrics::threshold_exceeded(Threshold::QueueAge);
         }
     }
 
     fn plan(&self, item: &Item) -> Next {
-        let Work { delivery, destination, suspended, .. } = &item.work;
-        plan(&item.task, item.received.receives, delivery.as_ref(), destination.as_ref(), *suspended, self.clock.now())
+        let Work {
+            delivery,
+            destination,
+            suspended,
+            ..
+        } = &item.work;
+        plan(
+            &item.task,
+            item.received.receives,
+            delivery.as_ref(),
+            destination.as_ref(),
+            *suspended,
+            self.clock.now(),
+        )
     }
 
     /// Reads the records that the tasks name. Tasks that cannot be parsed, or that repeat another
     /// one of this batch, are removed here.
-    async fn read(&self, received: Vec<Received>, counts: &Arc<Counts>) -> Vec<(String, Result<Item, Disposal>)> {
+    async fn read(
+        &self,
+        received: Vec<Received>,
+        counts: &Arc<Counts>,
+    ) -> Vec<(String, Result<Item, Disposal>)> {
         let mut disposed = Vec::new();
         let mut readable: Vec<(Received, Task)> = Vec::new();
         let mut seen = BTreeSet::new();
         for message in received {
             match &message.task {
                 Err(error) => {
-                    tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a task; it is moved to the dead-letter queue");
+                    tracing::error!(
+                        error = %domain::chain(&error),
+                        message_id = message.message_id,
+                        "failed to parse a task; it is moved to the dead-letter queue"
+                    );
                     let disposal = match self.inbox.bury(&message.body).await {
                         Ok(()) => Disposal::Done,
                         Err(error) => {
-                            tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to move a task to the dead-letter queue; it stays in the queue");
+                            tracing::error!(
+                                error = %domain::chain(&error),
+                                message_id = message.message_id,
+                                "failed to move a task to the dead-letter queue; it stays in the \
+                                 queue"
+                            );
                             Disposal::Stays
                         }
                     };
                     disposed.push((message.message_id, Err(disposal)));
                 }
-                Ok(task) if !seen.insert((task.delivery, task.generation)) => disposed.push((message.message_id, Err(Disposal::Done))),
+                Ok(task) if !seen.insert((task.delivery, task.generation)) => {
+                    disposed.push((message.message_id, Err(Disposal::Done)))
+                }
                 Ok(task) => {
                     let task = task.clone();
                     readable.push((message, task));
@@ -129,14 +177,24 @@ impl<C: Connector> Parts<C> {
                 for ((received, task), work) in readable.into_iter().zip(works) {
                     let message_id = received.message_id.clone();
                     let outcome = match work.map(called_back) {
-                        Ok(work) => Ok(Item { received, task, work, turn: None, counts: Arc::clone(counts) }),
+                        Ok(work) => Ok(Item {
+                            received,
+                            task,
+                            work,
+                            turn: None,
+                            counts: Arc::clone(counts),
+                        }),
                         Err(error) => Err(unreadable(&self.inbox, &received, &error).await),
                     };
                     disposed.push((message_id, outcome));
                 }
             }
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), tasks = readable.len(), "failed to read a batch; its tasks return to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    tasks = readable.len(),
+                    "failed to read a batch; its tasks return to the queue"
+                );
                 for (message, _) in readable {
                     let disposal = put_back(&self.inbox, &message).await;
                     disposed.push((message.message_id, Err(disposal)));
@@ -154,7 +212,11 @@ impl<C: Connector> Parts<C> {
             match next {
                 Next::Acknowledge => self.acknowledge(&item).await,
                 Next::Hold(wait) => hold(&self.inbox, &item.received, wait).await,
-                Next::SendAnew(wait) => match self.inbox.send_anew(&item.task, item.received.cause, wait).await {
+                Next::SendAnew(wait) => match self
+                    .inbox
+                    .send_anew(&item.task, item.received.cause, wait)
+                    .await
+                {
                     Ok(()) => Disposal::Done,
                     Err(_) => hold(&self.inbox, &item.received, wait).await,
                 },
@@ -163,14 +225,21 @@ impl<C: Connector> Parts<C> {
                     hold(&self.inbox, &item.received, Duration::ZERO).await
                 }
                 Next::Wait(waiting) => self.wait(&item, waiting).await,
-                Next::Attempt(wait) => Box::pin(self.attempt_in_turn(item, wait, deadline_ms)).await,
-                Next::AttemptAlone => Box::pin(self.attempt_in_turn(item, Duration::ZERO, deadline_ms)).await,
+                Next::Attempt(wait) => {
+                    Box::pin(self.attempt_in_turn(item, wait, deadline_ms)).await
+                }
+                Next::AttemptAlone => {
+                    Box::pin(self.attempt_in_turn(item, Duration::ZERO, deadline_ms)).await
+                }
             }
         };
-        AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(%delivery, "the attempt panicked; the task stays in the queue");
-            Disposal::Stays
-        })
+        AssertUnwindSafe(done)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                tracing::error!(%delivery, "the attempt panicked; the task stays in the queue");
+                Disposal::Stays
+            })
     }
 
     /// Makes an attempt after `wait`, when the destination's limits permit it.
@@ -195,7 +264,11 @@ impl<C: Connector> Parts<C> {
             }
             Ok(Turn::Wait(waiting)) => self.wait(&item, waiting).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to take a turn; the task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %item.task.delivery,
+                    "failed to take a turn; the task returns to the queue"
+                );
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -224,20 +297,35 @@ impl<C: Connector> Parts<C> {
     /// Returns whether an attempt that has waited for a place may start. It may not if its delivery
     /// was cancelled meanwhile, or its destination was paused, disabled or given other limits.
     pub(crate) async fn is_still_due(&self, item: &Item, limits: DeliveryLimits) -> bool {
-        let Ok(mut works) = self.store.read_batch(&[work_key(&item.task)]).await else { return false };
-        let Some(Ok(work)) = works.pop() else { return false };
+        let Ok(mut works) = self.store.read_batch(&[work_key(&item.task)]).await else {
+            return false;
+        };
+        let Some(Ok(work)) = works.pop() else {
+            return false;
+        };
         let (delivery, destination) = (work.delivery.as_ref(), work.destination.as_ref());
-        let next = plan(&item.task, item.received.receives, delivery, destination, work.suspended, self.clock.now());
+        let next = plan(
+            &item.task,
+            item.received.receives,
+            delivery,
+            destination,
+            work.suspended,
+            self.clock.now(),
+        );
         matches!(next, Next::Attempt(_) | Next::AttemptAlone) && limits_of(&work) == Some(limits)
     }
 
     /// Makes an attempt when there is memory for it. If there is none in time, returns the task to
     /// the queue as if it had not been received, because another process may have memory.
     async fn attempt_within_memory(&self, mut item: Item, deadline_ms: u64) -> Disposal {
-        let Some(bytes) = self.memory_bytes(&item) else { return self.attempt(&item).await };
+        let Some(bytes) = self.memory_bytes(&item) else {
+            return self.attempt(&item).await;
+        };
         let asked = tokio::time::Instant::now();
         let reserving = self.memory.reserve(item.task.organization, bytes);
-        let Ok(reserved) = tokio::time::timeout(self.time_to_start(&item, deadline_ms), reserving).await else {
+        let Ok(reserved) =
+            tokio::time::timeout(self.time_to_start(&item, deadline_ms), reserving).await
+        else {
             return self.send_back(&item).await;
         };
         if asked.elapsed() > FRESH {
@@ -245,7 +333,9 @@ impl<C: Connector> Parts<C> {
                 Ok(item) => item,
                 Err(disposal) => return disposal,
             };
-            if self.is_too_late(&item, deadline_ms) || !matches!(self.plan(&item), Next::Attempt(_) | Next::AttemptAlone) {
+            if self.is_too_late(&item, deadline_ms)
+                || !matches!(self.plan(&item), Next::Attempt(_) | Next::AttemptAlone)
+            {
                 return self.send_back(&item).await;
             }
         }
@@ -258,9 +348,16 @@ impl<C: Connector> Parts<C> {
     async fn read_again(&self, item: Item) -> Result<Item, Disposal> {
         let read = self.store.read_batch(&[work_key(&item.task)]).await;
         match read.and_then(|mut works| works.pop().transpose()) {
-            Ok(work) => Ok(Item { work: work.map(called_back).unwrap_or(item.work), ..item }),
+            Ok(work) => Ok(Item {
+                work: work.map(called_back).unwrap_or(item.work),
+                ..item
+            }),
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to read a delivery again; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %item.task.delivery,
+                    "failed to read a delivery again; its task returns to the queue"
+                );
                 Err(put_back(&self.inbox, &item.received).await)
             }
         }
@@ -269,15 +366,27 @@ impl<C: Connector> Parts<C> {
     /// Returns the memory that an attempt needs in addition to what the batch has read, or `None`
     /// if it needs none.
     fn memory_bytes(&self, item: &Item) -> Option<u64> {
-        let (None, Some(delivery), Some(destination)) = (&item.work.payload, &item.work.delivery, &item.work.destination) else {
+        let (None, Some(delivery), Some(destination)) = (
+            &item.work.payload,
+            &item.work.delivery,
+            &item.work.destination,
+        ) else {
             return None;
         };
-        Some(self.connector.memory_bytes(destination, delivery.message.payload.size_bytes)).filter(|bytes| *bytes > 0)
+        Some(
+            self.connector
+                .memory_bytes(destination, delivery.message.payload.size_bytes),
+        )
+        .filter(|bytes| *bytes > 0)
     }
 
     /// Returns a task to the queue with a receive count of zero, because nothing was tried.
     pub(crate) async fn send_back(&self, item: &Item) -> Disposal {
-        match self.inbox.send_anew(&item.task, item.received.cause, Duration::ZERO).await {
+        match self
+            .inbox
+            .send_anew(&item.task, item.received.cause, Duration::ZERO)
+            .await
+        {
             Ok(()) => Disposal::Done,
             Err(_) => hold(&self.inbox, &item.received, Duration::ZERO).await,
         }
@@ -288,7 +397,8 @@ impl<C: Connector> Parts<C> {
     async fn acknowledge(&self, item: &Item) -> Disposal {
         match &item.work.delivery {
             Some(delivery) if delivery.generation <= item.task.generation + 1 => {
-                self.told(&item.received, delivery, &item.work, Disposal::Done).await
+                self.told(&item.received, delivery, &item.work, Disposal::Done)
+                    .await
             }
             _ => Disposal::Done,
         }
@@ -296,36 +406,66 @@ impl<C: Connector> Parts<C> {
 
     /// Sends the fallbacks and status updates of a finished delivery. The task stays in the queue
     /// until this succeeds.
-    pub(crate) async fn told(&self, received: &Received, delivery: &Delivery, work: &Work, disposal: Disposal) -> Disposal {
+    pub(crate) async fn told(
+        &self,
+        received: &Received,
+        delivery: &Delivery,
+        work: &Work,
+        disposal: Disposal,
+    ) -> Disposal {
         // Boxed, because few destinations have fallbacks.
-        if let Err(error) = Box::pin(self.dispatcher.fall_back(delivery, work.destination.as_ref())).await {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to create the fallbacks of a delivery; its task returns to the queue");
+        if let Err(error) = Box::pin(
+            self.dispatcher
+                .fall_back(delivery, work.destination.as_ref()),
+        )
+        .await
+        {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                delivery = %delivery.id,
+                "failed to create the fallbacks of a delivery; its task returns to the queue"
+            );
             return put_back(&self.inbox, received).await;
         }
-        let Some(updates) = &self.updates else { return disposal };
+        let Some(updates) = &self.updates else {
+            return disposal;
+        };
         // Boxed, because few organizations receive status updates, and every attempt's future would
         // contain it.
         match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&*error), delivery = %delivery.id, "failed to send a status update; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&*error),
+                    delivery = %delivery.id,
+                    "failed to send a status update; its task returns to the queue"
+                );
                 put_back(&self.inbox, received).await
             }
         }
     }
 
     async fn give_up(&self, item: &Item, why: GiveUp) -> Disposal {
-        let Some(before) = &item.work.delivery else { return Disposal::Done };
-        let Ok(after) = why.end(before.clone(), self.clock.now()) else { return self.acknowledge(item).await };
+        let Some(before) = &item.work.delivery else {
+            return Disposal::Done;
+        };
+        let Ok(after) = why.end(before.clone(), self.clock.now()) else {
+            return self.acknowledge(item).await;
+        };
         match self.store.transition(before, &after).await {
             Ok(true) => {
                 telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
-                self.told(&item.received, &after, &item.work, Disposal::Done).await
+                self.told(&item.received, &after, &item.work, Disposal::Done)
+                    .await
             }
             // The delivery was changed by someone else first, so the task is processed again.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "failed to finish a delivery without an attempt; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %before.id,
+                    "failed to finish a delivery without an attempt; its task returns to the queue"
+                );
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -334,7 +474,10 @@ impl<C: Connector> Parts<C> {
 
 /// Sets the URL of Waybill's own destination for status updates to the message's callback URL.
 fn called_back(mut work: Work) -> Work {
-    let callback = work.delivery.as_ref().and_then(|delivery| delivery.message.status_callback.as_ref());
+    let callback = work
+        .delivery
+        .as_ref()
+        .and_then(|delivery| delivery.message.status_callback.as_ref());
     if let (Some(StatusCallback::Url(url)), Some(destination)) = (callback, &mut work.destination)
         && destination.is_system()
         && let Settings::Webhook(webhook) = &mut destination.settings
@@ -345,7 +488,12 @@ fn called_back(mut work: Work) -> Work {
 }
 
 fn work_key(task: &Task) -> WorkKey {
-    WorkKey { organization: task.organization, delivery: task.delivery, destination: task.destination, payload_item: task.payload_item }
+    WorkKey {
+        organization: task.organization,
+        delivery: task.delivery,
+        destination: task.destination,
+        payload_item: task.payload_item,
+    }
 }
 
 fn partial_failure(staying: Vec<String>) -> SqsBatchResponse {

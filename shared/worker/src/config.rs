@@ -70,11 +70,20 @@ impl Config {
             dlq_url: variables.required("DLQ_URL"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
-            public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
+            public_url: variables
+                .required::<String>("PUBLIC_URL")
+                .trim_end_matches('/')
+                .to_owned(),
             event_bus_name: variables.optional("EVENT_BUS_NAME"),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
-            schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
-            memory_budget_bytes: variables.optional("MEMORY_BUDGET_MIB").map_or(MEMORY_BUDGET, |Mebibytes(bytes)| bytes),
+            schemes: Schemes::with_plain_http(variables.switch(
+                "ALLOW_PLAIN_HTTP",
+                "true",
+                "false",
+            )),
+            memory_budget_bytes: variables
+                .optional("MEMORY_BUDGET_MIB")
+                .map_or(MEMORY_BUDGET, |Mebibytes(bytes)| bytes),
             faults: Faults::take(variables),
         }
     }

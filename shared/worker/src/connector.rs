@@ -19,7 +19,10 @@ pub trait Connector: Send + Sync + 'static {
     /// Makes one attempt within the job's deadline. An error means that the attempt failed before
     /// anything was sent. A later failure is returned as [`Attempted`], with the record of its
     /// request.
-    fn deliver(&self, job: Job<'_>) -> impl Future<Output = Result<Attempted, ConnectorError>> + Send;
+    fn deliver(
+        &self,
+        job: Job<'_>,
+    ) -> impl Future<Output = Result<Attempted, ConnectorError>> + Send;
 
     /// Runs the steps of a delivery to a destination that is about to be saved, and records each.
     /// An error is the failure of the step in progress, unless it names another step.
@@ -39,19 +42,26 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Returns the host keys that a server presents, if the protocol has host keys.
     fn host_keys(&self, _: HostKeysPlace) -> impl Future<Output = HostKeysAnswer> + Send {
-        let CheckReport { ok, steps } = crate::refused_check("this destination type has no host keys");
+        let CheckReport { ok, steps } =
+            crate::refused_check("this destination type has no host keys");
         std::future::ready(HostKeysAnswer::Refused { ok, steps })
     }
 
     /// Exchanges the authorization code of a person's consent, if the destination type supports it.
     fn exchange(&self, _: Exchange) -> impl Future<Output = ExchangeAnswer> + Send {
-        std::future::ready(ExchangeAnswer::refused(false, "this destination type does not use a person's authorization"))
+        std::future::ready(ExchangeAnswer::refused(
+            false,
+            "this destination type does not use a person's authorization",
+        ))
     }
 
     /// Sends the e-mail with which a person confirms an address, if this worker sends e-mail.
     fn confirm_address(&self, _: Confirmation) -> impl Future<Output = ConfirmationAnswer> + Send {
         let detail = "this destination type sends no e-mail".to_owned();
-        std::future::ready(ConfirmationAnswer { mailed: false, detail })
+        std::future::ready(ConfirmationAnswer {
+            mailed: false,
+            detail,
+        })
     }
 }
 
@@ -104,6 +114,12 @@ pub struct Attempted {
 impl Attempted {
     /// Creates the result of an attempt that ended before anything was sent.
     pub fn unsent(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), request: None, response: None, body: None }
+        Self {
+            outcome,
+            detail: detail.into(),
+            request: None,
+            response: None,
+            body: None,
+        }
     }
 }

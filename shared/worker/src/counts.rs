@@ -31,7 +31,11 @@ impl Counts {
         let mut counts = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = attempt.failure.as_ref().map(|failure| failure.reason);
         let (tally, in_rate) = counts.entry(delivery.destination).or_default();
-        tally.add(delivery.message.event_type.as_str(), reason, attempt.duration_ms);
+        tally.add(
+            delivery.message.event_type.as_str(),
+            reason,
+            attempt.duration_ms,
+        );
         if rated {
             in_rate.succeeded += u64::from(reason.is_none());
             in_rate.failed += u64::from(reason.is_some());
@@ -40,26 +44,39 @@ impl Counts {
 
     /// Records a failed attempt that is about to be stored.
     pub(crate) fn note_failure(&self, destination: DestinationId) {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(destination);
+        self.failing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(destination);
     }
 
     /// Whether an attempt of this batch failed at this destination.
     pub(crate) fn has_failed(&self, destination: DestinationId) -> bool {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).contains(&destination)
+        self.failing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&destination)
     }
 
     /// Adds the attempts to the statistics. If that fails, they are missing there and in the
     /// failure rate.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
-        let counts = std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
-        let writes = counts.into_iter().map(async |(destination, (mut tally, in_rate))| {
-            if in_rate != Counted::default() {
-                tally.minutes.insert(minute_of(now), in_rate);
-            }
-            if let Err(error) = store.add_statistics(destination, now, &tally).await {
-                tracing::warn!(error = %domain::chain(&error), %destination, "failed to add attempts to the statistics; they are not counted");
-            }
-        });
+        let counts =
+            std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
+        let writes = counts
+            .into_iter()
+            .map(async |(destination, (mut tally, in_rate))| {
+                if in_rate != Counted::default() {
+                    tally.minutes.insert(minute_of(now), in_rate);
+                }
+                if let Err(error) = store.add_statistics(destination, now, &tally).await {
+                    tracing::warn!(
+                        error = %domain::chain(&error),
+                        %destination,
+                        "failed to add attempts to the statistics; they are not counted"
+                    );
+                }
+            });
         join_all(writes).await;
     }
 }

@@ -36,7 +36,11 @@ impl<'d> Opened<'d> {
     /// Returns a member that is not secret and may be absent.
     #[must_use]
     pub fn open_opt(&self, name: &str) -> Option<&'d str> {
-        self.destination.credentials.open.get(name).map(String::as_str)
+        self.destination
+            .credentials
+            .open
+            .get(name)
+            .map(String::as_str)
     }
 
     /// Opens a secret member.
@@ -46,11 +50,19 @@ impl<'d> Opened<'d> {
 
     /// Opens a secret member that may be absent.
     pub async fn secret_opt(&self, name: &str) -> Result<Option<SecretString>, ConnectorError> {
-        let Some(field) = self.destination.credentials.secrets.get(name) else { return Ok(None) };
-        let Destination { organization_id, id, .. } = self.destination;
+        let Some(field) = self.destination.credentials.secrets.get(name) else {
+            return Ok(None);
+        };
+        let Destination {
+            organization_id,
+            id,
+            ..
+        } = self.destination;
         let recipient = Recipient::of(self.destination);
         let name = sealed_name(name);
-        let opening = self.vault.open_for(&recipient, *organization_id, *id, &name, &field.sealed);
+        let opening = self
+            .vault
+            .open_for(&recipient, *organization_id, *id, &name, &field.sealed);
         Ok(Some(dependency(opening).await?))
     }
 }

@@ -53,12 +53,18 @@ impl Watch {
 
     /// Returns the same pieces, watched.
     pub(crate) fn pieces(&self, pieces: Pieces) -> Pieces {
-        Box::pin(Watched { pieces, watch: self.clone() })
+        Box::pin(Watched {
+            pieces,
+            watch: self.clone(),
+        })
     }
 
     /// Returns the result of an attempt. It is a failure of Waybill if the payload failed, or if
     /// the deadline passed while a service of Waybill did not answer.
-    pub(crate) fn judge<T: Timed>(&self, result: Result<T, ConnectorError>) -> Result<T, ConnectorError> {
+    pub(crate) fn judge<T: Timed>(
+        &self,
+        result: Result<T, ConnectorError>,
+    ) -> Result<T, ConnectorError> {
         let mut observed = self.lock();
         if let Some(failure) = observed.failure.take() {
             return Err(failure.into());
@@ -80,7 +86,8 @@ impl Watch {
 
 impl Observed {
     fn is_stalled(&self) -> bool {
-        let is_unanswered = |reading: &Reading| !reading.woken.is_woken() && reading.since.elapsed() >= STALL_MIN;
+        let is_unanswered =
+            |reading: &Reading| !reading.woken.is_woken() && reading.since.elapsed() >= STALL_MIN;
         self.interrupted || self.reading.as_ref().is_some_and(is_unanswered)
     }
 }
@@ -109,7 +116,10 @@ fn is_timeout(outcome: &Outcome) -> bool {
 /// Calls a service that Waybill depends on. If the deadline passes during the call, that is a
 /// failure of Waybill.
 pub async fn dependency<T>(call: impl Future<Output = T>) -> T {
-    let mut call_in_progress = Call { since: Instant::now(), is_over: false };
+    let mut call_in_progress = Call {
+        since: Instant::now(),
+        is_over: false,
+    };
     let answer = call.await;
     call_in_progress.is_over = true;
     answer
@@ -138,11 +148,20 @@ impl Stream for Watched {
     type Item = Result<Bytes, Unavailable>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let woken = Arc::new(Woken { is_woken: AtomicBool::new(false), reader: cx.waker().clone() });
+        let woken = Arc::new(Woken {
+            is_woken: AtomicBool::new(false),
+            reader: cx.waker().clone(),
+        });
         let waker = Waker::from(Arc::clone(&woken));
-        let polled = self.pieces.as_mut().poll_next(&mut Context::from_waker(&waker));
+        let polled = self
+            .pieces
+            .as_mut()
+            .poll_next(&mut Context::from_waker(&waker));
         let mut observed = self.watch.lock();
-        let since = observed.reading.take().map_or_else(Instant::now, |reading| reading.since);
+        let since = observed
+            .reading
+            .take()
+            .map_or_else(Instant::now, |reading| reading.since);
         match &polled {
             Poll::Pending => observed.reading = Some(Reading { since, woken }),
             Poll::Ready(Some(Err(failure))) => observed.failure = Some(failure.clone()),
@@ -206,7 +225,9 @@ mod tests {
     async fn an_answered_read_that_is_not_fetched_is_the_destinations_time() {
         let watch = Watch::default();
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let received = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+        let received = stream::unfold(receiver, async |mut receiver| {
+            Some((receiver.recv().await?, receiver))
+        });
         let mut pieces = watch.pieces(received.boxed());
         assert!(pieces.next().now_or_never().is_none());
         sender.send(Ok(Bytes::new())).unwrap();
@@ -234,7 +255,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_answered_is_not_counted() {
         let watch = Watch::default();
-        watch.during(dependency(tokio::time::sleep(Duration::from_secs(5)))).await;
+        watch
+            .during(dependency(tokio::time::sleep(Duration::from_secs(5))))
+            .await;
         assert!(!is_ours(&watch.judge(timed_out())));
     }
 }

@@ -31,13 +31,19 @@ pub struct Unavailable {
 impl Unavailable {
     /// Creates a failure without a source.
     pub fn new(problem: impl Into<String>) -> Self {
-        Self { problem: problem.into(), source: None }
+        Self {
+            problem: problem.into(),
+            source: None,
+        }
     }
 
     /// Creates the failure of a service, with the service's error as its source.
     pub fn because(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let problem = "a service that Waybill depends on failed".to_owned();
-        Self { problem, source: Some(Arc::from(source.into())) }
+        Self {
+            problem,
+            source: Some(Arc::from(source.into())),
+        }
     }
 }
 
@@ -64,7 +70,11 @@ impl ConnectorError {
     /// Creates a failure of the destination, with the reason for its owner.
     pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
         let detail: String = detail.into();
-        Self::Destination { step: None, outcome, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }
+        Self::Destination {
+            step: None,
+            outcome,
+            detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned(),
+        }
     }
 
     /// The settings or credentials can never work.
@@ -90,7 +100,10 @@ impl ConnectorError {
     /// Creates the failure of a connection. The types of the error and its causes decide: TLS and
     /// I/O errors are recognised, all others are failures of the protocol.
     pub fn network(error: &(dyn Error + 'static), detail: impl Into<String>) -> Self {
-        Self::unanswered(egress::failure_kind(error).unwrap_or(FailureKind::Protocol), detail)
+        Self::unanswered(
+            egress::failure_kind(error).unwrap_or(FailureKind::Protocol),
+            detail,
+        )
     }
 
     fn unanswered(kind: FailureKind, detail: impl Into<String>) -> Self {
@@ -107,7 +120,13 @@ impl ConnectorError {
     #[must_use]
     pub fn at(self, step: StepName) -> Self {
         match self {
-            Self::Destination { outcome, detail, .. } => Self::Destination { step: Some(step), outcome, detail },
+            Self::Destination {
+                outcome, detail, ..
+            } => Self::Destination {
+                step: Some(step),
+                outcome,
+                detail,
+            },
             ours @ Self::Unavailable(_) => ours,
         }
     }
@@ -125,9 +144,17 @@ impl ConnectorError {
     #[must_use]
     pub fn with_detail(self, detail: impl FnOnce(&str) -> String) -> Self {
         match self {
-            Self::Destination { step, outcome, detail: before } => {
+            Self::Destination {
+                step,
+                outcome,
+                detail: before,
+            } => {
                 let detail = detail(&before);
-                Self::Destination { step, outcome, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }
+                Self::Destination {
+                    step,
+                    outcome,
+                    detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned(),
+                }
             }
             ours @ Self::Unavailable(_) => ours,
         }
@@ -164,7 +191,12 @@ impl ConnectorError {
     /// Waybill is not an attempt.
     pub fn into_attempted(self, request: Option<RequestRecord>) -> Result<Attempted, Unavailable> {
         match self {
-            Self::Destination { outcome, detail, .. } => Ok(Attempted { request, ..Attempted::unsent(outcome, detail) }),
+            Self::Destination {
+                outcome, detail, ..
+            } => Ok(Attempted {
+                request,
+                ..Attempted::unsent(outcome, detail)
+            }),
             Self::Unavailable(unavailable) => Err(unavailable),
         }
     }
@@ -199,21 +231,33 @@ impl From<StoreError> for ConnectorError {
 impl From<Fault> for ConnectorError {
     fn from(fault: Fault) -> Self {
         let detail = fault.to_string();
-        if fault.is_ours { Unavailable::new(detail).into() } else { Self::misconfigured(detail) }
+        if fault.is_ours {
+            Unavailable::new(detail).into()
+        } else {
+            Self::misconfigured(detail)
+        }
     }
 }
 
 impl From<VaultError> for ConnectorError {
     fn from(error: VaultError) -> Self {
         match error {
-            VaultError::Unavailable { .. } | VaultError::NoKey => Unavailable::because(error).into(),
+            VaultError::Unavailable { .. } | VaultError::NoKey => {
+                Unavailable::because(error).into()
+            }
             VaultError::Refused { .. }
             | VaultError::RoleRefused { .. }
             | VaultError::RoleMayNotRead { .. }
             | VaultError::Missing { .. } => Self::misconfigured(error.to_string()),
             VaultError::Corrupt(_) => {
-                tracing::error!(error = %domain::chain(&error), "a stored secret is damaged or belongs to another record");
-                Self::new(Outcome::Retry(Reason::Internal), format!("{error}; it has to be set again"))
+                tracing::error!(
+                    error = %domain::chain(&error),
+                    "a stored secret is damaged or belongs to another record"
+                );
+                Self::new(
+                    Outcome::Retry(Reason::Internal),
+                    format!("{error}; it has to be set again"),
+                )
             }
         }
     }
@@ -227,7 +271,8 @@ mod tests {
 
     #[test]
     fn a_network_failure_is_mapped_by_its_type() {
-        let outcome = |error: &(dyn Error + 'static)| ConnectorError::network(error, "x").outcome().cloned();
+        let outcome =
+            |error: &(dyn Error + 'static)| ConnectorError::network(error, "x").outcome().cloned();
         for (kind, reason) in [
             (io::ErrorKind::ConnectionRefused, Reason::Connect),
             (io::ErrorKind::HostUnreachable, Reason::Connect),
@@ -237,7 +282,11 @@ mod tests {
             (io::ErrorKind::UnexpectedEof, Reason::Protocol),
             (io::ErrorKind::InvalidData, Reason::Protocol),
         ] {
-            assert_eq!(outcome(&io::Error::from(kind)), Some(Outcome::Retry(reason)), "{kind:?}");
+            assert_eq!(
+                outcome(&io::Error::from(kind)),
+                Some(Outcome::Retry(reason)),
+                "{kind:?}"
+            );
         }
     }
 
@@ -251,7 +300,13 @@ mod tests {
     #[test]
     fn an_explicit_step_stands() {
         let error = ConnectorError::misconfigured("x");
-        assert_eq!(error.clone().or_at(StepName::Write).step(), Some(StepName::Write));
-        assert_eq!(error.at(StepName::Tls).or_at(StepName::Write).step(), Some(StepName::Tls));
+        assert_eq!(
+            error.clone().or_at(StepName::Write).step(),
+            Some(StepName::Write)
+        );
+        assert_eq!(
+            error.at(StepName::Tls).or_at(StepName::Write).step(),
+            Some(StepName::Tls)
+        );
     }
 }

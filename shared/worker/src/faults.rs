@@ -15,13 +15,18 @@ pub struct Faults {
 impl Faults {
     /// Reads the faults from `FAULT_CRASH_EVENT_TYPE`.
     pub(crate) fn take(variables: &Variables<'_>) -> Self {
-        Self { crash_event_type: variables.optional("FAULT_CRASH_EVENT_TYPE") }
+        Self {
+            crash_event_type: variables.optional("FAULT_CRASH_EVENT_TYPE"),
+        }
     }
 
     /// Aborts the process if an attempt for this delivery is configured to.
     pub(crate) fn strike(&self, delivery: &Delivery) {
         if self.crash_event_type.as_deref() == Some(delivery.message.event_type.as_str()) {
-            tracing::error!(delivery = %delivery.id, "fault injection: an attempt aborts the process");
+            tracing::error!(
+                delivery = %delivery.id,
+                "fault injection: an attempt aborts the process"
+            );
             std::process::abort();
         }
     }

@@ -2,8 +2,8 @@
 //! which deliveries wait for a place.
 //!
 //! The table hands out turns, starts and places to all processes. A process that is delayed after
-//! it took starts would send all their requests at once, so it also **spaces** them. A free place is
-//! unused until a delivery takes it, so the process that frees a place **calls** a delivery that
+//! it took starts would send all their requests at once, so it also **spaces** them. A free place
+//! is unused until a delivery takes it, so the process that frees a place **calls** a delivery that
 //! waits for one. Nothing here has to survive the process: a delivery that is not called returns at
 //! its expected time.
 
@@ -114,7 +114,11 @@ impl Flows {
         let mut state = self.state();
         let flow = state.flow(destination);
         flow.looking += 1;
-        Looking { flows: self.clone(), destination, bell: Arc::clone(&flow.bell) }
+        Looking {
+            flows: self.clone(),
+            destination,
+            bell: Arc::clone(&flow.bell),
+        }
     }
 
     /// Adds a delivery that waits for a place to the line. Its task is sent when a place is free.
@@ -136,7 +140,11 @@ impl Flows {
     /// Removes a delivery that has a place from the line.
     pub(crate) fn step_out(&self, destination: DestinationId, delivery: DeliveryId) {
         let mut state = self.state();
-        if state.flows.get_mut(&destination).is_some_and(|flow| flow.line.remove(&delivery).is_some()) {
+        if state
+            .flows
+            .get_mut(&destination)
+            .is_some_and(|flow| flow.line.remove(&delivery).is_some())
+        {
             state.lined_up -= 1;
         }
     }
@@ -144,16 +152,26 @@ impl Flows {
     /// Records that one of `places` places became free after an attempt that took `took`. Returns
     /// the tasks to call. While attempts are short, about one delivery is looking for each place,
     /// so that no place waits for a task to pass through the queue.
-    pub(crate) fn freed(&self, destination: DestinationId, places: u32, took: Duration) -> Vec<(Task, Option<TraceContext>)> {
+    pub(crate) fn freed(
+        &self,
+        destination: DestinationId,
+        places: u32,
+        took: Duration,
+    ) -> Vec<(Task, Option<TraceContext>)> {
         let mut state = self.state();
-        let Some(flow) = state.flows.get_mut(&destination) else { return Vec::new() };
+        let Some(flow) = state.flows.get_mut(&destination) else {
+            return Vec::new();
+        };
         flow.bell.notify_one();
         let wanted = match flow.looking {
             0 if took < SHORT_ATTEMPT => 2,
             0 => 1,
             looking => u32::from(took < SHORT_ATTEMPT && looking <= places),
         };
-        let called: Vec<_> = (0..wanted).map_while(|_| flow.line.pop_first()).map(|(_, called)| called).collect();
+        let called: Vec<_> = (0..wanted)
+            .map_while(|_| flow.line.pop_first())
+            .map(|(_, called)| called)
+            .collect();
         state.lined_up -= called.len();
         called
     }
@@ -162,7 +180,11 @@ impl Flows {
 impl State {
     fn flow(&mut self, destination: DestinationId) -> &mut Flow {
         if self.flows.len() > DESTINATIONS && !self.flows.contains_key(&destination) {
-            let is_known = |flow: &Flow| flow.looking > 0 || !flow.line.is_empty() || flow.sent.last.is_some_and(|at| at.elapsed() < IDLE);
+            let is_known = |flow: &Flow| {
+                flow.looking > 0
+                    || !flow.line.is_empty()
+                    || flow.sent.last.is_some_and(|at| at.elapsed() < IDLE)
+            };
             self.flows.retain(|_, flow| is_known(flow));
         }
         self.flows.entry(destination).or_default()
@@ -185,7 +207,12 @@ mod tests {
 
     /// Sends `count` requests, each after the one before it, and returns when each was sent, in
     /// milliseconds.
-    async fn sends(flows: &Flows, destination: DestinationId, step: Duration, count: usize) -> Vec<u128> {
+    async fn sends(
+        flows: &Flows,
+        destination: DestinationId,
+        step: Duration,
+        count: usize,
+    ) -> Vec<u128> {
         let began = Instant::now();
         let mut sent = Vec::new();
         for _ in 0..count {
@@ -199,10 +226,17 @@ mod tests {
     async fn requests_that_are_late_together_are_sent_one_after_the_other() {
         let (flows, ids) = (Flows::default(), mint());
         let destination: DestinationId = ids.mint(ids.organization(), 1);
-        assert_eq!(sends(&flows, destination, TENTH, 5).await, [0, 50, 150, 250, 350]);
+        assert_eq!(
+            sends(&flows, destination, TENTH, 5).await,
+            [0, 50, 150, 250, 350]
+        );
         tokio::time::sleep(Duration::from_secs(10)).await;
         let later = sends(&flows, destination, TENTH, 3).await;
-        assert_eq!(later, [0, 50, 150], "what was not used meanwhile is not caught up");
+        assert_eq!(
+            later,
+            [0, 50, 150],
+            "what was not used meanwhile is not caught up"
+        );
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(sends(&flows, destination, 100 * TENTH, 1).await, [0]);
         let raised = sends(&flows, destination, TENTH, 3).await;
@@ -210,16 +244,32 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let thousand = sends(&flows, destination, Duration::from_millis(1), 1_200).await;
         let within_a_second = thousand.iter().filter(|at| **at < 1_000).count();
-        assert!((1_000..=1_060).contains(&within_a_second), "{within_a_second}");
+        assert!(
+            (1_000..=1_060).contains(&within_a_second),
+            "{within_a_second}"
+        );
         let together = (0..4).map(|_| flows.state().flow(destination).sent.next(TENTH).as_millis());
-        assert_eq!(together.collect::<Vec<_>>(), [100, 200, 300, 400], "those that wait at once");
+        assert_eq!(
+            together.collect::<Vec<_>>(),
+            [100, 200, 300, 400],
+            "those that wait at once"
+        );
     }
 
     fn task(ids: &IdMint, number: u64) -> Task {
         let organization = ids.organization();
         let message = ids.mint(organization, 1);
-        let delivery = DeliveryId { message, position: u16::try_from(number).unwrap_or(u16::MAX) };
-        Task { organization, delivery, destination: ids.mint(organization, 1), generation: 1, payload_item: false }
+        let delivery = DeliveryId {
+            message,
+            position: u16::try_from(number).unwrap_or(u16::MAX),
+        };
+        Task {
+            organization,
+            delivery,
+            destination: ids.mint(organization, 1),
+            generation: 1,
+            payload_item: false,
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,18 +277,50 @@ mod tests {
         let (flows, ids) = (Flows::default(), mint());
         let first = task(&ids, 0);
         for position in [3, 1, 2, 0] {
-            let delivery = DeliveryId { position, ..first.delivery };
-            flows.line_up(Task { delivery, ..first.clone() }, None);
+            let delivery = DeliveryId {
+                position,
+                ..first.delivery
+            };
+            flows.line_up(
+                Task {
+                    delivery,
+                    ..first.clone()
+                },
+                None,
+            );
         }
-        let again = Task { generation: 2, ..first.clone() };
+        let again = Task {
+            generation: 2,
+            ..first.clone()
+        };
         flows.line_up(again.clone(), None);
-        let called = |took| flows.freed(first.destination, 1, took).iter().map(|(task, _)| task.delivery.position).collect::<Vec<_>>();
-        assert_eq!(called(Duration::from_secs(2)), [0], "a long attempt ended: one is called");
-        assert_eq!(called(TENTH), [1, 2], "a short one: the next one looks for its place beforehand");
+        let called = |took| {
+            flows
+                .freed(first.destination, 1, took)
+                .iter()
+                .map(|(task, _)| task.delivery.position)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            called(Duration::from_secs(2)),
+            [0],
+            "a long attempt ended: one is called"
+        );
+        assert_eq!(
+            called(TENTH),
+            [1, 2],
+            "a short one: the next one looks for its place beforehand"
+        );
         let looking = [flows.look(first.destination), flows.look(first.destination)];
         assert!(called(TENTH).is_empty(), "enough of them look");
         drop(looking);
-        flows.step_out(first.destination, DeliveryId { position: 3, ..first.delivery });
+        flows.step_out(
+            first.destination,
+            DeliveryId {
+                position: 3,
+                ..first.delivery
+            },
+        );
         assert!(called(TENTH).is_empty(), "no delivery waits");
         assert_eq!(flows.state().lined_up, 0);
     }

@@ -22,34 +22,77 @@ impl<C: Connector> Parts<C> {
             tracing::warn!(
                 error,
                 destination = %destination.id,
-                "failed to disable a destination whose receiver is gone; the next such answer tries again"
+                "failed to disable a destination whose receiver is gone; the next such answer \
+                 tries again"
             );
         }
     }
 
-    async fn try_disable_gone(&self, updates: &Updates, mut before: Destination) -> Result<(), lambda_runtime::Error> {
+    async fn try_disable_gone(
+        &self,
+        updates: &Updates,
+        mut before: Destination,
+    ) -> Result<(), lambda_runtime::Error> {
         let ids = &updates.ids().await?;
         for _ in 0..RACES_MAX {
-            let Some(routes) = self.store.routes(before.organization_id).await? else { return Ok(()) };
+            let Some(routes) = self.store.routes(before.organization_id).await? else {
+                return Ok(());
+            };
             let now = self.clock.now();
-            let state = DestinationState::Disabled { at: now, by: DisabledBy::Receiver, reason: Some(REASON.to_owned()) };
-            let after = Destination { state, ..before.revised(now) };
-            let event =
-                AuditEvent::by_system(ids.mint(after.organization_id, 1), after.organization_id, now, "destination.disabled", after.id);
+            let state = DestinationState::Disabled {
+                at: now,
+                by: DisabledBy::Receiver,
+                reason: Some(REASON.to_owned()),
+            };
+            let after = Destination {
+                state,
+                ..before.revised(now)
+            };
+            let event = AuditEvent::by_system(
+                ids.mint(after.organization_id, 1),
+                after.organization_id,
+                now,
+                "destination.disabled",
+                after.id,
+            );
             let health = self.store.health(after.id).await?;
             let url = updates.link_to(&after);
-            let alert = self.dispatcher.alert_about(ids, &routes, &after, &health, AlertKind::Disabled, &url).await?;
-            match self.store.switch_destination(&after, before.revision(), &event, &alert).await? {
+            let alert = self
+                .dispatcher
+                .alert_about(ids, &routes, &after, &health, AlertKind::Disabled, &url)
+                .await?;
+            match self
+                .store
+                .switch_destination(&after, before.revision(), &event, &alert)
+                .await?
+            {
                 Saved::Done => {
-                    tracing::warn!(destination = %after.id, organization = %after.organization_id, "a destination whose receiver is gone was disabled");
-                    telemetry::metrics::destination_disabled(after.kind(), DisabledBy::Receiver.as_str());
+                    tracing::warn!(
+                        destination = %after.id,
+                        organization = %after.organization_id,
+                        "a destination whose receiver is gone was disabled"
+                    );
+                    telemetry::metrics::destination_disabled(
+                        after.kind(),
+                        DisabledBy::Receiver.as_str(),
+                    );
                     // The monitor announces an alert that is not announced here.
-                    let announced =
-                        self.dispatcher.announce_alert(ids, &routes, alert, domain::trace::TraceId::generate(&self.random)).await;
+                    let announced = self
+                        .dispatcher
+                        .announce_alert(
+                            ids,
+                            &routes,
+                            alert,
+                            domain::trace::TraceId::generate(&self.random),
+                        )
+                        .await;
                     return Ok(announced.map(drop)?);
                 }
                 Saved::Conflict => {
-                    let found = self.store.destination(before.organization_id, before.id).await?;
+                    let found = self
+                        .store
+                        .destination(before.organization_id, before.id)
+                        .await?;
                     match found.filter(|found| found.takes_deliveries() && found.ends_when_gone()) {
                         Some(found) => before = found,
                         None => return Ok(()),

@@ -23,12 +23,19 @@ impl NotGranted {
 }
 
 /// Returns an error if one of the secrets is in Secrets Manager and not granted.
-pub(crate) fn secrets<'s>(live: impl IntoIterator<Item = &'s SigningSecret>, grants: &Grants) -> Result<(), NotGranted> {
+pub(crate) fn secrets<'s>(
+    live: impl IntoIterator<Item = &'s SigningSecret>,
+    grants: &Grants,
+) -> Result<(), NotGranted> {
     for secret in live {
         // A secret that the customer's own role reads needs no grant.
-        let SecretSource::SecretsManager { arn, role: None } = &secret.source else { continue };
+        let SecretSource::SecretsManager { arn, role: None } = &secret.source else {
+            continue;
+        };
         if !grants.secret_arns.contains(arn) {
-            return Err(NotGranted(format!("the secret {arn} is not granted to this organization; ask the operator")));
+            return Err(NotGranted(format!(
+                "the secret {arn} is not granted to this organization; ask the operator"
+            )));
         }
     }
     Ok(())
@@ -38,7 +45,9 @@ pub(crate) fn secrets<'s>(live: impl IntoIterator<Item = &'s SigningSecret>, gra
 pub(crate) fn source(place: &ObjectPlace, grants: &Grants) -> Result<(), NotGranted> {
     match &place.bucket {
         Some(bucket) if place.role.is_none() && !grants.buckets.contains(bucket) => {
-            Err(NotGranted(format!("the bucket {bucket} is not granted to this organization; ask the operator")))
+            Err(NotGranted(format!(
+                "the bucket {bucket} is not granted to this organization; ask the operator"
+            )))
         }
         _ => Ok(()),
     }
@@ -48,17 +57,32 @@ impl<C: Connector> Parts<C> {
     /// Returns a report if the destination may not be checked.
     pub(crate) async fn refuses_check(&self, destination: &Destination) -> Option<CheckReport> {
         let live = destination.live_secrets(self.clock.now());
-        if !live.iter().any(|secret| matches!(secret.source, SecretSource::SecretsManager { role: None, .. })) {
+        if !live.iter().any(|secret| {
+            matches!(
+                secret.source,
+                SecretSource::SecretsManager { role: None, .. }
+            )
+        }) {
             return None;
         }
         match self.store.organization(destination.organization_id).await {
             Ok(organization) => {
-                let grants = organization.map(|organization| organization.grants).unwrap_or_default();
-                secrets(live, &grants).err().map(|why| refused_check(&why.0))
+                let grants = organization
+                    .map(|organization| organization.grants)
+                    .unwrap_or_default();
+                secrets(live, &grants)
+                    .err()
+                    .map(|why| refused_check(&why.0))
             }
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to read an organization's grants; the check is refused");
-                Some(refused_check("the organization's grants could not be read right now; try again"))
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    destination = %destination.id,
+                    "failed to read an organization's grants; the check is refused"
+                );
+                Some(refused_check(
+                    "the organization's grants could not be read right now; try again",
+                ))
             }
         }
     }
@@ -75,19 +99,44 @@ mod tests {
 
     fn secret(source: SecretSource) -> SigningSecret {
         let created_at = Timestamp::from_millis(0);
-        SigningSecret { id: Ulid::first_at(created_at).into(), source, hint: None, created_at, valid_until: None }
+        SigningSecret {
+            id: Ulid::first_at(created_at).into(),
+            source,
+            hint: None,
+            created_at,
+            valid_until: None,
+        }
     }
 
     #[test]
     fn a_secret_that_is_no_longer_granted_signs_nothing() {
-        let own = secret(SecretSource::Generated { sealed: Sealed("ciphertext".to_owned()) });
-        let referenced = secret(SecretSource::SecretsManager { arn: "arn:one".to_owned(), role: None });
-        let role = SecretRole { role_arn: "arn:aws:iam::123456789012:role/r".to_owned(), external_id: "id".to_owned() };
-        let by_role = secret(SecretSource::SecretsManager { arn: "arn:two".to_owned(), role: Some(role) });
-        let granted = |arn: &str| Grants { secret_arns: vec![arn.to_owned()], ..Grants::default() };
+        let own = secret(SecretSource::Generated {
+            sealed: Sealed("ciphertext".to_owned()),
+        });
+        let referenced = secret(SecretSource::SecretsManager {
+            arn: "arn:one".to_owned(),
+            role: None,
+        });
+        let role = SecretRole {
+            role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
+            external_id: "id".to_owned(),
+        };
+        let by_role = secret(SecretSource::SecretsManager {
+            arn: "arn:two".to_owned(),
+            role: Some(role),
+        });
+        let granted = |arn: &str| Grants {
+            secret_arns: vec![arn.to_owned()],
+            ..Grants::default()
+        };
         assert_eq!(secrets([&own, &referenced], &granted("arn:one")), Ok(()));
         assert_eq!(secrets([&own, &by_role], &Grants::default()), Ok(()));
-        for grants in [Grants::default(), granted("arn:two"), granted("arn:on"), granted("arn:*")] {
+        for grants in [
+            Grants::default(),
+            granted("arn:two"),
+            granted("arn:on"),
+            granted("arn:*"),
+        ] {
             assert!(secrets([&own, &referenced], &grants).is_err(), "{grants:?}");
         }
     }
@@ -101,8 +150,16 @@ mod tests {
             etag: None,
             role,
         };
-        let granted = Grants { buckets: vec!["one".to_owned()], ..Grants::default() };
-        let role = || Some(("arn:aws:iam::123456789012:role/r".to_owned(), "id".to_owned()));
+        let granted = Grants {
+            buckets: vec!["one".to_owned()],
+            ..Grants::default()
+        };
+        let role = || {
+            Some((
+                "arn:aws:iam::123456789012:role/r".to_owned(),
+                "id".to_owned(),
+            ))
+        };
         assert_eq!(source(&place(None, None), &Grants::default()), Ok(()));
         assert_eq!(source(&place(Some("one"), None), &granted), Ok(()));
         assert_eq!(source(&place(Some("two"), role()), &granted), Ok(()));

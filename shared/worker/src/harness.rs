@@ -23,15 +23,20 @@ pub async fn deliver<C: Connector>(connector: &C, job: Job<'_>) -> Result<Attemp
     let attempted = watched(job.payload, async |payload| {
         let delivering = connector.deliver(Job { payload, ..job });
         let delivering = confidential.during(egress::on_behalf_of(organization, delivering));
-        timeout(most + GRACE, delivering)
-            .await
-            .unwrap_or_else(|_| Err(ConnectorError::timed_out(format!("no answer within {} s", most.as_secs()))))
+        timeout(most + GRACE, delivering).await.unwrap_or_else(|_| {
+            Err(ConnectorError::timed_out(format!(
+                "no answer within {} s",
+                most.as_secs()
+            )))
+        })
     });
     let attempted = attempted.await;
     let redactor = Redactor::of(&confidential);
     attempted
         .map(|attempted| redactor.attempted(attempted))
-        .map_err(|unavailable| Unavailable::new(redactor.text(&domain::chain(&unavailable).to_string())))
+        .map_err(|unavailable| {
+            Unavailable::new(redactor.text(&domain::chain(&unavailable).to_string()))
+        })
 }
 
 /// Makes an attempt with `payload`. Failures of the payload are failures of Waybill, even if
@@ -42,8 +47,12 @@ pub async fn watched(
 ) -> Result<Attempted, Unavailable> {
     let watch = Watch::default();
     // Boxed, because the futures of protocols are tens of kilobytes.
-    let result = watch.during(Box::pin(attempt(payload.watched(&watch)))).await;
-    watch.judge(result).or_else(|error| error.into_attempted(None))
+    let result = watch
+        .during(Box::pin(attempt(payload.watched(&watch))))
+        .await;
+    watch
+        .judge(result)
+        .or_else(|error| error.into_attempted(None))
 }
 
 /// Checks the connection and credentials of a destination step by step.
@@ -55,17 +64,30 @@ pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> Ch
     let (watch, confidential) = (Watch::default(), Confidential::default());
     let mut steps = StepRecorder::default();
     // Boxed, as attempts are.
-    let checking = Box::pin(connector.check(Check { destination, deadline, latest, steps: &mut steps }));
+    let checking = Box::pin(connector.check(Check {
+        destination,
+        deadline,
+        latest,
+        steps: &mut steps,
+    }));
     let checking = egress::on_behalf_of(destination.organization_id.to_string(), checking);
     let checking = watch.during(confidential.during(checking));
-    let result = timeout_at(latest + GRACE, checking).await.unwrap_or_else(|_| {
-        let most = (CHECK_TIME_LIMIT + GRACE).as_secs();
-        Err(ConnectorError::timed_out(format!("the check took longer than {most} s")))
-    });
+    let result = timeout_at(latest + GRACE, checking)
+        .await
+        .unwrap_or_else(|_| {
+            let most = (CHECK_TIME_LIMIT + GRACE).as_secs();
+            Err(ConnectorError::timed_out(format!(
+                "the check took longer than {most} s"
+            )))
+        });
     let result = watch.judge(result);
     if let Err(ConnectorError::Unavailable(unavailable)) = &result {
         let error = Redactor::of(&confidential).text(&domain::chain(unavailable).to_string());
-        tracing::warn!(error, destination = %destination.id, "failed to check a destination: a service that Waybill depends on is unavailable");
+        tracing::warn!(
+            error,
+            destination = %destination.id,
+            "failed to check a destination: a service that Waybill depends on is unavailable"
+        );
     }
     Redactor::of(&confidential).report(steps.report(result))
 }

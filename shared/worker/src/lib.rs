@@ -115,17 +115,32 @@ pub fn refused_check(detail: &str) -> CheckReport {
 impl<C: Connector> Worker<C> {
     /// Creates the worker for `connector` on this platform.
     pub fn on(platform: &Platform, config: Config, connector: C) -> Self {
-        let Platform { aws, clock, random, shutdown } = platform.clone();
+        let Platform {
+            aws,
+            clock,
+            random,
+            shutdown,
+        } = platform.clone();
         let store = Store::new(&aws, config.table_name, Some(config.bucket_name));
         let bus = config.event_bus_name.map(|name| Bus::new(&aws, name));
-        let dispatcher = Dispatcher::new(store.clone(), Queues::new(&aws, config.queue_urls), clock.clone()).telling_on(bus);
+        let dispatcher = Dispatcher::new(
+            store.clone(),
+            Queues::new(&aws, config.queue_urls),
+            clock.clone(),
+        )
+        .telling_on(bus);
         let keys = KeySource::new(&aws, config.signing_keys_secret_arn, KeyUse::Ids);
         let (memory, faults) = (Memory::of(config.memory_budget_bytes), config.faults);
         Self::new(Parts {
             connector,
             store,
             inbox: Inbox::new(&aws, config.queue_url, config.dlq_url),
-            updates: Some(Updates::new(config.public_url, keys, clock.clone(), random.clone())),
+            updates: Some(Updates::new(
+                config.public_url,
+                keys,
+                clock.clone(),
+                random.clone(),
+            )),
             dispatcher,
             clock,
             random,
@@ -158,22 +173,38 @@ impl<C: Connector> Parts<C> {
 
     /// The request does not name an organization, so each host is isolated instead.
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
-        egress::on_behalf_of(format!("host {}", place.host), self.connector.host_keys(place)).await
+        egress::on_behalf_of(
+            format!("host {}", place.host),
+            self.connector.host_keys(place),
+        )
+        .await
     }
 
     async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
         let confidential = Confidential::default();
         let organization = exchange.organization_id.to_string();
-        let answer = confidential.during(egress::on_behalf_of(organization, self.connector.exchange(exchange))).await;
-        ExchangeAnswer { detail: Redactor::of(&confidential).text(&answer.detail), ..answer }
+        let answer = confidential
+            .during(egress::on_behalf_of(
+                organization,
+                self.connector.exchange(exchange),
+            ))
+            .await;
+        ExchangeAnswer {
+            detail: Redactor::of(&confidential).text(&answer.detail),
+            ..answer
+        }
     }
 
     async fn confirm_address(&self, confirmation: Confirmation) -> ConfirmationAnswer {
         let confidential = Confidential::default();
         let organization = confirmation.organization_id.to_string();
-        let confirming = egress::on_behalf_of(organization, self.connector.confirm_address(confirmation));
+        let confirming =
+            egress::on_behalf_of(organization, self.connector.confirm_address(confirmation));
         let answer = confidential.during(confirming).await;
-        ConfirmationAnswer { detail: Redactor::of(&confidential).text(&answer.detail), ..answer }
+        ConfirmationAnswer {
+            detail: Redactor::of(&confidential).text(&answer.detail),
+            ..answer
+        }
     }
 }
 
@@ -191,10 +222,18 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
         Box::pin(async move {
             match event.payload {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
-                Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.host_keys(request.host_keys).await)),
-                Invocation::Exchange(request) => Ok(Answer::Exchange(parts.exchange(request.exchange).await)),
-                Invocation::Confirmation(request) => Ok(Answer::Confirmation(parts.confirm_address(request.confirmation).await)),
-                Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
+                Invocation::HostKeys(request) => {
+                    Ok(Answer::HostKeys(parts.host_keys(request.host_keys).await))
+                }
+                Invocation::Exchange(request) => {
+                    Ok(Answer::Exchange(parts.exchange(request.exchange).await))
+                }
+                Invocation::Confirmation(request) => Ok(Answer::Confirmation(
+                    parts.confirm_address(request.confirmation).await,
+                )),
+                Invocation::Queue(batch) => Ok(Answer::Batch(
+                    parts.work(batch, event.context.deadline).await,
+                )),
             }
         })
     }

@@ -21,6 +21,12 @@ pub fn login_deadline(deadline: Instant) -> Instant {
 }
 
 /// Returns the result of `work`, or a time-out with the text `late` if `deadline` passes first.
-pub async fn within<T, E: From<ConnectorError>>(deadline: Instant, late: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(ConnectorError::timed_out(late).into()))
+pub async fn within<T, E: From<ConnectorError>>(
+    deadline: Instant,
+    late: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    timeout_at(deadline, work)
+        .await
+        .unwrap_or_else(|_| Err(ConnectorError::timed_out(late).into()))
 }

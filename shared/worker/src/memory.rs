@@ -28,13 +28,20 @@ impl Memory {
     #[must_use]
     pub fn of(bytes: u64) -> Self {
         let small = bytes / SMALL_PART;
-        Self { small: Pool::of(small, small / 2), large: Pool::of(bytes - small, bytes / 2) }
+        Self {
+            small: Pool::of(small, small / 2),
+            large: Pool::of(bytes - small, bytes / 2),
+        }
     }
 
     /// Waits until `organization` may hold `bytes`. A reservation larger than the budget gets the
     /// whole budget for itself.
     pub async fn reserve(&self, organization: OrganizationId, bytes: u64) -> Reserved {
-        let pool = if bytes <= SMALL_BYTES_MAX { &self.small } else { &self.large };
+        let pool = if bytes <= SMALL_BYTES_MAX {
+            &self.small
+        } else {
+            &self.large
+        };
         pool.reserve(organization, bytes).await
     }
 }
@@ -102,14 +109,24 @@ impl State {
     }
 
     fn exceeds_its_share(&self, organization: OrganizationId, bytes: u64, share_max: u64) -> bool {
-        self.held.get(&organization).is_some_and(|held| held + bytes > share_max)
+        self.held
+            .get(&organization)
+            .is_some_and(|held| held + bytes > share_max)
     }
 }
 
 impl Pool {
     fn of(bytes_max: u64, share_max: u64) -> Self {
-        let state = State { free: bytes_max, held: HashMap::new(), waiting: VecDeque::new() };
-        Self { bytes_max, share_max, state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            free: bytes_max,
+            held: HashMap::new(),
+            waiting: VecDeque::new(),
+        };
+        Self {
+            bytes_max,
+            share_max,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -120,7 +137,11 @@ impl Pool {
         let bytes = bytes.min(self.bytes_max);
         loop {
             let (waiter, reserved) = oneshot::channel();
-            self.state().waiting.push_back(Waiting { organization, bytes, waiter });
+            self.state().waiting.push_back(Waiting {
+                organization,
+                bytes,
+                waiter,
+            });
             // Also dropped when the wait is cancelled, because the next reservation may then be
             // granted.
             let _line = Line(self);
@@ -151,7 +172,11 @@ impl Pool {
         let mut granted = Vec::new();
         let mut passed_over = VecDeque::new();
         while let Some(next) = state.waiting.pop_front() {
-            let Waiting { organization, bytes, .. } = next;
+            let Waiting {
+                organization,
+                bytes,
+                ..
+            } = next;
             if next.waiter.is_closed() {
                 continue;
             }
@@ -164,7 +189,14 @@ impl Pool {
                 break;
             }
             state.take(organization, bytes);
-            granted.push((next.waiter, Reserved { pool: self.clone(), organization, bytes }));
+            granted.push((
+                next.waiter,
+                Reserved {
+                    pool: self.clone(),
+                    organization,
+                    bytes,
+                },
+            ));
         }
         passed_over.append(&mut state.waiting);
         state.waiting = passed_over;
@@ -186,7 +218,12 @@ mod tests {
     }
 
     async fn at_once(memory: &Memory, number: u8, bytes: u64) -> Option<Reserved> {
-        tokio::time::timeout(Duration::from_millis(20), memory.reserve(organization(number), bytes)).await.ok()
+        tokio::time::timeout(
+            Duration::from_millis(20),
+            memory.reserve(organization(number), bytes),
+        )
+        .await
+        .ok()
     }
 
     #[tokio::test]
@@ -202,8 +239,14 @@ mod tests {
         drop(first);
         drop(waiting.await.expect("it does not panic"));
         drop(second);
-        assert!(at_once(&memory, 4, 999 * MIB).await.is_some(), "what is too large has all of it");
-        assert!(at_once(&memory, 5, 120 * MIB).await.is_some(), "and gives it back");
+        assert!(
+            at_once(&memory, 4, 999 * MIB).await.is_some(),
+            "what is too large has all of it"
+        );
+        assert!(
+            at_once(&memory, 5, 120 * MIB).await.is_some(),
+            "and gives it back"
+        );
     }
 
     #[tokio::test]
@@ -215,8 +258,13 @@ mod tests {
             async move { memory.reserve(organization(1), 50 * MIB).await }
         });
         tokio::task::yield_now().await;
-        let _second = at_once(&memory, 2, 50 * MIB).await.expect("half is left for others");
-        assert!(at_once(&memory, 1, MIB).await.is_some(), "small payloads have room of their own");
+        let _second = at_once(&memory, 2, 50 * MIB)
+            .await
+            .expect("half is left for others");
+        assert!(
+            at_once(&memory, 1, MIB).await.is_some(),
+            "small payloads have room of their own"
+        );
         assert!(!greedy.is_finished());
         greedy.abort();
     }

@@ -30,13 +30,24 @@ impl Payload {
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes), own_object: None }
+        Self {
+            size_bytes: bytes.len() as u64,
+            content: Content::Whole(bytes),
+            own_object: None,
+        }
     }
 
     /// Creates a payload from a stream of pieces of any size. Reading fails if they are not exactly
     /// `size_bytes` bytes.
-    pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static) -> Self {
-        Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()), own_object: None }
+    pub fn streamed(
+        size_bytes: u64,
+        pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static,
+    ) -> Self {
+        Self {
+            size_bytes,
+            content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()),
+            own_object: None,
+        }
     }
 
     /// Returns the payload with its reads watched.
@@ -118,14 +129,21 @@ impl std::fmt::Debug for Payload {
 
 /// Returns the pieces, or an error if they are not `size_bytes` bytes: a storage that returns other
 /// bytes than it was given must not be delivered from.
-fn counted(size_bytes: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Unavailable>> + Send {
+fn counted(
+    size_bytes: u64,
+    pieces: Pieces,
+) -> impl Stream<Item = Result<Bytes, Unavailable>> + Send {
     stream::try_unfold((pieces, size_bytes), |(mut pieces, left)| async move {
         match pieces.try_next().await? {
-            None if left > 0 => Err(Unavailable::new(format!("the payload ends {left} bytes too early"))),
+            None if left > 0 => Err(Unavailable::new(format!(
+                "the payload ends {left} bytes too early"
+            ))),
             None => Ok(None),
             Some(piece) => match left.checked_sub(piece.len() as u64) {
                 Some(left) => Ok(Some((piece, (pieces, left)))),
-                None => Err(Unavailable::new("the payload is longer than its recorded size")),
+                None => Err(Unavailable::new(
+                    "the payload is longer than its recorded size",
+                )),
             },
         }
     })
@@ -136,7 +154,10 @@ mod tests {
     use super::*;
 
     fn payload(said: u64, pieces: &[&'static str]) -> Payload {
-        let pieces: Vec<Result<Bytes, Unavailable>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        let pieces: Vec<Result<Bytes, Unavailable>> = pieces
+            .iter()
+            .map(|piece| Ok(Bytes::from_static(piece.as_bytes())))
+            .collect();
         Payload::streamed(said, stream::iter(pieces))
     }
 

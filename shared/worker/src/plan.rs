@@ -52,7 +52,11 @@ pub enum GiveUp {
 
 impl GiveUp {
     /// Ends `delivery` at `now`.
-    pub(crate) fn end(self, delivery: Delivery, now: Timestamp) -> Result<Delivery, TransitionRefused> {
+    pub(crate) fn end(
+        self,
+        delivery: Delivery,
+        now: Timestamp,
+    ) -> Result<Delivery, TransitionRefused> {
         match self {
             Self::Skip(reason) => delivery.skip(reason, now),
             Self::Expire => delivery.expire(now),
@@ -71,27 +75,37 @@ pub fn plan(
     suspended: bool,
     now: Timestamp,
 ) -> Next {
-    let Some(delivery) = delivery else { return Next::Acknowledge };
+    let Some(delivery) = delivery else {
+        return Next::Acknowledge;
+    };
     if delivery.status().is_finished() || task.generation < delivery.generation {
         return Next::Acknowledge;
     }
     if let Some(reason) = skip_reason(destination, delivery) {
         return Next::GiveUp(GiveUp::Skip(reason));
     }
-    if delivery.message.expires_at.is_some_and(|expires| now >= expires) {
+    if delivery
+        .message
+        .expires_at
+        .is_some_and(|expires| now >= expires)
+    {
         return Next::GiveUp(GiveUp::Expire);
     }
     if suspended {
         return Next::SendAnew(SUSPENDED_WAIT);
     }
     let paused = is_paused(destination, delivery, now);
-    let left = paused.map_or(Duration::ZERO, |paused| paused.expected_at.map_or(Duration::MAX, |at| at.since(now)));
+    let left = paused.map_or(Duration::ZERO, |paused| {
+        paused.expected_at.map_or(Duration::MAX, |at| at.since(now))
+    });
     let wait = match delivery.waiting.map(|waiting| waiting.reason) {
         Some(WaitingFor::Pause) => left,
         // The time at which a place becomes free is an estimate, so the delivery may be called
         // earlier.
         Some(WaitingFor::Concurrency) => Duration::ZERO,
-        Some(WaitingFor::Rate) | None => delivery.starts_at().map_or(Duration::ZERO, |at| at.since(now)),
+        Some(WaitingFor::Rate) | None => delivery
+            .starts_at()
+            .map_or(Duration::ZERO, |at| at.since(now)),
     };
     if wait > LONGEST_QUEUED_WAIT {
         return Next::Acknowledge;
@@ -106,24 +120,44 @@ pub fn plan(
         return Next::Wait(waiting);
     }
     let wait = wait.max(left);
-    let unexplained = receives.saturating_sub(1).saturating_sub(delivery.attempts - delivery.budget_start);
+    let unexplained = receives
+        .saturating_sub(1)
+        .saturating_sub(delivery.attempts - delivery.budget_start);
     if unexplained >= POISON_RECEIVES {
         return Next::GiveUp(GiveUp::DeadLetter);
     }
-    if unexplained >= SUSPECT_RECEIVES { Next::AttemptAlone } else { Next::Attempt(wait) }
+    if unexplained >= SUSPECT_RECEIVES {
+        Next::AttemptAlone
+    } else {
+        Next::Attempt(wait)
+    }
 }
 
 /// Returns what a delivery waits for if its destination is paused. Tests do not wait.
-pub(crate) fn is_paused(destination: Option<&Destination>, delivery: &Delivery, now: Timestamp) -> Option<Waiting> {
-    let until = destination?.paused_until(now).filter(|_| !delivery.message.test)?;
-    Some(Waiting { reason: WaitingFor::Pause, expected_at: Some(until).filter(|until| *until < Timestamp::MAX) })
+pub(crate) fn is_paused(
+    destination: Option<&Destination>,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Option<Waiting> {
+    let until = destination?
+        .paused_until(now)
+        .filter(|_| !delivery.message.test)?;
+    Some(Waiting {
+        reason: WaitingFor::Pause,
+        expected_at: Some(until).filter(|until| *until < Timestamp::MAX),
+    })
 }
 
 /// Returns why a delivery to this destination is skipped, if it is.
-pub(crate) fn skip_reason(destination: Option<&Destination>, delivery: &Delivery) -> Option<SkipReason> {
+pub(crate) fn skip_reason(
+    destination: Option<&Destination>,
+    delivery: &Delivery,
+) -> Option<SkipReason> {
     match destination.map(|destination| &destination.state) {
         None | Some(DestinationState::Deleted { .. }) => Some(SkipReason::DestinationDeleted),
-        Some(DestinationState::Disabled { .. }) if !delivery.message.test => Some(SkipReason::DestinationDisabled),
+        Some(DestinationState::Disabled { .. }) if !delivery.message.test => {
+            Some(SkipReason::DestinationDisabled)
+        }
         Some(_) => None,
     }
 }

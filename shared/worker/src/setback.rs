@@ -40,20 +40,37 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
 }
 
 /// Returns a task that names an unreadable item to the queue. Its receive count rises, and after
-/// about eight minutes the task goes to the dead-letter queue. Its delivery continues if the item is
-/// repaired before that.
+/// about eight minutes the task goes to the dead-letter queue. Its delivery continues if the item
+/// is repaired before that.
 pub(crate) async fn unreadable(inbox: &Inbox, received: &Received, error: &StoreError) -> Disposal {
     let ends = received.receives >= POISON_RECEIVES && inbox.bury(&received.body).await.is_ok();
-    let next = if ends { "it goes to the dead-letter queue" } else { "it returns to the queue" };
+    let next = if ends {
+        "it goes to the dead-letter queue"
+    } else {
+        "it returns to the queue"
+    };
     telemetry::metrics::threshold_exceeded(Threshold::UnreadableItems);
-    tracing::error!(error = %domain::chain(error), message_id = received.message_id, next, "an item that a task names is unreadable");
-    if ends { Disposal::Done } else { hold(inbox, received, setback_wait(received.receives)).await }
+    tracing::error!(
+        error = %domain::chain(error),
+        message_id = received.message_id,
+        next,
+        "an item that a task names is unreadable"
+    );
+    if ends {
+        Disposal::Done
+    } else {
+        hold(inbox, received, setback_wait(received.receives)).await
+    }
 }
 
 /// Hides a task for this time. If that fails, the queue's own visibility timeout applies.
 pub(crate) async fn hold(inbox: &Inbox, received: &Received, wait: Duration) -> Disposal {
     if let Err(error) = inbox.hold(&received.receipt_handle, wait).await {
-        tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "failed to change a task's visibility timeout; the task returns when it ends");
+        tracing::warn!(
+            error = %domain::chain(&error),
+            message_id = received.message_id,
+            "failed to change a task's visibility timeout; the task returns when it ends"
+        );
     }
     Disposal::Stays
 }
@@ -64,7 +81,10 @@ mod tests {
 
     #[test]
     fn setbacks_double_to_a_quarter_of_an_hour() {
-        let waits: Vec<u64> = [0, 1, 2, 9, 10, 100].into_iter().map(|n| setback_wait(n).as_secs()).collect();
+        let waits: Vec<u64> = [0, 1, 2, 9, 10, 100]
+            .into_iter()
+            .map(|n| setback_wait(n).as_secs())
+            .collect();
         assert_eq!(waits, [1, 2, 4, 512, 900, 900]);
     }
 }

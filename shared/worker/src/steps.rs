@@ -31,7 +31,11 @@ enum StepEnd {
 
 impl Default for StepRecorder {
     fn default() -> Self {
-        Self { expected: Vec::new(), steps: Vec::new(), since: Instant::now() }
+        Self {
+            expected: Vec::new(),
+            steps: Vec::new(),
+            since: Instant::now(),
+        }
     }
 }
 
@@ -45,11 +49,18 @@ impl StepRecorder {
     /// whether the check can continue.
     #[must_use]
     pub fn probed(&mut self, probe: &Probe, then: &[StepName]) -> bool {
-        self.expected = probe.steps.iter().map(|step| name_of(step.name)).chain(then.iter().copied()).collect();
+        self.expected = probe
+            .steps
+            .iter()
+            .map(|step| name_of(step.name))
+            .chain(then.iter().copied())
+            .collect();
         for step in &probe.steps {
             let end = match &step.outcome {
                 StepOutcome::Passed => StepEnd::Passed,
-                StepOutcome::Failed(failure) => StepEnd::Failed(unanswered(failure.kind()).reason()),
+                StepOutcome::Failed(failure) => {
+                    StepEnd::Failed(unanswered(failure.kind()).reason())
+                }
                 StepOutcome::NotReached => break,
             };
             self.push(name_of(step.name), end, step.detail.clone(), step.duration);
@@ -90,13 +101,26 @@ impl StepRecorder {
     }
 
     /// Resolves the name of a server, checks its addresses and records the step.
-    pub async fn resolve(&mut self, guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<(), ConnectorError> {
-        let resolving = async { guard.resolve(host, port, deadline).await.map_err(ConnectorError::from) };
+    pub async fn resolve(
+        &mut self,
+        guard: &Guard,
+        host: &Host,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<(), ConnectorError> {
+        let resolving = async {
+            guard
+                .resolve(host, port, deadline)
+                .await
+                .map_err(ConnectorError::from)
+        };
         let count = |addresses: &Vec<_>| match addresses.len() {
             1 => format!("{host} has 1 address"),
             count => format!("{host} has {count} addresses"),
         };
-        self.take(StepName::Resolve, resolving, count).await.map(drop)
+        self.take(StepName::Resolve, resolving, count)
+            .await
+            .map(drop)
     }
 
     /// Returns the report of a check that ended with `result`.
@@ -104,11 +128,18 @@ impl StepRecorder {
     pub fn report(mut self, result: Result<(), ConnectorError>) -> CheckReport {
         if let Err(error) = result {
             let step = self.failed_step(error.step());
-            let reason = error.outcome().map_or(Some(Reason::Internal), Outcome::reason);
+            let reason = error
+                .outcome()
+                .map_or(Some(Reason::Internal), Outcome::reason);
             self.record(step, StepEnd::Failed(reason), error.detail().to_owned());
         }
         for name in self.expected.split_off(self.position()) {
-            self.push(name, StepEnd::Unknown, "not tried".to_owned(), Duration::ZERO);
+            self.push(
+                name,
+                StepEnd::Unknown,
+                "not tried".to_owned(),
+                Duration::ZERO,
+            );
         }
         CheckReport::of(self.steps)
     }
@@ -128,7 +159,12 @@ impl StepRecorder {
     fn failed_step(&self, named: Option<StepName>) -> StepName {
         let position = self.position();
         let ahead = |name: &StepName| self.rank(*name).is_some_and(|rank| rank >= position);
-        let current = || self.expected.get(position).or(self.expected.last()).copied();
+        let current = || {
+            self.expected
+                .get(position)
+                .or(self.expected.last())
+                .copied()
+        };
         match named.filter(|name| self.expected.is_empty() || ahead(name)) {
             Some(name) => name,
             None => current().unwrap_or(StepName::Resolve),
@@ -138,7 +174,12 @@ impl StepRecorder {
     fn record(&mut self, name: StepName, end: StepEnd, detail: String) {
         let before = self.position()..self.rank(name).unwrap_or(0);
         for name in self.expected.get(before).unwrap_or_default().to_vec() {
-            self.push(name, StepEnd::Passed, passed(name).to_owned(), Duration::ZERO);
+            self.push(
+                name,
+                StepEnd::Passed,
+                passed(name).to_owned(),
+                Duration::ZERO,
+            );
         }
         let duration = self.since.elapsed();
         self.push(name, end, detail, duration);
@@ -152,7 +193,13 @@ impl StepRecorder {
             StepEnd::Failed(reason) => (Some(false), reason),
             StepEnd::Unknown => (None, None),
         };
-        self.steps.push(CheckStep { name, ok, detail, reason, duration_ms });
+        self.steps.push(CheckStep {
+            name,
+            ok,
+            detail,
+            reason,
+            duration_ms,
+        });
     }
 }
 
@@ -186,7 +233,11 @@ mod tests {
     const STEPS: [StepName; 5] = [Resolve, Connect, Tls, Authenticate, Authorize];
 
     fn steps(report: &CheckReport) -> Vec<(StepName, Option<bool>)> {
-        report.steps.iter().map(|step| (step.name, step.ok)).collect()
+        report
+            .steps
+            .iter()
+            .map(|step| (step.name, step.ok))
+            .collect()
     }
 
     fn recorder() -> StepRecorder {
@@ -201,20 +252,37 @@ mod tests {
         recorder.passed(Resolve, "1 address");
         let report = recorder.report(Err(ConnectorError::misconfigured("no")));
         let rest = [Tls, Authenticate, Authorize].map(|name| (name, None));
-        assert_eq!(steps(&report), [[(Resolve, Some(true)), (Connect, Some(false))].to_vec(), rest.to_vec()].concat());
+        assert_eq!(
+            steps(&report),
+            [
+                [(Resolve, Some(true)), (Connect, Some(false))].to_vec(),
+                rest.to_vec()
+            ]
+            .concat()
+        );
         assert!(!report.ok);
     }
 
     #[tokio::test]
     async fn a_step_taken_together_with_earlier_ones_passes_them_and_a_failure_names_its_own() {
         let mut passing = recorder();
-        passing.take(Authenticate, async { Ok(()) }, |()| "in".to_owned()).await.unwrap();
+        passing
+            .take(Authenticate, async { Ok(()) }, |()| "in".to_owned())
+            .await
+            .unwrap();
         let names = [Resolve, Connect, Tls, Authenticate].map(|name| (name, Some(true)));
-        assert_eq!(steps(&passing.report(Ok(()))), [names.to_vec(), vec![(Authorize, None)]].concat());
+        assert_eq!(
+            steps(&passing.report(Ok(()))),
+            [names.to_vec(), vec![(Authorize, None)]].concat()
+        );
 
         let mut failing = recorder();
         let error = ConnectorError::misconfigured("no").at(Tls);
-        let failed = failing.take(Authenticate, async { Err::<(), _>(error) }, |()| String::new()).await;
+        let failed = failing
+            .take(Authenticate, async { Err::<(), _>(error) }, |()| {
+                String::new()
+            })
+            .await;
         let report = failing.report(failed);
         assert_eq!(report.failed_step().map(|step| step.name), Some(Tls));
         assert_eq!(report.steps.len(), STEPS.len());
@@ -240,7 +308,10 @@ mod tests {
         recorder.passed(Authenticate, "in");
         recorder.retract(Authenticate);
         let report = recorder.report(Err(ConnectorError::unauthenticated("no").at(Authenticate)));
-        assert_eq!(report.failed_step().map(|step| step.name), Some(Authenticate));
+        assert_eq!(
+            report.failed_step().map(|step| step.name),
+            Some(Authenticate)
+        );
         assert_eq!(report.steps.len(), STEPS.len());
     }
 }

@@ -15,9 +15,16 @@ use telemetry::{Parent, Span, metrics};
 /// Starts the span of an attempt, which follows the span of its task's time in the queue. Both
 /// continue the work that sent the task if that belongs to the message's own trace. A task that the
 /// monitor sends again continues only the trace.
-pub(crate) fn attempt_span(received: &Received, delivery: &Delivery, destination: &Destination) -> Span {
+pub(crate) fn attempt_span(
+    received: &Received,
+    delivery: &Delivery,
+    destination: &Destination,
+) -> Span {
     let trace = delivery.message.trace;
-    let cause = received.cause.filter(|cause| cause.trace == trace).unwrap_or(TraceContext { trace, span: None });
+    let cause = received
+        .cause
+        .filter(|cause| cause.trace == trace)
+        .unwrap_or(TraceContext { trace, span: None });
     let waited = received.sent_at.and_then(|sent_at| {
         let mut span = Span::since(QUEUE, Parent::Remote(cause), sent_at);
         span.set_text("waybill.delivery", delivery.id);
@@ -29,7 +36,10 @@ pub(crate) fn attempt_span(received: &Received, delivery: &Delivery, destination
     span.set_text("waybill.message", delivery.id.message);
     span.set_text("waybill.delivery", delivery.id);
     span.set_text("waybill.destination", destination.id);
-    span.set("waybill.destination_type", delivery.destination_type.as_str());
+    span.set(
+        "waybill.destination_type",
+        delivery.destination_type.as_str(),
+    );
     span.set("waybill.attempt", i64::from(delivery.attempts) + 1);
     span
 }

@@ -90,27 +90,53 @@ impl<C: Connector> Parts<C> {
     /// since, keeps it.
     pub(crate) async fn turn(&self, item: &Item) -> Result<Turn, StoreError> {
         let per_second = self.limits(item).and_then(|limits| limits.max_per_second);
-        let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else { return Ok(Turn::Free) };
+        let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else {
+            return Ok(Turn::Free);
+        };
         let now = self.clock.now();
         let step = step(per_second);
         match delivery.waiting {
-            Some(Waiting { reason: WaitingFor::Concurrency, .. }) => return Ok(Turn::Free),
-            Some(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }) if at.since(now) < CLOSE => return Ok(Turn::At(at)),
+            Some(Waiting {
+                reason: WaitingFor::Concurrency,
+                ..
+            }) => return Ok(Turn::Free),
+            Some(Waiting {
+                reason: WaitingFor::Rate,
+                expected_at: Some(at),
+            }) if at.since(now) < CLOSE => return Ok(Turn::At(at)),
             _ => {}
         }
-        let at = self.store.next_turn(delivery.destination, now, step).await?;
+        let at = self
+            .store
+            .next_turn(delivery.destination, now, step)
+            .await?;
         Ok(match at.since(now) < CLOSE {
             true => Turn::At(at),
-            false => Turn::Wait(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }),
+            false => Turn::Wait(Waiting {
+                reason: WaitingFor::Rate,
+                expected_at: Some(at),
+            }),
         })
     }
 
     /// Admits an attempt at a destination with limits: takes a place until `until` at most, and a
     /// start. If the attempt may not begin yet, its task is returned to the queue or removed.
-    pub(crate) async fn enter(&self, item: &Item, limits: DeliveryLimits, until: Timestamp) -> Result<Admission, Disposal> {
-        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Err(Disposal::Done) };
+    pub(crate) async fn enter(
+        &self,
+        item: &Item,
+        limits: DeliveryLimits,
+        until: Timestamp,
+    ) -> Result<Admission, Disposal> {
+        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination)
+        else {
+            return Err(Disposal::Done);
+        };
         let failed = async |error: StoreError, action: &str| {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a {action}; the task returns to the queue");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                delivery = %delivery.id,
+                "failed to take a {action}; the task returns to the queue"
+            );
             put_back(&self.inbox, &item.received).await
         };
         let place = match limits.max_concurrent {
@@ -127,9 +153,19 @@ impl<C: Connector> Parts<C> {
                 Err(error) => return Err(failed(error, "place").await),
             },
         };
-        let Some(per_second) = limits.max_per_second else { return Ok(Admission { place, start: None }) };
-        let disposal = match self.start(item.turn, destination.id, step(per_second)).await {
-            Ok(Start::At(start)) => return Ok(Admission { place, start: Some(start) }),
+        let Some(per_second) = limits.max_per_second else {
+            return Ok(Admission { place, start: None });
+        };
+        let disposal = match self
+            .start(item.turn, destination.id, step(per_second))
+            .await
+        {
+            Ok(Start::At(start)) => {
+                return Ok(Admission {
+                    place,
+                    start: Some(start),
+                });
+            }
             Ok(Start::Wait(waiting)) => self.wait(item, waiting).await,
             Err(error) => failed(error, "turn").await,
         };
@@ -140,63 +176,134 @@ impl<C: Connector> Parts<C> {
     /// Takes the start of an attempt, which is `step` after the one before it. If that is not
     /// within a second of the delivery's turn, takes another turn and returns what the delivery
     /// waits for.
-    async fn start(&self, turn: Option<Timestamp>, destination: DestinationId, step: Duration) -> Result<Start, StoreError> {
+    async fn start(
+        &self,
+        turn: Option<Timestamp>,
+        destination: DestinationId,
+        step: Duration,
+    ) -> Result<Start, StoreError> {
         tokio::time::sleep(turn.map_or(Duration::ZERO, |at| at.since(self.clock.now()))).await;
         let now = self.clock.now();
         if let Some(at) = self.store.take_start(destination, now, step, CLOSE).await? {
             return Ok(Start::At(at));
         }
-        let at = self.store.next_turn(destination, now, step).await?.max(now.plus(CLOSE));
-        Ok(Start::Wait(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }))
+        let at = self
+            .store
+            .next_turn(destination, now, step)
+            .await?
+            .max(now.plus(CLOSE));
+        Ok(Start::Wait(Waiting {
+            reason: WaitingFor::Rate,
+            expected_at: Some(at),
+        }))
     }
 
     /// Waits until an attempt may send its request. What the attempt did since it was admitted may
     /// have brought it closer to the one before it.
-    pub(crate) async fn keep_distance(&self, item: &Item, destination: &Destination, start: Option<Timestamp>) {
+    pub(crate) async fn keep_distance(
+        &self,
+        item: &Item,
+        destination: &Destination,
+        start: Option<Timestamp>,
+    ) {
         let limits = self.limits(item);
-        let Some((at, per_second)) = start.zip(limits.and_then(|limits| limits.max_per_second)) else { return };
+        let Some((at, per_second)) = start.zip(limits.and_then(|limits| limits.max_per_second))
+        else {
+            return;
+        };
         tokio::time::sleep(at.since(self.clock.now())).await;
         self.flows.send(destination.id, step(per_second)).await;
     }
 
     /// Takes one of `places` for the attempt, until `until` at most. A delivery that has waited for
     /// a place, or was called, looks for one for a while.
-    async fn place(&self, item: &Item, delivery: &Delivery, places: u32, until: Timestamp) -> Result<Place, StoreError> {
-        let waited = delivery.waiting.filter(|waiting| waiting.reason == WaitingFor::Concurrency);
-        let give_up_at = self.clock.now().plus(if waited.is_some() { LOOKED_FOR } else { Duration::ZERO });
+    async fn place(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+        places: u32,
+        until: Timestamp,
+    ) -> Result<Place, StoreError> {
+        let waited = delivery
+            .waiting
+            .filter(|waiting| waiting.reason == WaitingFor::Concurrency);
+        let give_up_at = self.clock.now().plus(if waited.is_some() {
+            LOOKED_FOR
+        } else {
+            Duration::ZERO
+        });
         let looking = waited.map(|_| self.flows.look(delivery.destination));
         let (mut look, mut is_late) = (LOOK_FIRST, false);
         loop {
             let now = self.clock.now();
-            if let Some(place) = self.store.take_place(delivery.destination, now, PlaceRequest { places, until }).await? {
+            if let Some(place) = self
+                .store
+                .take_place(delivery.destination, now, PlaceRequest { places, until })
+                .await?
+            {
                 self.flows.step_out(delivery.destination, delivery.id);
-                return Ok(if is_late { Place::TakenLate(place) } else { Place::Taken(place) });
+                return Ok(if is_late {
+                    Place::TakenLate(place)
+                } else {
+                    Place::Taken(place)
+                });
             }
-            let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else { break };
+            let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else {
+                break;
+            };
             looking.wait(look).await;
             look = (look * 3 / 2).min(LOOK_MAX);
             is_late = true;
         }
         let now = self.clock.now();
-        if waited.and_then(|waiting| waiting.expected_at).is_some_and(|at| at.since(now) >= CLOSE) {
+        if waited
+            .and_then(|waiting| waiting.expected_at)
+            .is_some_and(|at| at.since(now) >= CLOSE)
+        {
             self.flows.line_up(item.task.clone(), item.received.cause);
             return Ok(Place::Gone);
         }
-        let at = self.store.expected_place(delivery.destination, now, places).await?;
-        Ok(Place::Wait(Waiting { reason: WaitingFor::Concurrency, expected_at: Some(at.max(now.plus(CLOSE))) }))
+        let at = self
+            .store
+            .expected_place(delivery.destination, now, places)
+            .await?;
+        Ok(Place::Wait(Waiting {
+            reason: WaitingFor::Concurrency,
+            expected_at: Some(at.max(now.plus(CLOSE))),
+        }))
     }
 
     /// Frees the place of an attempt, which took `took` or was not made, and calls a delivery that
     /// waits for a place. A place that cannot be freed expires by itself.
-    pub(crate) async fn leave(&self, destination: &Destination, place: Option<TakenPlace>, took: Option<Duration>) {
+    pub(crate) async fn leave(
+        &self,
+        destination: &Destination,
+        place: Option<TakenPlace>,
+        took: Option<Duration>,
+    ) {
         let Some(place) = place else { return };
-        if let Err(error) = self.store.leave_place(destination, place, took, self.clock.now()).await {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to free a place; it stays taken until it expires");
+        if let Err(error) = self
+            .store
+            .leave_place(destination, place, took, self.clock.now())
+            .await
+        {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                destination = %destination.id,
+                "failed to free a place; it stays taken until it expires"
+            );
             return;
         }
-        for (task, cause) in self.flows.freed(destination.id, place.of(), took.unwrap_or_default()) {
+        for (task, cause) in self
+            .flows
+            .freed(destination.id, place.of(), took.unwrap_or_default())
+        {
             if let Err(error) = self.inbox.send_anew(&task, cause, Duration::ZERO).await {
-                tracing::debug!(error = %domain::chain(&error), delivery = %task.delivery, "failed to call a waiting delivery; it returns at its expected time");
+                tracing::debug!(
+                    error = %domain::chain(&error),
+                    delivery = %task.delivery,
+                    "failed to call a waiting delivery; it returns at its expected time"
+                );
             }
         }
     }
@@ -208,31 +315,48 @@ impl<C: Connector> Parts<C> {
             // The delivery was changed by someone else first, so the task is processed again.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to record a delivery as waiting; its task returns to the queue");
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    delivery = %item.task.delivery,
+                    "failed to record a delivery as waiting; its task returns to the queue"
+                );
                 put_back(&self.inbox, &item.received).await
             }
         }
     }
 
     async fn try_wait(&self, item: &Item, waiting: Waiting) -> Result<bool, StoreError> {
-        let Some(before) = &item.work.delivery else { return Ok(true) };
-        let Ok(after) = before.clone().wait(waiting) else { return Ok(false) };
+        let Some(before) = &item.work.delivery else {
+            return Ok(true);
+        };
+        let Ok(after) = before.clone().wait(waiting) else {
+            return Ok(false);
+        };
         let now = self.clock.now();
-        let in_queue = waiting.expected_at.filter(|at| at.since(now) <= LONGEST_QUEUED_WAIT);
+        let in_queue = waiting
+            .expected_at
+            .filter(|at| at.since(now) <= LONGEST_QUEUED_WAIT);
         let is_pause = waiting.reason == WaitingFor::Pause;
         let waits = match waiting.expected_at {
-            Some(at) if in_queue.is_none() && !is_pause => self.store.move_due(before, &after, at).await?,
+            Some(at) if in_queue.is_none() && !is_pause => {
+                self.store.move_due(before, &after, at).await?
+            }
             _ => self.store.transition(before, &after).await?,
         };
         if let Some(at) = in_queue.filter(|_| waits) {
             // The task continues the same span.
-            let sending = self.dispatcher.send_or_remember(std::slice::from_ref(&after), at);
+            let sending = self
+                .dispatcher
+                .send_or_remember(std::slice::from_ref(&after), at);
             telemetry::within(item.received.cause, sending).await;
         }
         match waiting.reason {
             WaitingFor::Pause if waits => self.release_if_resumed(&after).await,
             WaitingFor::Concurrency if waits => {
-                let task = Task { generation: after.generation, ..item.task.clone() };
+                let task = Task {
+                    generation: after.generation,
+                    ..item.task.clone()
+                };
                 self.flows.line_up(task, item.received.cause);
             }
             _ => {}
@@ -244,22 +368,37 @@ impl<C: Connector> Parts<C> {
     /// deliveries have already been released, so this one is released here.
     async fn release_if_resumed(&self, parked: &Delivery) {
         let released = async {
-            let destination = self.store.destination(parked.organization, parked.destination).await?;
+            let destination = self
+                .store
+                .destination(parked.organization, parked.destination)
+                .await?;
             if is_paused(destination.as_ref(), parked, self.clock.now()).is_none() {
-                self.dispatcher.release(std::slice::from_ref(parked), self.clock.now()).await?;
+                self.dispatcher
+                    .release(std::slice::from_ref(parked), self.clock.now())
+                    .await?;
             }
             Ok::<_, StoreError>(())
         };
         if let Err(error) = released.await {
-            tracing::warn!(error = %domain::chain(&error), delivery = %parked.id, "failed to check whether the destination was resumed; the monitor releases the delivery");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                delivery = %parked.id,
+                "failed to check whether the destination was resumed; the monitor releases the \
+                 delivery"
+            );
         }
     }
 }
 
 /// Returns the limits of a delivery, or `None` for tests and for destinations without limits.
 pub(crate) fn limits_of(work: &Work) -> Option<DeliveryLimits> {
-    let (Some(delivery), Some(destination)) = (&work.delivery, &work.destination) else { return None };
-    let organizations = work.settings.as_ref().and_then(|settings| settings.delivery_limits);
+    let (Some(delivery), Some(destination)) = (&work.delivery, &work.destination) else {
+        return None;
+    };
+    let organizations = work
+        .settings
+        .as_ref()
+        .and_then(|settings| settings.delivery_limits);
     let limits = destination.limits(organizations);
     let limited = limits.max_per_second.is_some() || limits.max_concurrent.is_some();
     (limited && !delivery.message.test && !destination.is_system()).then_some(limits)

@@ -22,7 +22,12 @@ impl Updates {
     /// Creates updates whose links begin with `public_url` and whose ids are tagged with `keys`.
     #[must_use]
     pub fn new(public_url: String, keys: KeySource, clock: Clock, random: Random) -> Self {
-        Self { public_url, keys, clock, random }
+        Self {
+            public_url,
+            keys,
+            clock,
+            random,
+        }
     }
 
     /// Returns a mint for ids with the current keys.
@@ -53,6 +58,10 @@ impl Updates {
         if on_the_bus {
             dispatcher.put_failed(ids, &ending).await?;
         }
-        if listened_to { Ok(dispatcher.tell_status(ids, &ending).await?) } else { Ok(()) }
+        if listened_to {
+            Ok(dispatcher.tell_status(ids, &ending).await?)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -31,7 +31,9 @@ pub(crate) async fn delivered<S: Subject>(trial: &Trial<S>) {
     let destination = trial.destination().await;
     for size in [0, 1, MIB] {
         let bytes = noise(size);
-        let arrived = trial.delivers(&destination, &delivery_of(trial, &bytes), &bytes).await;
+        let arrived = trial
+            .delivers(&destination, &delivery_of(trial, &bytes), &bytes)
+            .await;
         assert_eq!(arrived.len(), 1, "{size} bytes arrived once");
     }
 }
@@ -39,14 +41,25 @@ pub(crate) async fn delivered<S: Subject>(trial: &Trial<S>) {
 pub(crate) async fn large<S: Subject>(trial: &Trial<S>) {
     let destination = trial.destination().await;
     let bytes = noise(large_bytes::<S>());
-    assert_eq!(trial.delivers(&destination, &delivery_of(trial, &bytes), &bytes).await.len(), 1);
+    assert_eq!(
+        trial
+            .delivers(&destination, &delivery_of(trial, &bytes), &bytes)
+            .await
+            .len(),
+        1
+    );
 }
 
 /// Returns the size of the large payload. 1 GiB needs a release build, so it must be requested.
-#[allow(clippy::disallowed_methods, reason = "a test is told its size by whoever runs it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test is told its size by whoever runs it"
+)]
 fn large_bytes<S: Subject>() -> usize {
     match std::env::var("WAYBILL_TEST_LARGE_MIB") {
-        Ok(mib) if S::LARGE_BYTES == STREAMED_BYTES => mib.parse::<usize>().expect("a number of MiB") << 20,
+        Ok(mib) if S::LARGE_BYTES == STREAMED_BYTES => {
+            mib.parse::<usize>().expect("a number of MiB") << 20
+        }
         _ => S::LARGE_BYTES,
     }
 }
@@ -57,7 +70,10 @@ pub(crate) async fn delivered_again<S: Subject>(trial: &Trial<S>) {
     let delivery = delivery_of(trial, &bytes);
     let first = trial.delivers(&destination, &delivery, &bytes).await;
     let again = trial.delivers(&destination, &delivery, &bytes).await;
-    assert!(again.iter().all(|arrival| *arrival == first[0]), "both have one identity: {first:?} {again:?}");
+    assert!(
+        again.iter().all(|arrival| *arrival == first[0]),
+        "both have one identity: {first:?} {again:?}"
+    );
     if S::IS_IDEMPOTENT {
         assert_eq!(again.len(), 1, "one copy: {again:?}");
     }
@@ -66,26 +82,67 @@ pub(crate) async fn delivered_again<S: Subject>(trial: &Trial<S>) {
 pub(crate) async fn refused<S: Subject>(trial: &Trial<S>) {
     for mistake in trial.subject.mistakes() {
         let settings = merged(trial.subject.settings(&trial.place()), &mistake.settings);
-        let destination = trial.destination_of(within(settings, 20), &mistake.login).await;
+        let destination = trial
+            .destination_of(within(settings, 20), &mistake.login)
+            .await;
         let bytes = noise(1000);
         let delivery = delivery_of(trial, &bytes);
-        let attempted = trial.attempt(&destination, &delivery, streamed(&bytes)).await.unwrap();
-        assert_eq!(attempted.outcome.reason(), Some(mistake.reason), "{}: {}", mistake.name, attempted.detail);
+        let attempted = trial
+            .attempt(&destination, &delivery, streamed(&bytes))
+            .await
+            .unwrap();
+        assert_eq!(
+            attempted.outcome.reason(),
+            Some(mistake.reason),
+            "{}: {}",
+            mistake.name,
+            attempted.detail
+        );
         trial.nothing_arrived(&delivery, mistake.name).await;
     }
 }
 
 pub(crate) async fn unreachable<S: Subject>(trial: &Trial<S>) {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let nobody = ("127.0.0.1", port, Reason::Connect, StepName::Connect);
-    let nowhere = ("no-such-host.invalid", trial.subject.port(), Reason::Dns, StepName::Resolve);
+    let nowhere = (
+        "no-such-host.invalid",
+        trial.subject.port(),
+        Reason::Dns,
+        StepName::Resolve,
+    );
     for (host, port, reason, step) in [nobody, nowhere] {
-        let destination = trial.destination_at(&Place { host: host.to_owned(), port }, 10).await;
+        let destination = trial
+            .destination_at(
+                &Place {
+                    host: host.to_owned(),
+                    port,
+                },
+                10,
+            )
+            .await;
         let bytes = noise(10);
-        let attempted = trial.attempt(&destination, &delivery_of(trial, &bytes), streamed(&bytes)).await.unwrap();
-        assert_eq!(attempted.outcome, Outcome::Retry(reason), "{host}: {}", attempted.detail);
+        let attempted = trial
+            .attempt(&destination, &delivery_of(trial, &bytes), streamed(&bytes))
+            .await
+            .unwrap();
+        assert_eq!(
+            attempted.outcome,
+            Outcome::Retry(reason),
+            "{host}: {}",
+            attempted.detail
+        );
         let report = trial.check(&destination).await;
-        assert_eq!(report.failed_step().map(|step| step.name), Some(step), "{host}: {report:?}");
+        assert_eq!(
+            report.failed_step().map(|step| step.name),
+            Some(step),
+            "{host}: {report:?}"
+        );
     }
 }
 
@@ -98,7 +155,10 @@ pub(crate) async fn silent_server<S: Subject>(trial: &Trial<S>) {
             open.push(stream);
         }
     });
-    let place = Place { port, ..trial.place() };
+    let place = Place {
+        port,
+        ..trial.place()
+    };
     times_out(trial, &place, 10, Reason::Timeout).await;
     let destination = trial.destination_at(&place, IMPATIENT_SECONDS).await;
     let report = trial.check(&destination).await;
@@ -108,7 +168,10 @@ pub(crate) async fn silent_server<S: Subject>(trial: &Trial<S>) {
 
 pub(crate) async fn time_limit<S: Subject>(trial: &Trial<S>) {
     let line = Line::to(trial.subject.port(), Nature::Silent(400_000)).await;
-    let place = Place { port: line.port, ..trial.place() };
+    let place = Place {
+        port: line.port,
+        ..trial.place()
+    };
     times_out(trial, &place, 4 * MIB, S::time_limit_reason()).await;
 }
 
@@ -117,8 +180,16 @@ async fn times_out<S: Subject>(trial: &Trial<S>, place: &Place, size: usize, rea
     let bytes = noise(size);
     let delivery = delivery_of(trial, &bytes);
     let started = Instant::now();
-    let attempted = trial.attempt(&destination, &delivery, streamed(&bytes)).await.unwrap();
-    assert_eq!(attempted.outcome, Outcome::Retry(reason), "{}", attempted.detail);
+    let attempted = trial
+        .attempt(&destination, &delivery, streamed(&bytes))
+        .await
+        .unwrap();
+    assert_eq!(
+        attempted.outcome,
+        Outcome::Retry(reason),
+        "{}",
+        attempted.detail
+    );
     let most = Duration::from_secs(IMPATIENT_SECONDS) + MARGIN;
     assert!(started.elapsed() < most, "{:?}", started.elapsed());
     trial.nothing_arrived(&delivery, "the time limit").await;
@@ -128,12 +199,32 @@ pub(crate) async fn blocked_address<S: Subject>(trial: &Trial<S>) {
     let line = Line::to(trial.subject.port(), Nature::Delayed(Duration::ZERO)).await;
     // The guard allows only the first loopback address.
     for host in ["127.0.0.2", "10.0.0.1", "169.254.169.254", "0.0.0.0"] {
-        let destination = trial.destination_at(&Place { host: host.to_owned(), port: line.port }, 10).await;
+        let destination = trial
+            .destination_at(
+                &Place {
+                    host: host.to_owned(),
+                    port: line.port,
+                },
+                10,
+            )
+            .await;
         let bytes = noise(10);
-        let attempted = trial.attempt(&destination, &delivery_of(trial, &bytes), streamed(&bytes)).await.unwrap();
-        assert_eq!(attempted.outcome, Outcome::Reject(Reason::BlockedAddress), "{host}: {}", attempted.detail);
+        let attempted = trial
+            .attempt(&destination, &delivery_of(trial, &bytes), streamed(&bytes))
+            .await
+            .unwrap();
+        assert_eq!(
+            attempted.outcome,
+            Outcome::Reject(Reason::BlockedAddress),
+            "{host}: {}",
+            attempted.detail
+        );
         let report = trial.check(&destination).await;
-        assert_eq!(report.failed_step().map(|step| step.name), Some(StepName::Resolve), "{host}: {report:?}");
+        assert_eq!(
+            report.failed_step().map(|step| step.name),
+            Some(StepName::Resolve),
+            "{host}: {report:?}"
+        );
     }
     assert_eq!(line.open_connections(), 0);
 }
@@ -142,7 +233,9 @@ pub(crate) async fn cancelled<S: Subject>(trial: &Trial<S>) {
     let destination = trial.destination().await;
     let bytes = noise(2 * MIB);
     let started = Instant::now();
-    trial.delivers(&destination, &delivery_of(trial, &bytes), &bytes).await;
+    trial
+        .delivers(&destination, &delivery_of(trial, &bytes), &bytes)
+        .await;
     let whole = started.elapsed();
     for part in 1..=8_u32 {
         let delivery = delivery_of(trial, &bytes);
@@ -150,10 +243,17 @@ pub(crate) async fn cancelled<S: Subject>(trial: &Trial<S>) {
         drop(timeout(whole * part / 8, attempt).await);
         tokio::time::sleep(S::WORKS_ON).await;
         for arrival in trial.subject.arrived(&delivery).await {
-            assert_eq!(arrival.sha256, crate::trial::sha256(&bytes), "after {part}/8: half of it is visible");
+            assert_eq!(
+                arrival.sha256,
+                crate::trial::sha256(&bytes),
+                "after {part}/8: half of it is visible"
+            );
         }
         let arrived = trial.delivers(&destination, &delivery, &bytes).await;
-        assert!(!S::IS_IDEMPOTENT || arrived.len() == 1, "after {part}/8: {arrived:?}");
+        assert!(
+            !S::IS_IDEMPOTENT || arrived.len() == 1,
+            "after {part}/8: {arrived:?}"
+        );
     }
 }
 
@@ -169,8 +269,13 @@ pub(crate) async fn payload_store_down<S: Subject>(trial: &Trial<S>, sent: usize
         }
         let payload = Payload::streamed(bytes.len() as u64, stream::iter(pieces));
         let attempted = trial.attempt(&destination, &delivery, payload).await;
-        assert!(attempted.is_err(), "after {sent} bytes it counts as an attempt: {attempted:?}");
-        trial.nothing_arrived(&delivery, "the payload store failed").await;
+        assert!(
+            attempted.is_err(),
+            "after {sent} bytes it counts as an attempt: {attempted:?}"
+        );
+        trial
+            .nothing_arrived(&delivery, "the payload store failed")
+            .await;
     }
 }
 
@@ -181,15 +286,22 @@ pub(crate) async fn payload_store_down_midway<S: Subject>(trial: &Trial<S>) {
 }
 
 pub(crate) async fn payload_store_stalls<S: Subject>(trial: &Trial<S>) {
-    let destination = trial.destination_at(&trial.place(), IMPATIENT_SECONDS).await;
+    let destination = trial
+        .destination_at(&trial.place(), IMPATIENT_SECONDS)
+        .await;
     let bytes = noise(4 * MIB);
     for sent in [0, 100_000, 3 * MIB] {
         let delivery = delivery_of(trial, &bytes);
         let pieces = stream::iter(pieces(&bytes.slice(..sent))).chain(stream::pending());
         let payload = Payload::streamed(bytes.len() as u64, pieces);
         let attempted = trial.attempt(&destination, &delivery, payload).await;
-        assert!(attempted.is_err(), "after {sent} bytes it counts as an attempt: {attempted:?}");
-        trial.nothing_arrived(&delivery, "the payload store stopped answering").await;
+        assert!(
+            attempted.is_err(),
+            "after {sent} bytes it counts as an attempt: {attempted:?}"
+        );
+        trial
+            .nothing_arrived(&delivery, "the payload store stopped answering")
+            .await;
     }
 }
 
@@ -203,7 +315,9 @@ pub(crate) async fn secret_store_down<S: Subject>(trial: &Trial<S>) {
 }
 
 pub(crate) async fn secret_store_stalls<S: Subject>(trial: &Trial<S>) {
-    let destination = trial.destination_at(&trial.place(), IMPATIENT_SECONDS).await;
+    let destination = trial
+        .destination_at(&trial.place(), IMPATIENT_SECONDS)
+        .await;
     trial.workshop.secret_store_stalls();
     is_ours(trial, &destination).await;
 }
@@ -211,9 +325,13 @@ pub(crate) async fn secret_store_stalls<S: Subject>(trial: &Trial<S>) {
 async fn is_ours<S: Subject>(trial: &Trial<S>, destination: &domain::destination::Destination) {
     let bytes = noise(1000);
     let delivery = delivery_of(trial, &bytes);
-    let attempted = trial.attempt(destination, &delivery, streamed(&bytes)).await;
+    let attempted = trial
+        .attempt(destination, &delivery, streamed(&bytes))
+        .await;
     assert!(attempted.is_err(), "it counts as an attempt: {attempted:?}");
-    trial.nothing_arrived(&delivery, "the secrets were not opened").await;
+    trial
+        .nothing_arrived(&delivery, "the secrets were not opened")
+        .await;
 }
 
 pub(crate) async fn check_agrees_with_delivery<S: Subject>(trial: &Trial<S>) {
@@ -221,13 +339,24 @@ pub(crate) async fn check_agrees_with_delivery<S: Subject>(trial: &Trial<S>) {
     let report = trial.check(&destination).await;
     assert!(report.ok, "{report:?}");
     let bytes = noise(1000);
-    trial.delivers(&destination, &delivery_of(trial, &bytes), &bytes).await;
+    trial
+        .delivers(&destination, &delivery_of(trial, &bytes), &bytes)
+        .await;
     for mistake in trial.subject.mistakes() {
         let settings = merged(trial.subject.settings(&trial.place()), &mistake.settings);
-        let destination = trial.destination_of(within(settings, 20), &mistake.login).await;
+        let destination = trial
+            .destination_of(within(settings, 20), &mistake.login)
+            .await;
         let report = trial.check(&destination).await;
         assert!(!report.ok, "{}: the check passes: {report:?}", mistake.name);
-        let attempted = trial.attempt(&destination, &delivery_of(trial, &bytes), streamed(&bytes)).await.unwrap();
-        assert!(attempted.outcome.reason().is_some(), "{}: it is delivered", mistake.name);
+        let attempted = trial
+            .attempt(&destination, &delivery_of(trial, &bytes), streamed(&bytes))
+            .await
+            .unwrap();
+        assert!(
+            attempted.outcome.reason().is_some(),
+            "{}: it is delivered",
+            mistake.name
+        );
     }
 }

@@ -5,7 +5,11 @@
 //! call [`hold!`](crate::hold!), which makes a test of each [`Case`]. A case that cannot apply to a
 //! protocol is exempt with a reason, which the test prints.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a contract fails, and the table is printed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a contract fails, and the table is printed"
+)]
 
 mod cases;
 mod trial;
@@ -87,7 +91,8 @@ pub enum Case {
     Large,
     /// A task that runs again leaves one copy, or one with the same identity.
     DeliveredAgain,
-    /// What the server refuses is a failure of the destination with its reason, and nothing arrives.
+    /// What the server refuses is a failure of the destination with its reason, and nothing
+    /// arrives.
     Refused,
     /// No server at the address is `connect`, no address for the name is `dns`.
     Unreachable,
@@ -97,7 +102,8 @@ pub enum Case {
     TimeLimit,
     /// Addresses that no tenant may reach are `blocked_address`, and never connected to.
     BlockedAddress,
-    /// An attempt that is dropped at any moment shows nothing half-written, and the next one delivers.
+    /// An attempt that is dropped at any moment shows nothing half-written, and the next one
+    /// delivers.
     Cancelled,
     /// A payload store that fails before the first byte is a failure of Waybill.
     PayloadStoreDown,
@@ -105,7 +111,8 @@ pub enum Case {
     PayloadStoreDownMidway,
     /// A payload store that stops answering until the time is up is a failure of Waybill.
     PayloadStoreStalls,
-    /// A secret store that is down is a failure of Waybill, and the check says that it can be repeated.
+    /// A secret store that is down is a failure of Waybill, and the check says that it can be
+    /// repeated.
     SecretStoreDown,
     /// A secret store that stops answering until the time is up is a failure of Waybill.
     SecretStoreStalls,

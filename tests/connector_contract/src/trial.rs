@@ -42,7 +42,10 @@ impl<S: Subject> Trial<S> {
 
     /// Returns the place of the server itself.
     pub(crate) fn place(&self) -> Place {
-        Place { host: "127.0.0.1".to_owned(), port: self.subject.port() }
+        Place {
+            host: "127.0.0.1".to_owned(),
+            port: self.subject.port(),
+        }
     }
 
     /// Returns a destination that works.
@@ -52,16 +55,38 @@ impl<S: Subject> Trial<S> {
 
     /// Returns a destination with its server at `place` and with a time limit.
     pub(crate) async fn destination_at(&self, place: &Place, seconds: u64) -> Destination {
-        self.destination_of(within(self.subject.settings(place), seconds), &self.subject.login()).await
+        self.destination_of(
+            within(self.subject.settings(place), seconds),
+            &self.subject.login(),
+        )
+        .await
     }
 
-    pub(crate) async fn destination_of(&self, settings: serde_json::Value, login: &Login) -> Destination {
-        self.workshop.destination(S::DESTINATION, settings, login).await
+    pub(crate) async fn destination_of(
+        &self,
+        settings: serde_json::Value,
+        login: &Login,
+    ) -> Destination {
+        self.workshop
+            .destination(S::DESTINATION, settings, login)
+            .await
     }
 
-    pub(crate) async fn attempt(&self, destination: &Destination, delivery: &Delivery, payload: Payload) -> Result<Attempted, Unavailable> {
-        let deadline = Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
-        let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline };
+    pub(crate) async fn attempt(
+        &self,
+        destination: &Destination,
+        delivery: &Delivery,
+        payload: Payload,
+    ) -> Result<Attempted, Unavailable> {
+        let deadline =
+            Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
+        let job = Job {
+            delivery,
+            destination,
+            payload,
+            attempt_number: delivery.attempts + 1,
+            deadline,
+        };
         worker::deliver(self.subject.connector(), job).await
     }
 
@@ -70,12 +95,28 @@ impl<S: Subject> Trial<S> {
     }
 
     /// Delivers to a destination and returns what arrived.
-    pub(crate) async fn delivers(&self, destination: &Destination, delivery: &Delivery, bytes: &Bytes) -> Vec<Arrival> {
-        let attempted = self.attempt(destination, delivery, streamed(bytes)).await.expect("nothing of Waybill failed");
-        assert!(attempted.outcome.reason().is_none(), "{:?}: {}", attempted.outcome, attempted.detail);
+    pub(crate) async fn delivers(
+        &self,
+        destination: &Destination,
+        delivery: &Delivery,
+        bytes: &Bytes,
+    ) -> Vec<Arrival> {
+        let attempted = self
+            .attempt(destination, delivery, streamed(bytes))
+            .await
+            .expect("nothing of Waybill failed");
+        assert!(
+            attempted.outcome.reason().is_none(),
+            "{:?}: {}",
+            attempted.outcome,
+            attempted.detail
+        );
         let arrived = self.arrivals(delivery).await;
         let expected = sha256(bytes);
-        assert!(arrived.iter().all(|arrival| arrival.sha256 == expected), "other bytes arrived than were sent");
+        assert!(
+            arrived.iter().all(|arrival| arrival.sha256 == expected),
+            "other bytes arrived than were sent"
+        );
         arrived
     }
 
@@ -85,7 +126,10 @@ impl<S: Subject> Trial<S> {
         loop {
             let arrived = self.subject.arrived(delivery).await;
             if !arrived.is_empty() || Instant::now() > until {
-                assert!(!arrived.is_empty(), "the attempt succeeded and nothing arrived");
+                assert!(
+                    !arrived.is_empty(),
+                    "the attempt succeeded and nothing arrived"
+                );
                 return arrived;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -101,7 +145,9 @@ impl<S: Subject> Trial<S> {
 /// Returns a delivery with a unique id.
 pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
     static COUNT: AtomicI64 = AtomicI64::new(1);
-    let id = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + COUNT.fetch_add(1, Ordering::Relaxed)));
+    let id = Ulid::first_at(Timestamp::from_millis(
+        1_764_000_000_000 + COUNT.fetch_add(1, Ordering::Relaxed),
+    ));
     let payload = PayloadInfo {
         size_bytes: bytes.len() as u64,
         content_type: "application/octet-stream".to_owned(),
@@ -109,11 +155,17 @@ pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
         sha256: Some(sha256(bytes)),
     };
     let new = NewDelivery {
-        id: DeliveryId { message: id.into(), position: 0 },
+        id: DeliveryId {
+            message: id.into(),
+            position: 0,
+        },
         organization: id.into(),
         destination: id.into(),
         destination_type: kind,
-        ..samples::new_delivery(MessageFacts { payload, ..samples::message() })
+        ..samples::new_delivery(MessageFacts {
+            payload,
+            ..samples::message()
+        })
     };
     Delivery::accept(new, id.time())
 }
@@ -134,7 +186,9 @@ pub(crate) fn noise(length: usize) -> Bytes {
 
 pub(crate) fn pieces(bytes: &Bytes) -> Vec<Result<Bytes, Unavailable>> {
     let starts = (0..bytes.len()).step_by(PIECE_BYTES);
-    starts.map(|start| Ok(bytes.slice(start..bytes.len().min(start + PIECE_BYTES)))).collect()
+    starts
+        .map(|start| Ok(bytes.slice(start..bytes.len().min(start + PIECE_BYTES))))
+        .collect()
 }
 
 /// Returns a payload that is streamed like that of a payload store.
@@ -144,5 +198,9 @@ pub(crate) fn streamed(bytes: &Bytes) -> Payload {
 
 /// Returns the SHA-256 of these bytes, lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, bytes)
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -12,7 +12,10 @@ use domain::input::{Errors, Fields};
 use domain::settings::{DestinationType, Settings};
 use domain::{Clock, Random, Reason, Timestamp};
 use egress::{Guard, Policy};
-use local_aws::{Caller, Engines, Fault, GenerateSecretString, KeySpec, Options, Resources, SecretSpec, SecretValue};
+use local_aws::{
+    Caller, Engines, Fault, GenerateSecretString, KeySpec, Options, Resources, SecretSpec,
+    SecretValue,
+};
 use runtime::platform::{install_tls, system_clock, system_random};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -66,19 +69,38 @@ impl Workshop {
     pub(crate) fn new() -> Self {
         install_tls();
         let data = tempfile::tempdir().unwrap();
-        let root = GenerateSecretString { template: None, key: Some("root".into()), length: 64, exclude_punctuation: true };
-        let keys = SecretSpec { name: SIGNING_KEYS.into(), value: Some(SecretValue::Generated(root)) };
-        let resources = Resources { keys: vec![KeySpec { name: KEY.into() }], secrets: vec![keys], ..Resources::empty() };
+        let root = GenerateSecretString {
+            template: None,
+            key: Some("root".into()),
+            length: 64,
+            exclude_punctuation: true,
+        };
+        let keys = SecretSpec {
+            name: SIGNING_KEYS.into(),
+            value: Some(SecretValue::Generated(root)),
+        };
+        let resources = Resources {
+            keys: vec![KeySpec { name: KEY.into() }],
+            secrets: vec![keys],
+            ..Resources::empty()
+        };
         let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
         let aws = engines.sdk_config(Caller::unlimited("contract"));
         let vault = Vault::new(&aws, engines.key_arn(KEY), system_clock(), system_random());
-        Self { engines, vault, _data: data }
+        Self {
+            engines,
+            vault,
+            _data: data,
+        }
     }
 
     /// Returns the configuration of a function, whose clients do not retry.
     pub fn aws(&self) -> SdkConfig {
         let config = self.engines.sdk_config(Caller::unlimited("contract"));
-        config.to_builder().retry_config(RetryConfig::disabled()).build()
+        config
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .build()
     }
 
     /// Returns a vault that opens what was sealed here.
@@ -114,22 +136,41 @@ impl Workshop {
         self.engines.install_faults(|_| Fault::HangBefore);
     }
 
-    pub(crate) async fn destination(&self, kind: DestinationType, settings: Value, login: &Login) -> Destination {
-        let Value::Object(members) = settings else { panic!("settings are an object") };
+    pub(crate) async fn destination(
+        &self,
+        kind: DestinationType,
+        settings: Value,
+        login: &Login,
+    ) -> Destination {
+        let Value::Object(members) = settings else {
+            panic!("settings are an object")
+        };
         let errors = Errors::default();
         let settings = Settings::read(kind, &mut Fields::new("", members, &errors));
-        let settings = errors.into_result(settings).unwrap_or_else(|errors| panic!("{errors:?}")).unwrap();
+        let settings = errors
+            .into_result(settings)
+            .unwrap_or_else(|errors| panic!("{errors:?}"))
+            .unwrap();
         // Connectors cache connections by the destination's id and revision.
         static COUNT: AtomicI64 = AtomicI64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let id = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + number));
         let credentials = Credentials {
             kind: login.kind,
-            open: login.open.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            open: login
+                .open
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
             secrets: [].into(),
             shown: Default::default(),
         };
-        let mut destination = Destination { id: id.into(), organization_id: id.into(), credentials, ..samples::destination(settings) };
+        let mut destination = Destination {
+            id: id.into(),
+            organization_id: id.into(),
+            credentials,
+            ..samples::destination(settings)
+        };
         self.seal(&mut destination, login).await;
         destination
     }
@@ -139,10 +180,25 @@ impl Workshop {
         for (name, secret) in &login.secrets {
             let place = sealed_name(name);
             let fields = [(&*place, secret.as_str().into())];
-            let sealed = self.vault.seal_for(&recipient, destination.organization_id, destination.id, &fields).await;
+            let sealed = self
+                .vault
+                .seal_for(
+                    &recipient,
+                    destination.organization_id,
+                    destination.id,
+                    &fields,
+                )
+                .await;
             let sealed = sealed.unwrap().pop().unwrap();
-            let field = SecretField { sealed, hint: None, updated_at: destination.created_at };
-            destination.credentials.secrets.insert((*name).to_owned(), field);
+            let field = SecretField {
+                sealed,
+                hint: None,
+                updated_at: destination.created_at,
+            };
+            destination
+                .credentials
+                .secrets
+                .insert((*name).to_owned(), field);
         }
     }
 }

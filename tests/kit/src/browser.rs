@@ -10,7 +10,9 @@ use serde_json::Value;
 /// the page showed if the task fails. Returns the task's result.
 pub async fn does(task: impl AsRef<Path>, knows: Value) -> Value {
     let task = task.as_ref().to_owned();
-    tokio::task::spawn_blocking(move || run(&task, &knows)).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    tokio::task::spawn_blocking(move || run(&task, &knows))
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 fn run(task: &Path, knows: &Value) -> Value {
@@ -22,12 +24,24 @@ fn run(task: &Path, knows: &Value) -> Value {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("node does not start ({error}): run ./test, which installs it"));
+        .unwrap_or_else(|error| {
+            panic!("node does not start ({error}): run ./test, which installs it")
+        });
     let mut input = child.stdin.take().expect("stdin is a pipe");
-    input.write_all(knows.to_string().as_bytes()).expect("the task reads");
+    input
+        .write_all(knows.to_string().as_bytes())
+        .expect("the task reads");
     drop(input);
     let output = child.wait_with_output().expect("the task ends");
-    let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}: {complaint}", task.file_name().unwrap_or_default().display());
-    serde_json::from_str(said.lines().last().unwrap_or("null")).unwrap_or_else(|_| panic!("the task said no JSON: {said}"))
+    let (said, complaint) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{}: {complaint}",
+        task.file_name().unwrap_or_default().display()
+    );
+    serde_json::from_str(said.lines().last().unwrap_or("null"))
+        .unwrap_or_else(|_| panic!("the task said no JSON: {said}"))
 }

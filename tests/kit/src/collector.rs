@@ -59,8 +59,12 @@ impl Collector {
     /// Returns every span that was received.
     pub fn spans(&self) -> Vec<Span> {
         let requests = self.path("/v1/traces").requests().into_iter();
-        let requests = requests.map(|request| ExportTraceServiceRequest::decode(request.body).expect("a request of spans"));
-        let scopes = requests.flat_map(|request| request.resource_spans).flat_map(|resource| resource.scope_spans);
+        let requests = requests.map(|request| {
+            ExportTraceServiceRequest::decode(request.body).expect("a request of spans")
+        });
+        let scopes = requests
+            .flat_map(|request| request.resource_spans)
+            .flat_map(|resource| resource.scope_spans);
         let span = |span: opentelemetry_proto::tonic::trace::v1::Span| Span {
             trace: hex::encode(&span.trace_id),
             id: hex::encode(&span.span_id),
@@ -68,7 +72,9 @@ impl Collector {
             name: span.name,
             attributes: texts(span.attributes),
             duration: Duration::from_nanos(
-                span.end_time_unix_nano.checked_sub(span.start_time_unix_nano).expect("no span ends before it starts"),
+                span.end_time_unix_nano
+                    .checked_sub(span.start_time_unix_nano)
+                    .expect("no span ends before it starts"),
             ),
         };
         scopes.flat_map(|scope| scope.spans).map(span).collect()
@@ -77,20 +83,33 @@ impl Collector {
     /// Waits until a trace has this many spans of each name, and returns its spans.
     pub async fn trace(&self, trace: &str, expected: &[(&str, usize)]) -> Vec<Span> {
         for _ in 0..100 {
-            let spans: Vec<Span> = self.spans().into_iter().filter(|span| span.trace == trace).collect();
-            if expected.iter().all(|(name, count)| spans.iter().filter(|span| span.name == *name).count() >= *count) {
+            let spans: Vec<Span> = self
+                .spans()
+                .into_iter()
+                .filter(|span| span.trace == trace)
+                .collect();
+            if expected.iter().all(|(name, count)| {
+                spans.iter().filter(|span| span.name == *name).count() >= *count
+            }) {
                 return spans;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("of trace {trace} not all of {expected:?} came: {:#?}", self.spans());
+        panic!(
+            "of trace {trace} not all of {expected:?} came: {:#?}",
+            self.spans()
+        );
     }
 
     /// Returns every metric point that was received.
     pub fn points(&self) -> Vec<Point> {
         let requests = self.path("/v1/metrics").requests().into_iter();
-        let requests = requests.map(|request| ExportMetricsServiceRequest::decode(request.body).expect("a request of metrics"));
-        let scopes = requests.flat_map(|request| request.resource_metrics).flat_map(|resource| resource.scope_metrics);
+        let requests = requests.map(|request| {
+            ExportMetricsServiceRequest::decode(request.body).expect("a request of metrics")
+        });
+        let scopes = requests
+            .flat_map(|request| request.resource_metrics)
+            .flat_map(|resource| resource.scope_metrics);
         let number = |value: Option<number_data_point::Value>| match value {
             Some(number_data_point::Value::AsDouble(value)) => value,
             other => panic!("{other:?} is no number"),
@@ -98,18 +117,38 @@ impl Collector {
         let mut points = Vec::new();
         for metric in scopes.flat_map(|scope| scope.metrics) {
             let name = metric.name;
-            let mut point = |attributes, value| points.push(Point { name: name.clone(), attributes: texts(attributes), value });
+            let mut point = |attributes, value| {
+                points.push(Point {
+                    name: name.clone(),
+                    attributes: texts(attributes),
+                    value,
+                })
+            };
             match metric.data.expect("a metric has data") {
                 Data::Sum(sum) => {
-                    assert_eq!(sum.aggregation_temporality, i32::from(AggregationTemporality::Delta));
-                    sum.data_points.into_iter().for_each(|each| point(each.attributes, number(each.value)));
+                    assert_eq!(
+                        sum.aggregation_temporality,
+                        i32::from(AggregationTemporality::Delta)
+                    );
+                    sum.data_points
+                        .into_iter()
+                        .for_each(|each| point(each.attributes, number(each.value)));
                 }
-                Data::Gauge(gauge) => gauge.data_points.into_iter().for_each(|each| point(each.attributes, number(each.value))),
+                Data::Gauge(gauge) => gauge
+                    .data_points
+                    .into_iter()
+                    .for_each(|each| point(each.attributes, number(each.value))),
                 Data::Histogram(histogram) => {
-                    assert_eq!(histogram.aggregation_temporality, i32::from(AggregationTemporality::Delta));
+                    assert_eq!(
+                        histogram.aggregation_temporality,
+                        i32::from(AggregationTemporality::Delta)
+                    );
                     for each in histogram.data_points {
                         assert_eq!(each.bucket_counts.iter().sum::<u64>(), each.count);
-                        point(each.attributes, u32::try_from(each.count).expect("few").into());
+                        point(
+                            each.attributes,
+                            u32::try_from(each.count).expect("few").into(),
+                        );
                     }
                 }
                 other => panic!("{other:?} is not expected"),
@@ -120,8 +159,15 @@ impl Collector {
 
     /// Returns the total of a counter so far.
     pub fn counted(&self, name: &str, attributes: &[(&str, &str)]) -> f64 {
-        let wanted: BTreeMap<String, String> = attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        self.points().iter().filter(|point| point.name == name && point.attributes == wanted).map(|point| point.value).sum()
+        let wanted: BTreeMap<String, String> = attributes
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        self.points()
+            .iter()
+            .filter(|point| point.name == name && point.attributes == wanted)
+            .map(|point| point.value)
+            .sum()
     }
 
     /// Waits until a counter has this total.
@@ -132,7 +178,10 @@ impl Collector {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{name} {attributes:?} did not come to {expected}: {:#?}", self.points());
+        panic!(
+            "{name} {attributes:?} did not come to {expected}: {:#?}",
+            self.points()
+        );
     }
 }
 
@@ -150,5 +199,8 @@ fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
         Some(any_value::Value::IntValue(number)) => number.to_string(),
         other => panic!("{other:?} is neither text nor a number"),
     };
-    attributes.into_iter().map(|pair| (pair.key, text(pair.value.and_then(|value| value.value)))).collect()
+    attributes
+        .into_iter()
+        .map(|pair| (pair.key, text(pair.value.and_then(|value| value.value))))
+        .collect()
 }

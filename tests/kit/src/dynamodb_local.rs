@@ -10,7 +10,8 @@ use servers::program::free_port;
 
 use crate::sdk;
 
-/// Runs the server until standard input closes, so that it never outlives a test run, however that ends.
+/// Runs the server until standard input closes, so that it never outlives a test run, however that
+/// ends.
 const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill $!; wait"#;
 /// A Java program starts slowly on a busy machine.
 const START_SECONDS: u64 = 60;
@@ -28,18 +29,39 @@ impl DynamoDbLocal {
     pub async fn start() -> Self {
         let folder = folder();
         let jar = folder.join("DynamoDBLocal.jar");
-        assert!(jar.exists(), "{} does not exist: run ./test once, which installs the test tools", jar.display());
+        assert!(
+            jar.exists(),
+            "{} does not exist: run ./test once, which installs the test tools",
+            jar.display()
+        );
         let port = free_port();
         let process = Command::new("sh")
-            .args(["-c", UNTIL_INPUT_ENDS, "sh", "java", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"])
-            .args(["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &port.to_string()])
+            .args([
+                "-c",
+                UNTIL_INPUT_ENDS,
+                "sh",
+                "java",
+                "-Djava.library.path=DynamoDBLocal_lib",
+                "-jar",
+                "DynamoDBLocal.jar",
+            ])
+            .args([
+                "-inMemory",
+                "-sharedDb",
+                "-disableTelemetry",
+                "-port",
+                &port.to_string(),
+            ])
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("sh can be started");
-        let this = Self { endpoint: format!("http://127.0.0.1:{port}"), process };
+        let this = Self {
+            endpoint: format!("http://127.0.0.1:{port}"),
+            process,
+        };
         this.answers().await;
         this
     }
@@ -59,7 +81,8 @@ impl DynamoDbLocal {
         let answered = tokio::time::timeout(Duration::from_secs(START_SECONDS), asked).await;
         assert!(
             answered.is_ok(),
-            "DynamoDB Local does not answer after {START_SECONDS} s: is Java 17 installed? ./test says what it needs"
+            "DynamoDB Local does not answer after {START_SECONDS} s: is Java 17 installed? ./test \
+             says what it needs"
         );
     }
 }
@@ -73,6 +96,9 @@ impl Drop for DynamoDbLocal {
 }
 
 fn folder() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/kit is two folders below the workspace");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("tests/kit is two folders below the workspace");
     workspace.join(".test-tools/node_modules/amplify-dynamodb-simulator/emulator")
 }

@@ -38,8 +38,15 @@ pub struct Entra {
 impl Entra {
     /// Starts a server.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
-        let authority = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the loopback has a free port");
+        let authority = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
         let issued = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&issued);
         let server = tokio::spawn(async move {
@@ -49,11 +56,16 @@ impl Entra {
                     let counted = Arc::clone(&counted);
                     async move { answer(request, &counted).await }
                 });
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
-        Self { authority, issued, server }
+        Self {
+            authority,
+            issued,
+            server,
+        }
     }
 
     /// Returns how many tokens were issued.
@@ -68,37 +80,70 @@ impl Drop for Entra {
     }
 }
 
-async fn answer(request: Request<Incoming>, issued: &AtomicUsize) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(
+    request: Request<Incoming>,
+    issued: &AtomicUsize,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
     let form: BTreeMap<String, String> = form(&body);
     let has = |name: &str, value: &str| form.get(name).is_some_and(|found| found == value);
     if path != format!("/{TENANT_ID}/oauth2/v2.0/token") {
-        return Ok(json_answer(StatusCode::BAD_REQUEST, &json!({"error": "invalid_request"})));
+        return Ok(json_answer(
+            StatusCode::BAD_REQUEST,
+            &json!({"error": "invalid_request"}),
+        ));
     }
-    if !has("grant_type", "client_credentials") || !has("scope", "https://storage.azure.com/.default") {
-        return Ok(json_answer(StatusCode::BAD_REQUEST, &json!({"error": "invalid_grant"})));
+    if !has("grant_type", "client_credentials")
+        || !has("scope", "https://storage.azure.com/.default")
+    {
+        return Ok(json_answer(
+            StatusCode::BAD_REQUEST,
+            &json!({"error": "invalid_grant"}),
+        ));
     }
     if !has("client_id", CLIENT_ID) || !has("client_secret", CLIENT_SECRET) {
-        return Ok(json_answer(StatusCode::UNAUTHORIZED, &json!({"error": "invalid_client", "error_description": "AADSTS7000215"})));
+        return Ok(json_answer(
+            StatusCode::UNAUTHORIZED,
+            &json!({"error": "invalid_client", "error_description": "AADSTS7000215"}),
+        ));
     }
     issued.fetch_add(1, Ordering::Relaxed);
-    Ok(json_answer(StatusCode::OK, &json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token()})))
+    Ok(json_answer(
+        StatusCode::OK,
+        &json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token()}),
+    ))
 }
 
 /// Azurite checks the claims and not the signature.
-#[expect(clippy::disallowed_methods, reason = "a server of its own has the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a server of its own has the machine's clock"
+)]
 fn token() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let claims = json!({"aud": "https://storage.azure.com", "iss": format!("https://sts.windows.net/{TENANT_ID}/"), "iat": now - 10,
-        "nbf": now - 10, "exp": now + 3600, "appid": CLIENT_ID, "oid": CLIENT_ID, "tid": TENANT_ID});
-    format!("{}.{}.{}", part(&json!({"typ": "JWT", "alg": "RS256", "kid": "k"})), part(&claims), URL_SAFE_NO_PAD.encode("signature"))
+    let claims = json!({"aud": "https://storage.azure.com",
+        "iss": format!("https://sts.windows.net/{TENANT_ID}/"), "iat": now - 10,
+        "nbf": now - 10, "exp": now + 3600, "appid": CLIENT_ID, "oid": CLIENT_ID,
+        "tid": TENANT_ID});
+    format!(
+        "{}.{}.{}",
+        part(&json!({"typ": "JWT", "alg": "RS256", "kid": "k"})),
+        part(&claims),
+        URL_SAFE_NO_PAD.encode("signature")
+    )
 }
 
 fn form(body: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(body);
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decoded(name), decoded(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
 }
 
 /// Decodes a percent-encoded text.
@@ -106,9 +151,15 @@ pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let hex = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let hex = |pair: &[u8]| {
+            std::str::from_utf8(pair)
+                .ok()
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        };
         (bytes, rest) = match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => (pushed(bytes, hex(&[*high, *low]).unwrap_or(b'?')), tail),
+            (b'%', [high, low, tail @ ..]) => {
+                (pushed(bytes, hex(&[*high, *low]).unwrap_or(b'?')), tail)
+            }
             (b'+', tail) => (pushed(bytes, b' '), tail),
             (byte, tail) => (pushed(bytes, *byte), tail),
         };

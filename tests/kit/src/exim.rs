@@ -28,9 +28,15 @@ pub struct Exim {
 
 impl Exim {
     /// Starts a server that accepts `username` and `password`.
-    #[expect(clippy::disallowed_methods, reason = "asks its own server on the loopback whether it listens")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "asks its own server on the loopback whether it listens"
+    )]
     pub async fn start(username: &str, password: &str) -> Self {
-        assert!(Path::new(PROGRAM).exists(), "{PROGRAM} does not exist: run ./test once, which installs it");
+        assert!(
+            Path::new(PROGRAM).exists(),
+            "{PROGRAM} does not exist: run ./test once, which installs it"
+        );
         let folder = TempDir::new().expect("a temporary folder");
         let place = folder.path();
         // If root starts it, it runs under an account of its own.
@@ -52,20 +58,35 @@ impl Exim {
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = process.try_wait().ok().flatten();
             let output = || fs::read_to_string(place.join("output")).unwrap_or_default();
-            assert!(ended.is_none() && started.elapsed() < START_MAX, "Exim does not listen: {}", output());
+            assert!(
+                ended.is_none() && started.elapsed() < START_MAX,
+                "Exim does not listen: {}",
+                output()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Self { port, folder, process }
+        Self {
+            port,
+            folder,
+            process,
+        }
     }
 
     /// Returns the messages in the queue: the headers with Exim's notes, and the body.
     pub fn messages(&self) -> Vec<(String, String)> {
         let input = self.folder.path().join("spool/input");
-        let Ok(files) = fs::read_dir(&input) else { return Vec::new() };
-        let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
+        let Ok(files) = fs::read_dir(&input) else {
+            return Vec::new();
+        };
+        let names = files
+            .flatten()
+            .filter_map(|file| file.file_name().into_string().ok());
         let ids = names.filter_map(|name| name.strip_suffix("-H").map(str::to_owned));
-        let read = |name: String| String::from_utf8_lossy(&fs::read(input.join(name)).unwrap_or_default()).into_owned();
-        ids.map(|id| (read(format!("{id}-H")), read(format!("{id}-D")))).collect()
+        let read = |name: String| {
+            String::from_utf8_lossy(&fs::read(input.join(name)).unwrap_or_default()).into_owned()
+        };
+        ids.map(|id| (read(format!("{id}-H")), read(format!("{id}-D"))))
+            .collect()
     }
 }
 

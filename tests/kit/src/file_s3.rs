@@ -35,11 +35,19 @@ impl FileS3 {
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::create_dir(folder.path().join(BUCKET)).expect("a folder for the bucket");
-        let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).expect("a file system"));
+        let mut builder =
+            S3ServiceBuilder::new(FileSystem::new(folder.path()).expect("a file system"));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         let service = builder.build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the loopback has a free port");
+        let endpoint = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 drop(stream.set_nodelay(true));
@@ -48,14 +56,20 @@ impl FileS3 {
                 // and then its metadata, and a real one writes both or nothing.
                 let finishing = service_fn(move |request: http::Request<hyper::body::Incoming>| {
                     let service = service.clone();
-                    let finished = tokio::spawn(async move { Service::call(&service, request).await });
+                    let finished =
+                        tokio::spawn(async move { Service::call(&service, request).await });
                     async move { finished.await.expect("the server does not panic") }
                 });
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), finishing);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), finishing);
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
-        Self { endpoint, folder, server }
+        Self {
+            endpoint,
+            folder,
+            server,
+        }
     }
 
     /// Returns the folder of the bucket.
@@ -65,10 +79,20 @@ impl FileS3 {
 
     /// Returns the metadata of every object, by names without `x-amz-meta-`.
     pub fn metadata(&self) -> Vec<Value> {
-        let files = std::fs::read_dir(self.folder.path()).expect("our own folder").flatten();
-        let kept = files.filter(|file| file.file_name().to_string_lossy().ends_with(".metadata.json"));
-        let read = |path: std::path::PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).expect("our own file")).expect("JSON");
-        kept.map(|file| read(file.path())["user_metadata"].take()).collect()
+        let files = std::fs::read_dir(self.folder.path())
+            .expect("our own folder")
+            .flatten();
+        let kept = files.filter(|file| {
+            file.file_name()
+                .to_string_lossy()
+                .ends_with(".metadata.json")
+        });
+        let read = |path: std::path::PathBuf| {
+            serde_json::from_slice::<Value>(&std::fs::read(path).expect("our own file"))
+                .expect("JSON")
+        };
+        kept.map(|file| read(file.path())["user_metadata"].take())
+            .collect()
     }
 }
 

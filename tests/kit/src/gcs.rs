@@ -70,10 +70,24 @@ impl Gcs {
     }
 
     async fn launch(writable: bool) -> Self {
-        let ServiceAccount { public_key, file: service_account } = ServiceAccount::generate();
-        let state = Arc::new(State { public_key, writable, objects: Mutex::default() });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let ServiceAccount {
+            public_key,
+            file: service_account,
+        } = ServiceAccount::generate();
+        let state = Arc::new(State {
+            public_key,
+            writable,
+            objects: Mutex::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the loopback has a free port");
+        let endpoint = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
         let served = Arc::clone(&state);
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -82,21 +96,36 @@ impl Gcs {
                     let state = Arc::clone(&state);
                     async move { state.answer(request).await }
                 });
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
-        Self { endpoint, service_account, state, server }
+        Self {
+            endpoint,
+            service_account,
+            state,
+            server,
+        }
     }
 
     /// Returns the object at a key of the bucket.
     pub fn object(&self, key: &str) -> Option<Object> {
-        self.state.objects.lock().unwrap_or_else(PoisonError::into_inner).get(&format!("/{BUCKET}/{key}")).cloned()
+        self.state
+            .objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&format!("/{BUCKET}/{key}"))
+            .cloned()
     }
 
     /// Returns how many objects there are.
     pub fn count(&self) -> usize {
-        self.state.objects.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.state
+            .objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 
@@ -123,25 +152,48 @@ impl State {
         if !path.starts_with(&format!("/{BUCKET}/")) {
             return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket"));
         }
-        let found = || self.objects.lock().unwrap_or_else(PoisonError::into_inner).get(&path).cloned();
+        let found = || {
+            self.objects
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&path)
+                .cloned()
+        };
         let answer = match (&parts.method, found()) {
-            (&Method::PUT | &Method::DELETE, _) if !self.writable => refusal(StatusCode::FORBIDDEN, "AccessDenied"),
+            (&Method::PUT | &Method::DELETE, _) if !self.writable => {
+                refusal(StatusCode::FORBIDDEN, "AccessDenied")
+            }
             (&Method::PUT, _) => {
                 let mut kept = Vec::new();
                 let mut size_bytes = 0;
                 while let Some(frame) = body.frame().await {
                     // An interrupted body creates no object.
-                    let Ok(data) = frame?.into_data() else { continue };
+                    let Ok(data) = frame?.into_data() else {
+                        continue;
+                    };
                     size_bytes += data.len() as u64;
                     if size_bytes <= KEPT_BYTES_MAX {
                         kept.extend_from_slice(&data);
                     }
                 }
-                self.put(path, Object { bytes: kept.into(), size_bytes, headers: parts.headers, generation: 0 })
+                self.put(
+                    path,
+                    Object {
+                        bytes: kept.into(),
+                        size_bytes,
+                        headers: parts.headers,
+                        generation: 0,
+                    },
+                )
             }
-            (&Method::GET | &Method::HEAD, Some(object)) => described(&object, parts.method == Method::HEAD),
+            (&Method::GET | &Method::HEAD, Some(object)) => {
+                described(&object, parts.method == Method::HEAD)
+            }
             (&Method::DELETE, Some(_)) => {
-                self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+                self.objects
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&path);
                 status(StatusCode::NO_CONTENT)
             }
             (_, None) => refusal(StatusCode::NOT_FOUND, "NoSuchKey"),
@@ -153,7 +205,10 @@ impl State {
     fn put(&self, path: String, mut object: Object) -> Answer {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         let before = objects.get(&path).map_or(0, |object| object.generation);
-        let condition = object.headers.get("x-goog-if-generation-match").and_then(|value| value.to_str().ok());
+        let condition = object
+            .headers
+            .get("x-goog-if-generation-match")
+            .and_then(|value| value.to_str().ok());
         if condition.is_some_and(|generation| generation != before.to_string()) {
             return refusal(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
         }
@@ -165,27 +220,55 @@ impl State {
 
     /// Whether the token is signed with the key of its subject and is recent (RFC 7515).
     fn believes(&self, headers: &HeaderMap) -> bool {
-        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
-        let Some((signed, signature)) = token.and_then(|token| token.rsplit_once('.')) else { return false };
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        if UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.public_key).verify(signed.as_bytes(), &signature).is_err() {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        let Some((signed, signature)) = token.and_then(|token| token.rsplit_once('.')) else {
+            return false;
+        };
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
+            return false;
+        };
+        if UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.public_key)
+            .verify(signed.as_bytes(), &signature)
+            .is_err()
+        {
             return false;
         }
-        let claims = signed.split_once('.').and_then(|(_, claims)| URL_SAFE_NO_PAD.decode(claims).ok());
-        let claims: Value = claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default();
+        let claims = signed
+            .split_once('.')
+            .and_then(|(_, claims)| URL_SAFE_NO_PAD.decode(claims).ok());
+        let claims: Value = claims
+            .and_then(|claims| serde_json::from_slice(&claims).ok())
+            .unwrap_or_default();
         claims["iss"] == EMAIL
             && claims["sub"] == EMAIL
-            && claims["scope"].as_str().is_some_and(|scope| scope.contains("googleapis.com/auth"))
+            && claims["scope"]
+                .as_str()
+                .is_some_and(|scope| scope.contains("googleapis.com/auth"))
     }
 }
 
 fn described(object: &Object, head: bool) -> Answer {
     let mut answer = status(StatusCode::OK);
     let headers = answer.headers_mut();
-    headers.insert(ETAG, format!("\"generation-{}\"", object.generation).parse().expect("ASCII"));
-    headers.insert(LAST_MODIFIED, "Tue, 24 Nov 2026 03:00:00 GMT".parse().expect("ASCII"));
+    headers.insert(
+        ETAG,
+        format!("\"generation-{}\"", object.generation)
+            .parse()
+            .expect("ASCII"),
+    );
+    headers.insert(
+        LAST_MODIFIED,
+        "Tue, 24 Nov 2026 03:00:00 GMT".parse().expect("ASCII"),
+    );
     headers.insert("x-goog-generation", object.generation.into());
-    for (name, value) in object.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-goog-meta-")) {
+    for (name, value) in object
+        .headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-goog-meta-"))
+    {
         headers.insert(name, value.clone());
     }
     if head {
@@ -203,7 +286,10 @@ fn status(status: StatusCode) -> Answer {
 }
 
 fn refusal(code: StatusCode, name: &str) -> Answer {
-    let body = format!("<?xml version='1.0' encoding='UTF-8'?><Error><Code>{name}</Code><Message>{name}.</Message></Error>");
+    let body = format!(
+        "<?xml version='1.0' \
+         encoding='UTF-8'?><Error><Code>{name}</Code><Message>{name}.</Message></Error>"
+    );
     let mut answer = Response::new(Full::from(body));
     *answer.status_mut() = code;
     answer

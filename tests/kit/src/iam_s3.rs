@@ -54,7 +54,11 @@ impl IamS3 {
     /// test that needs them must fail.
     pub fn start() -> Self {
         let python = python();
-        assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
+        assert!(
+            python.exists(),
+            "{} does not exist: run ./test once, which installs the test tools",
+            python.display()
+        );
         let mut process = Command::new(&python)
             .args(["-c", SERVER])
             .stdin(Stdio::piped())
@@ -63,12 +67,35 @@ impl IamS3 {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
         let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("standard output is piped")).read_line(&mut line).expect("moto prints text");
-        assert!(!line.is_empty(), "moto did not start: is 'moto[server]' in .test-tools/venv? run ./test, which installs it");
+        BufReader::new(process.stdout.take().expect("standard output is piped"))
+            .read_line(&mut line)
+            .expect("moto prints text");
+        assert!(
+            !line.is_empty(),
+            "moto did not start: is 'moto[server]' in .test-tools/venv? run ./test, which \
+             installs it"
+        );
         let started: Started = serde_json::from_str(&line).expect("the program prints JSON");
-        let Started { port, bucket, keys, role_arn, external_id, secret_arn, secret_role_arn } = started;
+        let Started {
+            port,
+            bucket,
+            keys,
+            role_arn,
+            external_id,
+            secret_arn,
+            secret_role_arn,
+        } = started;
         let endpoint = format!("http://127.0.0.1:{port}");
-        Self { endpoint, bucket, role_arn, external_id, secret_arn, secret_role_arn, keys, process }
+        Self {
+            endpoint,
+            bucket,
+            role_arn,
+            external_id,
+            secret_arn,
+            secret_role_arn,
+            keys,
+            process,
+        }
     }
 
     /// Returns access key id and secret of `function` (everything, and may assume roles), `writer`
@@ -82,7 +109,10 @@ impl IamS3 {
     pub fn sdk_config(&self, who: &str) -> SdkConfig {
         let (id, secret) = self.key(who);
         let credentials = SharedCredentialsProvider::new(Credentials::from_keys(id, secret, None));
-        sdk::config(&self.endpoint).into_builder().credentials_provider(credentials).build()
+        sdk::config(&self.endpoint)
+            .into_builder()
+            .credentials_provider(credentials)
+            .build()
     }
 }
 
@@ -95,6 +125,9 @@ impl Drop for IamS3 {
 }
 
 fn python() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/kit is two folders below the workspace");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("tests/kit is two folders below the workspace");
     workspace.join(".test-tools/venv/bin/python3")
 }

@@ -28,13 +28,28 @@ impl IdentityProvider {
     pub fn start() -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let tools = here.join("../../.test-tools");
-        assert!(tools.join("node_modules/oidc-provider").exists(), "oidc-provider is not installed: run ./test once, which installs it");
+        assert!(
+            tools.join("node_modules/oidc-provider").exists(),
+            "oidc-provider is not installed: run ./test once, which installs it"
+        );
         let folder = TempDir::new().expect("a temporary folder");
         let (log, port) = (folder.path().join("log"), free_port());
         let script = here.join("src/identity_provider.mjs").display().to_string();
-        let command = ["node", &script, &tools.display().to_string(), &port.to_string(), CLIENT_SECRET];
+        let command = [
+            "node",
+            &script,
+            &tools.display().to_string(),
+            &port.to_string(),
+            CLIENT_SECRET,
+        ];
         let program = Program::start(&command, "KILL", &log);
-        wait_for("oidc-provider", &log, || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("listening")));
-        Self { issuer: format!("http://127.0.0.1:{port}"), _program: program, _folder: folder }
+        wait_for("oidc-provider", &log, || {
+            std::fs::read_to_string(&log).is_ok_and(|said| said.contains("listening"))
+        });
+        Self {
+            issuer: format!("http://127.0.0.1:{port}"),
+            _program: program,
+            _folder: folder,
+        }
     }
 }

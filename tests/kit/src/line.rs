@@ -36,8 +36,13 @@ pub struct Line {
 impl Line {
     /// Opens a line to a port on 127.0.0.1.
     pub async fn to(port: u16, nature: Nature) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
-        let own_port = listener.local_addr().expect("a bound listener has an address").port();
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the loopback has a free port");
+        let own_port = listener
+            .local_addr()
+            .expect("a bound listener has an address")
+            .port();
         let open = Arc::new(AtomicUsize::new(0));
         let sent = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&open);
@@ -52,7 +57,11 @@ impl Line {
                 });
             }
         });
-        Self { port: own_port, open, task }
+        Self {
+            port: own_port,
+            open,
+            task,
+        }
     }
 
     /// Returns how many connections are open.
@@ -67,9 +76,14 @@ impl Drop for Line {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "connects to the test's own server on the loopback")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "connects to the test's own server on the loopback"
+)]
 async fn join(client: TcpStream, port: u16, nature: Nature, sent: &AtomicU64) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
+        return;
+    };
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("TCP takes this option");
     }
@@ -87,12 +101,19 @@ async fn join(client: TcpStream, port: u16, nature: Nature, sent: &AtomicU64) {
     }
 }
 
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, nature: Nature, sent: &AtomicU64) {
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    nature: Nature,
+    sent: &AtomicU64,
+) {
     let (ahead, mut arriving) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let read = async move {
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
-            let Ok(length @ 1..) = from.read(&mut chunk).await else { return };
+            let Ok(length @ 1..) = from.read(&mut chunk).await else {
+                return;
+            };
             chunk.truncate(length);
             let total = sent.fetch_add(length as u64, Ordering::SeqCst) + length as u64;
             let due = match nature {

@@ -20,6 +20,8 @@ print(json.dumps([read(path) for path in sorted(glob.glob(sys.argv[1] + "/*.eml"
 
 /// Returns all e-mails in a data directory, each as `{from, to, subject, text, html}`.
 pub fn mails(data: &Path) -> Vec<Value> {
-    let printed = run(Command::new("python3").args(["-c", READER]).arg(data.join("mail")));
+    let printed = run(Command::new("python3")
+        .args(["-c", READER])
+        .arg(data.join("mail")));
     serde_json::from_str(&printed).expect("the reader prints JSON")
 }

@@ -26,7 +26,11 @@ impl Moto {
     /// them must fail.
     pub fn start() -> Self {
         let python = python();
-        assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
+        assert!(
+            python.exists(),
+            "{} does not exist: run ./test once, which installs the test tools",
+            python.display()
+        );
         let mut process = Command::new(&python)
             .args(["-c", SERVER])
             .stdin(Stdio::piped())
@@ -36,9 +40,18 @@ impl Moto {
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
         let mut port = String::new();
         let stdout = process.stdout.take().expect("standard output is piped");
-        BufReader::new(stdout).read_line(&mut port).expect("moto prints text");
-        assert!(!port.is_empty(), "moto did not start: is 'moto[server]' in .test-tools/venv? run ./test, which installs it");
-        Self { endpoint: format!("http://127.0.0.1:{}", port.trim()), process }
+        BufReader::new(stdout)
+            .read_line(&mut port)
+            .expect("moto prints text");
+        assert!(
+            !port.is_empty(),
+            "moto did not start: is 'moto[server]' in .test-tools/venv? run ./test, which \
+             installs it"
+        );
+        Self {
+            endpoint: format!("http://127.0.0.1:{}", port.trim()),
+            process,
+        }
     }
 
     /// Returns a configuration for any service's client.

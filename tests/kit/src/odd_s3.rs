@@ -76,10 +76,22 @@ type Answer = Response<Full<Bytes>>;
 impl OddS3 {
     /// Starts a server with an empty bucket.
     pub async fn start(oddities: Oddities) -> Self {
-        let state = State { oddities, objects: Mutex::default(), parts: Mutex::default(), begun: Mutex::default() };
+        let state = State {
+            oddities,
+            objects: Mutex::default(),
+            parts: Mutex::default(),
+            begun: Mutex::default(),
+        };
         let state = Arc::new(state);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the loopback has a free port");
+        let endpoint = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
         let served = Arc::clone(&state);
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -88,27 +100,40 @@ impl OddS3 {
                     let state = Arc::clone(&state);
                     async move { state.answer(request).await }
                 });
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
-        Self { endpoint, state, server }
+        Self {
+            endpoint,
+            state,
+            server,
+        }
     }
 
     /// Returns the object at a key of the bucket.
     pub fn object(&self, key: &str) -> Option<Bytes> {
-        lock(&self.state.objects).get(&format!("/{BUCKET}/{key}")).map(|(_, bytes)| bytes.clone())
+        lock(&self.state.objects)
+            .get(&format!("/{BUCKET}/{key}"))
+            .map(|(_, bytes)| bytes.clone())
     }
 
     /// Stores an object regardless of the peculiarities.
     pub fn put(&self, key: &str, bytes: &'static [u8]) {
-        lock(&self.state.objects).insert(format!("/{BUCKET}/{key}"), (HeaderMap::new(), Bytes::from_static(bytes)));
+        lock(&self.state.objects).insert(
+            format!("/{BUCKET}/{key}"),
+            (HeaderMap::new(), Bytes::from_static(bytes)),
+        );
     }
 
     /// Returns the keys of all objects.
     pub fn keys(&self) -> Vec<String> {
         let start = format!("/{BUCKET}/");
-        lock(&self.state.objects).keys().map(|key| key.trim_start_matches(&start).to_owned()).collect()
+        lock(&self.state.objects)
+            .keys()
+            .map(|key| key.trim_start_matches(&start).to_owned())
+            .collect()
     }
 }
 
@@ -131,7 +156,9 @@ impl State {
         if let Some((status, code, headers)) = self.oddities.refuses.as_ref().filter(|_| !is_read) {
             let mut answer = refusal(*status, code);
             for (name, value) in headers {
-                answer.headers_mut().insert(*name, value.parse().expect("a header's value"));
+                answer
+                    .headers_mut()
+                    .insert(*name, value.parse().expect("a header's value"));
             }
             return Ok(answer);
         }
@@ -151,7 +178,9 @@ impl State {
                 Response::new(Full::from(result))
             }
             Method::POST => self.complete(path, &parts.headers),
-            Method::PUT if self.oddities.demands_md5 && !has_md5(&parts.headers, &body) => refusal(400, "InvalidRequest"),
+            Method::PUT if self.oddities.demands_md5 && !has_md5(&parts.headers, &body) => {
+                refusal(400, "InvalidRequest")
+            }
             Method::PUT => match number(query) {
                 Some(number) => {
                     lock(&self.parts).insert(number, body);
@@ -164,12 +193,19 @@ impl State {
     }
 
     fn read(&self, path: &str, head: bool) -> Answer {
-        let Some((headers, bytes)) = lock(&self.objects).get(path).cloned() else { return refusal(404, "NoSuchKey") };
+        let Some((headers, bytes)) = lock(&self.objects).get(path).cloned() else {
+            return refusal(404, "NoSuchKey");
+        };
         let mut answer = tagged();
-        for (name, value) in headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-meta-")) {
+        for (name, value) in headers
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with("x-amz-meta-"))
+        {
             answer.headers_mut().insert(name, value.clone());
         }
-        answer.headers_mut().insert(CONTENT_LENGTH, bytes.len().into());
+        answer
+            .headers_mut()
+            .insert(CONTENT_LENGTH, bytes.len().into());
         if !head {
             *answer.body_mut() = Full::new(bytes);
         }
@@ -202,9 +238,9 @@ impl State {
             Conditional::Refused => Some(refusal(501, "NotImplemented")),
             Conditional::Ignored => None,
             Conditional::IgnoredInParts if in_parts => None,
-            Conditional::Honored | Conditional::IgnoredInParts => {
-                lock(&self.objects).contains_key(path).then(|| refusal(412, "PreconditionFailed"))
-            }
+            Conditional::Honored | Conditional::IgnoredInParts => lock(&self.objects)
+                .contains_key(path)
+                .then(|| refusal(412, "PreconditionFailed")),
         }
     }
 }
@@ -214,17 +250,28 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn number(query: &str) -> Option<u32> {
-    query.split('&').find_map(|pair| pair.strip_prefix("partNumber="))?.parse().ok()
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("partNumber="))?
+        .parse()
+        .ok()
 }
 
 fn has_md5(headers: &HeaderMap, body: &[u8]) -> bool {
-    headers.get("content-md5").is_some_and(|md5| md5.as_bytes() == STANDARD.encode(Md5::digest(body)).as_bytes())
+    headers
+        .get("content-md5")
+        .is_some_and(|md5| md5.as_bytes() == STANDARD.encode(Md5::digest(body)).as_bytes())
 }
 
 fn tagged() -> Answer {
     let mut answer = status(200);
-    answer.headers_mut().insert(ETAG, "\"1\"".parse().expect("ASCII"));
-    answer.headers_mut().insert(LAST_MODIFIED, "Tue, 24 Nov 2026 03:00:00 GMT".parse().expect("ASCII"));
+    answer
+        .headers_mut()
+        .insert(ETAG, "\"1\"".parse().expect("ASCII"));
+    answer.headers_mut().insert(
+        LAST_MODIFIED,
+        "Tue, 24 Nov 2026 03:00:00 GMT".parse().expect("ASCII"),
+    );
     answer
 }
 
@@ -236,6 +283,8 @@ fn status(code: u16) -> Answer {
 
 fn refusal(code: u16, name: &str) -> Answer {
     let mut answer = status(code);
-    *answer.body_mut() = Full::from(format!("<Error><Code>{name}</Code><Message>{name}.</Message></Error>"));
+    *answer.body_mut() = Full::from(format!(
+        "<Error><Code>{name}</Code><Message>{name}.</Message></Error>"
+    ));
     answer
 }

@@ -35,7 +35,11 @@ impl OddSftp {
     pub fn start(oddities: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let python = python();
-        assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
+        assert!(
+            python.exists(),
+            "{} does not exist: run ./test once, which installs the test tools",
+            python.display()
+        );
         let mut process = Command::new(&python)
             .args(["-c", SERVER])
             .arg(folder.path())
@@ -46,13 +50,20 @@ impl OddSftp {
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
         let mut line = String::new();
         let output = process.stdout.take().expect("standard output is piped");
-        BufReader::new(output).read_line(&mut line).expect("the server says where it listens");
-        let (port, host_key) = line
-            .trim()
-            .split_once(' ')
-            .expect("the server says where it listens: is asyncssh in .test-tools/venv? run ./test, which installs it");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("the server says where it listens");
+        let (port, host_key) = line.trim().split_once(' ').expect(
+            "the server says where it listens: is asyncssh in .test-tools/venv? run \
+                 ./test, which installs it",
+        );
         let port = port.parse().expect("a port");
-        Self { port, host_key: host_key.to_owned(), folder, process }
+        Self {
+            port,
+            host_key: host_key.to_owned(),
+            folder,
+            process,
+        }
     }
 
     /// Returns the account's directory.
@@ -74,9 +85,16 @@ pub fn tree(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut left: Vec<PathBuf> = vec![root.to_owned()];
     while let Some(directory) = left.pop() {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+        let Ok(entries) = std::fs::read_dir(&directory) else {
+            continue;
+        };
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-            found.push(path.strip_prefix(root).unwrap_or(&path).display().to_string());
+            found.push(
+                path.strip_prefix(root)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string(),
+            );
             if path.is_dir() {
                 left.push(path);
             }

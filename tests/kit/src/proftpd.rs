@@ -10,7 +10,10 @@ use std::time::Duration;
 use servers::program::free_port;
 use tempfile::TempDir;
 
-use crate::sshd::{PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, answers, generate_key, own_uid, write_private};
+use crate::sshd::{
+    PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, answers, generate_key, own_uid,
+    write_private,
+};
 
 const MODULE: &str = "/usr/lib/proftpd/mod_sftp.so";
 
@@ -32,18 +35,33 @@ impl Proftpd {
     ///
     /// When the server is not installed or does not start, because a test that needs it has failed.
     pub async fn start(options: &str) -> Self {
-        assert!(Path::new(MODULE).exists(), "{MODULE} does not exist: run ./test once, which installs it");
-        let folder = tempfile::Builder::new().prefix("waybill-proftpd-").tempdir().expect("a temporary directory");
+        assert!(
+            Path::new(MODULE).exists(),
+            "{MODULE} does not exist: run ./test once, which installs it"
+        );
+        let folder = tempfile::Builder::new()
+            .prefix("waybill-proftpd-")
+            .tempdir()
+            .expect("a temporary directory");
         let port = free_port();
         let host_key = prepare(folder.path(), port, options);
         let process = spawn(&folder.path().join("proftpd.conf"));
-        let server = Self { port, host_key, folder, process };
+        let server = Self {
+            port,
+            host_key,
+            folder,
+            process,
+        };
         let answered = tokio::time::timeout(START_MAX, async {
             while !answers(port).await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        assert!(answered.await.is_ok(), "ProFTPD does not answer: {}", server.log());
+        assert!(
+            answered.await.is_ok(),
+            "ProFTPD does not answer: {}",
+            server.log()
+        );
         server
     }
 
@@ -61,7 +79,9 @@ impl Proftpd {
 }
 
 fn prepare(folder: &Path, port: u16, options: &str) -> String {
-    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own folder");
+    let open = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own folder")
+    };
     open(folder, 0o755);
     let home = folder.join("home");
     fs::create_dir(&home).expect("our own folder");
@@ -69,7 +89,10 @@ fn prepare(folder: &Path, port: u16, options: &str) -> String {
     let key = folder.join("host_key");
     generate_key(&key, "ed25519", "");
     let uid = if own_uid() == 0 { UID } else { own_uid() };
-    let account = format!("{USERNAME}:{PASSWORD_HASH}:{uid}:{uid}::{}:/bin/false\n", home.display());
+    let account = format!(
+        "{USERNAME}:{PASSWORD_HASH}:{uid}:{uid}::{}:/bin/false\n",
+        home.display()
+    );
     write_private(folder, "passwd", &account, 0o600);
     let config = format!(
         "ServerType standalone\nServerName waybill\nDefaultAddress 127.0.0.1\nPort {port}\nSocketBindTight on\n\
@@ -88,7 +111,15 @@ fn prepare(folder: &Path, port: u16, options: &str) -> String {
 
 fn spawn(config: &Path) -> Child {
     let sudo: &[&str] = if own_uid() == 0 { &[] } else { &["sudo", "-n"] };
-    let server = ["sh", "-c", UNTIL_INPUT_ENDS, "sh", "/usr/sbin/proftpd", "--nodaemon", "--config"];
+    let server = [
+        "sh",
+        "-c",
+        UNTIL_INPUT_ENDS,
+        "sh",
+        "/usr/sbin/proftpd",
+        "--nodaemon",
+        "--config",
+    ];
     let words: Vec<&str> = sudo.iter().chain(&server).copied().collect();
     Command::new(words[0])
         .args(&words[1..])

@@ -87,17 +87,33 @@ impl Receiver {
     /// Starts an HTTP/1.1 receiver on a free port of 127.0.0.1. The script gets the numbers of the
     /// connection and of the request on it.
     pub async fn start(script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
-        Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None, Arc::new(script)).await
+        Self::listen(
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            None,
+            Arc::new(script),
+        )
+        .await
     }
 
     /// Starts an HTTP/1.1 receiver at this address.
-    pub async fn start_at(address: (IpAddr, u16), script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
+    pub async fn start_at(
+        address: (IpAddr, u16),
+        script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static,
+    ) -> Self {
         Self::listen(SocketAddr::from(address), None, Arc::new(script)).await
     }
 
     /// Starts an HTTP/2 receiver over TLS. `config` must offer `h2`.
-    pub async fn start_http_2(config: Arc<ServerConfig>, script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
-        Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Some(config), Arc::new(script)).await
+    pub async fn start_http_2(
+        config: Arc<ServerConfig>,
+        script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            Some(config),
+            Arc::new(script),
+        )
+        .await
     }
 
     async fn listen(address: SocketAddr, tls: Option<Arc<ServerConfig>>, script: Script) -> Self {
@@ -127,7 +143,9 @@ impl Receiver {
                     match tls {
                         None => http_1(stream, next).await,
                         Some(tls) => {
-                            let Ok(mut stream) = tls.accept(stream).await else { return };
+                            let Ok(mut stream) = tls.accept(stream).await else {
+                                return;
+                            };
                             if http_2::serve(&mut stream, next).await == Some(Turn::Reset) {
                                 let _ = stream.get_ref().0.set_zero_linger();
                             }
@@ -136,7 +154,12 @@ impl Receiver {
                 });
             }
         });
-        Self { address, counts, is_tls, _listening: listening }
+        Self {
+            address,
+            counts,
+            is_tls,
+            _listening: listening,
+        }
     }
 
     /// Returns the address of the receiver.
@@ -146,7 +169,11 @@ impl Receiver {
 
     /// Returns the URL of the receiver.
     pub fn url(&self) -> String {
-        format!("{}://{}/", if self.is_tls { "https" } else { "http" }, self.address)
+        format!(
+            "{}://{}/",
+            if self.is_tls { "https" } else { "http" },
+            self.address
+        )
     }
 
     /// Returns how many connections were opened.
@@ -190,7 +217,10 @@ async fn read_request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Opt
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|length| length.trim().parse().ok());
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|length| length.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
     Some(head)

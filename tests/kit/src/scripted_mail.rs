@@ -78,27 +78,46 @@ impl ScriptedMail {
     /// Starts a server with this script.
     pub async fn start(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
         let state = Arc::new(State::default());
         let script = Arc::new(script);
         let shared = Arc::clone(&state);
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(BufReader::new(stream), Arc::clone(&script), Arc::clone(&shared)));
+                tokio::spawn(serve(
+                    BufReader::new(stream),
+                    Arc::clone(&script),
+                    Arc::clone(&shared),
+                ));
             }
         });
-        Self { port, state, listening }
+        Self {
+            port,
+            state,
+            listening,
+        }
     }
 
     /// Returns the messages so far, confirmed or not.
     pub fn messages(&self) -> Vec<Offered> {
-        self.state.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns the commands so far of all connections, without the content of messages.
     pub fn commands(&self) -> Vec<String> {
-        self.state.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns how many connections were opened.
@@ -114,12 +133,24 @@ impl Drop for ScriptedMail {
 }
 
 /// Serves one connection. An error ends it.
-async fn serve(mut stream: BufReader<TcpStream>, script: Arc<Script>, state: Arc<State>) -> std::io::Result<()> {
+async fn serve(
+    mut stream: BufReader<TcpStream>,
+    script: Arc<Script>,
+    state: Arc<State>,
+) -> std::io::Result<()> {
     say(&mut stream, "220 mail.test ESMTP").await?;
     let (mut from, mut to, mut sent) = (String::new(), Vec::new(), 0);
     while let Some(line) = command(&mut stream).await? {
-        state.commands.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
-        if let Some((_, answer)) = script.answers.iter().find(|(start, _)| line.starts_with(start)) {
+        state
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line.clone());
+        if let Some((_, answer)) = script
+            .answers
+            .iter()
+            .find(|(start, _)| line.starts_with(start))
+        {
             let Some(answer) = answer else { return Ok(()) };
             say(&mut stream, answer).await?;
             continue;
@@ -127,7 +158,10 @@ async fn serve(mut stream: BufReader<TcpStream>, script: Arc<Script>, state: Arc
         let word = line.split(' ').next().unwrap_or_default();
         let rest = line[word.len()..].trim();
         match word {
-            "EHLO" if script.is_strict_about_names && !(rest.starts_with('[') || rest.contains('.')) => {
+            "EHLO"
+                if script.is_strict_about_names
+                    && !(rest.starts_with('[') || rest.contains('.')) =>
+            {
                 say(&mut stream, "504 5.5.2 need fully-qualified hostname").await?;
             }
             "EHLO" => say(&mut stream, &hello(&script.extensions)).await?,
@@ -145,22 +179,44 @@ async fn serve(mut stream: BufReader<TcpStream>, script: Arc<Script>, state: Arc
                     say(&mut stream, "250 2.1.0 OK").await?;
                 }
             },
-            "RCPT" if state.deferred.fetch_add(1, Ordering::SeqCst) < script.deferred_recipients => {
-                say(&mut stream, "451 4.7.1 Greylisting in action, please come back later").await?;
+            "RCPT"
+                if state.deferred.fetch_add(1, Ordering::SeqCst) < script.deferred_recipients =>
+            {
+                say(
+                    &mut stream,
+                    "451 4.7.1 Greylisting in action, please come back later",
+                )
+                .await?;
             }
             "RCPT" => {
-                to.push(rest.trim_start_matches("TO:<").trim_end_matches('>').to_owned());
+                to.push(
+                    rest.trim_start_matches("TO:<")
+                        .trim_end_matches('>')
+                        .to_owned(),
+                );
                 say(&mut stream, "250 2.1.5 OK").await?;
             }
             "DATA" => {
                 say(&mut stream, "354 go on").await?;
                 let bytes = message(&mut stream).await?;
                 sent += 1;
-                let offered = Offered { from: from.clone(), to: to.clone(), bytes };
-                state.messages.lock().unwrap_or_else(PoisonError::into_inner).push(offered);
-                let Some(wait) = script.confirms_after else { std::future::pending().await };
+                let offered = Offered {
+                    from: from.clone(),
+                    to: to.clone(),
+                    bytes,
+                };
+                state
+                    .messages
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(offered);
+                let Some(wait) = script.confirms_after else {
+                    std::future::pending().await
+                };
                 tokio::time::sleep(wait).await;
-                let Some(confirmation) = script.confirmation else { return Ok(()) };
+                let Some(confirmation) = script.confirmation else {
+                    return Ok(());
+                };
                 say(&mut stream, confirmation).await?;
             }
             "QUIT" => return say(&mut stream, "221 2.0.0 bye").await,
@@ -174,7 +230,10 @@ fn hello(extensions: &[String]) -> String {
     let mut lines = vec!["mail.test".to_owned()];
     lines.extend(extensions.iter().cloned());
     let last = lines.len() - 1;
-    let numbered = lines.iter().enumerate().map(|(n, line)| format!("250{}{line}", if n == last { ' ' } else { '-' }));
+    let numbered = lines
+        .iter()
+        .enumerate()
+        .map(|(n, line)| format!("250{}{line}", if n == last { ' ' } else { '-' }));
     numbered.collect::<Vec<_>>().join("\r\n")
 }
 

@@ -54,7 +54,11 @@ impl Sink {
         let shared = Arc::new(Shared::default());
         let (door, address) = Door::open(address, tls, Arc::clone(&shared)).await;
         let everything = Route::new(shared, format!("{scheme}://{address}"), None);
-        Self { everything, address, door }
+        Self {
+            everything,
+            address,
+            door,
+        }
     }
 
     /// Returns the address of the sink.

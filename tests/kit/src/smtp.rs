@@ -58,7 +58,11 @@ impl MailServer {
         };
         let (certificate, key) = (write("cert.pem", certificate), write("key.pem", key));
         let python = python();
-        assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
+        assert!(
+            python.exists(),
+            "{} does not exist: run ./test once, which installs the test tools",
+            python.display()
+        );
         let mut process = Command::new(&python)
             .args(["-c", SERVER, security])
             .args([certificate, key])
@@ -67,23 +71,40 @@ impl MailServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
-        let mut lines = BufReader::new(process.stdout.take().expect("standard output is piped")).lines();
-        let port = lines.next().and_then(Result::ok).and_then(|line| line.parse().ok());
-        let port = port.expect("the mail server says where it listens: is aiosmtpd in .test-tools/venv? run ./test, which installs it");
+        let mut lines =
+            BufReader::new(process.stdout.take().expect("standard output is piped")).lines();
+        let port = lines
+            .next()
+            .and_then(Result::ok)
+            .and_then(|line| line.parse().ok());
+        let port = port.expect(
+            "the mail server says where it listens: is aiosmtpd in \
+             .test-tools/venv? run ./test, which installs it",
+        );
         let mails: Arc<Mutex<Vec<Mail>>> = Arc::default();
         let kept = Arc::clone(&mails);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mail: Value = serde_json::from_str(&line).expect("a line of JSON");
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(Mail::of(&mail));
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(Mail::of(&mail));
             }
         });
-        Self { port, mails, process, _folder: folder }
+        Self {
+            port,
+            mails,
+            process,
+            _folder: folder,
+        }
     }
 
     /// Returns the e-mails so far.
     pub fn mails(&self) -> Vec<Mail> {
-        self.mails.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.mails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until this many e-mails have arrived and returns them. Panics if they do not arrive in
@@ -106,7 +127,12 @@ impl Mail {
         let bytes = BASE64.decode(text(&json["mail"])).unwrap_or_default();
         Self {
             from: text(&json["from"]),
-            to: json["to"].as_array().into_iter().flatten().map(text).collect(),
+            to: json["to"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(text)
+                .collect(),
             tls: json["tls"] == true,
             text: String::from_utf8_lossy(&bytes).into_owned(),
         }
@@ -115,9 +141,16 @@ impl Mail {
     /// Returns the value of a header, unfolded.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let head = self.text.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
+        let head = self
+            .text
+            .split("\r\n\r\n")
+            .next()?
+            .replace("\r\n ", " ")
+            .replace("\r\n\t", " ");
         let prefix = format!("{}:", name.to_lowercase());
-        let line = head.split("\r\n").find(|line| line.to_lowercase().starts_with(&prefix))?;
+        let line = head
+            .split("\r\n")
+            .find(|line| line.to_lowercase().starts_with(&prefix))?;
         Some(line[prefix.len()..].trim().to_owned())
     }
 }

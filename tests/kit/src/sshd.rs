@@ -26,7 +26,12 @@ pub(crate) const UID: u32 = 61022;
 pub(crate) const START_MAX: Duration = Duration::from_secs(20);
 
 /// The beginnings of the log lines that mark the end of a session.
-const SESSION_ENDS: [&str; 4] = ["Close session:", "Disconnected from", "Connection closed by", "Connection reset by"];
+const SESSION_ENDS: [&str; 4] = [
+    "Close session:",
+    "Disconnected from",
+    "Connection closed by",
+    "Connection reset by",
+];
 
 /// Runs a program until standard input closes, so that it never outlives a test run.
 pub(crate) const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill -9 $!; wait"#;
@@ -71,7 +76,9 @@ impl Launch {
     /// Accepts the password only as the answer to a prompt.
     #[must_use]
     pub fn asking_for_the_password(self) -> Self {
-        self.option("PasswordAuthentication no").option("KbdInteractiveAuthentication yes").option("UsePAM yes")
+        self.option("PasswordAuthentication no")
+            .option("KbdInteractiveAuthentication yes")
+            .option("UsePAM yes")
     }
 
     /// Disables these SFTP requests (`sftp-server -Q requests`).
@@ -91,28 +98,48 @@ impl Launch {
     /// Starts the server and waits until it responds. Panics if it does not, because a test that
     /// needs it must fail.
     pub async fn start(self) -> Sshd {
-        assert!(Path::new("/usr/sbin/sshd").exists(), "/usr/sbin/sshd does not exist: run ./test once, which installs what the tests need");
-        let folder = tempfile::Builder::new().prefix("waybill-sshd-").tempdir().expect("a temporary directory");
+        assert!(
+            Path::new("/usr/sbin/sshd").exists(),
+            "/usr/sbin/sshd does not exist: run ./test once, which installs what the tests need"
+        );
+        let folder = tempfile::Builder::new()
+            .prefix("waybill-sshd-")
+            .tempdir()
+            .expect("a temporary directory");
         let port = free_port();
         self.prepare(folder.path(), port);
-        let sshd = Sshd { port, process: spawn(folder.path()), folder };
+        let sshd = Sshd {
+            port,
+            process: spawn(folder.path()),
+            folder,
+        };
         let answered = tokio::time::timeout(START_MAX, async {
             while !answers(port).await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        assert!(answered.await.is_ok(), "sshd does not answer after {START_MAX:?}; it says: {} (it needs root)", sshd.log());
+        assert!(
+            answered.await.is_ok(),
+            "sshd does not answer after {START_MAX:?}; it says: {} (it needs root)",
+            sshd.log()
+        );
         sshd
     }
 
     fn prepare(&self, folder: &Path, port: u16) {
-        let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own folder");
+        let open = |path: &Path, mode| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own folder")
+        };
         open(folder, 0o755);
         let home = folder.join("home");
         fs::create_dir(&home).expect("our own folder");
         open(&home, 0o777);
         let mut host_keys = String::new();
-        for kind in self.host_keys.as_deref().unwrap_or(&["ed25519", "ecdsa", "rsa"]) {
+        for kind in self
+            .host_keys
+            .as_deref()
+            .unwrap_or(&["ed25519", "ecdsa", "rsa"])
+        {
             let path = folder.join(format!("host_{kind}"));
             generate_key(&path, kind, "");
             host_keys.push_str(&format!("HostKey {}\n", path.display()));
@@ -122,10 +149,18 @@ impl Launch {
             0 => UID,
             uid => uid,
         };
-        let account = format!("{USERNAME}:x:{uid}:{uid}::{}:/usr/sbin/nologin\n", home.display());
+        let account = format!(
+            "{USERNAME}:x:{uid}:{uid}::{}:/usr/sbin/nologin\n",
+            home.display()
+        );
         let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
         write_private(folder, "passwd", &format!("{passwd}{account}"), 0o644);
-        write_private(folder, "shadow", &format!("{USERNAME}:{PASSWORD_HASH}:20000:0:99999:7:::\n"), 0o600);
+        write_private(
+            folder,
+            "shadow",
+            &format!("{USERNAME}:{PASSWORD_HASH}:20000:0:99999:7:::\n"),
+            0o600,
+        );
         let config = format!(
             "{options}Port {port}\nListenAddress 127.0.0.1\n{host_keys}AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n\
              PasswordAuthentication yes\nKbdInteractiveAuthentication no\nUsePAM no\nUseDNS no\nPidFile none\nMaxStartups 200\n\
@@ -153,24 +188,47 @@ impl Sshd {
 
     /// Returns the names in a directory below [`Self::home`], sorted, including hidden ones.
     pub fn names(&self, directory: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.home().join(directory)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.expect("our own folder").file_name().to_string_lossy().into_owned()).collect();
+        let Ok(entries) = fs::read_dir(self.home().join(directory)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry
+                    .expect("our own folder")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
 
     /// Returns the host key of a type as an OpenSSH public key.
     pub fn host_key(&self, kind: &str) -> String {
-        let text = fs::read_to_string(self.folder.path().join(format!("host_{kind}.pub"))).expect("the server has such a key");
-        text.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()
+        let text = fs::read_to_string(self.folder.path().join(format!("host_{kind}.pub")))
+            .expect("the server has such a key");
+        text.split(' ')
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
+            .trim()
+            .to_owned()
     }
 
     /// Returns the fingerprint of the host key of a type, as `ssh-keygen -l` prints it.
     pub fn fingerprint(&self, kind: &str) -> String {
         let path = self.folder.path().join(format!("host_{kind}.pub"));
-        let output = Command::new("ssh-keygen").arg("-lf").arg(path).output().expect("ssh-keygen is installed: run ./test once");
-        String::from_utf8_lossy(&output.stdout).split(' ').nth(1).expect("ssh-keygen shows a fingerprint").to_owned()
+        let output = Command::new("ssh-keygen")
+            .arg("-lf")
+            .arg(path)
+            .output()
+            .expect("ssh-keygen is installed: run ./test once");
+        String::from_utf8_lossy(&output.stdout)
+            .split(' ')
+            .nth(1)
+            .expect("ssh-keygen shows a fingerprint")
+            .to_owned()
     }
 
     /// Returns a new private key that the account accepts, encrypted if the passphrase is not
@@ -226,19 +284,45 @@ pub fn stranger_key(kind: &str, passphrase: &str) -> (String, String) {
 pub(crate) fn generate_key(path: &Path, kind: &str, passphrase: &str) {
     // One round of key stretching, because a debug build takes seconds for the usual number.
     let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-a", "1", "-C", "", "-t", kind, "-N", passphrase, "-f"]).arg(path);
+    command
+        .args([
+            "-q", "-a", "1", "-C", "", "-t", kind, "-N", passphrase, "-f",
+        ])
+        .arg(path);
     if kind == "rsa" {
         command.args(["-b", "2048"]);
     }
-    let status = command.status().expect("ssh-keygen is installed: run ./test once");
-    assert!(status.success(), "ssh-keygen makes a key of the type {kind}");
+    let status = command
+        .status()
+        .expect("ssh-keygen is installed: run ./test once");
+    assert!(
+        status.success(),
+        "ssh-keygen makes a key of the type {kind}"
+    );
 }
 
 fn spawn(folder: &Path) -> Child {
-    let unshare = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c", SERVER, "sh"];
+    let unshare = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        SERVER,
+        "sh",
+    ];
     let wrapped = ["sh", "-c", UNTIL_INPUT_ENDS, "sh"];
     let sudo: &[&str] = if own_uid() == 0 { &[] } else { &["sudo", "-n"] };
-    let words: Vec<&str> = sudo.iter().chain(&wrapped).chain(&unshare).copied().collect();
+    let words: Vec<&str> = sudo
+        .iter()
+        .chain(&wrapped)
+        .chain(&unshare)
+        .copied()
+        .collect();
     Command::new(words[0])
         .args(&words[1..])
         .arg(folder)
@@ -260,9 +344,14 @@ pub(crate) fn write_private(folder: &Path, name: &str, text: &str, mode: u32) {
     fs::set_permissions(&path, Permissions::from_mode(mode)).expect("our own folder");
 }
 
-#[expect(clippy::disallowed_methods, reason = "asks its own server on the loopback whether it is there")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asks its own server on the loopback whether it is there"
+)]
 pub(crate) async fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else {
+        return false;
+    };
     let mut greeting = [0; 4];
     stream.read_exact(&mut greeting).await.is_ok() && &greeting == b"SSH-"
 }

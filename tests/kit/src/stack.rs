@@ -44,7 +44,10 @@ const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(30);
 
 fn new_folder() -> TempDir {
-    tempfile::Builder::new().prefix("waybill-test-").tempdir().expect("a temporary directory")
+    tempfile::Builder::new()
+        .prefix("waybill-test-")
+        .tempdir()
+        .expect("a temporary directory")
 }
 
 /// A running Waybill with its own data directory. Dropping it kills the process; so does the end of
@@ -64,12 +67,23 @@ impl Stack {
 
     async fn start_on(launch: Launch, archive: &Path) -> Self {
         let folder = new_folder();
-        servers::program::run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder.path()));
+        servers::program::run(
+            Command::new("tar")
+                .arg("-xzf")
+                .arg(archive)
+                .arg("-C")
+                .arg(folder.path()),
+        );
         Self::start_in(launch, folder).await
     }
 
     async fn start_in(launch: Launch, folder: TempDir) -> Self {
-        let mut stack = Self { launch, folder, address: Arc::new(RwLock::new(String::new())), process: None };
+        let mut stack = Self {
+            launch,
+            folder,
+            address: Arc::new(RwLock::new(String::new())),
+            process: None,
+        };
         stack.restart().await;
         stack
     }
@@ -77,7 +91,10 @@ impl Stack {
     /// Starts the process on the same data and waits for `ready`. Panics with its log if it does
     /// not become ready.
     pub async fn restart(&mut self) {
-        assert!(self.process.is_none(), "it runs already: kill or stop it first");
+        assert!(
+            self.process.is_none(),
+            "it runs already: kill or stop it first"
+        );
         let mut command = self.launch.command();
         command.arg("--data").arg(self.data());
         let process = Process::spawn(command, &self.log_path(), self.folder.path());
@@ -85,8 +102,14 @@ impl Stack {
             panic!("waybill does not start: {why}\n{}", self.log());
         }
         self.process = Some(process);
-        let api_url = self.local_json()["api_url"].as_str().expect("api_url is text").to_owned();
-        *self.address.write().expect("nobody panics with the address") = api_url;
+        let api_url = self.local_json()["api_url"]
+            .as_str()
+            .expect("api_url is text")
+            .to_owned();
+        *self
+            .address
+            .write()
+            .expect("nobody panics with the address") = api_url;
     }
 
     /// Kills the process as a power cut would (SIGKILL).
@@ -118,7 +141,9 @@ impl Stack {
 
     /// Returns the log of all starts.
     pub fn log(&self) -> String {
-        std::fs::read(self.log_path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(self.log_path())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Returns the data directory.
@@ -128,7 +153,8 @@ impl Stack {
 
     /// Returns the content of `local.json`.
     pub fn local_json(&self) -> Value {
-        let bytes = std::fs::read(self.data().join("local.json")).expect("local.json is there once it is ready");
+        let bytes = std::fs::read(self.data().join("local.json"))
+            .expect("local.json is there once it is ready");
         serde_json::from_slice(&bytes).expect("local.json is JSON")
     }
 
@@ -140,7 +166,11 @@ impl Stack {
     /// Returns a caller with the operator's key.
     pub fn operator(&self) -> Caller {
         let local = self.local_json();
-        self.anybody().with_key(local["operator_key"].as_str().expect("operator_key is text"))
+        self.anybody().with_key(
+            local["operator_key"]
+                .as_str()
+                .expect("operator_key is text"),
+        )
     }
 
     /// Creates an organization with an admin key.

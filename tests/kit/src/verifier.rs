@@ -32,17 +32,31 @@ pub struct Signed {
 
 impl Signed {
     /// Creates a request to verify.
-    pub fn new<'a>(secret: &str, headers: impl IntoIterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Self {
+    pub fn new<'a>(
+        secret: &str,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        body: &[u8],
+    ) -> Self {
         Self {
             secret: secret.to_owned(),
-            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             body_base64: BASE64.encode(body),
         }
     }
 
     /// Creates a request to verify from one that a sink received.
     pub fn received(secret: &str, request: &crate::sink::Received) -> Self {
-        Self::new(secret, request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())), &request.body)
+        Self::new(
+            secret,
+            request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+            &request.body,
+        )
     }
 }
 
@@ -59,9 +73,21 @@ impl Verifier {
             input.push(b'\n');
         }
         let output = self.run(input);
-        let verdicts: Vec<_> =
-            output.lines().map(|line| if line == "ok" { Ok(()) } else { Err(line.trim_start_matches("error: ").to_owned()) }).collect();
-        assert_eq!(verdicts.len(), requests.len(), "{self:?} answered: {output}");
+        let verdicts: Vec<_> = output
+            .lines()
+            .map(|line| {
+                if line == "ok" {
+                    Ok(())
+                } else {
+                    Err(line.trim_start_matches("error: ").to_owned())
+                }
+            })
+            .collect();
+        assert_eq!(
+            verdicts.len(),
+            requests.len(),
+            "{self:?} answered: {output}"
+        );
         verdicts
     }
 
@@ -71,12 +97,20 @@ impl Verifier {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{self:?} does not start ({error}): run ./test, which installs it"));
+            .unwrap_or_else(|error| {
+                panic!("{self:?} does not start ({error}): run ./test, which installs it")
+            });
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
         let writer = std::thread::spawn(move || stdin.write_all(&input));
         let output = child.wait_with_output().expect("the verifier ends");
-        assert!(output.status.success(), "{self:?} failed: run ./test, which installs the standardwebhooks libraries");
-        writer.join().expect("the writer does not panic").expect("the verifier reads all");
+        assert!(
+            output.status.success(),
+            "{self:?} failed: run ./test, which installs the standardwebhooks libraries"
+        );
+        writer
+            .join()
+            .expect("the writer does not panic")
+            .expect("the verifier reads all");
         String::from_utf8(output.stdout).expect("the verifier writes text")
     }
 

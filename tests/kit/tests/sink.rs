@@ -3,15 +3,29 @@
 use kit::sink::{Reply, Sink};
 use std::time::Duration;
 
-#[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test stands outside of Waybill"
+)]
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client")
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .expect("a client")
 }
 
 async fn statuses(client: &reqwest::Client, url: &str, requests: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..requests {
-        statuses.push(client.post(url).body("{}").send().await.map_or(0, |answer| answer.status().as_u16()));
+        statuses.push(
+            client
+                .post(url)
+                .body("{}")
+                .send()
+                .await
+                .map_or(0, |answer| answer.status().as_u16()),
+        );
     }
     statuses
 }
@@ -38,7 +52,10 @@ async fn plays_many_receivers() {
     assert_eq!(all.len(), 7);
     assert_eq!(a.count(), 3);
     let first = &a.requests()[0];
-    assert_eq!((first.method.as_str(), first.path.as_str(), first.text()), ("POST", "/a", "{}"));
+    assert_eq!(
+        (first.method.as_str(), first.path.as_str(), first.text()),
+        ("POST", "/a", "{}")
+    );
     assert_eq!(first.header("Content-Length"), Some("2"));
     a.forget();
     assert_eq!((a.count(), sink.count()), (0, 4));
@@ -60,5 +77,8 @@ async fn closes_and_opens_its_port() {
 #[tokio::test]
 #[should_panic(expected = "got 0 of 1 requests")]
 async fn says_what_did_not_come() {
-    Sink::start().await.wait_for(1, Duration::from_millis(20)).await;
+    Sink::start()
+        .await
+        .wait_for(1, Duration::from_millis(20))
+        .await;
 }

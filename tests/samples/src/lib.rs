@@ -1,4 +1,5 @@
-//! An ordinary delivery and an ordinary destination, for the tests of every crate. A test changes the members that it is about.
+//! An ordinary delivery and an ordinary destination, for the tests of every crate. A test changes
+//! the members that it is about.
 
 use std::collections::BTreeMap;
 
@@ -33,9 +34,16 @@ pub fn message() -> MessageFacts {
         event_type: EventType::parse("report.ready").expect("it is an event type"),
         reference: None,
         metadata: BTreeMap::new(),
-        payload: PayloadInfo { size_bytes: 2, content_type: "application/json".to_owned(), filename: None, sha256: None },
+        payload: PayloadInfo {
+            size_bytes: 2,
+            content_type: "application/json".to_owned(),
+            filename: None,
+            sha256: None,
+        },
         expires_at: None,
-        trace: "0af7651916cd43dd8448eb211c80319c".parse().expect("it is a trace id"),
+        trace: "0af7651916cd43dd8448eb211c80319c"
+            .parse()
+            .expect("it is a trace id"),
         test: false,
         status_callback: None,
     }
@@ -45,7 +53,10 @@ pub fn message() -> MessageFacts {
 #[must_use]
 pub fn new_delivery(message: MessageFacts) -> NewDelivery {
     NewDelivery {
-        id: DeliveryId { message: id().into(), position: 0 },
+        id: DeliveryId {
+            message: id().into(),
+            position: 0,
+        },
         organization: id().into(),
         destination: id().into(),
         destination_type: DestinationType::Webhook,
@@ -69,7 +80,10 @@ pub fn delivery() -> Delivery {
 #[must_use]
 pub fn destination(settings: Settings) -> Destination {
     let destination = Destination::new(id().into(), id().into(), "a receiver", settings, at(0));
-    Destination { retry_policy: Some(RetryPolicy::default()), ..destination }
+    Destination {
+        retry_policy: Some(RetryPolicy::default()),
+        ..destination
+    }
 }
 
 /// A webhook at this URL.
@@ -84,6 +98,8 @@ pub fn webhook(url: &str) -> Destination {
 ///
 /// If the destination is no webhook.
 pub fn settings(destination: &mut Destination) -> &mut WebhookSettings {
-    let Settings::Webhook(settings) = &mut destination.settings else { panic!("the destination is a webhook") };
+    let Settings::Webhook(settings) = &mut destination.settings else {
+        panic!("the destination is a webhook")
+    };
     settings
 }

@@ -55,13 +55,29 @@ struct Way {
 }
 
 const WAYS: [Way; 3] = [
-    Way { name: "single", batch: 1, fan_out: 1 },
-    Way { name: "batches of 100", batch: 100, fan_out: 1 },
-    Way { name: "fan-out 10", batch: 1, fan_out: DESTINATIONS },
+    Way {
+        name: "single",
+        batch: 1,
+        fan_out: 1,
+    },
+    Way {
+        name: "batches of 100",
+        batch: 100,
+        fan_out: 1,
+    },
+    Way {
+        name: "fan-out 10",
+        batch: 1,
+        fan_out: DESTINATIONS,
+    },
 ];
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("the runtime starts");
     println!(
         "{:<16} {:<8} {:>6} {:>7} {:>6} {:>10}  calls of the functions for a delivery",
         "way", "traffic", "calls", "writes", "reads", "$/million"
@@ -94,18 +110,30 @@ impl Way {
         world.store.create_key(&key).await.expect("the key is kept");
         let header = format!("Bearer {}", secret.expose_secret());
         let access = Access::new(world.store.clone(), world.clock.clone());
-        access.authenticate(Some(&header)).await.expect("the key opens");
+        access
+            .authenticate(Some(&header))
+            .await
+            .expect("the key opens");
         world.engines.install_faults(|_| Fault::Delay(CALL));
         let recorder = world.engines.record();
         let (mut requests, mut batches, mut submitted) = (0_usize, 0_usize, 0_usize);
         while submitted < MESSAGES {
-            let (_, routes) = access.authenticate_with_routes(Some(&header)).await.expect("the key opens");
+            let (_, routes) = access
+                .authenticate_with_routes(Some(&header))
+                .await
+                .expect("the key opens");
             assert!(routes.is_some(), "one read fetches key and routes");
             let payload = Bytes::from(vec![b'x'; 200]);
-            let submissions = (0..self.batch).map(|_| world.submission(self.fan_out, payload.clone()));
+            let submissions =
+                (0..self.batch).map(|_| world.submission(self.fan_out, payload.clone()));
             let accepted = stream::iter(submissions).map(|submission| {
                 let dispatcher = world.dispatcher.clone();
-                async move { dispatcher.submit(&submission).await.expect("the message is accepted") }
+                async move {
+                    dispatcher
+                        .submit(&submission)
+                        .await
+                        .expect("the message is accepted")
+                }
             });
             accepted.buffered(AT_ONCE).collect::<Vec<_>>().await;
             requests += 1;
@@ -115,11 +143,22 @@ impl Way {
             }
         }
         batches += deliver(&world).await;
-        let calls: Vec<Call> = recorder.take().into_iter().filter(|call| call.caller == "functions").collect();
+        let calls: Vec<Call> = recorder
+            .take()
+            .into_iter()
+            .filter(|call| call.caller == "functions")
+            .collect();
         self.report(traffic, &calls, requests, batches, submitted * self.fan_out)
     }
 
-    fn report(&self, traffic: &str, calls: &[Call], requests: usize, batches: usize, deliveries: usize) -> serde_json::Value {
+    fn report(
+        &self,
+        traffic: &str,
+        calls: &[Call],
+        requests: usize,
+        batches: usize,
+        deliveries: usize,
+    ) -> serde_json::Value {
         let each = |count: f64| count / deliveries as f64;
         let mut operations: BTreeMap<&str, f64> = BTreeMap::new();
         for call in calls {
@@ -127,7 +166,13 @@ impl Way {
         }
         let writes = each(calls.iter().map(Call::write_units).sum());
         let reads = each(calls.iter().map(Call::read_units).sum());
-        let queue = each(calls.iter().filter(|call| call.service == Service::Sqs).count() as f64 + batches as f64 * POLLER_REQUESTS);
+        let queue = each(
+            calls
+                .iter()
+                .filter(|call| call.service == Service::Sqs)
+                .count() as f64
+                + batches as f64 * POLLER_REQUESTS,
+        );
         let (requests, batches) = (each(requests as f64), each(batches as f64));
         let price = requests * (HTTP_REQUEST + INVOCATION + SUBMIT_GB_S * GIGABYTE_SECOND)
             + batches * (INVOCATION + WORK_GB_S * GIGABYTE_SECOND)
@@ -136,10 +181,18 @@ impl Way {
             + writes * WRITE_UNIT
             + reads * READ_UNIT;
         let all = each(calls.len() as f64);
-        let shown: Vec<String> = operations.iter().map(|(operation, count)| format!("{operation} {count:.2}")).collect();
-        println!("{:<16} {traffic:<8} {all:>6.2} {writes:>7.2} {reads:>6.2} {price:>10.2}  {}", self.name, shown.join(", "));
+        let shown: Vec<String> = operations
+            .iter()
+            .map(|(operation, count)| format!("{operation} {count:.2}"))
+            .collect();
+        println!(
+            "{:<16} {traffic:<8} {all:>6.2} {writes:>7.2} {reads:>6.2} {price:>10.2}  {}",
+            self.name,
+            shown.join(", ")
+        );
         json!({
-            "way": self.name, "traffic": traffic, "calls": all, "write_units": writes, "read_units": reads,
+            "way": self.name, "traffic": traffic, "calls": all, "write_units": writes,
+            "read_units": reads,
             "queue_requests": queue, "dollars_a_million": price, "operations": operations,
         })
     }

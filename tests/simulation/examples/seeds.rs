@@ -23,7 +23,11 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let first = first.and_then(Result::ok).unwrap_or(0);
-    let (next, total, broken) = (AtomicU64::new(first), Mutex::new(Tally::default()), Mutex::new(Vec::new()));
+    let (next, total, broken) = (
+        AtomicU64::new(first),
+        Mutex::new(Tally::default()),
+        Mutex::new(Vec::new()),
+    );
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -33,11 +37,21 @@ fn main() -> ExitCode {
                         return;
                     }
                     match catch_unwind(|| simulation::run(seed)) {
-                        Ok(tally) => total.lock().expect("no thread panics while it adds").add(&tally),
-                        Err(_) => broken.lock().expect("no thread panics while it adds").push(seed),
+                        Ok(tally) => total
+                            .lock()
+                            .expect("no thread panics while it adds")
+                            .add(&tally),
+                        Err(_) => broken
+                            .lock()
+                            .expect("no thread panics while it adds")
+                            .push(seed),
                     }
                     if (seed + 1 - first).is_multiple_of(PRINTED_EVERY) {
-                        println!("about {} seeds: {:?}", seed + 1 - first, total.lock().expect("no thread panics while it adds"));
+                        println!(
+                            "about {} seeds: {:?}",
+                            seed + 1 - first,
+                            total.lock().expect("no thread panics while it adds")
+                        );
                     }
                 }
             });
@@ -49,5 +63,9 @@ fn main() -> ExitCode {
         total.into_inner().expect("no thread panics while it adds"),
         broken.len()
     );
-    if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -32,6 +32,10 @@ pub fn run(seed: u64) -> Tally {
 pub fn traced(seed: u64) -> (Tally, Vec<String>) {
     // The SDK takes the jitter of its retries from this thread's generator.
     fastrand::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("the runtime starts");
     runtime.block_on(steps::live_through(seed))
 }

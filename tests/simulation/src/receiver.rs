@@ -25,7 +25,10 @@ pub struct Sent {
 /// Returns what a connector reports for a request that the receiver accepted.
 #[must_use]
 pub fn delivered() -> Outcome {
-    Outcome::delivered(Receipt::HttpResponse { id: None, status: 200 })
+    Outcome::delivered(Receipt::HttpResponse {
+        id: None,
+        status: 200,
+    })
 }
 
 /// How the receiver responds.
@@ -75,13 +78,28 @@ impl Receiver {
     }
 
     fn of(rng: fastrand::Rng, manner: Manner) -> Self {
-        let (sent, running, starts, mended) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self(Arc::new(Mutex::new(Inner { rng, manner, sent, running, starts, mended })))
+        let (sent, running, starts, mended) = (
+            Vec::new(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+            BTreeSet::new(),
+        );
+        Self(Arc::new(Mutex::new(Inner {
+            rng,
+            manner,
+            sent,
+            running,
+            starts,
+            mended,
+        })))
     }
 
     /// Creates a receiver that responds to each attempt with `answer`, at once.
     pub fn scripted(answer: impl Fn(DeliveryId, u32) -> Outcome + Send + 'static) -> Self {
-        Self::of(fastrand::Rng::with_seed(0), Manner::Scripted(Box::new(answer)))
+        Self::of(
+            fastrand::Rng::with_seed(0),
+            Manner::Scripted(Box::new(answer)),
+        )
     }
 
     /// Creates a receiver that accepts everything and takes this long for each request.
@@ -94,19 +112,30 @@ impl Receiver {
     #[must_use]
     pub fn starts(&self, destination: DestinationId) -> Vec<Duration> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let starts = inner.starts.get(&destination).map_or(&[][..], Vec::as_slice);
+        let starts = inner
+            .starts
+            .get(&destination)
+            .map_or(&[][..], Vec::as_slice);
         starts.iter().map(|start| *start - starts[0]).collect()
     }
 
     /// Makes this destination accept everything from now on.
     pub fn mend(&self, destination: DestinationId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).mended.insert(destination);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .mended
+            .insert(destination);
     }
 
     /// Returns whether this destination accepts everything.
     #[must_use]
     pub fn is_mended(&self, destination: DestinationId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).mended.contains(&destination)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .mended
+            .contains(&destination)
     }
 
     /// Returns the most requests that ran concurrently at this destination.
@@ -120,8 +149,16 @@ impl Receiver {
     #[must_use]
     pub fn most_within_a_second(&self, destination: DestinationId) -> usize {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let starts = inner.starts.get(&destination).map_or(&[][..], Vec::as_slice);
-        let within = |first: &Instant| starts.iter().filter(|start| *start >= first && **start - *first < Duration::from_secs(1)).count();
+        let starts = inner
+            .starts
+            .get(&destination)
+            .map_or(&[][..], Vec::as_slice);
+        let within = |first: &Instant| {
+            starts
+                .iter()
+                .filter(|start| *start >= first && **start - *first < Duration::from_secs(1))
+                .count()
+        };
         starts.iter().map(within).max().unwrap_or_default()
     }
 
@@ -130,14 +167,22 @@ impl Receiver {
         let (running, most) = inner.running.entry(destination).or_default();
         *running += 1;
         *most = (*most).max(*running);
-        inner.starts.entry(destination).or_default().push(Instant::now());
+        inner
+            .starts
+            .entry(destination)
+            .or_default()
+            .push(Instant::now());
         Running(self.clone(), destination)
     }
 
     /// Returns everything that reached the receiver, in order.
     #[must_use]
     pub fn sent(&self) -> Vec<Sent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).sent.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sent
+            .clone()
     }
 
     fn answer(&self, job: &Job<'_>) -> (Outcome, Duration) {
@@ -147,14 +192,26 @@ impl Receiver {
             Manner::Seeded(_) if inner.mended.contains(&job.destination.id) => 10,
             Manner::Seeded(kindness) => *kindness,
             Manner::Slow(took) => {
-                inner.sent.push(Sent { delivery: job.delivery.id, attempt_number: job.attempt_number, accepted: true });
-                let took = if inner.mended.contains(&job.destination.id) { Duration::ZERO } else { *took };
+                inner.sent.push(Sent {
+                    delivery: job.delivery.id,
+                    attempt_number: job.attempt_number,
+                    accepted: true,
+                });
+                let took = if inner.mended.contains(&job.destination.id) {
+                    Duration::ZERO
+                } else {
+                    *took
+                };
                 return (delivered(), took);
             }
             Manner::Scripted(answer) => {
                 let outcome = answer(job.delivery.id, job.attempt_number);
                 let accepted = matches!(outcome, Outcome::Delivered(_));
-                inner.sent.push(Sent { delivery: job.delivery.id, attempt_number: job.attempt_number, accepted });
+                inner.sent.push(Sent {
+                    delivery: job.delivery.id,
+                    attempt_number: job.attempt_number,
+                    accepted,
+                });
                 return (outcome, Duration::ZERO);
             }
         };
@@ -163,12 +220,19 @@ impl Receiver {
             _ if accepted => delivered(),
             0 => Outcome::Reject(Reason::Rejected),
             1 => Outcome::ClientError(Reason::Authentication),
-            2 => Outcome::Throttled(Reason::RateLimited, Duration::from_secs(inner.rng.u64(0..200))),
+            2 => Outcome::Throttled(
+                Reason::RateLimited,
+                Duration::from_secs(inner.rng.u64(0..200)),
+            ),
             3..6 => Outcome::Retry(Reason::Timeout),
             _ => Outcome::Retry(Reason::ServerError),
         };
         let took = Duration::from_millis(inner.rng.u64(0..4000));
-        inner.sent.push(Sent { delivery: job.delivery.id, attempt_number: job.attempt_number, accepted });
+        inner.sent.push(Sent {
+            delivery: job.delivery.id,
+            attempt_number: job.attempt_number,
+            accepted,
+        });
         (outcome, took)
     }
 }
@@ -179,7 +243,13 @@ impl Connector for Receiver {
         let (outcome, took) = self.answer(&job);
         tokio::time::sleep(took).await;
         drop(running);
-        Ok(Attempted { outcome, detail: "as the seed has it".to_owned(), request: None, response: None, body: None })
+        Ok(Attempted {
+            outcome,
+            detail: "as the seed has it".to_owned(),
+            request: None,
+            response: None,
+            body: None,
+        })
     }
 
     async fn check(&self, _: Check<'_>) -> Result<(), ConnectorError> {

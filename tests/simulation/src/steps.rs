@@ -63,7 +63,12 @@ pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
         disabled_at: None,
     };
     boxed(|| life.world.let_recover(life.world.destinations[0], seed)).await;
-    let weather = Weather::over(&life.world.engines, seed ^ 0x5eed, FAULT_RARITY, trace.clone());
+    let weather = Weather::over(
+        &life.world.engines,
+        seed ^ 0x5eed,
+        FAULT_RARITY,
+        trace.clone(),
+    );
     for _ in 0..STEPS {
         life.step().await;
         life.look(seed).await;
@@ -89,7 +94,10 @@ impl Life {
             4..5 => boxed(|| self.repeat_unanswered()).await,
             5..11 => drop(boxed(|| self.world.poll_worker()).await),
             // Two workers at once, possibly with a concurrent retry.
-            11..13 => drop(tokio::join!(boxed(|| self.world.poll_worker()), boxed(|| self.world.poll_worker()))),
+            11..13 => drop(tokio::join!(
+                boxed(|| self.world.poll_worker()),
+                boxed(|| self.world.poll_worker())
+            )),
             13..15 => boxed(|| self.world.monitor(None)).await,
             15..16 => boxed(|| self.redeliver()).await,
             16..17 => boxed(|| self.cancel()).await,
@@ -123,12 +131,19 @@ impl Life {
         let submissions: Vec<Submission> = (0..self.rng.usize(2..=8))
             .map(|_| {
                 let fan_out = self.rng.usize(1..=3);
-                self.world.submission(fan_out, Bytes::from(vec![b'x'; self.rng.usize(0..3000)]))
+                self.world
+                    .submission(fan_out, Bytes::from(vec![b'x'; self.rng.usize(0..3000)]))
             })
             .collect();
         let world = &self.world;
-        let answers = submissions.iter().map(|submission| world.invoke(world.dispatcher.submit(submission)));
-        let answers: Vec<_> = join_all(answers).await.into_iter().map(|answer| answer.map(|answer| answer.is_ok())).collect();
+        let answers = submissions
+            .iter()
+            .map(|submission| world.invoke(world.dispatcher.submit(submission)));
+        let answers: Vec<_> = join_all(answers)
+            .await
+            .into_iter()
+            .map(|answer| answer.map(|answer| answer.is_ok()))
+            .collect();
         for (submission, answer) in submissions.into_iter().zip(answers) {
             self.note(submission, answer);
         }
@@ -141,7 +156,10 @@ impl Life {
     }
 
     async fn send(&mut self, submission: Submission) {
-        let answer = self.world.invoke(self.world.dispatcher.submit(&submission)).await;
+        let answer = self
+            .world
+            .invoke(self.world.dispatcher.submit(&submission))
+            .await;
         self.note(submission, answer.map(|answer| answer.is_ok()));
     }
 
@@ -149,7 +167,10 @@ impl Life {
     /// or nothing.
     fn note(&mut self, submission: Submission, accepted: Option<bool>) {
         if accepted == Some(true) {
-            self.accepted.insert(submission.message, u16::try_from(submission.targets.len()).unwrap_or(u16::MAX));
+            self.accepted.insert(
+                submission.message,
+                u16::try_from(submission.targets.len()).unwrap_or(u16::MAX),
+            );
         } else {
             self.crashes += u32::from(accepted.is_none());
             self.unanswered.push(submission);
@@ -158,17 +179,34 @@ impl Life {
 
     fn any_delivery(&mut self) -> Option<DeliveryId> {
         let count = self.accepted.len();
-        let (message, fan_out) = self.accepted.iter().nth(if count == 0 { 0 } else { self.rng.usize(0..count) })?;
-        Some(DeliveryId { message: *message, position: self.rng.u16(0..*fan_out) })
+        let (message, fan_out) = self.accepted.iter().nth(if count == 0 {
+            0
+        } else {
+            self.rng.usize(0..count)
+        })?;
+        Some(DeliveryId {
+            message: *message,
+            position: self.rng.u16(0..*fan_out),
+        })
     }
 
     async fn redeliver(&mut self) {
-        let Some(id) = self.any_delivery() else { return };
+        let Some(id) = self.any_delivery() else {
+            return;
+        };
         let force = self.rng.bool();
         let world = &self.world;
         let reopening = async {
-            let delivery = world.store.delivery(world.organization.id, id).await.ok()??;
-            world.dispatcher.redeliver(delivery, Trigger::Manual, force).await.ok()
+            let delivery = world
+                .store
+                .delivery(world.organization.id, id)
+                .await
+                .ok()??;
+            world
+                .dispatcher
+                .redeliver(delivery, Trigger::Manual, force)
+                .await
+                .ok()
         };
         // Half of the time a worker runs at the same moment.
         if self.rng.bool() {
@@ -183,10 +221,16 @@ impl Life {
     }
 
     async fn cancel(&mut self) {
-        let Some(id) = self.any_delivery() else { return };
+        let Some(id) = self.any_delivery() else {
+            return;
+        };
         let world = &self.world;
         let cancelling = async {
-            let delivery = world.store.delivery(world.organization.id, id).await.ok()??;
+            let delivery = world
+                .store
+                .delivery(world.organization.id, id)
+                .await
+                .ok()??;
             world.dispatcher.cancel(delivery).await.ok()
         };
         world.invoke(cancelling).await;
@@ -196,7 +240,9 @@ impl Life {
     async fn pause_or_resume(&mut self) {
         let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
         let minutes = self.rng.bool().then(|| self.rng.u64(1..20));
-        self.world.invoke(self.world.pause_or_resume(id, minutes)).await;
+        self.world
+            .invoke(self.world.pause_or_resume(id, minutes))
+            .await;
     }
 
     /// Disables a destination, or enables a disabled one.
@@ -224,7 +270,14 @@ impl Life {
     /// Counts the deliveries of each message again.
     async fn recount(&mut self) {
         for (message, count) in &mut self.accepted {
-            let read = self.world.invoke(self.world.store.message(self.world.organization.id, *message)).await;
+            let read = self
+                .world
+                .invoke(
+                    self.world
+                        .store
+                        .message(self.world.organization.id, *message),
+                )
+                .await;
             if let Some(Ok(Some(deliveries))) = read {
                 *count = (*count).max(u16::try_from(deliveries.len()).unwrap_or(u16::MAX));
             }
@@ -233,7 +286,9 @@ impl Life {
 
     /// Sends a message to any destination, which may have it already.
     async fn add(&mut self) {
-        let Some(DeliveryId { message, .. }) = self.any_delivery() else { return };
+        let Some(DeliveryId { message, .. }) = self.any_delivery() else {
+            return;
+        };
         let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
         self.adding.push((message, id));
         self.add_again().await;
@@ -241,8 +296,15 @@ impl Life {
 
     /// Repeats the last addition without a response; repeating it must not add a second delivery.
     async fn add_again(&mut self) {
-        let Some((message, id)) = self.adding.pop() else { return };
-        match self.world.invoke(self.world.add(message, id)).await.flatten() {
+        let Some((message, id)) = self.adding.pop() else {
+            return;
+        };
+        match self
+            .world
+            .invoke(self.world.add(message, id))
+            .await
+            .flatten()
+        {
             Some(position) => {
                 let count = self.accepted.entry(message).or_default();
                 *count = (*count).max(position + 1);
@@ -269,13 +331,26 @@ impl Life {
             boxed(|| self.world.invoke(self.world.resume(id))).await;
         }
         for round in 0..200 {
-            while boxed(|| self.world.poll_worker()).await + boxed(|| self.world.poll_dead_letters()).await + self.work_on_jobs().await > 0
-            {
-            }
+            while boxed(|| self.world.poll_worker()).await
+                + boxed(|| self.world.poll_dead_letters()).await
+                + self.work_on_jobs().await
+                > 0
+            {}
             self.look(seed).await;
-            let expected: usize = self.accepted.values().map(|count| usize::from(*count)).sum();
-            let is_disabled = boxed(|| self.world.disabled_by_failures(first)).await.is_some();
-            let jobs_are_over = self.world.jobs().await.iter().all(|job| job.status.is_over());
+            let expected: usize = self
+                .accepted
+                .values()
+                .map(|count| usize::from(*count))
+                .sum();
+            let is_disabled = boxed(|| self.world.disabled_by_failures(first))
+                .await
+                .is_some();
+            let jobs_are_over = self
+                .world
+                .jobs()
+                .await
+                .iter()
+                .all(|job| job.status.is_over());
             if self.finished.len() == expected && !is_disabled && jobs_are_over {
                 return;
             }
@@ -287,6 +362,10 @@ impl Life {
             }
         }
         let jobs = self.world.jobs().await;
-        panic!("seed {seed}: something is never finished: {} of {:?}, {jobs:?}", self.finished.len(), self.accepted);
+        panic!(
+            "seed {seed}: something is never finished: {} of {:?}, {jobs:?}",
+            self.finished.len(),
+            self.accepted
+        );
     }
 }

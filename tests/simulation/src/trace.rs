@@ -20,18 +20,35 @@ pub(crate) struct Trace {
 impl Trace {
     /// Observes these engines: each call becomes a line once it has a response.
     pub(crate) fn of(engines: &Engines, clock: Clock) -> Self {
-        let trace = Self { clock, lines: Arc::default() };
+        let trace = Self {
+            clock,
+            lines: Arc::default(),
+        };
         let observer = trace.clone();
         engines.observe(move |call| observer.call(call));
         trace
     }
 
     fn call(&self, call: &Call) {
-        let Call { caller, service, operation, targets, status, consumed } = call;
+        let Call {
+            caller,
+            service,
+            operation,
+            targets,
+            status,
+            consumed,
+        } = call;
         // The engines create keys and secrets at their first start, with names that the seed does
         // not determine.
-        let targets = if matches!(service, Service::Kms | Service::SecretsManager) { &[] } else { &targets[..] };
-        self.add(&format!("{caller} {} {operation} {status} {targets:?} {consumed:?}", service.name()));
+        let targets = if matches!(service, Service::Kms | Service::SecretsManager) {
+            &[]
+        } else {
+            &targets[..]
+        };
+        self.add(&format!(
+            "{caller} {} {operation} {status} {targets:?} {consumed:?}",
+            service.name()
+        ));
     }
 
     /// Records a call with an injected fault.
@@ -42,11 +59,18 @@ impl Trace {
     /// Returns the lines, followed by what reached the receiver.
     pub(crate) fn finish(&self, sent: &[Sent]) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().cloned().chain(sent.iter().map(|request| format!("{request:?}"))).collect()
+        lines
+            .iter()
+            .cloned()
+            .chain(sent.iter().map(|request| format!("{request:?}")))
+            .collect()
     }
 
     fn add(&self, line: &str) {
         let line = format!("{} {line}", self.clock.now().as_millis());
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
     }
 }

@@ -45,7 +45,14 @@ impl Tally {
 
 impl Life {
     fn deliveries(&self) -> Vec<DeliveryId> {
-        let of = |(message, count): (&_, &u16)| (0..*count).map(|position| DeliveryId { message: *message, position }).collect::<Vec<_>>();
+        let of = |(message, count): (&_, &u16)| {
+            (0..*count)
+                .map(|position| DeliveryId {
+                    message: *message,
+                    position,
+                })
+                .collect::<Vec<_>>()
+        };
         self.accepted.iter().flat_map(of).collect()
     }
 
@@ -54,15 +61,25 @@ impl Life {
     pub(crate) async fn look(&mut self, seed: u64) {
         let sent = self.world.receiver.sent();
         for request in &sent[self.looked_at..] {
-            assert!(!self.finished.contains(&request.delivery), "seed {seed}: {request:?} was sent after its delivery had finished");
+            assert!(
+                !self.finished.contains(&request.delivery),
+                "seed {seed}: {request:?} was sent after its delivery had finished"
+            );
         }
         self.looked_at = sent.len();
         let ids = self.deliveries();
-        let keys: Vec<_> = ids.iter().map(|id| (self.world.organization.id, *id)).collect();
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|id| (self.world.organization.id, *id))
+            .collect();
         // With faults a check may fail; the next one covers it.
-        let Some(Ok(deliveries)) = self.world.invoke(self.world.store.deliveries(&keys)).await else { return };
+        let Some(Ok(deliveries)) = self.world.invoke(self.world.store.deliveries(&keys)).await
+        else {
+            return;
+        };
         for (id, delivery) in ids.into_iter().zip(deliveries) {
-            let delivery = delivery.unwrap_or_else(|| panic!("seed {seed}: {id} was accepted and is not there"));
+            let delivery = delivery
+                .unwrap_or_else(|| panic!("seed {seed}: {id} was accepted and is not there"));
             if delivery.status().is_finished() {
                 self.finished.insert(id);
             } else {
@@ -76,42 +93,102 @@ impl Life {
 pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
     let sent = life.world.receiver.sent();
     let most = life.world.receiver.most_at_once(life.world.destinations[1]);
-    assert!(most <= MAX_CONCURRENT, "seed {seed}: {most} requests ran at once at a destination that takes {MAX_CONCURRENT}");
-    let most = life.world.receiver.most_within_a_second(life.world.destinations[2]);
+    assert!(
+        most <= MAX_CONCURRENT,
+        "seed {seed}: {most} requests ran at once at a destination that takes {MAX_CONCURRENT}"
+    );
+    let most = life
+        .world
+        .receiver
+        .most_within_a_second(life.world.destinations[2]);
     let limit = usize::try_from(MAX_PER_SECOND).unwrap_or_default() + 1;
-    assert!(most <= limit, "seed {seed}: {most} requests began within a second at a destination that takes {MAX_PER_SECOND}");
+    assert!(
+        most <= limit,
+        "seed {seed}: {most} requests began within a second at a destination that takes \
+         {MAX_PER_SECOND}"
+    );
     for message in life.accepted.keys() {
-        let deliveries = life.world.store.message(life.world.organization.id, *message).await.expect("the weather is fine");
+        let deliveries = life
+            .world
+            .store
+            .message(life.world.organization.id, *message)
+            .await
+            .expect("the weather is fine");
         let deliveries = deliveries.unwrap_or_else(|| panic!("seed {seed}: {message} is gone"));
-        let destinations: BTreeSet<_> = deliveries.iter().map(|delivery| delivery.destination).collect();
-        assert_eq!(destinations.len(), deliveries.len(), "seed {seed}: {message} has two deliveries to one destination");
+        let destinations: BTreeSet<_> = deliveries
+            .iter()
+            .map(|delivery| delivery.destination)
+            .collect();
+        assert_eq!(
+            destinations.len(),
+            deliveries.len(),
+            "seed {seed}: {message} has two deliveries to one destination"
+        );
     }
     let jobs = life.world.jobs().await;
     let count = |kind| jobs.iter().filter(|job| job.kind == kind).count();
     let (replays, backfills) = (count(JobKind::Replay), count(JobKind::Backfill));
-    let mut tally =
-        Tally { messages: life.accepted.len(), sent: sent.len(), crashes: life.crashes, replays, backfills, ..Tally::default() };
+    let mut tally = Tally {
+        messages: life.accepted.len(),
+        sent: sent.len(),
+        crashes: life.crashes,
+        replays,
+        backfills,
+        ..Tally::default()
+    };
     for id in life.deliveries() {
-        let delivery = life.world.store.delivery(life.world.organization.id, id).await.expect("the weather is fine");
+        let delivery = life
+            .world
+            .store
+            .delivery(life.world.organization.id, id)
+            .await
+            .expect("the weather is fine");
         let delivery = delivery.unwrap_or_else(|| panic!("seed {seed}: {id} is gone"));
-        assert!(delivery.status().is_finished(), "seed {seed}: {id} is {:?}", delivery.status());
-        let reached: Vec<_> = sent.iter().filter(|request| request.delivery == id).collect();
+        assert!(
+            delivery.status().is_finished(),
+            "seed {seed}: {id} is {:?}",
+            delivery.status()
+        );
+        let reached: Vec<_> = sent
+            .iter()
+            .filter(|request| request.delivery == id)
+            .collect();
         let succeeded = delivery.status() == DeliveryStatus::Succeeded;
-        assert!(!succeeded || reached.iter().any(|request| request.accepted), "seed {seed}: {id} succeeded and nobody has it");
+        assert!(
+            !succeeded || reached.iter().any(|request| request.accepted),
+            "seed {seed}: {id} succeeded and nobody has it"
+        );
         came_back(life, &delivery, seed);
         let reopened = life.reopened.get(&id).copied().unwrap_or_default();
         let budgets = 1 + reopened + u32::try_from(replays).unwrap_or(u32::MAX);
         let recorded = delivery.attempts;
-        assert!(recorded <= budgets * 6, "seed {seed}: {id} has {recorded} attempts in {budgets} budgets");
-        let (attempts, _) = life.world.store.attempts(&delivery).await.expect("the weather is fine");
+        assert!(
+            recorded <= budgets * 6,
+            "seed {seed}: {id} has {recorded} attempts in {budgets} budgets"
+        );
+        let (attempts, _) = life
+            .world
+            .store
+            .attempts(&delivery)
+            .await
+            .expect("the weather is fine");
         let in_order = attempts.is_sorted_by_key(|attempt| attempt.number);
-        assert!(in_order, "seed {seed}: {id} numbers its attempts {:?}", attempts.iter().map(|a| a.number).collect::<Vec<_>>());
+        assert!(
+            in_order,
+            "seed {seed}: {id} numbers its attempts {:?}",
+            attempts.iter().map(|a| a.number).collect::<Vec<_>>()
+        );
         tally.deliveries += 1;
         tally.succeeded += usize::from(succeeded);
     }
     tally.digest = sent.iter().fold(0xcbf2_9ce4_8422_2325, |digest, request| {
-        let line = format!("{}{}{}", request.delivery, request.attempt_number, request.accepted);
-        line.bytes().fold(digest, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        let line = format!(
+            "{}{}{}",
+            request.delivery, request.attempt_number, request.accepted
+        );
+        line.bytes().fold(digest, |digest, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
     });
     tally
 }
@@ -123,10 +200,22 @@ fn came_back(life: &Life, delivery: &Delivery, seed: u64) {
     if delivery.destination != life.world.destinations[0] {
         return;
     }
-    if let (Some(disabled_at), State::Skipped { finished_at, .. }) = (life.disabled_at, &delivery.state) {
-        assert!(*finished_at < disabled_at, "seed {seed}: {id} was skipped while failures had disabled its destination, and not replayed");
+    if let (Some(disabled_at), State::Skipped { finished_at, .. }) =
+        (life.disabled_at, &delivery.state)
+    {
+        assert!(
+            *finished_at < disabled_at,
+            "seed {seed}: {id} was skipped while failures had disabled its destination, and not \
+             replayed"
+        );
     }
     let sent = life.world.receiver.sent();
-    let arrived = sent[life.mended_after..].iter().filter(|request| request.delivery == id && request.accepted).count();
-    assert!(arrived <= 1, "seed {seed}: {id} was sent {arrived} times to a receiver that takes everything");
+    let arrived = sent[life.mended_after..]
+        .iter()
+        .filter(|request| request.delivery == id && request.accepted)
+        .count();
+    assert!(
+        arrived <= 1,
+        "seed {seed}: {id} was sent {arrived} times to a receiver that takes everything"
+    );
 }

@@ -89,40 +89,89 @@ impl World {
         let started = Instant::now();
         let clock = Clock::new(move || Timestamp::from_millis(EPOCH_MS).plus(started.elapsed()));
         let engine_clock = clock.clone();
-        let options = Options::simulated(Arc::new(move || u64::try_from(engine_clock.now().as_millis()).unwrap_or_default()));
-        let template = local::template::Template::read(local::template::COMPILED_IN, &BTreeMap::new()).expect("the template reads");
-        let resources = template.stack().expect("the template is understood").resources;
+        let options = Options::simulated(Arc::new(move || {
+            u64::try_from(engine_clock.now().as_millis()).unwrap_or_default()
+        }));
+        let template =
+            local::template::Template::read(local::template::COMPILED_IN, &BTreeMap::new())
+                .expect("the template reads");
+        let resources = template
+            .stack()
+            .expect("the template is understood")
+            .resources;
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let engines = Engines::open(directory.path(), &resources, options).expect("the engines open");
+        let engines =
+            Engines::open(directory.path(), &resources, options).expect("the engines open");
         let rng = Mutex::new(fastrand::Rng::with_seed(seed));
-        let random = Random::new(move |buffer| rng.lock().unwrap_or_else(PoisonError::into_inner).fill(buffer));
+        let random = Random::new(move |buffer| {
+            rng.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .fill(buffer)
+        });
         let aws = engines.sdk_config(Caller::unlimited("functions"));
         let table = resources.tables[0].name.clone();
         let url = |logical_id| engines.queue_url(&local::template::physical_name(logical_id));
-        let (queue_url, dead_letter_url, jobs_url) = (url("WebhookQueue"), url("WebhookDeadLetters"), url("JobsQueue"));
+        let (queue_url, dead_letter_url, jobs_url) = (
+            url("WebhookQueue"),
+            url("WebhookDeadLetters"),
+            url("JobsQueue"),
+        );
         let store = Store::new(&aws, table.clone(), None);
         let queues = Queues::new(&aws, PerLane::each(|_| queue_url.clone()));
-        let platform = Platform { aws, clock: clock.clone(), random: random.clone(), shutdown: CancellationToken::new() };
-        let signing_keys =
-            engines.secret_arn(&local::template::physical_name("SigningKeys")).expect("the template has the secret").to_owned();
-        let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
-        let checking = Lane::ALL.map(|lane| (format!("WORKER_{}_FUNCTION", lane.in_environment()), CHECKS.to_owned()));
+        let platform = Platform {
+            aws,
+            clock: clock.clone(),
+            random: random.clone(),
+            shutdown: CancellationToken::new(),
+        };
+        let signing_keys = engines
+            .secret_arn(&local::template::physical_name("SigningKeys"))
+            .expect("the template has the secret")
+            .to_owned();
+        let queues_variables = Lane::ALL.map(|lane| {
+            (
+                format!("{}_QUEUE_URL", lane.in_environment()),
+                queue_url.clone(),
+            )
+        });
+        let checking = Lane::ALL.map(|lane| {
+            (
+                format!("WORKER_{}_FUNCTION", lane.in_environment()),
+                CHECKS.to_owned(),
+            )
+        });
         let variables = [
             ("TABLE_NAME".to_owned(), table),
             ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned()),
             ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys),
-            ("PUBLIC_URL".to_owned(), "https://waybill.example".to_owned()),
+            (
+                "PUBLIC_URL".to_owned(),
+                "https://waybill.example".to_owned(),
+            ),
             ("JOBS_QUEUE_URL".to_owned(), jobs_url.clone()),
             ("BUCKET_NAME".to_owned(), "payloads".to_owned()),
-            ("EVENT_BUS_NAME".to_owned(), resources.event_buses[0].clone()),
+            (
+                "EVENT_BUS_NAME".to_owned(),
+                resources.event_buses[0].clone(),
+            ),
         ];
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
         let mut world = Self {
             sqs: aws_sdk_sqs::Client::new(&engines.sdk_config(Caller::unlimited(QUEUE_SERVICE))),
             organization: organization(&ids, clock.now()),
             destinations: Vec::new(),
-            environment: variables.into_iter().chain(queues_variables).chain(checking).collect(),
-            worker: worker(&platform, &store, &queues, &receiver, (&queue_url, &dead_letter_url)),
+            environment: variables
+                .into_iter()
+                .chain(queues_variables)
+                .chain(checking)
+                .collect(),
+            worker: worker(
+                &platform,
+                &store,
+                &queues,
+                &receiver,
+                (&queue_url, &dead_letter_url),
+            ),
             dispatcher: Dispatcher::new(store.clone(), queues.clone(), clock.clone()),
             platform,
             queues,
@@ -143,11 +192,22 @@ impl World {
 
     async fn settle_in(&mut self, count: usize) {
         let event = self.event();
-        self.store.create_organization(&self.organization, &event).await.expect("the organization is created");
+        self.store
+            .create_organization(&self.organization, &event)
+            .await
+            .expect("the organization is created");
         for position in 0..count {
-            let destination = destination(self.ids.mint(self.organization.id, 1), &self.organization, position, self.clock.now());
+            let destination = destination(
+                self.ids.mint(self.organization.id, 1),
+                &self.organization,
+                position,
+                self.clock.now(),
+            );
             let event = self.event();
-            self.store.create_destination(&destination, &event).await.expect("the destination is created");
+            self.store
+                .create_destination(&destination, &event)
+                .await
+                .expect("the destination is created");
             self.destinations.push(destination.id);
         }
     }
@@ -171,16 +231,27 @@ impl World {
             event_type: EventType::parse("simulated").expect("a plain word"),
             reference: None,
             metadata: BTreeMap::new(),
-            payload: PayloadInfo { size_bytes: payload.len() as u64, content_type: "text/plain".to_owned(), filename: None, sha256: None },
+            payload: PayloadInfo {
+                size_bytes: payload.len() as u64,
+                content_type: "text/plain".to_owned(),
+                filename: None,
+                sha256: None,
+            },
             expires_at: None,
             trace: TraceId::generate(&self.random),
             test: false,
             status_callback: None,
         };
-        let target = |id: &DestinationId| Target { destination: *id, kind: DestinationType::Webhook, enabled: true };
+        let target = |id: &DestinationId| Target {
+            destination: *id,
+            kind: DestinationType::Webhook,
+            enabled: true,
+        };
         Submission {
             organization: self.organization.id,
-            message: self.ids.mint(self.organization.id, self.organization.shards),
+            message: self
+                .ids
+                .mint(self.organization.id, self.organization.shards),
             facts,
             targets: self.destinations[..fan_out].iter().map(target).collect(),
             payload: store::Content::Bytes(payload),
@@ -192,42 +263,95 @@ impl World {
 
     /// Resumes a paused destination, or pauses it for some minutes or without an end.
     pub async fn pause_or_resume(&self, id: DestinationId, minutes: Option<u64>) -> Option<()> {
-        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        let destination = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .ok()??;
         if !destination.is_enabled() {
             return self.resume(id).await;
         }
         let now = self.clock.now();
         let until = minutes.map(|minutes| now.plus(Duration::from_secs(60 * minutes)));
-        self.save_state(destination, DestinationState::Paused { at: now, reason: None, until }).await.map(drop)
+        self.save_state(
+            destination,
+            DestinationState::Paused {
+                at: now,
+                reason: None,
+                until,
+            },
+        )
+        .await
+        .map(drop)
     }
 
     /// Resumes a destination if it is paused.
     pub async fn resume(&self, id: DestinationId) -> Option<()> {
-        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        let destination = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .ok()??;
         if destination.is_enabled() || !destination.takes_deliveries() {
             return Some(());
         }
-        let resumed = self.save_state(destination, DestinationState::Enabled).await?;
-        let extent = Extent { at_most: 1000, within: INVOCATION_MAX };
-        self.dispatcher.release_paused(&resumed, (self.organization.shards, None), self.clock.now(), extent).await.ok().map(drop)
+        let resumed = self
+            .save_state(destination, DestinationState::Enabled)
+            .await?;
+        let extent = Extent {
+            at_most: 1000,
+            within: INVOCATION_MAX,
+        };
+        self.dispatcher
+            .release_paused(
+                &resumed,
+                (self.organization.shards, None),
+                self.clock.now(),
+                extent,
+            )
+            .await
+            .ok()
+            .map(drop)
     }
 
     /// Disables a destination and skips what waits for it, or enables a disabled one.
     pub async fn disable_or_enable(&self, id: DestinationId) -> Option<()> {
-        let before = self.store.destination(self.organization.id, id).await.ok()??;
+        let before = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .ok()??;
         let now = self.clock.now();
-        let disabled = DestinationState::Disabled { at: now, by: DisabledBy::User, reason: None };
+        let disabled = DestinationState::Disabled {
+            at: now,
+            by: DisabledBy::User,
+            reason: None,
+        };
         let (state, kind) = match before.takes_deliveries() {
             true => (disabled, AlertKind::Disabled),
             false => (DestinationState::Enabled, AlertKind::Enabled),
         };
-        let after = Destination { state, ..before.revised(now) };
+        let after = Destination {
+            state,
+            ..before.revised(now)
+        };
         let routes = self.store.routes(self.organization.id).await.ok()??;
         let health = self.store.health(id).await.ok()?;
-        let alert = self.dispatcher.alert_about(&self.ids, &routes, &after, &health, kind, "").await.ok()?;
-        let saved = self.store.switch_destination(&after, after.revision() - 1, &self.event(), &alert).await.ok()?;
+        let alert = self
+            .dispatcher
+            .alert_about(&self.ids, &routes, &after, &health, kind, "")
+            .await
+            .ok()?;
+        let saved = self
+            .store
+            .switch_destination(&after, after.revision() - 1, &self.event(), &alert)
+            .await
+            .ok()?;
         if saved == store::Saved::Done && kind == AlertKind::Disabled {
-            self.dispatcher.skip_retrying(&after, routes.shards, SkipReason::DestinationDisabled, 1000).await.ok()?;
+            self.dispatcher
+                .skip_retrying(&after, routes.shards, SkipReason::DestinationDisabled, 1000)
+                .await
+                .ok()?;
         }
         Some(())
     }
@@ -235,18 +359,33 @@ impl World {
     /// Enables a destination that a person disabled. One that failures disabled must recover by
     /// itself.
     pub async fn enable(&self, id: DestinationId) -> Option<()> {
-        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        let destination = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .ok()??;
         match destination.state {
-            DestinationState::Disabled { by: DisabledBy::User, .. } => self.disable_or_enable(id).await,
+            DestinationState::Disabled {
+                by: DisabledBy::User,
+                ..
+            } => self.disable_or_enable(id).await,
             _ => Some(()),
         }
     }
 
     /// Returns since when a destination has been disabled because of failures.
     pub async fn disabled_by_failures(&self, id: DestinationId) -> Option<Timestamp> {
-        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        let destination = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .ok()??;
         match destination.state {
-            DestinationState::Disabled { at, by: DisabledBy::Failures, .. } => Some(at),
+            DestinationState::Disabled {
+                at,
+                by: DisabledBy::Failures,
+                ..
+            } => Some(at),
             _ => None,
         }
     }
@@ -261,16 +400,38 @@ impl World {
             auto_recover: true,
             ..FailurePolicy::default()
         };
-        let before = self.store.destination(self.organization.id, id).await.expect("the table answers").expect("it is there");
-        let after = Destination { failure_policy: Some(policy), ..before.revised(before.updated_at) };
-        let saved = self.store.save_destination(&after, after.revision() - 1, &self.event()).await;
+        let before = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .expect("the table answers")
+            .expect("it is there");
+        let after = Destination {
+            failure_policy: Some(policy),
+            ..before.revised(before.updated_at)
+        };
+        let saved = self
+            .store
+            .save_destination(&after, after.revision() - 1, &self.event())
+            .await;
         assert_eq!(saved.expect("the table answers"), store::Saved::Done);
-        let (receiver, rng) = (self.receiver.clone(), Mutex::new(fastrand::Rng::with_seed(seed ^ 0xc4ec)));
+        let (receiver, rng) = (
+            self.receiver.clone(),
+            Mutex::new(fastrand::Rng::with_seed(seed ^ 0xc4ec)),
+        );
         self.engines.functions().register(CHECKS, move |_| {
-            let passes = rng.lock().unwrap_or_else(PoisonError::into_inner).bool() || receiver.is_mended(id);
+            let passes =
+                rng.lock().unwrap_or_else(PoisonError::into_inner).bool() || receiver.is_mended(id);
             let detail = "as the seed has it".to_owned();
-            let step = CheckStep { name: StepName::Write, ok: Some(passes), detail, reason: None, duration_ms: 1 };
-            let report = serde_json::to_vec(&CheckReport::of(vec![step])).expect("a report is JSON");
+            let step = CheckStep {
+                name: StepName::Write,
+                ok: Some(passes),
+                detail,
+                reason: None,
+                duration_ms: 1,
+            };
+            let report =
+                serde_json::to_vec(&CheckReport::of(vec![step])).expect("a report is JSON");
             Box::pin(async move { Ok(Bytes::from(report)) })
         });
     }
@@ -278,16 +439,39 @@ impl World {
     /// Requests a backfill job for a destination.
     pub async fn backfill(&self, id: DestinationId) -> Option<()> {
         let (organization, now) = (self.organization.id, self.clock.now());
-        let filter = store::DeliveryFilter { destination: Some(id), ..store::DeliveryFilter::default() };
-        let job = Job::new(self.ids.mint(organization, 1), organization, JobKind::Backfill, Actor::system(), now);
-        let job = self.store.create_job_within(&Job { filter, ..job }).await.ok()??;
-        let task = JobTask { organization, job: job.id };
-        JobQueue::new(&self.platform.aws, self.jobs_url.clone()).send(task).await.ok()
+        let filter = store::DeliveryFilter {
+            destination: Some(id),
+            ..store::DeliveryFilter::default()
+        };
+        let job = Job::new(
+            self.ids.mint(organization, 1),
+            organization,
+            JobKind::Backfill,
+            Actor::system(),
+            now,
+        );
+        let job = self
+            .store
+            .create_job_within(&Job { filter, ..job })
+            .await
+            .ok()??;
+        let task = JobTask {
+            organization,
+            job: job.id,
+        };
+        JobQueue::new(&self.platform.aws, self.jobs_url.clone())
+            .send(task)
+            .await
+            .ok()
     }
 
     /// Returns all jobs.
     pub async fn jobs(&self) -> Vec<Job> {
-        let page = self.store.jobs_page(self.organization.id, None, 1000).await.expect("the table answers");
+        let page = self
+            .store
+            .jobs_page(self.organization.id, None, 1000)
+            .await
+            .expect("the table answers");
         assert!(!page.more, "one page holds all");
         page.items
     }
@@ -295,35 +479,85 @@ impl World {
     /// Sends a message to a further destination, as a backfill does. Returns the position of its
     /// delivery there.
     pub async fn add(&self, message: MessageId, id: DestinationId) -> Option<u16> {
-        let first = DeliveryId { message, position: 0 };
-        let first = self.store.delivery(self.organization.id, first).await.ok()??;
-        let destination = self.store.destination(self.organization.id, id).await.ok()??;
-        let target = Target { destination: id, kind: DestinationType::Webhook, enabled: destination.takes_deliveries() };
-        let addition = Addition { trigger: Trigger::Replay, fallback_of: None };
+        let first = DeliveryId {
+            message,
+            position: 0,
+        };
+        let first = self
+            .store
+            .delivery(self.organization.id, first)
+            .await
+            .ok()??;
+        let destination = self
+            .store
+            .destination(self.organization.id, id)
+            .await
+            .ok()??;
+        let target = Target {
+            destination: id,
+            kind: DestinationType::Webhook,
+            enabled: destination.takes_deliveries(),
+        };
+        let addition = Addition {
+            trigger: Trigger::Replay,
+            fallback_of: None,
+        };
         match self.dispatcher.add(&first, &target, addition).await.ok()? {
             Added::Done(delivery) | Added::There(delivery) => Some(delivery.id.position),
             Added::Gone => panic!("{message} was accepted and is not there"),
         }
     }
 
-    async fn save_state(&self, before: Destination, state: DestinationState) -> Option<Destination> {
-        let after = Destination { state, ..before.revised(self.clock.now()) };
-        let saved = self.store.save_flow(&after, after.revision() - 1, &self.event()).await.ok()?;
+    async fn save_state(
+        &self,
+        before: Destination,
+        state: DestinationState,
+    ) -> Option<Destination> {
+        let after = Destination {
+            state,
+            ..before.revised(self.clock.now())
+        };
+        let saved = self
+            .store
+            .save_flow(&after, after.revision() - 1, &self.event())
+            .await
+            .ok()?;
         (saved == store::Saved::Done).then_some(after)
     }
 
     /// Puts a message with any body into the workers' queue.
     pub async fn plant(&self, body: &str) {
-        self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.expect("the queue takes it");
+        self.sqs
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_body(body)
+            .send()
+            .await
+            .expect("the queue takes it");
     }
 
     /// Returns how many messages are in the dead-letter queue, including hidden ones.
     pub async fn dead_letters(&self) -> u32 {
-        use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible};
-        let call = self.sqs.get_queue_attributes().queue_url(&self.dead_letter_url);
-        let call = call.attribute_names(ApproximateNumberOfMessages).attribute_names(ApproximateNumberOfMessagesNotVisible);
-        let counts = call.send().await.expect("the queue answers").attributes.unwrap_or_default();
-        counts.values().filter_map(|count| count.parse::<u32>().ok()).sum()
+        use aws_sdk_sqs::types::QueueAttributeName::{
+            ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible,
+        };
+        let call = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&self.dead_letter_url);
+        let call = call
+            .attribute_names(ApproximateNumberOfMessages)
+            .attribute_names(ApproximateNumberOfMessagesNotVisible);
+        let counts = call
+            .send()
+            .await
+            .expect("the queue answers")
+            .attributes
+            .unwrap_or_default();
+        counts
+            .values()
+            .filter_map(|count| count.parse::<u32>().ok())
+            .sum()
     }
 
     /// Stops the worker, so that no new attempt starts.
@@ -338,7 +572,8 @@ impl World {
 
     fn context(&self) -> Context {
         let mut context = Context::default();
-        context.deadline = u64::try_from(self.clock.now().plus(INVOCATION_MAX).as_millis()).unwrap_or_default();
+        context.deadline =
+            u64::try_from(self.clock.now().plus(INVOCATION_MAX).as_millis()).unwrap_or_default();
         context
     }
 }
@@ -350,7 +585,12 @@ fn worker(
     receiver: &Receiver,
     (queue_url, dead_letter_url): (&str, &str),
 ) -> Worker<Receiver> {
-    let Platform { aws, clock, random, shutdown } = platform.clone();
+    let Platform {
+        aws,
+        clock,
+        random,
+        shutdown,
+    } = platform.clone();
     Worker::new(Parts {
         connector: receiver.clone(),
         store: store.clone(),
@@ -378,13 +618,21 @@ fn never() -> FailurePolicy {
 fn organization(ids: &IdMint, now: Timestamp) -> Organization {
     Organization {
         // Receivers fail often here; the consequences of that are tested elsewhere.
-        settings: OrganizationSettings { failure_policy: never(), ..OrganizationSettings::default() },
+        settings: OrganizationSettings {
+            failure_policy: never(),
+            ..OrganizationSettings::default()
+        },
         shards: 2,
         ..Organization::new(ids.organization(), "Simulated", String::new(), now)
     }
 }
 
-fn destination(id: DestinationId, organization: &Organization, position: usize, now: Timestamp) -> Destination {
+fn destination(
+    id: DestinationId,
+    organization: &Organization,
+    position: usize,
+    now: Timestamp,
+) -> Destination {
     let settings = WebhookSettings {
         signature: Signature { enabled: false },
         check: CheckDepth::Connect,
@@ -393,16 +641,34 @@ fn destination(id: DestinationId, organization: &Organization, position: usize, 
     // One policy gives up early, and one waits longer than a queue may hold a task.
     let retry_policy = match position {
         0 => RetryPolicy::default(),
-        1 => RetryPolicy { max_retries: 1, ..RetryPolicy::default() },
-        _ => RetryPolicy { initial_seconds: 45, ..RetryPolicy::default() },
+        1 => RetryPolicy {
+            max_retries: 1,
+            ..RetryPolicy::default()
+        },
+        _ => RetryPolicy {
+            initial_seconds: 45,
+            ..RetryPolicy::default()
+        },
     };
     Destination {
         retry_policy: Some(retry_policy),
         delivery_limits: match position {
-            1 => Some(DeliveryLimits { max_per_second: None, max_concurrent: Some(MAX_CONCURRENT) }),
-            2 => Some(DeliveryLimits { max_per_second: Some(f64::from(MAX_PER_SECOND)), max_concurrent: None }),
+            1 => Some(DeliveryLimits {
+                max_per_second: None,
+                max_concurrent: Some(MAX_CONCURRENT),
+            }),
+            2 => Some(DeliveryLimits {
+                max_per_second: Some(f64::from(MAX_PER_SECOND)),
+                max_concurrent: None,
+            }),
             _ => None,
         },
-        ..Destination::new(id, organization.id, format!("Receiver {position}"), Settings::Webhook(settings), now)
+        ..Destination::new(
+            id,
+            organization.id,
+            format!("Receiver {position}"),
+            Settings::Webhook(settings),
+            now,
+        )
     }
 }

@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 /// Returns the root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the package stands in tests/tidy")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the package stands in tests/tidy")
 }
 
 /// Reads a text file of the repository, by its path from the root.
@@ -31,11 +34,20 @@ pub fn sources() -> Vec<PathBuf> {
         walk(&root().join(room), &mut found);
     }
     found.sort();
-    found.into_iter().map(|path| path.strip_prefix(root()).map(Path::to_path_buf).unwrap_or(path)).collect()
+    found
+        .into_iter()
+        .map(|path| {
+            path.strip_prefix(root())
+                .map(Path::to_path_buf)
+                .unwrap_or(path)
+        })
+        .collect()
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -53,7 +65,10 @@ pub fn packages() -> Vec<(String, Vec<String>)> {
     let mut packages = Vec::new();
     for room in ["functions", "shared", "infra", "tests"] {
         let entries = fs::read_dir(root().join(room)).expect("the rooms are there");
-        for entry in entries.flatten().filter(|entry| entry.path().join("Cargo.toml").exists()) {
+        for entry in entries
+            .flatten()
+            .filter(|entry| entry.path().join("Cargo.toml").exists())
+        {
             let name = format!("{room}/{}", entry.file_name().to_string_lossy());
             let manifest = read(format!("{name}/Cargo.toml"));
             packages.push((name, manifest::dependencies(&manifest, "dependencies")));
@@ -67,11 +82,18 @@ pub fn packages() -> Vec<(String, Vec<String>)> {
 /// they describe the past.
 #[must_use]
 pub fn pages() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].iter().map(PathBuf::from).collect();
+    let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .iter()
+        .map(PathBuf::from)
+        .collect();
     for folder in ["docs", "docs/destinations", "docs/decisions"] {
         let entries = fs::read_dir(root().join(folder)).expect("the documentation has its folders");
-        let paths = entries.flatten().map(|entry| Path::new(folder).join(entry.file_name()));
-        found.extend(paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+        let paths = entries
+            .flatten()
+            .map(|entry| Path::new(folder).join(entry.file_name()));
+        found.extend(
+            paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")),
+        );
     }
     found.retain(|path| !read(path).contains("uperseded by "));
     found.sort();

@@ -5,11 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Returns the public types that a source defines.
 #[must_use]
 pub fn public_types(source: &str) -> BTreeSet<String> {
-    let shipped = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let shipped = source
+        .split("\n#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let name = |line: &str| {
         let rest = line.trim_start().strip_prefix("pub ")?;
-        let rest = ["struct ", "enum ", "trait ", "type ", "union "].iter().find_map(|kind| rest.strip_prefix(kind))?;
-        rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty()).map(str::to_owned)
+        let rest = ["struct ", "enum ", "trait ", "type ", "union "]
+            .iter()
+            .find_map(|kind| rest.strip_prefix(kind))?;
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next()
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
     };
     shipped.lines().filter_map(name).collect()
 }

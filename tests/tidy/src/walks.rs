@@ -22,8 +22,15 @@ impl Step<'_> {
 /// Returns the steps of each walk under the heading "Three walks".
 #[must_use]
 pub fn walks(page: &str) -> Vec<Vec<Step<'_>>> {
-    let section = page.split("\n## ").find(|section| section.starts_with("Three walks\n")).unwrap_or_default();
-    section.split("\n### ").skip(1).map(|walk| walk.lines().filter_map(step).collect()).collect()
+    let section = page
+        .split("\n## ")
+        .find(|section| section.starts_with("Three walks\n"))
+        .unwrap_or_default();
+    section
+        .split("\n### ")
+        .skip(1)
+        .map(|walk| walk.lines().filter_map(step).collect())
+        .collect()
 }
 
 /// Parses a step: ``1. `file` `name`: words``.
@@ -41,10 +48,18 @@ mod tests {
 
     #[test]
     fn the_steps_are_read() {
-        let page = "# A\n\n## Three walks\n\nWords.\n\n### One\n\n1. `a.rs` `f`: does.\n2. `b.rs` `g`: started by a queue.\n\n## Other\n1. `c.rs` `h`: no.\n";
+        let page = "# A\n\n## Three walks\n\nWords.\n\n### One\n\n1. `a.rs` `f`: does.\n2. `b.rs` \
+             `g`: started by a queue.\n\n## Other\n1. `c.rs` `h`: no.\n";
         let steps = walks(page);
         assert_eq!(steps.len(), 1);
-        assert_eq!(steps[0][0], Step { file: "a.rs", name: "f", says: "does." });
+        assert_eq!(
+            steps[0][0],
+            Step {
+                file: "a.rs",
+                name: "f",
+                says: "does."
+            }
+        );
         assert!(!steps[0][0].is_started_elsewhere() && steps[0][1].is_started_elsewhere());
     }
 }

@@ -28,16 +28,24 @@ pub(super) const SCHEMAS: &str = "#/components/schemas/";
 /// Adds to the derived document: unions, limits, examples and the overlay.
 #[must_use]
 pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
-    merge(&mut document, &serde_json::from_str(OVERLAY).expect("the overlay is JSON"));
+    merge(
+        &mut document,
+        &serde_json::from_str(OVERLAY).expect("the overlay is JSON"),
+    );
     limits::enter(schemas(&mut document));
     flatten(schemas(&mut document));
     complete_parameters(&mut document);
     unwrap_optional_bodies(&mut document);
     unions::enter(schemas(&mut document), types);
     separate_requests(&mut document);
-    let settings = schemas(&mut document).get_mut("OrganizationSettingsInput").and_then(|one| one["properties"].as_object_mut());
+    let settings = schemas(&mut document)
+        .get_mut("OrganizationSettingsInput")
+        .and_then(|one| one["properties"].as_object_mut());
     // Null resets a setting to its default.
-    settings.into_iter().flat_map(Map::values_mut).for_each(unions::allow_null);
+    settings
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .for_each(unions::allow_null);
     walk(&mut document, &mut identify);
     prune(&mut document);
     examples::enter(&mut document);
@@ -46,7 +54,9 @@ pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
 
 /// Returns the schemas of the document by name.
 pub(super) fn schemas(document: &mut Value) -> &mut Map<String, Value> {
-    document["components"]["schemas"].as_object_mut().expect("the document has schemas")
+    document["components"]["schemas"]
+        .as_object_mut()
+        .expect("the document has schemas")
 }
 
 /// Returns the name of the schema that is referenced.
@@ -62,16 +72,33 @@ pub(super) fn reference(name: &str) -> Value {
 /// Merges a structure that flattens another into one object, which strict validation and client
 /// generators need.
 fn flatten(schemas: &mut Map<String, Value>) {
-    let names: Vec<String> = schemas.iter().filter(|(_, schema)| schema["allOf"].is_array()).map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = schemas
+        .iter()
+        .filter(|(_, schema)| schema["allOf"].is_array())
+        .map(|(name, _)| name.clone())
+        .collect();
     for name in names {
         let mut whole = json!({"type": "object", "properties": {}, "required": []});
         whole["description"] = schemas[&name]["description"].clone();
-        for part in schemas[&name]["allOf"].as_array().cloned().unwrap_or_default() {
-            let part = referred(&part).and_then(|name| schemas.get(name)).cloned().unwrap_or(part);
+        for part in schemas[&name]["allOf"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+        {
+            let part = referred(&part)
+                .and_then(|name| schemas.get(name))
+                .cloned()
+                .unwrap_or(part);
             let properties = part["properties"].as_object().cloned().unwrap_or_default();
-            whole["properties"].as_object_mut().expect("it was made above").extend(properties);
+            whole["properties"]
+                .as_object_mut()
+                .expect("it was made above")
+                .extend(properties);
             let required = part["required"].as_array().cloned().unwrap_or_default();
-            whole["required"].as_array_mut().expect("it was made above").extend(required);
+            whole["required"]
+                .as_array_mut()
+                .expect("it was made above")
+                .extend(required);
         }
         schemas.insert(name, whole);
     }
@@ -86,7 +113,9 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     if !target.is_object() {
         *target = json!({});
     }
-    let Value::Object(target) = target else { return };
+    let Value::Object(target) = target else {
+        return;
+    };
     for (name, value) in patch {
         if value.is_null() {
             target.remove(name);
@@ -100,16 +129,27 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
 const PARAMETERS: &str = "x-parameters";
 
 fn complete_parameters(document: &mut Value) {
-    let mut patches = document.as_object_mut().and_then(|document| document.remove(PARAMETERS)).unwrap_or_default();
+    let mut patches = document
+        .as_object_mut()
+        .and_then(|document| document.remove(PARAMETERS))
+        .unwrap_or_default();
     for (name, limit) in limits::of_parameters() {
         merge(&mut patches[name]["schema"], &limit);
     }
-    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
     for (path, item) in paths {
         let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);
-        for parameter in operations.filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten() {
+        for parameter in operations
+            .filter_map(|operation| operation.get_mut("parameters")?.as_array_mut())
+            .flatten()
+        {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-            for patch in [name.clone(), format!("{path}#{name}")].iter().filter_map(|key| patches.get(key)) {
+            for patch in [name.clone(), format!("{path}#{name}")]
+                .iter()
+                .filter_map(|key| patches.get(key))
+            {
                 merge(parameter, patch);
             }
         }
@@ -118,10 +158,21 @@ fn complete_parameters(document: &mut Value) {
 
 /// An optional body is an absent body, not null.
 fn unwrap_optional_bodies(document: &mut Value) {
-    let Some(paths) = document["paths"].as_object_mut() else { return };
-    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
-        let Some(media) = operation.pointer_mut("/requestBody/content/application~1json") else { continue };
-        let body = media["schema"]["oneOf"].as_array().and_then(|variants| variants.iter().find(|one| referred(one).is_some())).cloned();
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
+    for operation in paths
+        .values_mut()
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut)
+    {
+        let Some(media) = operation.pointer_mut("/requestBody/content/application~1json") else {
+            continue;
+        };
+        let body = media["schema"]["oneOf"]
+            .as_array()
+            .and_then(|variants| variants.iter().find(|one| referred(one).is_some()))
+            .cloned();
         if let Some(body) = body {
             media["schema"] = body;
             operation["requestBody"]["required"] = false.into();
@@ -150,7 +201,9 @@ fn reachable(part: &Value, all: &Map<String, Value>, found: &mut BTreeSet<String
             {
                 reachable(schema, all, found);
             }
-            members.values().for_each(|member| reachable(member, all, found));
+            members
+                .values()
+                .for_each(|member| reachable(member, all, found));
         }
         _ => {}
     }
@@ -161,16 +214,29 @@ fn reachable(part: &Value, all: &Map<String, Value>, found: &mut BTreeSet<String
 fn separate_requests(document: &mut Value) {
     let all = schemas(document).clone();
     let (mut of_requests, mut of_answers) = (BTreeSet::new(), BTreeSet::new());
-    for item in document["paths"].as_object().into_iter().flat_map(|paths| paths.values()) {
+    for item in document["paths"]
+        .as_object()
+        .into_iter()
+        .flat_map(|paths| paths.values())
+    {
         for operation in item.as_object().into_iter().flat_map(|item| item.values()) {
             reachable(&operation["requestBody"], &all, &mut of_requests);
             reachable(&operation["responses"], &all, &mut of_answers);
         }
     }
     reachable(&document["components"]["responses"], &all, &mut of_answers);
-    let both: BTreeSet<String> =
-        of_requests.intersection(&of_answers).filter(|name| all[*name]["properties"].is_object()).cloned().collect();
-    let renamed = |name: &str| if both.contains(name) { format!("{name}Input") } else { name.to_owned() };
+    let both: BTreeSet<String> = of_requests
+        .intersection(&of_answers)
+        .filter(|name| all[*name]["properties"].is_object())
+        .cloned()
+        .collect();
+    let renamed = |name: &str| {
+        if both.contains(name) {
+            format!("{name}Input")
+        } else {
+            name.to_owned()
+        }
+    };
     let redirect = |value: &mut Value| {
         if let Some(name) = referred(value).map(renamed) {
             value["$ref"] = format!("{SCHEMAS}{name}").into();
@@ -181,20 +247,32 @@ fn separate_requests(document: &mut Value) {
         if both.contains(name) {
             // An object that is replaced as a whole keeps its required properties.
             if name != "OnExhausted" {
-                schema.as_object_mut().expect("it has properties").remove("required");
+                schema
+                    .as_object_mut()
+                    .expect("it has properties")
+                    .remove("required");
             }
-            let properties = schema["properties"].as_object_mut().expect("it has properties");
+            let properties = schema["properties"]
+                .as_object_mut()
+                .expect("it has properties");
             properties.retain(|_, property| property["readOnly"] != true);
             // A property that is left out stays unchanged, while generated clients would send the
             // default.
-            properties.values_mut().filter_map(Value::as_object_mut).for_each(|property| drop(property.remove("default")));
+            properties
+                .values_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(|property| drop(property.remove("default")));
         }
         walk(&mut schema, &mut |value| redirect(value));
         walk(&mut schema, &mut close);
         walk(&mut schema, &mut texts::restrict);
         schemas(document).insert(renamed(name), schema);
     }
-    for item in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+    for item in document["paths"]
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             if let Some(body) = operation.get_mut("requestBody") {
                 walk(body, &mut |value| redirect(value));
@@ -205,7 +283,9 @@ fn separate_requests(document: &mut Value) {
 
 /// Forbids additional properties in an object with named properties.
 fn close(schema: &mut Value) {
-    let is_open = schema["properties"].is_object() && schema["type"] == "object" && schema.get("additionalProperties").is_none();
+    let is_open = schema["properties"].is_object()
+        && schema["type"] == "object"
+        && schema.get("additionalProperties").is_none();
     if is_open {
         schema["additionalProperties"] = false.into();
     }
@@ -215,7 +295,11 @@ fn close(schema: &mut Value) {
 fn prefix_of(name: &str) -> Option<&'static str> {
     Some(match name {
         "organization_id" => "org",
-        "destination_id" | "destination_ids" | "default_destination_ids" | "alert_destination_ids" | "status_destination_ids" => "dst",
+        "destination_id"
+        | "destination_ids"
+        | "default_destination_ids"
+        | "alert_destination_ids"
+        | "status_destination_ids" => "dst",
         "message_id" => "msg",
         "delivery_id" => "dlv",
         "upload_id" => "upl",
@@ -238,12 +322,23 @@ pub(super) fn identifier(prefix: &str) -> String {
 
 /// Gives properties that hold identifiers their pattern and an example.
 fn identify(value: &mut Value) {
-    let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
     for (name, property) in properties {
-        let Some(prefix) = prefix_of(name) else { continue };
+        let Some(prefix) = prefix_of(name) else {
+            continue;
+        };
         let is_list = property.get("items").is_some_and(Value::is_object);
-        let schema = if is_list { &mut property["items"] } else { property };
-        let is_text = schema["type"] == "string" || schema["type"].as_array().is_some_and(|types| types.contains(&json!("string")));
+        let schema = if is_list {
+            &mut property["items"]
+        } else {
+            property
+        };
+        let is_text = schema["type"] == "string"
+            || schema["type"]
+                .as_array()
+                .is_some_and(|types| types.contains(&json!("string")));
         if is_text {
             schema["pattern"] = pattern(prefix).into();
             schema["example"] = identifier(prefix).into();
@@ -288,7 +383,10 @@ mod tests {
         let overlay: Value = serde_json::from_str(OVERLAY).unwrap();
         for (path, item) in overlay["paths"].as_object().unwrap() {
             for method in item.as_object().unwrap().keys() {
-                assert!(document["paths"][path][method].is_object(), "{method} {path}");
+                assert!(
+                    document["paths"][path][method].is_object(),
+                    "{method} {path}"
+                );
             }
         }
     }

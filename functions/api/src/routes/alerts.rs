@@ -15,7 +15,12 @@ pub(crate) fn router() -> Router<Api> {
 }
 
 /// List alerts, newest first, with their recipients and deliveries.
-#[utoipa::path(get, path = "/v1/alerts", tag = "Alerts", responses((status = 200, description = "A page of the list.", body = Page<AlertView>)))]
-pub(crate) async fn list_alerts(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+#[utoipa::path(get, path = "/v1/alerts", tag = "Alerts",
+    responses((status = 200, description = "A page of the list.", body = Page<AlertView>)))]
+pub(crate) async fn list_alerts(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.alerts(&ctx, query).await?)
 }

@@ -14,13 +14,25 @@ use crate::extract::{Asker, Content, Ids, Parameters};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/v1/api-keys", get(list_api_keys).merge(post_once(api, Permission::ManageOrganization, create_api_key)))
+        .route(
+            "/v1/api-keys",
+            get(list_api_keys).merge(post_once(
+                api,
+                Permission::ManageOrganization,
+                create_api_key,
+            )),
+        )
         .route("/v1/api-keys/{id}", delete(delete_api_key))
 }
 
 /// List the organization's API keys, oldest first.
-#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys", responses((status = 200, description = "A page of the list.", body = Page<ApiKeyView>)))]
-pub(crate) async fn list_api_keys(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys",
+    responses((status = 200, description = "A page of the list.", body = Page<ApiKeyView>)))]
+pub(crate) async fn list_api_keys(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.api_keys(&ctx, query).await?)
 }
 
@@ -28,26 +40,36 @@ pub(crate) async fn list_api_keys(State(api): State<Api>, Asker(ctx): Asker, Par
 ///
 /// A key cannot be created with more rights than the key that creates it.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", request_body = CreateApiKey,
-    responses((status = 201, description = "The object was created.", body = NewApiKey), (status = 409, description = "`limit_reached`: the organization already has 100 keys.")))]
+    responses((status = 201, description = "The object was created.", body = NewApiKey),
+        (status = 409, description = "`limit_reached`: the organization already has 100 keys.")))]
 pub(crate) async fn create_api_key(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.create_api_key(&ctx, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .create_api_key(&ctx, query, body)
+        .await?;
     created(format!("/v1/api-keys/{}", view.view.id), view)
 }
 
 /// Revoke an API key, which is refused from the next request on.
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
-    responses((status = 204, description = "The key was revoked."), (status = 409, description = "`last_admin_key`: the organization's last admin key cannot revoke itself.")))]
+    responses((status = 204, description = "The key was revoked."),
+        (status = 409, description = "`last_admin_key`: the organization's last admin key cannot \
+             revoke itself.")))]
 pub(crate) async fn delete_api_key(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.delete_api_key(&ctx, &id, query).await?;
+    api.operations()
+        .await?
+        .delete_api_key(&ctx, &id, query)
+        .await?;
     no_content()
 }

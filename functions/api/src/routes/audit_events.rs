@@ -17,11 +17,18 @@ pub(crate) fn router() -> Router<Api> {
 /// List the audit trail, newest first: every change and every refusal, without secrets.
 #[utoipa::path(get, path = "/v1/audit-events", tag = "Audit",
     params(
-        ("action" = Option<String>, Query, description = "Only events with this action.", example = "destination.updated"),
-        ("since" = Option<String>, Query, description = "Only events at or after this time.", format = DateTime),
-        ("until" = Option<String>, Query, description = "Only events before this time.", format = DateTime),
+        ("action" = Option<String>, Query, description = "Only events with this action.",
+            example = "destination.updated"),
+        ("since" = Option<String>, Query, description = "Only events at or after this time.",
+            format = DateTime),
+        ("until" = Option<String>, Query, description = "Only events before this time.",
+            format = DateTime),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<AuditEventView>)))]
-pub(crate) async fn list_audit_events(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn list_audit_events(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.audit_events(&ctx, query).await?)
 }

@@ -18,30 +18,45 @@ use front::RequestFacts;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/v1/oauth2/authorizations", post_once(api, Permission::ManageDestinations, create_authorization))
-        .route("/v1/oauth2/authorizations/{id}", get(get_authorization).delete(delete_authorization))
+        .route(
+            "/v1/oauth2/authorizations",
+            post_once(api, Permission::ManageDestinations, create_authorization),
+        )
+        .route(
+            "/v1/oauth2/authorizations/{id}",
+            get(get_authorization).delete(delete_authorization),
+        )
         .route(CALLBACK_PATH, get(finish_authorization))
 }
 
 /// Request a person's consent to send from their mailbox.
 ///
-/// The person opens `url` in a browser within the hour. Then an e-mail destination can name the authorization:
+/// The person opens `url` in a browser within the hour. Then an e-mail destination can name the
+/// authorization:
 /// `"credentials": {"kind": "oauth2_authorization", "authorization_id": "oau_…", "username": "…"}`.
-#[utoipa::path(post, path = "/v1/oauth2/authorizations", tag = "Destinations", request_body = CreateAuthorization,
-    responses((status = 201, description = "The request for consent was created.", body = NewAuthorization),
-        (status = 409, description = "`limit_reached`: the organization already has 100 authorizations.")))]
+#[utoipa::path(post, path = "/v1/oauth2/authorizations", tag = "Destinations",
+    request_body = CreateAuthorization,
+    responses((status = 201, description = "The request for consent was created.",
+        body = NewAuthorization),
+        (status = 409, description = "`limit_reached`: the organization already has 100 \
+             authorizations.")))]
 pub(crate) async fn create_authorization(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let new = api.operations().await?.create_authorization(&ctx, query, body).await?;
+    let new = api
+        .operations()
+        .await?
+        .create_authorization(&ctx, query, body)
+        .await?;
     created(format!("/v1/oauth2/authorizations/{}", new.view.id), new)
 }
 
 /// Read an authorization, with whether the person has consented.
-#[utoipa::path(get, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The authorization.", body = AuthorizationView)))]
 pub(crate) async fn get_authorization(
     State(api): State<Api>,
@@ -49,11 +64,16 @@ pub(crate) async fn get_authorization(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    ok(api.operations().await?.authorization(&ctx, &id, query).await?)
+    ok(api
+        .operations()
+        .await?
+        .authorization(&ctx, &id, query)
+        .await?)
 }
 
 /// Delete an authorization. Destinations that use it can no longer sign in.
-#[utoipa::path(delete, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations",
+    params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn delete_authorization(
     State(api): State<Api>,
@@ -61,40 +81,72 @@ pub(crate) async fn delete_authorization(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.delete_authorization(&ctx, &id, query).await?;
+    api.operations()
+        .await?
+        .delete_authorization(&ctx, &id, query)
+        .await?;
     no_content()
 }
 
 /// Handle the browser that a provider redirects back, and respond with a page.
 #[utoipa::path(get, path = "/v1/oauth2/callback", tag = "Destinations", security(()),
     params(
-        ("state" = Option<String>, Query, description = "Identifies the request for consent that the response belongs to."),
-        ("code" = Option<String>, Query, description = "The authorization code, which is exchanged for a refresh token."),
-        ("error" = Option<String>, Query, description = "The error with which the provider refused, if it sent no code."),
+        ("state" = Option<String>, Query, description = "Identifies the request for consent that \
+             the response belongs to."),
+        ("code" = Option<String>, Query, description = "The authorization code, which is \
+             exchanged for a refresh token."),
+        ("error" = Option<String>, Query, description = "The error with which the provider \
+             refused, if it sent no code."),
     ),
     responses(
-        (status = 200, description = "A page that says whether Waybill can now sign in to the mailbox or consent was refused.", content_type = "text/html", body = String),
-        (status = 404, description = "No request for consent with this state is pending.", content_type = "text/html", body = String),
+        (status = 200, description = "A page that says whether Waybill can now sign in to the \
+             mailbox or consent was refused.", content_type = "text/html", body = String),
+        (status = 404, description = "No request for consent with this state is pending.",
+            content_type = "text/html", body = String),
     ))]
 pub(crate) async fn finish_authorization(
     State(api): State<Api>,
     Extension(facts): Extension<RequestFacts>,
     Parameters(query): Parameters,
 ) -> Answer {
-    let consented = api.operations().await?.finish_authorization(query, facts.ip.as_deref(), &facts.id).await?;
+    let consented = api
+        .operations()
+        .await?
+        .finish_authorization(query, facts.ip.as_deref(), &facts.id)
+        .await?;
     let (status, title, text) = match consented {
-        Consented::Granted(detail) => (StatusCode::OK, "Access was granted", format!("{detail}. You can close this page.")),
-        Consented::Refused(detail) => (StatusCode::OK, "Access was not granted", format!("{detail}.")),
-        Consented::Again(detail) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "Not finished yet", format!("{detail}. Load this page again in a moment."))
-        }
+        Consented::Granted(detail) => (
+            StatusCode::OK,
+            "Access was granted",
+            format!("{detail}. You can close this page."),
+        ),
+        Consented::Refused(detail) => (
+            StatusCode::OK,
+            "Access was not granted",
+            format!("{detail}."),
+        ),
+        Consented::Again(detail) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not finished yet",
+            format!("{detail}. Load this page again in a moment."),
+        ),
         Consented::Unknown => {
-            let text = "The request is unknown, was answered before, or has expired. Ask for a new one.";
-            (StatusCode::NOT_FOUND, "No request waits for this", text.to_owned())
+            let text =
+                "The request is unknown, was answered before, or has expired. Ask for a new one.";
+            (
+                StatusCode::NOT_FOUND,
+                "No request waits for this",
+                text.to_owned(),
+            )
         }
     };
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers = [("content-security-policy", policy), ("referrer-policy", "no-referrer"), ("cache-control", "no-store")];
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action \
+         'none'; frame-ancestors 'none'";
+    let headers = [
+        ("content-security-policy", policy),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    ];
     Ok((status, headers, Html(page(title, &text))).into_response())
 }
 

@@ -19,8 +19,14 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/deliveries", get(list_deliveries))
         .route("/v1/deliveries/{id}", get(get_delivery))
         .route("/v1/deliveries/{id}/body", get(get_delivery_body))
-        .route("/v1/deliveries/{id}/retry", post_once(api, manage, retry_delivery))
-        .route("/v1/deliveries/{id}/cancel", post_once(api, manage, cancel_delivery))
+        .route(
+            "/v1/deliveries/{id}/retry",
+            post_once(api, manage, retry_delivery),
+        )
+        .route(
+            "/v1/deliveries/{id}/cancel",
+            post_once(api, manage, cancel_delivery),
+        )
 }
 
 /// List deliveries, newest first.
@@ -28,34 +34,55 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// Filters combine. A filter that nothing matches returns an empty page.
 #[utoipa::path(get, path = "/v1/deliveries", tag = "Deliveries",
     params(
-        ("destination_id" = Option<String>, Query, description = "Only deliveries to this destination."),
-        ("status" = Option<Vec<String>>, Query, description = "Only deliveries in one of these statuses. The parameter can be repeated."),
-        ("event_type" = Option<String>, Query, description = "Only deliveries of messages with this event type."),
+        ("destination_id" = Option<String>, Query, description = "Only deliveries to this \
+             destination."),
+        ("status" = Option<Vec<String>>, Query, description = "Only deliveries in one of these \
+             statuses. The parameter can be repeated."),
+        ("event_type" = Option<String>, Query, description = "Only deliveries of messages with \
+             this event type."),
         ("message_id" = Option<String>, Query, description = "Only deliveries of this message."),
-        ("reference" = Option<String>, Query, description = "Only deliveries of messages with this reference."),
-        ("since" = Option<String>, Query, description = "Only messages that were accepted at or after this time.", format = DateTime),
-        ("until" = Option<String>, Query, description = "Only messages that were accepted before this time.", format = DateTime),
+        ("reference" = Option<String>, Query, description = "Only deliveries of messages with \
+             this reference."),
+        ("since" = Option<String>, Query, description = "Only messages that were accepted at or \
+             after this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Only messages that were accepted before \
+             this time.", format = DateTime),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DeliverySummary>)))]
-pub(crate) async fn list_deliveries(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn list_deliveries(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.deliveries(&ctx, query).await?)
 }
 
 /// Read a delivery with its attempts.
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The delivery, with its attempts.", body = DeliveryView)))]
-pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+    responses((status = 200, description = "The delivery, with its attempts.",
+        body = DeliveryView)))]
+pub(crate) async fn get_delivery(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.delivery(&ctx, &id, query).await?)
 }
 
 /// Download the body as it was last sent, after templates and presets.
 ///
-/// Its SHA-256 is the `body_sha256` of the attempt that sent it. A mail is its MIME message. Credentials that a body carries (the integration key of
-/// PagerDuty) are shown as `[redacted]`, and the hash is that of the redacted body.
-#[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*", body = Vec<u8>),
-        (status = 303, description = "A redirect to a body of more than 1 MiB, valid for one minute."),
-        (status = 404, description = "`not_found`: nothing has been sent for this delivery yet, or it does not exist for this caller."),
+/// Its SHA-256 is the `body_sha256` of the attempt that sent it. A mail is its MIME message.
+/// Credentials that a body carries (the integration key of PagerDuty) are shown as `[redacted]`,
+/// and the hash is that of the redacted body.
+#[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*",
+        body = Vec<u8>),
+        (status = 303, description = "A redirect to a body of more than 1 MiB, valid for one \
+             minute."),
+        (status = 404, description = "`not_found`: nothing has been sent for this delivery yet, \
+             or it does not exist for this caller."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn get_delivery_body(
     State(api): State<Api>,
@@ -63,17 +90,24 @@ pub(crate) async fn get_delivery_body(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    payload(api.operations().await?.delivery_body(&ctx, &id, query).await?)
+    payload(
+        api.operations()
+            .await?
+            .delivery_body(&ctx, &id, query)
+            .await?,
+    )
 }
 
 /// Retry a delivery now, with a fresh budget.
 ///
 /// Reopens a failed, skipped or cancelled delivery, and with `force` a succeeded one; a delivery
 /// that waits for its next attempt is tried now. Ids stay the same, and attempt numbers continue.
-#[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries",
+    params(("id" = String, Path)),
     request_body(content = Option<RetryDelivery>),
     responses((status = 202, description = "The object in its current state.", body = DeliveryView),
-        (status = 409, description = "`already_succeeded`, `destination_disabled`, `destination_deleted` or `payload_expired`.")))]
+        (status = 409, description = "`already_succeeded`, `destination_disabled`, \
+             `destination_deleted` or `payload_expired`.")))]
 pub(crate) async fn retry_delivery(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -81,15 +115,21 @@ pub(crate) async fn retry_delivery(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.retry_delivery(&ctx, &id, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .retry_delivery(&ctx, &id, query, body)
+        .await?;
     accepted(None, view, false)
 }
 
 /// Cancel a delivery, so that no further attempt starts.
 ///
 /// If an attempt that is running succeeds, the delivery still becomes `succeeded`.
-#[utoipa::path(post, path = "/v1/deliveries/{id}/cancel", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The object in its current state.", body = DeliveryView), (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
+#[utoipa::path(post, path = "/v1/deliveries/{id}/cancel", tag = "Deliveries",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The object in its current state.", body = DeliveryView),
+        (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
 pub(crate) async fn cancel_delivery(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -97,5 +137,9 @@ pub(crate) async fn cancel_delivery(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.cancel_delivery(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .cancel_delivery(&ctx, &id, query, body)
+        .await?)
 }

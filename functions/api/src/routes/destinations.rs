@@ -6,8 +6,9 @@ use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::Page;
 use operations::destination::{
-    AskHostKeys, CreateDestination, DisableDestination, EnableDestination, EnabledDestination, HostKeysView, PatchDestination,
-    PauseDestination, PreviewDestination, RotateSecret, TestDestination,
+    AskHostKeys, CreateDestination, DisableDestination, EnableDestination, EnabledDestination,
+    HostKeysView, PatchDestination, PauseDestination, PreviewDestination, RotateSecret,
+    TestDestination,
 };
 use operations::view::destination::{Checked, DestinationView, NewDestination, RotatedSecret};
 use operations::view::message::MessageView;
@@ -22,37 +23,91 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;
     Router::new()
         .route("/v1/destination-types", get(list_destination_types))
-        .route("/v1/destinations", get(list_destinations).merge(post_once(api, manage, create_destination)))
-        .route("/v1/destinations/check", post_once(api, manage, check_new_destination))
-        .route("/v1/destinations/preview", post_once(api, manage, preview_destination))
+        .route(
+            "/v1/destinations",
+            get(list_destinations).merge(post_once(api, manage, create_destination)),
+        )
+        .route(
+            "/v1/destinations/check",
+            post_once(api, manage, check_new_destination),
+        )
+        .route(
+            "/v1/destinations/preview",
+            post_once(api, manage, preview_destination),
+        )
         .route("/v1/host-keys", post_once(api, manage, ask_host_keys))
-        .route("/v1/destinations/{id}", get(get_destination).patch(patch_destination).delete(delete_destination))
-        .route("/v1/destinations/{id}/check", post_once(api, manage, check_destination))
-        .route("/v1/destinations/{id}/enable", post_once(api, manage, enable_destination))
-        .route("/v1/destinations/{id}/disable", post_once(api, manage, disable_destination))
-        .route("/v1/destinations/{id}/pause", post_once(api, manage, pause_destination))
-        .route("/v1/destinations/{id}/resume", post_once(api, manage, resume_destination))
-        .route("/v1/destinations/{id}/rotate-secret", post_once(api, manage, rotate_secret))
-        .route("/v1/destinations/{id}/test", post_once(api, manage, test_destination))
-        .route("/v1/destinations/{id}/signing-secrets/{secret_id}", delete(end_signing_secret))
+        .route(
+            "/v1/destinations/{id}",
+            get(get_destination)
+                .patch(patch_destination)
+                .delete(delete_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/check",
+            post_once(api, manage, check_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/enable",
+            post_once(api, manage, enable_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/disable",
+            post_once(api, manage, disable_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/pause",
+            post_once(api, manage, pause_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/resume",
+            post_once(api, manage, resume_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/rotate-secret",
+            post_once(api, manage, rotate_secret),
+        )
+        .route(
+            "/v1/destinations/{id}/test",
+            post_once(api, manage, test_destination),
+        )
+        .route(
+            "/v1/destinations/{id}/signing-secrets/{secret_id}",
+            delete(end_signing_secret),
+        )
 }
 
 /// List the destination types, with the JSON Schemas of their settings and credentials.
 #[utoipa::path(get, path = "/v1/destination-types", tag = "Destinations",
-    responses((status = 200, description = "Every destination type, with the schemas of its settings and credentials.", body = DestinationTypes)))]
-pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
-    ok(api.operations().await?.destination_types(&ctx, query).await?)
+    responses((status = 200, description = "Every destination type, with the schemas of its \
+         settings and credentials.", body = DestinationTypes)))]
+pub(crate) async fn list_destination_types(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
+    ok(api
+        .operations()
+        .await?
+        .destination_types(&ctx, query)
+        .await?)
 }
 
 /// List destinations, oldest first.
 #[utoipa::path(get, path = "/v1/destinations", tag = "Destinations",
     params(
-        ("type" = Option<String>, Query, description = "Only destinations of this type.", example = "webhook"),
-        ("status" = Option<String>, Query, description = "Only destinations in this state: `enabled`, `paused` or `disabled`."),
-        ("include" = Option<String>, Query, description = "`health` adds the health of each destination."),
+        ("type" = Option<String>, Query, description = "Only destinations of this type.",
+            example = "webhook"),
+        ("status" = Option<String>, Query, description = "Only destinations in this state: \
+             `enabled`, `paused` or `disabled`."),
+        ("include" = Option<String>, Query, description = "`health` adds the health of each \
+             destination."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DestinationView>)))]
-pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn list_destinations(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.destinations(&ctx, query).await?)
 }
 
@@ -60,24 +115,33 @@ pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker,
 ///
 /// Connection and credentials are checked from where deliveries will run, within 20 s. If the check
 /// fails, the response is 422 `connection_check_failed` with its steps, and nothing is saved.
-#[utoipa::path(post, path = "/v1/destinations", tag = "Destinations", request_body = CreateDestination,
-    params(("skip_check" = Option<bool>, Query, description = "`true` saves without checking the connection.")),
-    responses((status = 201, description = "The destination was created. A generated signing secret is shown once.", body = NewDestination,
+#[utoipa::path(post, path = "/v1/destinations", tag = "Destinations",
+    request_body = CreateDestination,
+    params(("skip_check" = Option<bool>, Query, description = "`true` saves without checking the \
+         connection.")),
+    responses((status = 201, description = "The destination was created. A generated signing \
+         secret is shown once.", body = NewDestination,
             headers(("ETag" = String, description = "The revision of the destination."))),
-        (status = 409, description = "`limit_reached`: the organization already has 1,000 destinations.")))]
+        (status = 409, description = "`limit_reached`: the organization already has 1,000 \
+             destinations.")))]
 pub(crate) async fn create_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let new = api.operations().await?.create_destination(&ctx, query, body).await?;
+    let new = api
+        .operations()
+        .await?
+        .create_destination(&ctx, query, body)
+        .await?;
     let revision = new.view.revision;
     created_tagged(format!("/v1/destinations/{}", new.view.id), new, revision)
 }
 
 /// Check a destination that is not saved.
-#[utoipa::path(post, path = "/v1/destinations/check", tag = "Destinations", request_body = CreateDestination,
+#[utoipa::path(post, path = "/v1/destinations/check", tag = "Destinations",
+    request_body = CreateDestination,
     responses((status = 200, description = "The result of the check.", body = Checked)))]
 pub(crate) async fn check_new_destination(
     State(api): State<Api>,
@@ -85,24 +149,35 @@ pub(crate) async fn check_new_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.check_new_destination(&ctx, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .check_new_destination(&ctx, query, body)
+        .await?)
 }
 
 /// Preview what a destination would receive for a sample. Nothing is sent or saved.
-#[utoipa::path(post, path = "/v1/destinations/preview", tag = "Destinations", request_body = PreviewDestination,
-    responses((status = 200, description = "What the destination would receive, by type: body and headers, subject and texts, object key, or directory and file name.", body = Object)))]
+#[utoipa::path(post, path = "/v1/destinations/preview", tag = "Destinations",
+    request_body = PreviewDestination,
+    responses((status = 200, description = "What the destination would receive, by type: body and \
+         headers, subject and texts, object key, or directory and file name.", body = Object)))]
 pub(crate) async fn preview_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.preview_destination(&ctx, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .preview_destination(&ctx, query, body)
+        .await?)
 }
 
 /// Read the host keys of an SFTP server, to compare them before one is pinned as `host_key`.
 #[utoipa::path(post, path = "/v1/host-keys", tag = "Destinations", request_body = AskHostKeys,
-    responses((status = 200, description = "The host keys that the server presents, the preferred one first.", body = HostKeysView)))]
+    responses((status = 200, description = "The host keys that the server presents, the preferred \
+         one first.", body = HostKeysView)))]
 pub(crate) async fn ask_host_keys(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -113,15 +188,22 @@ pub(crate) async fn ask_host_keys(
 }
 
 /// Read a destination.
-#[utoipa::path(get, path = "/v1/destinations/{id}", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 200, description = "The destination, in its current state.", body = DestinationView, headers(("ETag" = String, description = "The revision of the destination.")))))]
+#[utoipa::path(get, path = "/v1/destinations/{id}", tag = "Destinations",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The destination, in its current state.",
+        body = DestinationView, headers(("ETag" = String,
+            description = "The revision of the destination.")))))]
 pub(crate) async fn get_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    let view = api.operations().await?.destination(&ctx, &id, query).await?;
+    let view = api
+        .operations()
+        .await?
+        .destination(&ctx, &id, query)
+        .await?;
     let revision = view.revision;
     ok_tagged(view, revision)
 }
@@ -131,14 +213,20 @@ pub(crate) async fn get_destination(
 /// A change of settings or credentials is checked as on creation. The response is 412
 /// `revision_conflict` if `If-Match` names another revision, and 422 `credentials_required` if
 /// secrets would be sent to another scheme, host or port and are not sent again.
-#[utoipa::path(patch, path = "/v1/destinations/{id}", tag = "Destinations", request_body = PatchDestination,
+#[utoipa::path(patch, path = "/v1/destinations/{id}", tag = "Destinations",
+    request_body = PatchDestination,
     params(
         ("id" = String, Path),
-        ("skip_check" = Option<bool>, Query, description = "`true` saves without checking the connection."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that the change was made for. Another version is not changed."),
+        ("skip_check" = Option<bool>, Query, description = "`true` saves without checking the \
+             connection."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that the \
+             change was made for. Another version is not changed."),
     ),
-    responses((status = 200, description = "The object in its current state.", body = DestinationView, headers(("ETag" = String, description = "The revision of the destination."))),
-        (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
+    responses((status = 200, description = "The object in its current state.",
+        body = DestinationView, headers(("ETag" = String,
+            description = "The revision of the destination."))),
+        (status = 412, description = "`revision_conflict`: the destination has changed since it \
+             was read.")))]
 pub(crate) async fn patch_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -147,15 +235,22 @@ pub(crate) async fn patch_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.patch_destination(&ctx, &id, if_match.as_deref(), query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .patch_destination(&ctx, &id, if_match.as_deref(), query, body)
+        .await?;
     let revision = view.revision;
     ok_tagged(view, revision)
 }
 
 /// Delete a destination with its secrets. History stays readable; pending deliveries are skipped.
 #[utoipa::path(delete, path = "/v1/destinations/{id}", tag = "Destinations",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to delete. Another version is not deleted.")),
-    responses((status = 204, description = "The object was deleted."), (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` \
+         of the version to delete. Another version is not deleted.")),
+    responses((status = 204, description = "The object was deleted."),
+        (status = 412, description = "`revision_conflict`: the destination has changed since it \
+             was read.")))]
 pub(crate) async fn delete_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -163,12 +258,16 @@ pub(crate) async fn delete_destination(
     IfMatch(if_match): IfMatch,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.delete_destination(&ctx, &id, if_match.as_deref(), query).await?;
+    api.operations()
+        .await?
+        .delete_destination(&ctx, &id, if_match.as_deref(), query)
+        .await?;
     no_content()
 }
 
 /// Check a destination. The result does not count as a failure.
-#[utoipa::path(post, path = "/v1/destinations/{id}/check", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/destinations/{id}/check", tag = "Destinations",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The result of the check.", body = Checked)))]
 pub(crate) async fn check_destination(
     State(api): State<Api>,
@@ -177,15 +276,21 @@ pub(crate) async fn check_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.check_destination(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .check_destination(&ctx, &id, query, body)
+        .await?)
 }
 
 /// Enable a destination and reset its failure counter, without a check.
 ///
 /// With `replay_since`, a job redelivers what failed or was skipped since then.
-#[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations",
+    params(("id" = String, Path)),
     request_body(content = Option<EnableDestination>),
-    responses((status = 200, description = "The object in its current state.", body = EnabledDestination)))]
+    responses((status = 200, description = "The object in its current state.",
+        body = EnabledDestination)))]
 pub(crate) async fn enable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -193,19 +298,26 @@ pub(crate) async fn enable_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.enable_destination(&ctx, &id, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .enable_destination(&ctx, &id, query, body)
+        .await?;
     let revision = view.destination.revision;
     ok_tagged(view, revision)
 }
 
 /// Pause a destination: deliveries wait until it is resumed.
 ///
-/// Nothing is skipped, sent or counted meanwhile; a delivery that waits has `waiting_for: "pause"` and keeps its `expires_at`. Tests go out. Pausing it
-/// again replaces reason and end.
-#[utoipa::path(post, path = "/v1/destinations/{id}/pause", tag = "Destinations", params(("id" = String, Path)),
+/// Nothing is skipped, sent or counted meanwhile; a delivery that waits has `waiting_for: "pause"`
+/// and keeps its `expires_at`. Tests go out. Pausing it again replaces reason and end.
+#[utoipa::path(post, path = "/v1/destinations/{id}/pause", tag = "Destinations",
+    params(("id" = String, Path)),
     request_body(content = Option<PauseDestination>, content_type = "application/json"),
-    responses((status = 200, description = "The destination, in its current state.", body = DestinationView),
-        (status = 409, description = "`destination_disabled`: the destination is disabled; enable it first.")))]
+    responses((status = 200, description = "The destination, in its current state.",
+        body = DestinationView),
+        (status = 409, description = "`destination_disabled`: the destination is disabled; enable \
+             it first.")))]
 pub(crate) async fn pause_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -213,13 +325,20 @@ pub(crate) async fn pause_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.pause_destination(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .pause_destination(&ctx, &id, query, body)
+        .await?)
 }
 
 /// Resume a destination: what waits goes out, oldest first, within its limits.
-#[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 200, description = "The destination, in its current state.", body = DestinationView),
-        (status = 409, description = "`destination_disabled`: the destination is disabled; enable it first.")))]
+#[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "Destinations",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The destination, in its current state.",
+        body = DestinationView),
+        (status = 409, description = "`destination_disabled`: the destination is disabled; enable \
+             it first.")))]
 pub(crate) async fn resume_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -227,13 +346,19 @@ pub(crate) async fn resume_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.resume_destination(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .resume_destination(&ctx, &id, query, body)
+        .await?)
 }
 
 /// Disable a destination. Its queued and retrying deliveries become `skipped`.
-#[utoipa::path(post, path = "/v1/destinations/{id}/disable", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/destinations/{id}/disable", tag = "Destinations",
+    params(("id" = String, Path)),
     request_body(content = Option<DisableDestination>),
-    responses((status = 200, description = "The object in its current state.", body = DestinationView)))]
+    responses((status = 200, description = "The object in its current state.",
+        body = DestinationView)))]
 pub(crate) async fn disable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -241,15 +366,21 @@ pub(crate) async fn disable_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.disable_destination(&ctx, &id, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .disable_destination(&ctx, &id, query, body)
+        .await?;
     let revision = view.revision;
     ok_tagged(view, revision)
 }
 
 /// Rotate the signing secret. Until the overlap ends, all valid secrets sign, newest first.
-#[utoipa::path(post, path = "/v1/destinations/{id}/rotate-secret", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/destinations/{id}/rotate-secret", tag = "Destinations",
+    params(("id" = String, Path)),
     request_body(content = Option<RotateSecret>),
-    responses((status = 200, description = "The secret was rotated. A generated secret is shown once.", body = RotatedSecret),
+    responses((status = 200, description = "The secret was rotated. A generated secret is shown \
+         once.", body = RotatedSecret),
         (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
@@ -258,11 +389,16 @@ pub(crate) async fn rotate_secret(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.rotate_secret(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .rotate_secret(&ctx, &id, query, body)
+        .await?)
 }
 
 /// Send a test to this destination: one attempt, which no counter or statistic includes.
-#[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "Destinations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "Destinations",
+    params(("id" = String, Path)),
     request_body(content = Option<TestDestination>),
     responses((status = 202, description = "The test message.", body = MessageView)))]
 pub(crate) async fn test_destination(
@@ -272,20 +408,29 @@ pub(crate) async fn test_destination(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.test_destination(&ctx, &id, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .test_destination(&ctx, &id, query, body)
+        .await?;
     accepted(Some(format!("/v1/messages/{}", view.id)), view, false)
 }
 
 /// End a signing secret early.
-#[utoipa::path(delete, path = "/v1/destinations/{id}/signing-secrets/{secret_id}", tag = "Destinations",
+#[utoipa::path(delete, path = "/v1/destinations/{id}/signing-secrets/{secret_id}",
+    tag = "Destinations",
     params(("id" = String, Path), ("secret_id" = String, Path)),
-    responses((status = 204, description = "The secret no longer signs."), (status = 409, description = "`last_secret`: the last signing secret cannot be ended.")))]
+    responses((status = 204, description = "The secret no longer signs."),
+        (status = 409, description = "`last_secret`: the last signing secret cannot be ended.")))]
 pub(crate) async fn end_signing_secret(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Ids((id, secret)): Ids<(String, String)>,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.end_secret(&ctx, &id, &secret, query).await?;
+    api.operations()
+        .await?
+        .end_secret(&ctx, &id, &secret, query)
+        .await?;
     no_content()
 }

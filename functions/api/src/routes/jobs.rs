@@ -15,14 +15,22 @@ use crate::extract::{Asker, Content, Ids, Parameters};
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;
     Router::new()
-        .route("/v1/jobs", get(list_jobs).merge(post_once(api, manage, create_job)))
+        .route(
+            "/v1/jobs",
+            get(list_jobs).merge(post_once(api, manage, create_job)),
+        )
         .route("/v1/jobs/{id}", get(get_job))
         .route("/v1/jobs/{id}/cancel", post_once(api, manage, cancel_job))
 }
 
 /// List jobs, newest first.
-#[utoipa::path(get, path = "/v1/jobs", tag = "Jobs", responses((status = 200, description = "A page of the list.", body = Page<JobView>)))]
-pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+#[utoipa::path(get, path = "/v1/jobs", tag = "Jobs",
+    responses((status = 200, description = "A page of the list.", body = Page<JobView>)))]
+pub(crate) async fn list_jobs(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.jobs(&ctx, query).await?)
 }
 
@@ -32,10 +40,23 @@ pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Paramet
 /// leaves alone what has changed since it was requested. It is paced so that it hardly affects live
 /// deliveries. `dry_run` only counts.
 #[utoipa::path(post, path = "/v1/jobs", tag = "Jobs", request_body = CreateJob,
-    responses((status = 202, description = "The job was accepted.", body = JobView), (status = 200, description = "The number of matching deliveries (dry run).", body = JobTotal),
-        (status = 409, description = "`limit_reached`: 20 jobs of the organization have not finished.")))]
-pub(crate) async fn create_job(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters, Content(body): Content) -> Answer {
-    match api.operations().await?.create_job(&ctx, query, body).await? {
+    responses((status = 202, description = "The job was accepted.", body = JobView),
+        (status = 200, description = "The number of matching deliveries (dry run).",
+            body = JobTotal),
+        (status = 409, description = "`limit_reached`: 20 jobs of the organization have not \
+             finished.")))]
+pub(crate) async fn create_job(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    match api
+        .operations()
+        .await?
+        .create_job(&ctx, query, body)
+        .await?
+    {
         JobAsked::Accepted(job) => accepted(Some(format!("/v1/jobs/{}", job.id)), job, false),
         JobAsked::Counted(total) => ok(total),
     }
@@ -44,13 +65,19 @@ pub(crate) async fn create_job(State(api): State<Api>, Asker(ctx): Asker, Parame
 /// Read a job and its progress.
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "Jobs", params(("id" = String, Path)),
     responses((status = 200, description = "The job.", body = JobView)))]
-pub(crate) async fn get_job(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn get_job(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.job(&ctx, &id, query).await?)
 }
 
 /// Cancel a job. It stops within seconds, and what it has done is not undone.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "Jobs", params(("id" = String, Path)),
-    responses((status = 200, description = "The object in its current state.", body = JobView), (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
+    responses((status = 200, description = "The object in its current state.", body = JobView),
+        (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
 pub(crate) async fn cancel_job(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -58,5 +85,9 @@ pub(crate) async fn cancel_job(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.cancel_job(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .cancel_job(&ctx, &id, query, body)
+        .await?)
 }

@@ -5,7 +5,9 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use domain::role::Permission;
 use operations::Page;
-use operations::message::{PayloadAnswer, ResendMessage, SubmitBatch, SubmitMessage, Submitted, SubmittedBatch};
+use operations::message::{
+    PayloadAnswer, ResendMessage, SubmitBatch, SubmitMessage, Submitted, SubmittedBatch,
+};
 use operations::view::message::{BatchView, MessageView};
 use operations::{CreateUpload, UploadView};
 
@@ -17,12 +19,24 @@ use crate::extract::{Asker, Content, Ids, Parameters};
 /// Submissions have their own idempotency protocol, which costs one write.
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/v1/messages", get(list_messages).merge(post(submit_message)))
+        .route(
+            "/v1/messages",
+            get(list_messages).merge(post(submit_message)),
+        )
         .route("/v1/messages/batch", post(submit_batch))
         .route("/v1/messages/{id}", get(get_message))
-        .route("/v1/messages/{id}/deliveries", post_once(api, Permission::ManageDestinations, resend_message))
-        .route("/v1/messages/{id}/payload", get(get_payload).delete(erase_payload))
-        .route("/v1/uploads", post_once(api, Permission::Submit, create_upload))
+        .route(
+            "/v1/messages/{id}/deliveries",
+            post_once(api, Permission::ManageDestinations, resend_message),
+        )
+        .route(
+            "/v1/messages/{id}/payload",
+            get(get_payload).delete(erase_payload),
+        )
+        .route(
+            "/v1/uploads",
+            post_once(api, Permission::Submit, create_upload),
+        )
         .route("/d/{token}", get(follow_link))
 }
 
@@ -40,8 +54,16 @@ pub(crate) async fn submit_message(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let Submitted { message, replayed } = api.operations().await?.submit_message(&ctx, query, body).await?;
-    accepted(Some(format!("/v1/messages/{}", message.id)), message, replayed)
+    let Submitted { message, replayed } = api
+        .operations()
+        .await?
+        .submit_message(&ctx, query, body)
+        .await?;
+    accepted(
+        Some(format!("/v1/messages/{}", message.id)),
+        message,
+        replayed,
+    )
 }
 
 /// Submit up to 100 messages, each accepted or refused on its own.
@@ -50,14 +72,19 @@ pub(crate) async fn submit_message(
 /// `batch_too_large` and nothing is accepted. A message that could not be handled in the time of
 /// the request has the status 503 in the results and can be submitted again.
 #[utoipa::path(post, path = "/v1/messages/batch", tag = "Messages", request_body = SubmitBatch,
-    responses((status = 202, description = "A result for each message, in their order.", body = BatchView)))]
+    responses((status = 202, description = "A result for each message, in their order.",
+        body = BatchView)))]
 pub(crate) async fn submit_batch(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let SubmittedBatch { results, replayed } = api.operations().await?.submit_batch(&ctx, query, body).await?;
+    let SubmittedBatch { results, replayed } = api
+        .operations()
+        .await?
+        .submit_batch(&ctx, query, body)
+        .await?;
     accepted(None, results, replayed)
 }
 
@@ -66,28 +93,43 @@ pub(crate) async fn submit_batch(
     params(
         ("event_type" = Option<String>, Query, description = "Only messages with this event type."),
         ("reference" = Option<String>, Query, description = "Only messages with this reference."),
-        ("since" = Option<String>, Query, description = "Only messages that were accepted at or after this time.", format = DateTime),
-        ("until" = Option<String>, Query, description = "Only messages that were accepted before this time.", format = DateTime),
-        ("system" = Option<bool>, Query, description = "`true` adds Waybill's own messages, `waybill.*`."),
+        ("since" = Option<String>, Query, description = "Only messages that were accepted at or \
+             after this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Only messages that were accepted before \
+             this time.", format = DateTime),
+        ("system" = Option<bool>, Query, description = "`true` adds Waybill's own messages, \
+             `waybill.*`."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<MessageView>)))]
-pub(crate) async fn list_messages(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn list_messages(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.messages(&ctx, query).await?)
 }
 
 /// Read a message with the status of its deliveries.
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "Messages", params(("id" = String, Path)),
     responses((status = 200, description = "The message.", body = MessageView)))]
-pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn get_message(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.message(&ctx, &id, query).await?)
 }
 
 /// Send a message to further destinations.
 ///
-/// The added deliveries are numbered on; a destination that has a delivery of this message keeps it (retrying is for that). The id that a receiver sees is the same
-/// for a message and a destination, whatever brought it there.
-#[utoipa::path(post, path = "/v1/messages/{id}/deliveries", tag = "Messages", params(("id" = String, Path)), request_body = ResendMessage,
-    responses((status = 202, description = "The message, with the added deliveries.", body = MessageView),
+/// The added deliveries are numbered on; a destination that has a delivery of this message keeps it
+/// (retrying is for that). The id that a receiver sees is the same for a message and a destination,
+/// whatever brought it there.
+#[utoipa::path(post, path = "/v1/messages/{id}/deliveries", tag = "Messages",
+    params(("id" = String, Path)), request_body = ResendMessage,
+    responses((status = 202, description = "The message, with the added deliveries.",
+        body = MessageView),
         (status = 409, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn resend_message(
     State(api): State<Api>,
@@ -96,21 +138,41 @@ pub(crate) async fn resend_message(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    accepted(None, api.operations().await?.resend_message(&ctx, &id, query, body).await?, false)
+    accepted(
+        None,
+        api.operations()
+            .await?
+            .resend_message(&ctx, &id, query, body)
+            .await?,
+        false,
+    )
 }
 
 /// Download a message's payload, or receive a redirect to it if it is larger than 1 MiB.
 #[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages",
-    params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` returns a link to the payload instead of the payload.")),
-    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*", body = Vec<u8>),
+    params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` returns a \
+         link to the payload instead of the payload.")),
+    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*",
+        body = Vec<u8>),
         (status = 303, description = "A redirect to the content, valid for one minute."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
-pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
-    payload(api.operations().await?.message_payload(&ctx, &id, query).await?)
+pub(crate) async fn get_payload(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    payload(
+        api.operations()
+            .await?
+            .message_payload(&ctx, &id, query)
+            .await?,
+    )
 }
 
 /// Erase a message's payload and what stored responses quoted of it. Cancels unfinished deliveries.
-#[utoipa::path(delete, path = "/v1/messages/{id}/payload", tag = "Messages", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/messages/{id}/payload", tag = "Messages",
+    params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn erase_payload(
     State(api): State<Api>,
@@ -118,7 +180,10 @@ pub(crate) async fn erase_payload(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.erase_message_payload(&ctx, &id, query).await?;
+    api.operations()
+        .await?
+        .erase_message_payload(&ctx, &id, query)
+        .await?;
     no_content()
 }
 
@@ -131,13 +196,19 @@ pub(crate) async fn create_upload(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let upload = api.operations().await?.create_upload(&ctx, query, body).await?;
+    let upload = api
+        .operations()
+        .await?
+        .create_upload(&ctx, query, body)
+        .await?;
     created(format!("/v1/uploads/{}", upload.id), upload)
 }
 
 /// Follow a signed link to a payload.
-#[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)), security(()),
-    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*", body = Vec<u8>),
+#[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)),
+    security(()),
+    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*",
+        body = Vec<u8>),
         (status = 303, description = "A redirect to the content, valid for one minute."),
         (status = 404, description = "`not_found`: the link is invalid or has expired."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]

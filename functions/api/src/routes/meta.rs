@@ -30,25 +30,38 @@ pub(crate) struct Alive {
 }
 
 /// Check whether the service is up.
-#[utoipa::path(get, path = "/healthz", tag = "About", security(()), responses((status = 200, description = "The service is up.", body = Alive)))]
+#[utoipa::path(get, path = "/healthz", tag = "About", security(()),
+    responses((status = 200, description = "The service is up.", body = Alive)))]
 pub(crate) async fn healthz() -> Answer {
     ok(Alive { status: "ok" })
 }
 
 /// Read this documentation as a page.
-#[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "The documentation.", content_type = "text/html", body = String)))]
+#[utoipa::path(get, path = "/docs", tag = "About", security(()),
+    responses((status = 200, description = "The documentation.", content_type = "text/html",
+        body = String)))]
 pub(crate) async fn read_docs() -> Answer {
-    Ok(([("content-security-policy", docs::policy())], Html(docs::page())).into_response())
+    Ok((
+        [("content-security-policy", docs::policy())],
+        Html(docs::page()),
+    )
+        .into_response())
 }
 
 /// Read this documentation as an OpenAPI 3.1 document.
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()), responses((status = 200, description = "The OpenAPI document, in JSON.", body = Object)))]
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()),
+    responses((status = 200, description = "The OpenAPI document, in JSON.", body = Object)))]
 pub(crate) async fn read_openapi() -> Answer {
     Ok(([(CONTENT_TYPE, "application/json")], openapi::KEPT).into_response())
 }
 
 /// Version, roles and limits.
-#[utoipa::path(get, path = "/v1/meta", tag = "About", responses((status = 200, description = "Version, roles and limits.", body = Meta)))]
-pub(crate) async fn read_meta(State(api): State<Api>, Asker(_): Asker, Parameters(query): Parameters) -> Answer {
+#[utoipa::path(get, path = "/v1/meta", tag = "About",
+    responses((status = 200, description = "Version, roles and limits.", body = Meta)))]
+pub(crate) async fn read_meta(
+    State(api): State<Api>,
+    Asker(_): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.meta(query)?)
 }

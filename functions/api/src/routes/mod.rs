@@ -50,7 +50,13 @@ where
     H: Handler<T, Api>,
     T: 'static,
 {
-    post(handler.layer(from_fn_with_state(Once { api: api.clone(), permission }, once)))
+    post(handler.layer(from_fn_with_state(
+        Once {
+            api: api.clone(),
+            permission,
+        },
+        once,
+    )))
 }
 
 async fn unknown_path() -> Refused {
@@ -58,5 +64,9 @@ async fn unknown_path() -> Refused {
 }
 
 async fn method_not_allowed() -> Refused {
-    Refusal::new(RefusalCode::MethodNotAllowed, "this path does not take this method; `Allow` names those that it takes").into()
+    Refusal::new(
+        RefusalCode::MethodNotAllowed,
+        "this path does not take this method; `Allow` names those that it takes",
+    )
+    .into()
 }

@@ -17,11 +17,32 @@ use crate::extract::{Asker, Content, Ids, Parameters};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/v1/organizations", get(list_organizations).merge(post_once(api, Permission::ManageOrganizations, create_organization)))
-        .route("/v1/organizations/{id}", get(get_organization).patch(patch_organization).delete(delete_organization))
-        .route("/v1/organizations/{id}/erase", post_once(api, Permission::ManageOrganizations, erase_organization))
-        .route("/v1/organization/rotate-status-secret", post_once(api, Permission::ManageOrganization, rotate_status_secret))
-        .route("/v1/organization", get(get_own_organization).patch(patch_own_organization))
+        .route(
+            "/v1/organizations",
+            get(list_organizations).merge(post_once(
+                api,
+                Permission::ManageOrganizations,
+                create_organization,
+            )),
+        )
+        .route(
+            "/v1/organizations/{id}",
+            get(get_organization)
+                .patch(patch_organization)
+                .delete(delete_organization),
+        )
+        .route(
+            "/v1/organizations/{id}/erase",
+            post_once(api, Permission::ManageOrganizations, erase_organization),
+        )
+        .route(
+            "/v1/organization/rotate-status-secret",
+            post_once(api, Permission::ManageOrganization, rotate_status_secret),
+        )
+        .route(
+            "/v1/organization",
+            get(get_own_organization).patch(patch_own_organization),
+        )
 }
 
 /// List all organizations with their health, oldest first.
@@ -29,18 +50,25 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// For operators.
 #[utoipa::path(get, path = "/v1/organizations", tag = "Organizations",
     params(
-        ("sort" = Option<String>, Query, description = "`health`: worst first. `created_at`: oldest first.", example = "health"),
-        ("name" = Option<String>, Query, description = "Only organizations whose name or external id begins so, in any case.", example = "glo"),
+        ("sort" = Option<String>, Query, description = "`health`: worst first. `created_at`: \
+             oldest first.", example = "health"),
+        ("name" = Option<String>, Query, description = "Only organizations whose name or external \
+             id begins so, in any case.", example = "glo"),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<OrganizationView>)))]
-pub(crate) async fn list_organizations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+pub(crate) async fn list_organizations(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.organizations(&ctx, query).await?)
 }
 
 /// Create an organization.
 ///
 /// For operators.
-#[utoipa::path(post, path = "/v1/organizations", tag = "Organizations", request_body = CreateOrganization,
+#[utoipa::path(post, path = "/v1/organizations", tag = "Organizations",
+    request_body = CreateOrganization,
     responses((status = 201, description = "The object was created.", body = OrganizationView)))]
 pub(crate) async fn create_organization(
     State(api): State<Api>,
@@ -48,14 +76,19 @@ pub(crate) async fn create_organization(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.create_organization(&ctx, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .create_organization(&ctx, query, body)
+        .await?;
     created(format!("/v1/organizations/{}", view.id), view)
 }
 
 /// Read an organization.
 ///
 /// For operators.
-#[utoipa::path(get, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/organizations/{id}", tag = "Organizations",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The organization.", body = OrganizationView)))]
 pub(crate) async fn get_organization(
     State(api): State<Api>,
@@ -63,14 +96,20 @@ pub(crate) async fn get_organization(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    ok(api.operations().await?.organization(&ctx, &id, query).await?)
+    ok(api
+        .operations()
+        .await?
+        .organization(&ctx, &id, query)
+        .await?)
 }
 
 /// Change an organization by a merge patch.
 ///
 /// For operators, who can also suspend it and change its grants.
-#[utoipa::path(patch, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)), request_body = PatchOrganization,
-    responses((status = 200, description = "The object in its current state.", body = OrganizationView)))]
+#[utoipa::path(patch, path = "/v1/organizations/{id}", tag = "Organizations",
+    params(("id" = String, Path)), request_body = PatchOrganization,
+    responses((status = 200, description = "The object in its current state.",
+        body = OrganizationView)))]
 pub(crate) async fn patch_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -78,21 +117,30 @@ pub(crate) async fn patch_organization(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.patch_organization(&ctx, &id, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .patch_organization(&ctx, &id, query, body)
+        .await?)
 }
 
 /// Delete an organization that has no destinations, with its keys.
 ///
 /// For operators. 409 `not_empty` while it has destinations.
-#[utoipa::path(delete, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)),
-    responses((status = 204, description = "The object was deleted."), (status = 409, description = "`not_empty`: the organization has destinations.")))]
+#[utoipa::path(delete, path = "/v1/organizations/{id}", tag = "Organizations",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "The object was deleted."),
+        (status = 409, description = "`not_empty`: the organization has destinations.")))]
 pub(crate) async fn delete_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.delete_organization(&ctx, &id, query).await?;
+    api.operations()
+        .await?
+        .delete_organization(&ctx, &id, query)
+        .await?;
     no_content()
 }
 
@@ -100,7 +148,8 @@ pub(crate) async fn delete_organization(
 ///
 /// For operators. It is suspended at once. The job leaves only an audit event, and its own record
 /// for a while.
-#[utoipa::path(post, path = "/v1/organizations/{id}/erase", tag = "Organizations", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/organizations/{id}/erase", tag = "Organizations",
+    params(("id" = String, Path)),
     responses((status = 202, description = "The erasure was accepted.", body = JobView)))]
 pub(crate) async fn erase_organization(
     State(api): State<Api>,
@@ -109,40 +158,72 @@ pub(crate) async fn erase_organization(
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let job = api.operations().await?.erase_organization(&ctx, &id, query, body).await?;
-    accepted(Some(format!("/v1/jobs/{}?organization_id={}", job.id, job.organization_id)), job, false)
+    let job = api
+        .operations()
+        .await?
+        .erase_organization(&ctx, &id, query, body)
+        .await?;
+    accepted(
+        Some(format!(
+            "/v1/jobs/{}?organization_id={}",
+            job.id, job.organization_id
+        )),
+        job,
+        false,
+    )
 }
 
 /// Read the caller's own organization.
 #[utoipa::path(get, path = "/v1/organization", tag = "Organizations",
     responses((status = 200, description = "The organization.", body = OrganizationView)))]
-pub(crate) async fn get_own_organization(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
-    ok(api.operations().await?.own_organization(&ctx, query).await?)
+pub(crate) async fn get_own_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
+    ok(api
+        .operations()
+        .await?
+        .own_organization(&ctx, query)
+        .await?)
 }
 
 /// Change the caller's own organization by a merge patch.
-#[utoipa::path(patch, path = "/v1/organization", tag = "Organizations", request_body = PatchOwnOrganization,
-    responses((status = 200, description = "The object in its current state.", body = OrganizationView)))]
+#[utoipa::path(patch, path = "/v1/organization", tag = "Organizations",
+    request_body = PatchOwnOrganization,
+    responses((status = 200, description = "The object in its current state.",
+        body = OrganizationView)))]
 pub(crate) async fn patch_own_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.patch_own_organization(&ctx, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .patch_own_organization(&ctx, query, body)
+        .await?)
 }
 
 /// Create or replace the secret that signs status callbacks.
 ///
 /// Earlier secrets sign until the overlap ends. Callbacks are unsigned until the first one is
 /// created.
-#[utoipa::path(post, path = "/v1/organization/rotate-status-secret", tag = "Organizations", request_body(content = Option<RotateSecret>),
-    responses((status = 200, description = "The secret signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
+#[utoipa::path(post, path = "/v1/organization/rotate-status-secret", tag = "Organizations",
+    request_body(content = Option<RotateSecret>),
+    responses((status = 200, description = "The secret signs from now on.",
+        body = RotatedStatusSecret),
+        (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
 pub(crate) async fn rotate_status_secret(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    ok(api.operations().await?.rotate_status_secret(&ctx, query, body).await?)
+    ok(api
+        .operations()
+        .await?
+        .rotate_status_secret(&ctx, query, body)
+        .await?)
 }

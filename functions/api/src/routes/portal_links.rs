@@ -14,32 +14,51 @@ use crate::extract::{Asker, Content, Ids, Parameters};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/v1/portal-links", get(list_portal_links).merge(post_once(api, Permission::ManageOrganization, create_portal_link)))
+        .route(
+            "/v1/portal-links",
+            get(list_portal_links).merge(post_once(
+                api,
+                Permission::ManageOrganization,
+                create_portal_link,
+            )),
+        )
         .route("/v1/portal-links/{id}", delete(delete_portal_link))
 }
 
 /// List outstanding portal links and open sessions, newest first.
-#[utoipa::path(get, path = "/v1/portal-links", tag = "People", responses((status = 200, description = "A page of the list.", body = Page<PortalLinkView>)))]
-pub(crate) async fn list_portal_links(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+#[utoipa::path(get, path = "/v1/portal-links", tag = "People",
+    responses((status = 200, description = "A page of the list.", body = Page<PortalLinkView>)))]
+pub(crate) async fn list_portal_links(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+) -> Answer {
     ok(api.operations().await?.portal_links(&ctx, query).await?)
 }
 
 /// Create a link that signs a person in to the console once.
 #[utoipa::path(post, path = "/v1/portal-links", tag = "People", request_body = CreatePortalLink,
-    responses((status = 201, description = "The link was created. Its URL is shown once.", body = NewPortalLinkView),
-        (status = 409, description = "`limit_reached`: the organization already has 500 links that can be opened.")))]
+    responses((status = 201, description = "The link was created. Its URL is shown once.",
+        body = NewPortalLinkView),
+        (status = 409, description = "`limit_reached`: the organization already has 500 links \
+             that can be opened.")))]
 pub(crate) async fn create_portal_link(
     State(api): State<Api>,
     Asker(ctx): Asker,
     Parameters(query): Parameters,
     Content(body): Content,
 ) -> Answer {
-    let view = api.operations().await?.create_portal_link(&ctx, query, body).await?;
+    let view = api
+        .operations()
+        .await?
+        .create_portal_link(&ctx, query, body)
+        .await?;
     created(format!("/v1/portal-links/{}", view.id), view)
 }
 
 /// Delete a portal link, its session, and the links that were created in that session.
-#[utoipa::path(delete, path = "/v1/portal-links/{id}", tag = "People", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/portal-links/{id}", tag = "People",
+    params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn delete_portal_link(
     State(api): State<Api>,
@@ -47,6 +66,9 @@ pub(crate) async fn delete_portal_link(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    api.operations().await?.delete_portal_link(&ctx, &id, query).await?;
+    api.operations()
+        .await?
+        .delete_portal_link(&ctx, &id, query)
+        .await?;
     no_content()
 }

@@ -7,7 +7,8 @@ use crate::fixture::{Client, Deployment, masked, refused};
 
 async fn delivery(client: &Client<'_>) -> Value {
     let destination = client.destination("a").await["id"].clone();
-    let body = json!({"event_type": "report.ready", "payload": [1], "destination_ids": [destination], "reference": "r"});
+    let body = json!({"event_type": "report.ready", "payload": [1],
+        "destination_ids": [destination], "reference": "r"});
     client.post("/v1/messages", body).await.json()["deliveries"][0].clone()
 }
 
@@ -20,10 +21,17 @@ async fn a_delivery_is_listed_and_read() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let delivery = delivery(&admin).await;
-    assert_eq!(admin.get("/v1/deliveries").await.json()["data"], json!([delivery]));
+    assert_eq!(
+        admin.get("/v1/deliveries").await.json()["data"],
+        json!([delivery])
+    );
     let read = admin.get(&path(&delivery)).await;
     insta::assert_json_snapshot!(masked(read.json()));
-    assert_eq!(admin.get(&format!("{}/body", path(&delivery))).await.status, 404, "nothing was sent yet");
+    assert_eq!(
+        admin.get(&format!("{}/body", path(&delivery))).await.status,
+        404,
+        "nothing was sent yet"
+    );
 }
 
 #[tokio::test]
@@ -32,7 +40,12 @@ async fn filters_combine_and_an_unmatched_one_finds_nothing() {
     let admin = deployment.admin();
     let delivery = delivery(&admin).await;
     let text = |name: &str| delivery[name].as_str().unwrap().to_owned();
-    let count = async |query: String| admin.get(&format!("/v1/deliveries?{query}")).await.json()["data"].as_array().unwrap().len();
+    let count = async |query: String| {
+        admin.get(&format!("/v1/deliveries?{query}")).await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
     let all = format!(
         "destination_id={}&status=queued&status=failed&event_type=report.ready&message_id={}&reference=r&since={}",
         text("destination_id"),
@@ -40,13 +53,26 @@ async fn filters_combine_and_an_unmatched_one_finds_nothing() {
         text("created_at")
     );
     assert_eq!(count(all.clone()).await, 1);
-    assert_eq!(count(format!("{all}&until={}", text("created_at"))).await, 0);
+    assert_eq!(
+        count(format!("{all}&until={}", text("created_at"))).await,
+        0
+    );
     assert_eq!(count("status=failed".to_owned()).await, 0);
     assert_eq!(count("reference=other".to_owned()).await, 0);
-    let bad = admin.get("/v1/deliveries?status=lost&destination_id=x&since=2026-01-01").await;
+    let bad = admin
+        .get("/v1/deliveries?status=lost&destination_id=x&since=2026-01-01")
+        .await;
     assert_eq!(
         bad.refusal(),
-        refused(422, "validation_failed", &["status: invalid_value", "destination_id: invalid_format", "since: invalid_format"])
+        refused(
+            422,
+            "validation_failed",
+            &[
+                "status: invalid_value",
+                "destination_id: invalid_format",
+                "since: invalid_format"
+            ]
+        )
     );
 }
 
@@ -56,17 +82,35 @@ async fn a_cancelled_delivery_is_retried_with_a_fresh_budget() {
     let admin = deployment.admin();
     let delivery = delivery(&admin).await;
     let path = path(&delivery);
-    let act = async |action: &str| admin.request("POST", &format!("{path}/{action}"), &[], Body::empty()).await;
+    let act = async |action: &str| {
+        admin
+            .request("POST", &format!("{path}/{action}"), &[], Body::empty())
+            .await
+    };
     let queued = act("retry").await;
-    assert_eq!((queued.status, &queued.json()["status"]), (202, &json!("queued")), "queued: nothing changes");
+    assert_eq!(
+        (queued.status, &queued.json()["status"]),
+        (202, &json!("queued")),
+        "queued: nothing changes"
+    );
     let cancelled = act("cancel").await;
     assert_eq!(
-        (cancelled.status, &cancelled.json()["status"], &cancelled.json()["reason"]),
+        (
+            cancelled.status,
+            &cancelled.json()["status"],
+            &cancelled.json()["reason"]
+        ),
         (200, &json!("cancelled"), &json!("cancelled"))
     );
-    assert_eq!(act("cancel").await.refusal(), refused(409, "already_finished", &[]));
+    assert_eq!(
+        act("cancel").await.refusal(),
+        refused(409, "already_finished", &[])
+    );
     let retried = act("retry").await;
-    assert_eq!((retried.status, &retried.json()["status"]), (202, &json!("retrying")));
+    assert_eq!(
+        (retried.status, &retried.json()["status"]),
+        (202, &json!("retrying"))
+    );
     assert!(retried.json()["next_attempt_at"].is_string());
 }
 
@@ -77,10 +121,24 @@ async fn what_waits_for_a_retry_is_skipped_once_its_destination_is_disabled() {
     let delivery = delivery(&admin).await;
     let path = path(&delivery);
     admin.post(&format!("{path}/cancel"), json!({})).await;
-    assert_eq!(admin.post(&format!("{path}/retry"), json!({})).await.json()["status"], "retrying");
-    admin.post(&format!("/v1/destinations/{}/disable", delivery["destination_id"].as_str().unwrap()), json!({})).await;
+    assert_eq!(
+        admin.post(&format!("{path}/retry"), json!({})).await.json()["status"],
+        "retrying"
+    );
+    admin
+        .post(
+            &format!(
+                "/v1/destinations/{}/disable",
+                delivery["destination_id"].as_str().unwrap()
+            ),
+            json!({}),
+        )
+        .await;
     let skipped = admin.get(&path).await.json();
-    assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("destination_disabled")));
+    assert_eq!(
+        (&skipped["status"], &skipped["reason"]),
+        (&json!("skipped"), &json!("destination_disabled"))
+    );
 }
 
 #[tokio::test]
@@ -88,13 +146,39 @@ async fn what_would_end_again_at_once_is_not_reopened() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let delivery = delivery(&admin).await;
-    let (path, destination) = (path(&delivery), format!("/v1/destinations/{}", delivery["destination_id"].as_str().unwrap()));
+    let (path, destination) = (
+        path(&delivery),
+        format!(
+            "/v1/destinations/{}",
+            delivery["destination_id"].as_str().unwrap()
+        ),
+    );
     admin.post(&format!("{path}/cancel"), json!({})).await;
-    admin.post(&format!("{destination}/disable"), json!({})).await;
-    assert_eq!(admin.post(&format!("{path}/retry"), json!({})).await.refusal(), refused(409, "destination_disabled", &[]));
+    admin
+        .post(&format!("{destination}/disable"), json!({}))
+        .await;
+    assert_eq!(
+        admin
+            .post(&format!("{path}/retry"), json!({}))
+            .await
+            .refusal(),
+        refused(409, "destination_disabled", &[])
+    );
     admin.delete(&destination).await;
-    assert_eq!(admin.post(&format!("{path}/retry"), json!({})).await.refusal(), refused(409, "destination_deleted", &[]));
+    assert_eq!(
+        admin
+            .post(&format!("{path}/retry"), json!({}))
+            .await
+            .refusal(),
+        refused(409, "destination_deleted", &[])
+    );
     assert_eq!(admin.get(&path).await.status, 200, "history stays readable");
     let sender = deployment.role("sender").await;
-    assert_eq!(sender.post(&format!("{path}/retry"), json!({})).await.refusal(), refused(403, "forbidden", &[]));
+    assert_eq!(
+        sender
+            .post(&format!("{path}/retry"), json!({}))
+            .await
+            .refusal(),
+        refused(403, "forbidden", &[])
+    );
 }

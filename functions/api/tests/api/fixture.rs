@@ -15,8 +15,8 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use local_aws::sqs::QueueSpec;
 use local_aws::{
-    AttributeType, BucketSpec, Caller, Durability, Engines, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Mode, Options, Projection,
-    Resources, SecretSpec, SecretValue, TableSpec,
+    AttributeType, BucketSpec, Caller, Durability, Engines, GenerateSecretString, IndexSpec,
+    KeySchema, KeySpec, Mode, Options, Projection, Resources, SecretSpec, SecretValue, TableSpec,
 };
 use operations::{Operations, bootstrap};
 use runtime::{Environment, Platform};
@@ -61,7 +61,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -70,7 +71,11 @@ impl Answer {
 
     /// Returns the problem with everything replaced that differs between runs.
     pub(crate) fn problem(&self) -> Value {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let mut problem = self.json();
         let id = problem["request_id"].take();
         assert_eq!(id.as_str(), self.header("request-id"));
@@ -82,11 +87,24 @@ impl Answer {
     pub(crate) fn refusal(&self) -> (u16, String, Vec<String>) {
         let problem = self.problem();
         let error = |error: &Value| {
-            let place = error["pointer"].as_str().or(error["parameter"].as_str()).unwrap().to_owned();
+            let place = error["pointer"]
+                .as_str()
+                .or(error["parameter"].as_str())
+                .unwrap()
+                .to_owned();
             format!("{place}: {}", error["code"].as_str().unwrap())
         };
-        let errors = problem["errors"].as_array().into_iter().flatten().map(error).collect();
-        (self.status, problem["code"].as_str().unwrap().to_owned(), errors)
+        let errors = problem["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(error)
+            .collect();
+        (
+            self.status,
+            problem["code"].as_str().unwrap().to_owned(),
+            errors,
+        )
     }
 
     pub(crate) fn code(&self) -> String {
@@ -103,20 +121,34 @@ pub(crate) fn masked(mut answer: Value) -> Value {
 fn mask(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(mask),
-        Value::Object(members) => members.iter_mut().for_each(|(name, value)| match (&**name, &*value) {
-            ("id" | "aws_external_id" | "hint", Value::String(_)) => *value = format!("[{name}]").into(),
-            (name, Value::String(_)) if name.ends_with("_id") => *value = format!("[{name}]").into(),
-            (name, Value::String(_)) if name.ends_with("_at") => *value = "[time]".into(),
-            ("url", Value::String(url)) if url.contains("waybill.example") => *value = "[url]".into(),
-            _ => mask(value),
-        }),
+        Value::Object(members) => {
+            members
+                .iter_mut()
+                .for_each(|(name, value)| match (&**name, &*value) {
+                    ("id" | "aws_external_id" | "hint", Value::String(_)) => {
+                        *value = format!("[{name}]").into()
+                    }
+                    (name, Value::String(_)) if name.ends_with("_id") => {
+                        *value = format!("[{name}]").into()
+                    }
+                    (name, Value::String(_)) if name.ends_with("_at") => *value = "[time]".into(),
+                    ("url", Value::String(url)) if url.contains("waybill.example") => {
+                        *value = "[url]".into()
+                    }
+                    _ => mask(value),
+                })
+        }
         _ => {}
     }
 }
 
 /// The expected value of [`Answer::refusal`].
 pub(crate) fn refused(status: u16, code: &str, errors: &[&str]) -> (u16, String, Vec<String>) {
-    (status, code.to_owned(), errors.iter().map(|error| (*error).to_owned()).collect())
+    (
+        status,
+        code.to_owned(),
+        errors.iter().map(|error| (*error).to_owned()).collect(),
+    )
 }
 
 impl Deployment {
@@ -130,7 +162,11 @@ impl Deployment {
         let data = tempfile::tempdir().unwrap();
         let engine_time = Arc::clone(&now_ms);
         let now = Arc::new(move || u64::try_from(engine_time.load(Ordering::Relaxed)).unwrap());
-        let options = Options { mode: Mode::Thread, durability: Durability::Memory, now };
+        let options = Options {
+            mode: Mode::Thread,
+            durability: Durability::Memory,
+            now,
+        };
         let engines = Engines::open(data.path(), &resources(), options).unwrap();
         let checks = Arc::new(AtomicUsize::new(0));
         register_worker(&engines, &checks);
@@ -142,9 +178,21 @@ impl Deployment {
         };
         let config = Config::read(&environment(&engines, variables)).unwrap();
         let operations = api::operations(&platform, &config).await.unwrap();
-        let Operations { store, ids, random, clock, .. } = &operations;
-        let operator = bootstrap::operator_key(store, ids, random, clock).await.unwrap().expose_secret().to_owned();
-        let (organization, admin) = bootstrap::organization_with_key(&operations, "Acme").await.unwrap();
+        let Operations {
+            store,
+            ids,
+            random,
+            clock,
+            ..
+        } = &operations;
+        let operator = bootstrap::operator_key(store, ids, random, clock)
+            .await
+            .unwrap()
+            .expose_secret()
+            .to_owned();
+        let (organization, admin) = bootstrap::organization_with_key(&operations, "Acme")
+            .await
+            .unwrap();
         Self {
             router: api::build(&platform, config),
             operations,
@@ -163,7 +211,11 @@ impl Deployment {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            bytes,
+        }
     }
 
     /// Returns a client with the organization's admin key.
@@ -176,19 +228,27 @@ impl Deployment {
     }
 
     pub(crate) fn client(&self, key: &str) -> Client<'_> {
-        Client { deployment: self, key: key.to_owned() }
+        Client {
+            deployment: self,
+            key: key.to_owned(),
+        }
     }
 
     /// Returns a client with a new key of this role.
     pub(crate) async fn role(&self, role: &str) -> Client<'_> {
-        let made = self.admin().post("/v1/api-keys", json!({"name": role, "role": role})).await;
+        let made = self
+            .admin()
+            .post("/v1/api-keys", json!({"name": role, "role": role}))
+            .await;
         assert_eq!(made.status, 201, "{made:?}");
         self.client(made.json()["key"].as_str().unwrap())
     }
 
     /// Returns a client with another organization's admin key.
     pub(crate) async fn stranger(&self) -> Client<'_> {
-        let (_, key) = bootstrap::organization_with_key(&self.operations, "Other").await.unwrap();
+        let (_, key) = bootstrap::organization_with_key(&self.operations, "Other")
+            .await
+            .unwrap();
         self.client(key.expose_secret())
     }
 }
@@ -210,20 +270,45 @@ impl Client<'_> {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.request("POST", path, &[(CONTENT_TYPE.as_str(), "application/json")], Body::from(body.to_string())).await
+        self.request(
+            "POST",
+            path,
+            &[(CONTENT_TYPE.as_str(), "application/json")],
+            Body::from(body.to_string()),
+        )
+        .await
     }
 
     pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.request("PATCH", path, &[(CONTENT_TYPE.as_str(), "application/json")], Body::from(body.to_string())).await
+        self.request(
+            "PATCH",
+            path,
+            &[(CONTENT_TYPE.as_str(), "application/json")],
+            Body::from(body.to_string()),
+        )
+        .await
     }
 
     pub(crate) async fn post_once(&self, path: &str, key: &str, body: Value) -> Answer {
-        let headers = [(CONTENT_TYPE.as_str(), "application/json"), ("idempotency-key", key)];
-        self.request("POST", path, &headers, Body::from(body.to_string())).await
+        let headers = [
+            (CONTENT_TYPE.as_str(), "application/json"),
+            ("idempotency-key", key),
+        ];
+        self.request("POST", path, &headers, Body::from(body.to_string()))
+            .await
     }
 
-    pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("host", "waybill.example");
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "waybill.example");
         request = request.header(AUTHORIZATION, format!("Bearer {}", self.key));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -252,13 +337,26 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
         let settings = request.check.settings.to_json().to_string();
         assert!(!settings.contains("panics"), "the secret is hunter2");
         let refuses = settings.contains("refuses");
-        let step = |name, ok: bool, detail: &str| CheckStep { name, ok: Some(ok), detail: detail.to_owned(), reason: None, duration_ms: 7 };
+        let step = |name, ok: bool, detail: &str| CheckStep {
+            name,
+            ok: Some(ok),
+            detail: detail.to_owned(),
+            reason: None,
+            duration_ms: 7,
+        };
         let mut steps = vec![step(StepName::Resolve, true, "")];
         if settings.contains("resolves-inside") {
-            steps[0] =
-                CheckStep { ok: Some(false), reason: Some(Reason::BlockedAddress), ..step(StepName::Resolve, false, "in any words") };
+            steps[0] = CheckStep {
+                ok: Some(false),
+                reason: Some(Reason::BlockedAddress),
+                ..step(StepName::Resolve, false, "in any words")
+            };
         }
-        steps.push(step(StepName::Connect, !refuses, if refuses { "connection refused" } else { "" }));
+        steps.push(step(
+            StepName::Connect,
+            !refuses,
+            if refuses { "connection refused" } else { "" },
+        ));
         Box::pin(async move { Ok(serde_json::to_vec(&CheckReport::of(steps)).unwrap().into()) })
     });
 }
@@ -274,11 +372,23 @@ fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
         ("BUCKET_NAME", BUCKET.to_owned()),
         ("ACCOUNT_ID", "000000000000".to_owned()),
         ("KMS_KEY_ID", engines.key_arn(KEY).unwrap()),
-        ("SIGNING_KEYS_SECRET_ARN", engines.secret_arn(SECRET).unwrap().to_owned()),
-        ("CURSOR_KEYS_SECRET_ARN", engines.secret_arn(CURSOR_KEYS).unwrap().to_owned()),
-        ("LINK_KEYS_SECRET_ARN", engines.secret_arn(LINK_KEYS).unwrap().to_owned()),
+        (
+            "SIGNING_KEYS_SECRET_ARN",
+            engines.secret_arn(SECRET).unwrap().to_owned(),
+        ),
+        (
+            "CURSOR_KEYS_SECRET_ARN",
+            engines.secret_arn(CURSOR_KEYS).unwrap().to_owned(),
+        ),
+        (
+            "LINK_KEYS_SECRET_ARN",
+            engines.secret_arn(LINK_KEYS).unwrap().to_owned(),
+        ),
         ("SESSION_KEYS_SECRET_ARN", String::new()),
-        ("OWN_SECRET_ARNS", engines.secret_arn(SECRET).unwrap().to_owned()),
+        (
+            "OWN_SECRET_ARNS",
+            engines.secret_arn(SECRET).unwrap().to_owned(),
+        ),
         ("JOBS_QUEUE_URL", engines.queue_url(JOBS_QUEUE)),
         ("PUBLIC_URL", String::new()),
         ("EGRESS_ALLOW", String::new()),
@@ -287,7 +397,12 @@ fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
         ("FUNCTION_TIMEOUT_SECONDS", "29".to_owned()),
     ];
     let all = all.map(|(name, value)| (name.to_owned(), value));
-    queues.into_iter().chain(workers).chain(all).chain(variables.iter().map(own)).collect()
+    queues
+        .into_iter()
+        .chain(workers)
+        .chain(all)
+        .chain(variables.iter().map(own))
+        .collect()
 }
 
 fn clock(now_ms: &Arc<AtomicI64>) -> Clock {
@@ -301,8 +416,10 @@ fn random() -> Random {
 }
 
 fn resources() -> Resources {
-    const TEXTS: [&str; 15] =
-        ["pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk", "br_sk", "fa_pk", "fa_sk", "tr_pk", "tr_sk"];
+    const TEXTS: [&str; 15] = [
+        "pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk",
+        "br_sk", "fa_pk", "fa_sk", "tr_pk", "tr_sk",
+    ];
     const INDEXES: [(&str, &str, &str); 7] = [
         ("by_destination", "bd_pk", "bd_sk"),
         ("attention_org", "ao_pk", "ao_sk"),
@@ -312,7 +429,10 @@ fn resources() -> Resources {
         ("failing", "fa_pk", "fa_sk"),
         ("trouble", "tr_pk", "tr_sk"),
     ];
-    let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };
+    let key = |hash: &str, range: &str| KeySchema {
+        hash: hash.to_owned(),
+        range: Some(range.to_owned()),
+    };
     let texts = TEXTS.map(|name| (name.to_owned(), AttributeType::Text));
     let index = |(name, hash, range): (&str, &str, &str)| IndexSpec {
         name: name.to_owned(),
@@ -321,7 +441,10 @@ fn resources() -> Resources {
     };
     let table = TableSpec {
         name: TABLE.to_owned(),
-        attributes: texts.into_iter().chain([("du_at".to_owned(), AttributeType::Number)]).collect(),
+        attributes: texts
+            .into_iter()
+            .chain([("du_at".to_owned(), AttributeType::Number)])
+            .collect(),
         key: key("pk", "sk"),
         indexes: INDEXES.into_iter().map(index).collect(),
         ttl_attribute: Some("ttl".to_owned()),
@@ -334,13 +457,26 @@ fn resources() -> Resources {
         receive_wait_seconds: 0,
         redrive: None,
     };
-    let generate = GenerateSecretString { template: Some("{}".into()), key: Some("root".into()), length: 64, exclude_punctuation: true };
-    let secret = |name: &str| SecretSpec { name: name.to_owned(), value: Some(SecretValue::Generated(generate.clone())) };
+    let generate = GenerateSecretString {
+        template: Some("{}".into()),
+        key: Some("root".into()),
+        length: 64,
+        exclude_punctuation: true,
+    };
+    let secret = |name: &str| SecretSpec {
+        name: name.to_owned(),
+        value: Some(SecretValue::Generated(generate.clone())),
+    };
     Resources {
         tables: vec![table],
         queues: [QUEUE, JOBS_QUEUE].map(queue).to_vec(),
-        buckets: vec![BucketSpec { name: BUCKET.to_owned(), versioned: true }],
-        keys: vec![KeySpec { name: KEY.to_owned() }],
+        buckets: vec![BucketSpec {
+            name: BUCKET.to_owned(),
+            versioned: true,
+        }],
+        keys: vec![KeySpec {
+            name: KEY.to_owned(),
+        }],
         secrets: vec![secret(SECRET), secret(CURSOR_KEYS), secret(LINK_KEYS)],
         functions: vec![WORKER.to_owned()],
         ..Resources::empty()

@@ -11,12 +11,24 @@ async fn the_same_request_again_is_answered_as_the_first_time_without_its_secret
     let first = admin.post_once("/v1/destinations", "k", webhook("a")).await;
     let again = admin.post_once("/v1/destinations", "k", webhook("a")).await;
     assert_eq!((first.status, again.status), (201, 201));
-    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), (None, Some("true")));
+    assert_eq!(
+        (
+            first.header("idempotent-replayed"),
+            again.header("idempotent-replayed")
+        ),
+        (None, Some("true"))
+    );
     assert_eq!(first.header("location"), again.header("location"));
     let (mut expected, again) = (first.json(), again.json());
     expected["signing_secret"] = Value::Null;
     assert_eq!(again, expected);
-    assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        admin.get("/v1/destinations").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -26,18 +38,62 @@ async fn another_request_with_the_same_key_is_refused() {
     admin.post_once("/v1/destinations", "k", webhook("a")).await;
     let other = admin.post_once("/v1/destinations", "k", webhook("b")).await;
     insta::assert_json_snapshot!("idempotency_key_reused", other.problem());
-    assert_eq!(admin.post_once("/v1/destinations?skip_check=true", "k", webhook("a")).await.code(), "idempotency_key_reused");
-    assert_eq!(admin.post_once("/v1/messages", "k", json!({"event_type": "a", "payload": 1})).await.code(), "idempotency_key_reused");
+    assert_eq!(
+        admin
+            .post_once("/v1/destinations?skip_check=true", "k", webhook("a"))
+            .await
+            .code(),
+        "idempotency_key_reused"
+    );
+    assert_eq!(
+        admin
+            .post_once(
+                "/v1/messages",
+                "k",
+                json!({"event_type": "a", "payload": 1})
+            )
+            .await
+            .code(),
+        "idempotency_key_reused"
+    );
 }
 
 #[tokio::test]
 async fn other_than_2xx_frees_the_key() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
-    assert_eq!(admin.post_once("/v1/destinations", "k", json!({})).await.status, 422);
-    assert_eq!(admin.post_once("/v1/destinations", "k", webhook("a")).await.status, 201);
-    assert_eq!(admin.post_once("/v1/messages", "m", json!({"event_type": "a"})).await.status, 422);
-    assert_eq!(admin.post_once("/v1/messages", "m", json!({"event_type": "b", "payload": 1})).await.code(), "no_destinations");
+    assert_eq!(
+        admin
+            .post_once("/v1/destinations", "k", json!({}))
+            .await
+            .status,
+        422
+    );
+    assert_eq!(
+        admin
+            .post_once("/v1/destinations", "k", webhook("a"))
+            .await
+            .status,
+        201
+    );
+    assert_eq!(
+        admin
+            .post_once("/v1/messages", "m", json!({"event_type": "a"}))
+            .await
+            .status,
+        422
+    );
+    assert_eq!(
+        admin
+            .post_once(
+                "/v1/messages",
+                "m",
+                json!({"event_type": "b", "payload": 1})
+            )
+            .await
+            .code(),
+        "no_destinations"
+    );
 }
 
 #[tokio::test]
@@ -45,19 +101,38 @@ async fn a_key_that_is_none_is_400_at_its_turn() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     for bad in ["", &"k".repeat(256)] {
-        assert_eq!(admin.post_once("/v1/destinations", bad, webhook("a")).await.refusal(), refused(400, "malformed_request", &[]));
+        assert_eq!(
+            admin
+                .post_once("/v1/destinations", bad, webhook("a"))
+                .await
+                .refusal(),
+            refused(400, "malformed_request", &[])
+        );
     }
-    assert_eq!(admin.post_once("/v1/destinations/dst_x/test", "", json!({})).await.status, 404, "404 comes before 400");
+    assert_eq!(
+        admin
+            .post_once("/v1/destinations/dst_x/test", "", json!({}))
+            .await
+            .status,
+        404,
+        "404 comes before 400"
+    );
 }
 
 #[tokio::test]
 async fn nobody_is_replayed_an_answer_that_was_not_for_them() {
     let deployment = Deployment::new().await;
-    let first = deployment.admin().post_once("/v1/api-keys", "k", json!({"name": "a", "role": "viewer"})).await;
+    let first = deployment
+        .admin()
+        .post_once("/v1/api-keys", "k", json!({"name": "a", "role": "viewer"}))
+        .await;
     assert_eq!(first.status, 201);
     let viewer = deployment.role("viewer").await;
     assert_eq!(
-        viewer.post_once("/v1/api-keys", "k", json!({"name": "a", "role": "viewer"})).await.refusal(),
+        viewer
+            .post_once("/v1/api-keys", "k", json!({"name": "a", "role": "viewer"}))
+            .await
+            .refusal(),
         refused(403, "forbidden", &[])
     );
 }
@@ -67,17 +142,46 @@ async fn a_submission_is_replayed_as_it_was_accepted() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let destination = admin.destination("a").await["id"].clone();
-    let body = json!({"event_type": "a", "payload": {"n": 1}, "destination_ids": [destination], "expires_at": "2025-11-24T16:00:10Z"});
+    let body = json!({"event_type": "a", "payload": {"n": 1}, "destination_ids": [destination],
+        "expires_at": "2025-11-24T16:00:10Z"});
     let first = admin.post_once("/v1/messages", "k", body.clone()).await;
-    assert_eq!((first.status, first.header("idempotent-replayed")), (202, None));
-    let delivery = first.json()["deliveries"][0]["id"].as_str().unwrap().to_owned();
-    admin.post(&format!("/v1/deliveries/{delivery}/cancel"), json!({})).await;
-    admin.delete(&format!("/v1/destinations/{}", destination.as_str().unwrap())).await;
-    deployment.now_ms.fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(
+        (first.status, first.header("idempotent-replayed")),
+        (202, None)
+    );
+    let delivery = first.json()["deliveries"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    admin
+        .post(&format!("/v1/deliveries/{delivery}/cancel"), json!({}))
+        .await;
+    admin
+        .delete(&format!(
+            "/v1/destinations/{}",
+            destination.as_str().unwrap()
+        ))
+        .await;
+    deployment
+        .now_ms
+        .fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
     let again = admin.post_once("/v1/messages", "k", body).await;
-    assert_eq!((again.status, again.header("idempotent-replayed")), (202, Some("true")));
-    assert_eq!(again.json(), first.json(), "as the first time, whatever has happened since");
-    assert_eq!(admin.get("/v1/messages").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (again.status, again.header("idempotent-replayed")),
+        (202, Some("true"))
+    );
+    assert_eq!(
+        again.json(),
+        first.json(),
+        "as the first time, whatever has happened since"
+    );
+    assert_eq!(
+        admin.get("/v1/messages").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -93,9 +197,20 @@ async fn a_key_adds_one_write_to_a_submission() {
             None => admin.post("/v1/messages", body.clone()).await,
         };
         assert_eq!(answer.status, 202);
-        recorder.calls().iter().filter(|call| call.operation == "PutItem").count()
+        recorder
+            .calls()
+            .iter()
+            .filter(|call| call.operation == "PutItem")
+            .count()
     };
-    assert_eq!((writes(None).await, writes(Some("k")).await, writes(Some("k")).await), (1, 2, 0));
+    assert_eq!(
+        (
+            writes(None).await,
+            writes(Some("k")).await,
+            writes(Some("k")).await
+        ),
+        (1, 2, 0)
+    );
 }
 
 #[tokio::test]
@@ -106,13 +221,28 @@ async fn a_batch_is_replayed_message_by_message() {
     let good = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
     let mut keyed = good.clone();
     keyed["idempotency_key"] = "own".into();
-    let unknown = json!({"event_type": "a", "payload": 1, "destination_ids": ["dst_01kavd83802s63efghp3q1cpj4"]});
+    let unknown = json!({"event_type": "a", "payload": 1,
+        "destination_ids": ["dst_01kavd83802s63efghp3q1cpj4"]});
     let body = json!({"messages": [good, keyed, {"event_type": "b", "payload": 1}, unknown, {}]});
-    let first = admin.post_once("/v1/messages/batch", "k", body.clone()).await;
-    let statuses = |answer: &Value| answer["results"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect::<Vec<_>>();
+    let first = admin
+        .post_once("/v1/messages/batch", "k", body.clone())
+        .await;
+    let statuses = |answer: &Value| {
+        answer["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["status"].clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(statuses(&first.json()), [202, 202, 422, 404, 422]);
     // The message would be accepted now, but was refused when it was first sent.
-    admin.patch("/v1/organization", json!({"settings": {"default_destination_ids": [destination]}})).await;
+    admin
+        .patch(
+            "/v1/organization",
+            json!({"settings": {"default_destination_ids": [destination]}}),
+        )
+        .await;
     let again = admin.post_once("/v1/messages/batch", "k", body).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let without_ids = |mut answer: Value| {
@@ -124,20 +254,40 @@ async fn a_batch_is_replayed_message_by_message() {
         answer
     };
     assert_eq!(without_ids(again.json()), without_ids(first.json()));
-    assert_eq!(admin.get("/v1/messages").await.json()["data"].as_array().unwrap().len(), 2);
-    let own = admin.post("/v1/messages/batch", json!({"messages": [keyed]})).await.json();
-    assert_eq!(own["results"][0]["message"]["id"], first.json()["results"][1]["message"]["id"]);
+    assert_eq!(
+        admin.get("/v1/messages").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let own = admin
+        .post("/v1/messages/batch", json!({"messages": [keyed]}))
+        .await
+        .json();
+    assert_eq!(
+        own["results"][0]["message"]["id"],
+        first.json()["results"][1]["message"]["id"]
+    );
 }
 
 #[tokio::test]
 async fn two_at_once_do_it_once() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
-    let (one, two) =
-        tokio::join!(admin.post_once("/v1/destinations", "k", webhook("a")), admin.post_once("/v1/destinations", "k", webhook("a")));
+    let (one, two) = tokio::join!(
+        admin.post_once("/v1/destinations", "k", webhook("a")),
+        admin.post_once("/v1/destinations", "k", webhook("a"))
+    );
     assert_eq!((one.status, two.status), (201, 201));
     assert_eq!(one.json()["id"], two.json()["id"]);
-    assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        admin.get("/v1/destinations").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -146,16 +296,31 @@ async fn a_create_that_broke_off_after_its_write_is_not_made_twice() {
     let admin = deployment.admin();
     deployment.engines.install_faults(|call| {
         // The destination is written, but not that the request has finished.
-        if call.operation == "UpdateItem" { local_aws::Fault::throttled() } else { local_aws::Fault::None }
+        if call.operation == "UpdateItem" {
+            local_aws::Fault::throttled()
+        } else {
+            local_aws::Fault::None
+        }
     });
     let first = admin.post_once("/v1/destinations", "k", webhook("a")).await;
     deployment.engines.clear_faults();
     assert_eq!(first.status, 201);
     // The lease of the claim ends.
-    deployment.now_ms.fetch_add(40_000, std::sync::atomic::Ordering::Relaxed);
+    deployment
+        .now_ms
+        .fetch_add(40_000, std::sync::atomic::Ordering::Relaxed);
     let again = admin.post_once("/v1/destinations", "k", webhook("a")).await;
-    assert_eq!((again.status, &again.json()["id"]), (201, &first.json()["id"]));
-    assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (again.status, &again.json()["id"]),
+        (201, &first.json()["id"])
+    );
+    assert_eq!(
+        admin.get("/v1/destinations").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -168,16 +333,33 @@ async fn a_submission_that_broke_off_is_taken_over_at_once() {
     let seen = writes.clone();
     deployment.engines.install_faults(move |call| {
         // The claim succeeds and the commit fails.
-        let refused = call.operation == "PutItem" && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
-        if refused { local_aws::Fault::throttled() } else { local_aws::Fault::None }
+        let refused = call.operation == "PutItem"
+            && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+        if refused {
+            local_aws::Fault::throttled()
+        } else {
+            local_aws::Fault::None
+        }
     });
     let broken = admin.post_once("/v1/messages", "k", body.clone()).await;
-    assert_eq!((broken.status, broken.code()), (503, "unavailable".to_owned()));
+    assert_eq!(
+        (broken.status, broken.code()),
+        (503, "unavailable".to_owned())
+    );
     deployment.engines.clear_faults();
     assert_eq!(admin.get("/v1/messages").await.json()["data"], json!([]));
     let again = admin.post_once("/v1/messages", "k", body.clone()).await;
-    assert_eq!((again.status, again.header("idempotent-replayed")), (202, None));
+    assert_eq!(
+        (again.status, again.header("idempotent-replayed")),
+        (202, None)
+    );
     let replayed = admin.post_once("/v1/messages", "k", body).await;
     assert_eq!(replayed.json(), again.json());
-    assert_eq!(admin.get("/v1/messages").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        admin.get("/v1/messages").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }

@@ -1,4 +1,5 @@
-//! Who a person is, by the claims that the provider vouches for (OpenID Connect Core 1.0, 5.1) and the two that the operator named.
+//! Who a person is, by the claims that the provider vouches for (OpenID Connect Core 1.0, 5.1) and
+//! the two that the operator named.
 
 use access::Person;
 use domain::portal_link::Subject;
@@ -17,10 +18,28 @@ pub(crate) fn person(claims: &Value, provider: &IdentityProvider) -> Option<Pers
     let role = role(&claims[&provider.role_claim])?;
     let organization = match role {
         Role::Operator => None,
-        _ => Some(claims[&provider.organization_claim].as_str()?.parse().ok()?),
+        _ => Some(
+            claims[&provider.organization_claim]
+                .as_str()?
+                .parse()
+                .ok()?,
+        ),
     };
-    let text = |name: &str| claims[name].as_str().filter(|text| !text.is_empty()).map(|text| text.chars().take(TEXT_MAX).collect());
-    Some(Person { organization, role, subject: Subject { id: text("sub"), name: text("name"), email: text("email") } })
+    let text = |name: &str| {
+        claims[name]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(|text| text.chars().take(TEXT_MAX).collect())
+    };
+    Some(Person {
+        organization,
+        role,
+        subject: Subject {
+            id: text("sub"),
+            name: text("name"),
+            email: text("email"),
+        },
+    })
 }
 
 /// The role that is claimed; of several the one that may do most.
@@ -30,7 +49,9 @@ fn role(claim: &Value) -> Option<Role> {
         Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    ROLES.into_iter().find(|role| claimed.contains(&role.as_str()))
+    ROLES
+        .into_iter()
+        .find(|role| claimed.contains(&role.as_str()))
 }
 
 #[cfg(test)]
@@ -49,12 +70,26 @@ mod tests {
             role_claim: "groups".to_owned(),
         };
         let organization = "org_01kasqzt8c04ktz8awbk9d2xnv";
-        let who = |claims: Value| person(&claims, &provider).map(|person| (person.role, person.organization.map(|id| id.to_string())));
-        let of =
-            |groups: Value, organization: &str| json!({"sub": "1", "groups": groups, "https://waybill.example/organization": organization});
-        assert_eq!(who(of(json!("viewer"), organization)), Some((Role::Viewer, Some(organization.to_owned()))));
-        assert_eq!(who(of(json!(["staff", "viewer", "manager"]), organization)), Some((Role::Manager, Some(organization.to_owned()))));
-        assert_eq!(who(of(json!(["operator"]), organization)), Some((Role::Operator, None)));
+        let who = |claims: Value| {
+            person(&claims, &provider)
+                .map(|person| (person.role, person.organization.map(|id| id.to_string())))
+        };
+        let of = |groups: Value, organization: &str| {
+            json!({"sub": "1", "groups": groups,
+            "https://waybill.example/organization": organization})
+        };
+        assert_eq!(
+            who(of(json!("viewer"), organization)),
+            Some((Role::Viewer, Some(organization.to_owned())))
+        );
+        assert_eq!(
+            who(of(json!(["staff", "viewer", "manager"]), organization)),
+            Some((Role::Manager, Some(organization.to_owned())))
+        );
+        assert_eq!(
+            who(of(json!(["operator"]), organization)),
+            Some((Role::Operator, None))
+        );
         for nobody in [
             of(json!("sender"), organization),
             of(json!([]), organization),
@@ -64,7 +99,15 @@ mod tests {
         ] {
             assert_eq!(who(nobody.clone()), None, "{nobody}");
         }
-        let ada = person(&json!({"sub": "7", "name": "Ada", "email": "", "groups": "operator"}), &provider).unwrap().subject;
-        assert_eq!((ada.id.as_deref(), ada.called(), ada.email.as_deref()), (Some("7"), Some("Ada"), None));
+        let ada = person(
+            &json!({"sub": "7", "name": "Ada", "email": "", "groups": "operator"}),
+            &provider,
+        )
+        .unwrap()
+        .subject;
+        assert_eq!(
+            (ada.id.as_deref(), ada.called(), ada.email.as_deref()),
+            (Some("7"), Some("Ada"), None)
+        );
     }
 }

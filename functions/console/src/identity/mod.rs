@@ -1,7 +1,10 @@
-//! Signing in with the operator's identity provider (OpenID Connect Core 1.0, the code flow with PKCE).
+//! Signing in with the operator's identity provider (OpenID Connect Core 1.0, the code flow with
+//! PKCE).
 //!
-//! 1. [`start`] sends the browser to the provider and gives it a cookie that remembers what was begun;
-//! 2. the provider sends it back to [`finish`] with a code, which [`Provider::exchange`] turns into an ID token that it verifies;
+//! 1. [`start`] sends the browser to the provider and gives it a cookie that remembers what was
+//!    begun;
+//! 2. the provider sends it back to [`finish`] with a code, which [`Provider::exchange`] turns into
+//!    an ID token that it verifies;
 //! 3. [`claims::person`] reads who that is, in which role and organization;
 //! 4. they are let in as by a portal link, so that an admin can end their session.
 
@@ -47,7 +50,9 @@ struct Begun {
 }
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route(START, get(start)).route(CALLBACK, get(finish))
+    Router::new()
+        .route(START, get(start))
+        .route(CALLBACK, get(finish))
 }
 
 async fn start(
@@ -58,9 +63,17 @@ async fn start(
 ) -> Result<Response, Refused> {
     let provider = configured.ok_or_else(Refusal::not_found)?;
     let word = || BASE64.encode(front.platform().random.bytes::<32>());
-    let begun = Begun { state: word(), nonce: word(), verifier: word(), next: sign_in::next_of(uri.query()) };
+    let begun = Begun {
+        state: word(),
+        nonce: word(),
+        verifier: word(),
+        next: sign_in::next_of(uri.query()),
+    };
     let redirect_uri = format!("{}{CALLBACK}", facts.base_url);
-    let url = provider.address(&redirect_uri, &begun.state, &begun.nonce, &begun.verifier).await.map_err(Refusal::unavailable)?;
+    let url = provider
+        .address(&redirect_uri, &begun.state, &begun.nonce, &begun.verifier)
+        .await
+        .map_err(Refusal::unavailable)?;
     let value = BASE64.encode(serde_json::to_vec(&begun).unwrap_or_default());
     Ok(remembering(see(&url), &facts, &value, BEGUN_SECONDS))
 }
@@ -74,36 +87,72 @@ async fn finish(
 ) -> Result<Response, Refused> {
     let provider = configured.clone().ok_or_else(Refusal::not_found)?;
     let refused = |problem, begun: Option<&Begun>| {
-        tracing::warn!(request_id = facts.id, security_event = true, ?problem, "authentication_failed");
+        tracing::warn!(
+            request_id = facts.id,
+            security_event = true,
+            ?problem,
+            "authentication_failed"
+        );
         let page = sign_in::refused(&configured, begun.map_or("/", |begun| &begun.next), problem);
         page.map(|page| remembering(page, &facts, "", 0))
     };
     let parameter = |name: &str| {
         let mut all = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        all.find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
+        all.find(|(own, _)| own == name)
+            .map(|(_, value)| value.into_owned())
     };
-    let begun = begun(&headers, &facts).filter(|begun| parameter("state").is_some_and(|state| state == begun.state));
-    let Some(begun) = begun else { return refused(Problem::NotBegun, None) };
-    let Some(code) = parameter("code") else { return refused(Problem::NotVouchedFor, Some(&begun)) };
+    let begun = begun(&headers, &facts)
+        .filter(|begun| parameter("state").is_some_and(|state| state == begun.state));
+    let Some(begun) = begun else {
+        return refused(Problem::NotBegun, None);
+    };
+    let Some(code) = parameter("code") else {
+        return refused(Problem::NotVouchedFor, Some(&begun));
+    };
     let redirect_uri = format!("{}{CALLBACK}", facts.base_url);
-    let claims = match provider.exchange(code, &redirect_uri, &begun.nonce, begun.verifier.clone()).await {
+    let claims = match provider
+        .exchange(code, &redirect_uri, &begun.nonce, begun.verifier.clone())
+        .await
+    {
         Ok(claims) => claims,
         Err(provider::ExchangeError::Refused(why)) => {
-            tracing::warn!(request_id = facts.id, why, "the identity provider's answer was not taken");
+            tracing::warn!(
+                request_id = facts.id,
+                why,
+                "the identity provider's answer was not taken"
+            );
             return refused(Problem::NotVouchedFor, Some(&begun));
         }
-        Err(provider::ExchangeError::Unavailable(error)) => return Err(Refusal::unavailable(error).into()),
+        Err(provider::ExchangeError::Unavailable(error)) => {
+            return Err(Refusal::unavailable(error).into());
+        }
     };
-    let Some(person) = claims::person(&claims, provider.config()) else { return refused(Problem::NoRole, Some(&begun)) };
-    let operations = front.operations().await?;
-    let Some(link) = operations.let_in(person, |caller| facts.clone().of(caller)).await? else {
+    let Some(person) = claims::person(&claims, provider.config()) else {
         return refused(Problem::NoRole, Some(&begun));
     };
-    let entered = sign_in::begun(&front, &facts, &access::Session::from(&link), sign_in::local(&begun.next)).await?;
+    let operations = front.operations().await?;
+    let Some(link) = operations
+        .let_in(person, |caller| facts.clone().of(caller))
+        .await?
+    else {
+        return refused(Problem::NoRole, Some(&begun));
+    };
+    let entered = sign_in::begun(
+        &front,
+        &facts,
+        &access::Session::from(&link),
+        sign_in::local(&begun.next),
+    )
+    .await?;
     Ok(remembering(entered, &facts, "", 0))
 }
 
-fn remembering(mut response: Response, facts: &RequestFacts, value: &str, seconds: u64) -> Response {
+fn remembering(
+    mut response: Response,
+    facts: &RequestFacts,
+    value: &str,
+    seconds: u64,
+) -> Response {
     if let Ok(cookie) = sign_in::cookie_of(&begun_name(facts), facts, value, seconds).parse() {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -32,12 +32,27 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(&["cursor"], v.now);
     let operations = front.operations().await?;
-    let found = operations.alerts(&v.ctx, v.query(&pairs(&parameters))).await?;
-    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    let organizations = found.data.iter().map(|alert| alert.organization_id).collect();
+    let found = operations
+        .alerts(&v.ctx, v.query(&pairs(&parameters)))
+        .await?;
+    let next = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
+    let organizations = found
+        .data
+        .iter()
+        .map(|alert| alert.organization_id)
+        .collect();
     let names = Names::of_organizations(operations, &v, organizations).await?;
     let choices = Choices::read(operations, &v).await?;
-    page(&AlertsPage { page: Page::of(Some(&v), "alerts"), v: &v, alerts: &found.data, names: &names, choices, next })
+    page(&AlertsPage {
+        page: Page::of(Some(&v), "alerts"),
+        v: &v,
+        alerts: &found.data,
+        names: &names,
+        choices,
+        next,
+    })
 }
 
 /// `failing` of `waybill.destination.failing`.

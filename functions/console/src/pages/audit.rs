@@ -38,15 +38,35 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let mut parameters = filter.for_operation(&["action", "since", "until", "cursor"], v.now);
     parameters.push(("limit".to_owned(), "50".to_owned()));
     let operations = front.operations().await?;
-    let found = operations.audit_events(&v.ctx, v.query(&pairs(&parameters))).await;
+    let found = operations
+        .audit_events(&v.ctx, v.query(&pairs(&parameters)))
+        .await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
-    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let organizations = found.data.iter().map(|event| event.organization_id).collect();
+    let next = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
+    let status = if problem.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    let organizations = found
+        .data
+        .iter()
+        .map(|event| event.organization_id)
+        .collect();
     let names = Names::of_organizations(operations, &v, organizations).await?;
     let choices = Choices::read(operations, &v).await?;
-    let page =
-        AuditPage { page: Page::of(Some(&v), "audit"), v: &v, filter: &filter, events: &found.data, names: &names, choices, next, problem };
+    let page = AuditPage {
+        page: Page::of(Some(&v), "audit"),
+        v: &v,
+        filter: &filter,
+        events: &found.data,
+        names: &names,
+        choices,
+        next,
+        problem,
+    };
     page_as(status, &page)
 }
 
@@ -59,7 +79,10 @@ fn link_of(v: &Visitor, organization: &OrganizationId, target: &str) -> Option<S
         "job" => "/jobs",
         _ => return None,
     };
-    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| v.at_in(organization, noun, &target))
+    target
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        .then(|| v.at_in(organization, noun, &target))
 }
 
 /// A value that changed, short enough to be scanned.
@@ -69,5 +92,9 @@ fn value(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if text.chars().count() > 120 { text.chars().take(119).chain(['…']).collect() } else { text }
+    if text.chars().count() > 120 {
+        text.chars().take(119).chain(['…']).collect()
+    } else {
+        text
+    }
 }

@@ -1,4 +1,5 @@
-//! Backfill: a destination gets the messages that were never sent to it. Their number is shown before the job starts.
+//! Backfill: a destination gets the messages that were never sent to it. Their number is shown
+//! before the job starts.
 
 use askama::Template;
 use axum::Router;
@@ -39,12 +40,22 @@ struct BackfillPage<'a> {
 }
 
 fn asked(id: &str, parameters: &[(String, String)], dry_run: bool) -> Value {
-    let mut filter: Map<String, Value> = parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    filter.entry("since").or_insert_with(|| Timestamp::from_millis(0).to_string().into());
+    let mut filter: Map<String, Value> = parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
+    filter
+        .entry("since")
+        .or_insert_with(|| Timestamp::from_millis(0).to_string().into());
     json!({"kind": "backfill", "destination_id": id, "filter": filter, "dry_run": dry_run})
 }
 
-async fn ask(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+async fn ask(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let d = managed(&front, &v, &id).await?;
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(FILTERS, v.now);
@@ -61,7 +72,11 @@ async fn counted(
     problem: Option<String>,
 ) -> Answer {
     let dry_run = body(&asked(&d.id.to_string(), parameters, true));
-    let counted = front.operations().await?.create_job(&v.ctx, v.query(&[]), dry_run).await;
+    let counted = front
+        .operations()
+        .await?
+        .create_job(&v.ctx, v.query(&[]), dry_run)
+        .await;
     let (total, not_kept_before, problem) = match counted {
         Ok(JobAsked::Counted(counted)) => (Some(counted.total), counted.not_kept_before, problem),
         Ok(JobAsked::Accepted(_)) => {
@@ -75,21 +90,55 @@ async fn counted(
             });
             let details: Vec<String> = details.collect();
             let general = || show::sentence(&refusal.detail);
-            let said = if details.is_empty() { general() } else { details.join(" ") };
+            let said = if details.is_empty() {
+                general()
+            } else {
+                details.join(" ")
+            };
             (None, None, Some(said))
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if problem.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let page = Page::of(Some(v), "destinations");
-    page_as(status, &BackfillPage { page, v, d, filter, total, not_kept_before, parameters, problem })
+    page_as(
+        status,
+        &BackfillPage {
+            page,
+            v,
+            d,
+            filter,
+            total,
+            not_kept_before,
+            parameters,
+            problem,
+        },
+    )
 }
 
-async fn start(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let given = FILTERS.iter().filter_map(|name| Some((*name, form.filled(name)?)));
-    let parameters: Vec<(String, String)> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+async fn start(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
+    let given = FILTERS
+        .iter()
+        .filter_map(|name| Some((*name, form.filled(name)?)));
+    let parameters: Vec<(String, String)> = given
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let job = body(&asked(&id, &parameters, false));
-    match front.operations().await?.create_job(&v.ctx, v.query(&[]), job).await {
+    match front
+        .operations()
+        .await?
+        .create_job(&v.ctx, v.query(&[]), job)
+        .await
+    {
         Ok(JobAsked::Accepted(job)) => Ok(see(&v.at("/jobs", &job.id))),
         Ok(JobAsked::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
         Err(refusal) if refusal.is_correctable() => {

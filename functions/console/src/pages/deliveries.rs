@@ -18,13 +18,31 @@ use crate::names::{Choices, Names};
 use crate::show;
 use crate::visitor::Visitor;
 
-const FILTERS: &[&str] = &["destination_id", "status", "event_type", "message_id", "reference", "since", "until"];
-const STATUSES: &[&str] = &["queued", "retrying", "succeeded", "failed", "skipped", "cancelled"];
+const FILTERS: &[&str] = &[
+    "destination_id",
+    "status",
+    "event_type",
+    "message_id",
+    "reference",
+    "since",
+    "until",
+];
+const STATUSES: &[&str] = &[
+    "queued",
+    "retrying",
+    "succeeded",
+    "failed",
+    "skipped",
+    "cancelled",
+];
 /// The states that are listed across organizations.
 const UNDELIVERED: &[&str] = &["retrying", "failed", "skipped"];
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/deliveries", get(list)).route("/deliveries/retry", get(ask_retry)).route("/deliveries/retry-all", post(retry_all))
+    Router::new()
+        .route("/deliveries", get(list))
+        .route("/deliveries/retry", get(ask_retry))
+        .route("/deliveries/retry-all", post(retry_all))
 }
 
 /// Deliveries of one day.
@@ -53,12 +71,19 @@ struct DeliveriesPage<'a> {
 
 impl DeliveriesPage<'_> {
     fn counted(&self, status: &str) -> Option<&Counted> {
-        self.counts.iter().find(|(own, _)| own.as_str() == status).map(|(_, counted)| counted)
+        self.counts
+            .iter()
+            .find(|(own, _)| own.as_str() == status)
+            .map(|(_, counted)| counted)
     }
 
     /// The states to choose from.
     fn statuses(&self) -> &'static [&'static str] {
-        if self.v.sees_all() { UNDELIVERED } else { STATUSES }
+        if self.v.sees_all() {
+            UNDELIVERED
+        } else {
+            STATUSES
+        }
     }
 
     fn mistake(&self, parameter: &str) -> Option<&String> {
@@ -83,19 +108,37 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let known: Vec<&str> = FILTERS.iter().copied().chain(["cursor"]).collect();
     let mut parameters = filter.for_operation(&known, v.now);
     parameters.push(("limit".to_owned(), "50".to_owned()));
-    let filtered: Vec<(String, String)> =
-        parameters.iter().filter(|(name, _)| !matches!(&**name, "cursor" | "status" | "limit")).cloned().collect();
+    let filtered: Vec<(String, String)> = parameters
+        .iter()
+        .filter(|(name, _)| !matches!(&**name, "cursor" | "status" | "limit"))
+        .cloned()
+        .collect();
     if v.sees_all() && filter.get("status").is_empty() {
-        parameters.extend(UNDELIVERED.iter().map(|status| ("status".to_owned(), (*status).to_owned())));
+        parameters.extend(
+            UNDELIVERED
+                .iter()
+                .map(|status| ("status".to_owned(), (*status).to_owned())),
+        );
     }
     let counts = async {
         // Across organizations, counting would read every delivery that failed.
-        if v.sees_all() { Ok(Vec::new()) } else { operations.delivery_counts(&v.ctx, v.query(&pairs(&filtered))).await }
+        if v.sees_all() {
+            Ok(Vec::new())
+        } else {
+            operations
+                .delivery_counts(&v.ctx, v.query(&pairs(&filtered)))
+                .await
+        }
     };
-    let (found, counts) = tokio::join!(operations.deliveries(&v.ctx, v.query(&pairs(&parameters))), counts);
+    let (found, counts) = tokio::join!(
+        operations.deliveries(&v.ctx, v.query(&pairs(&parameters))),
+        counts
+    );
     let (found, problem, mistaken) = match found {
         Ok(found) => (found, None, Vec::new()),
-        Err(refusal) if refusal.is_invalid() && refusal.code != RefusalCode::OrganizationRequired => {
+        Err(refusal)
+            if refusal.is_invalid() && refusal.code != RefusalCode::OrganizationRequired =>
+        {
             let (problem, mistaken) = said(&refusal);
             (Page::empty(), Some(problem), mistaken)
         }
@@ -107,9 +150,15 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     };
     let choices = Choices::read(operations, &v).await?;
     let days = by_day(&found.data);
-    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
+    let next = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
     let (live, again) = (filter.has("live", "true"), v.href(&v.address));
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if problem.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let page = DeliveriesPage {
         page: show::Page::of(Some(&v), "deliveries"),
         v: &v,
@@ -129,21 +178,42 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
 
 /// What is wrong with a filter, and with which of its fields.
 fn said(refusal: &Refusal) -> (String, Vec<String>) {
-    let mistaken: Vec<String> = refusal.errors.iter().filter_map(|error| error.parameter.clone()).collect();
+    let mistaken: Vec<String> = refusal
+        .errors
+        .iter()
+        .filter_map(|error| error.parameter.clone())
+        .collect();
     let mut text = String::from("The filter cannot be used.");
     for error in &refusal.errors {
-        let name = error.parameter.as_deref().unwrap_or_default().replace('_', " ");
-        text.push_str(&format!(" {}", show::sentence(&format!("{name}: {}", error.detail))));
+        let name = error
+            .parameter
+            .as_deref()
+            .unwrap_or_default()
+            .replace('_', " ");
+        text.push_str(&format!(
+            " {}",
+            show::sentence(&format!("{name}: {}", error.detail))
+        ));
         if error.parameter.as_deref() == Some("event_type") {
-            text.push_str(" Enter one whole event type, such as invoice.paid: patterns are for subscriptions.");
+            text.push_str(
+                " Enter one whole event type, such as invoice.paid: patterns are for \
+                 subscriptions.",
+            );
         }
     }
     (text, mistaken)
 }
 
 fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {
-    let groups = deliveries.chunk_by(|one, other| show::day(&one.delivery.created_at) == show::day(&other.delivery.created_at));
-    groups.map(|deliveries| Day { day: show::day(&deliveries[0].delivery.created_at), deliveries }).collect()
+    let groups = deliveries.chunk_by(|one, other| {
+        show::day(&one.delivery.created_at) == show::day(&other.delivery.created_at)
+    });
+    groups
+        .map(|deliveries| Day {
+            day: show::day(&deliveries[0].delivery.created_at),
+            deliveries,
+        })
+        .collect()
 }
 
 /// The filter of a job, from the parameters of a list.
@@ -151,7 +221,12 @@ fn job_filter(parameters: &[(String, String)]) -> Value {
     let mut filter = Map::new();
     for (name, value) in parameters {
         if name == "status" {
-            filter.entry("status").or_insert_with(|| json!([])).as_array_mut().into_iter().for_each(|all| all.push(value.clone().into()));
+            filter
+                .entry("status")
+                .or_insert_with(|| json!([]))
+                .as_array_mut()
+                .into_iter()
+                .for_each(|all| all.push(value.clone().into()));
         } else {
             filter.insert(name.clone(), value.clone().into());
         }
@@ -164,19 +239,41 @@ async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQ
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(FILTERS, v.now);
     let asked = json!({"kind": "retry", "filter": job_filter(&parameters), "dry_run": true});
-    let total = match front.operations().await?.create_job(&v.ctx, v.query(&[]), body(&asked)).await? {
+    let total = match front
+        .operations()
+        .await?
+        .create_job(&v.ctx, v.query(&[]), body(&asked))
+        .await?
+    {
         JobAsked::Counted(counted) => counted.total,
         JobAsked::Accepted(_) => return Err(Refusal::internal("a dry run began a job").into()),
     };
     let back = filter.at(&v, "/deliveries");
-    page(&RetryAllPage { page: show::Page::of(Some(&v), "deliveries"), v: &v, total, parameters: &parameters, back })
+    page(&RetryAllPage {
+        page: show::Page::of(Some(&v), "deliveries"),
+        v: &v,
+        total,
+        parameters: &parameters,
+        back,
+    })
 }
 
 async fn retry_all(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
-    let parameters: Vec<(String, String)> =
-        FILTERS.iter().flat_map(|name| form.all(name).into_iter().map(|value| ((*name).to_owned(), value.to_owned()))).collect();
+    let parameters: Vec<(String, String)> = FILTERS
+        .iter()
+        .flat_map(|name| {
+            form.all(name)
+                .into_iter()
+                .map(|value| ((*name).to_owned(), value.to_owned()))
+        })
+        .collect();
     let asked = json!({"kind": "retry", "filter": job_filter(&parameters)});
-    match front.operations().await?.create_job(&v.ctx, v.query(&[]), body(&asked)).await? {
+    match front
+        .operations()
+        .await?
+        .create_job(&v.ctx, v.query(&[]), body(&asked))
+        .await?
+    {
         JobAsked::Accepted(job) => Ok(see(&v.href(&format!("/jobs/{}", job.id)))),
         JobAsked::Counted(_) => Err(Refusal::internal("a job was only counted").into()),
     }

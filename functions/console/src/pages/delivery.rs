@@ -26,7 +26,8 @@ use crate::visitor::Visitor;
 
 /// A payload longer than this is downloaded and not shown.
 const SHOWN_MAX_BYTES: u64 = 64 * 1024;
-/// A payload up to this size is shown as text on a page of its own; longer ones are downloaded from the bucket.
+/// A payload up to this size is shown as text on a page of its own; longer ones are downloaded from
+/// the bucket.
 const VIEWED_MAX_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn router() -> Router<Front> {
@@ -81,7 +82,9 @@ struct DeliveryPage<'a> {
 impl DeliveryPage<'_> {
     /// Whether the payload stands in the last attempt, so that it need not be shown once more.
     fn shows_payload_as_sent(&self) -> bool {
-        self.sent.as_ref().is_some_and(|sent| sent.is_payload && !sent.is_hidden())
+        self.sent
+            .as_ref()
+            .is_some_and(|sent| sent.is_payload && !sent.is_hidden())
     }
 }
 
@@ -124,7 +127,10 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     let d = operations.delivery(&v.ctx, &id, v.query(&[])).await?;
     let destination = match v.may_read() {
         // It may be deleted; its deliveries stay.
-        true => operations.destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[])).await.ok(),
+        true => operations
+            .destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[]))
+            .await
+            .ok(),
         false => None,
     };
     let payload = payload(operations, &v, &d.delivery.message_id.to_string()).await;
@@ -137,8 +143,15 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         .enumerate()
         .map(|(place, a)| Attempt {
             a,
-            changes: place.checked_sub(1).map(|before| changes(&d.attempts[before], a)).unwrap_or_default(),
-            curl: a.request.as_ref().filter(|_| d.delivery.destination_type == "webhook").map(curl),
+            changes: place
+                .checked_sub(1)
+                .map(|before| changes(&d.attempts[before], a))
+                .unwrap_or_default(),
+            curl: a
+                .request
+                .as_ref()
+                .filter(|_| d.delivery.destination_type == "webhook")
+                .map(curl),
             is_last: place + 1 == last,
         })
         .collect();
@@ -147,31 +160,70 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         v: &v,
         destination: destination.as_ref(),
         attempts: &attempts,
-        schedule: &destination.as_ref().map(|destination| schedule(&d, destination)).unwrap_or_default(),
+        schedule: &destination
+            .as_ref()
+            .map(|destination| schedule(&d, destination))
+            .unwrap_or_default(),
         payload,
         sent,
-        tracking: d.delivery.tracking.as_ref().map(receipt).unwrap_or_default(),
-        metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
-        own_reason: d.delivery.reason.filter(|_| d.delivery.failed_delivery_id.is_none() || d.delivery.status == DeliveryStatus::Failed),
-        last_detail: d.attempts.last().and_then(|attempt| attempt.detail.as_deref()),
+        tracking: d
+            .delivery
+            .tracking
+            .as_ref()
+            .map(receipt)
+            .unwrap_or_default(),
+        metadata: d
+            .delivery
+            .metadata
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect(),
+        own_reason: d.delivery.reason.filter(|_| {
+            d.delivery.failed_delivery_id.is_none() || d.delivery.status == DeliveryStatus::Failed
+        }),
+        last_detail: d
+            .attempts
+            .last()
+            .and_then(|attempt| attempt.detail.as_deref()),
         is_open,
         may_retry: v.may_manage() && (d.delivery.status != DeliveryStatus::Queued),
-        is_disabled: !is_open && !d.delivery.test && destination.as_ref().is_some_and(|destination| destination.disabled.is_some()),
+        is_disabled: !is_open
+            && !d.delivery.test
+            && destination
+                .as_ref()
+                .is_some_and(|destination| destination.disabled.is_some()),
         d: &d,
     })
 }
 
 /// The payload, if it is kept; shown when it is text and not long.
-pub(crate) async fn payload(operations: &Operations, v: &Visitor, message: &str) -> Option<Payload> {
-    let found = operations.message(&v.ctx, message, v.query(&[])).await.ok()?;
+pub(crate) async fn payload(
+    operations: &Operations,
+    v: &Visitor,
+    message: &str,
+) -> Option<Payload> {
+    let found = operations
+        .message(&v.ctx, message, v.query(&[]))
+        .await
+        .ok()?;
     let info = found.payload_info;
-    let mut payload = Payload { text: None, size: info.size_bytes, content_type: info.content_type, sha256: info.sha256 };
+    let mut payload = Payload {
+        text: None,
+        size: info.size_bytes,
+        content_type: info.content_type,
+        sha256: info.sha256,
+    };
     if payload.size > SHOWN_MAX_BYTES {
         return Some(payload);
     }
-    match operations.message_payload(&v.ctx, message, v.query(&[])).await {
+    match operations
+        .message_payload(&v.ctx, message, v.query(&[]))
+        .await
+    {
         Ok(PayloadAnswer::Bytes(download)) => {
-            payload.text = std::str::from_utf8(&download.bytes).ok().map(|text| readable(text, &payload.content_type));
+            payload.text = std::str::from_utf8(&download.bytes)
+                .ok()
+                .map(|text| readable(text, &payload.content_type));
             Some(payload)
         }
         Ok(_) => Some(payload),
@@ -187,9 +239,16 @@ async fn sent_body(
     payload: Option<&Payload>,
     destination: Option<&DestinationView>,
 ) -> Option<Sent> {
-    let request = d.attempts.iter().rev().find_map(|attempt| attempt.request.as_ref())?;
+    let request = d
+        .attempts
+        .iter()
+        .rev()
+        .find_map(|attempt| attempt.request.as_ref())?;
     let is_mail = d.delivery.destination_type == "email";
-    let is_payload = payload?.sha256.as_ref().is_some_and(|sha256| *sha256 == request.body_sha256);
+    let is_payload = payload?
+        .sha256
+        .as_ref()
+        .is_some_and(|sha256| *sha256 == request.body_sha256);
     let (payload, mail) = match is_payload {
         true => (payload?.clone(), None),
         false => shaped_body(operations, v, d, request, is_mail).await?,
@@ -198,12 +257,23 @@ async fn sent_body(
     let table = |text: &str| Rows::read(text, &payload.content_type);
     let (title, filename, rows) = match d.delivery.destination_type {
         "s3" | "gcs" | "azure_blob" | "sftp" => ("File as sent", file_name(&request.url), None),
-        "postgres" | "mysql" if writes_rows => ("Rows as written", None, payload.text.as_deref().and_then(table)),
+        "postgres" | "mysql" if writes_rows => (
+            "Rows as written",
+            None,
+            payload.text.as_deref().and_then(table),
+        ),
         "postgres" | "mysql" => ("Document as written", None, None),
         "email" => ("Mail as sent", None, None),
         _ => ("Body as sent", None, None),
     };
-    Some(Sent { title, payload, is_payload, filename, mail, rows })
+    Some(Sent {
+        title,
+        payload,
+        is_payload,
+        filename,
+        mail,
+        rows,
+    })
 }
 
 /// A body that a template, a preset or a mail made of the payload; of a mail, also what is in it.
@@ -214,17 +284,43 @@ async fn shaped_body(
     request: &RequestView,
     is_mail: bool,
 ) -> Option<(Payload, Option<Mail>)> {
-    let declared = request.headers.get("content-type").and_then(Value::as_str).unwrap_or("application/octet-stream").to_owned();
-    let mut body = Payload { text: None, size: request.size_bytes, content_type: declared, sha256: None };
+    let declared = request
+        .headers
+        .get("content-type")
+        .and_then(Value::as_str)
+        .unwrap_or("application/octet-stream")
+        .to_owned();
+    let mut body = Payload {
+        text: None,
+        size: request.size_bytes,
+        content_type: declared,
+        sha256: None,
+    };
     // A mail is read whole, because its attachments are most of it.
-    if body.size > if is_mail { VIEWED_MAX_BYTES } else { SHOWN_MAX_BYTES } {
+    if body.size
+        > if is_mail {
+            VIEWED_MAX_BYTES
+        } else {
+            SHOWN_MAX_BYTES
+        }
+    {
         return Some((body, None));
     }
-    match operations.delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[])).await.ok()? {
+    match operations
+        .delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[]))
+        .await
+        .ok()?
+    {
         PayloadAnswer::Bytes(download) => {
             body.content_type = download.info.content_type;
-            let mail = if is_mail { Mail::read(&download.bytes) } else { None };
-            let text = std::str::from_utf8(&download.bytes).ok().filter(|_| mail.is_none());
+            let mail = if is_mail {
+                Mail::read(&download.bytes)
+            } else {
+                None
+            };
+            let text = std::str::from_utf8(&download.bytes)
+                .ok()
+                .filter(|_| mail.is_none());
             body.text = text.map(|text| readable(text, &body.content_type));
             Some((body, mail))
         }
@@ -238,7 +334,8 @@ fn readable(text: &str, content_type: &str) -> String {
         return text.to_owned();
     }
     // Laid out by hand, so that numbers and the order of members stay as they were sent.
-    let (mut out, mut depth, mut in_string, mut escaped) = (String::with_capacity(text.len() * 2), 0_usize, false, false);
+    let (mut out, mut depth, mut in_string, mut escaped) =
+        (String::with_capacity(text.len() * 2), 0_usize, false, false);
     for c in text.chars() {
         if in_string {
             out.push(c);
@@ -280,9 +377,15 @@ fn break_line(out: &mut String, depth: usize) {
 
 /// When the remaining attempts would be made, chance left out.
 fn schedule(d: &DeliveryView, destination: &DestinationView) -> Vec<Timestamp> {
-    let Some(next) = d.delivery.next_attempt_at else { return Vec::new() };
+    let Some(next) = d.delivery.next_attempt_at else {
+        return Vec::new();
+    };
     // A manual retry begins a new budget, and attempt numbers go on.
-    let since = d.attempts.iter().rposition(|attempt| attempt.trigger != domain::attempt::Trigger::Retry).unwrap_or(0);
+    let since = d
+        .attempts
+        .iter()
+        .rposition(|attempt| attempt.trigger != domain::attempt::Trigger::Retry)
+        .unwrap_or(0);
     let made = u32::try_from(d.attempts.len() - since).unwrap_or(u32::MAX);
     let mut at = next;
     let mut all = vec![next];
@@ -294,21 +397,59 @@ fn schedule(d: &DeliveryView, destination: &DestinationView) -> Vec<Timestamp> {
 }
 
 fn changes(before: &AttemptView, after: &AttemptView) -> Vec<Change> {
-    let response = |attempt: &AttemptView, of: fn(&operations::view::delivery::ResponseView) -> String| {
-        attempt.response.as_ref().map_or_else(|| "none".to_owned(), of)
-    };
+    let response =
+        |attempt: &AttemptView, of: fn(&operations::view::delivery::ResponseView) -> String| {
+            attempt
+                .response
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), of)
+        };
     let mut all = vec![
-        ("Outcome", before.outcome.to_owned(), after.outcome.to_owned()),
-        ("Detail", before.detail.clone().unwrap_or_default(), after.detail.clone().unwrap_or_default()),
-        ("Status", response(before, |r| r.status.to_string()), response(after, |r| r.status.to_string())),
-        ("Response body", response(before, |r| r.body.clone()), response(after, |r| r.body.clone())),
+        (
+            "Outcome",
+            before.outcome.to_owned(),
+            after.outcome.to_owned(),
+        ),
+        (
+            "Detail",
+            before.detail.clone().unwrap_or_default(),
+            after.detail.clone().unwrap_or_default(),
+        ),
+        (
+            "Status",
+            response(before, |r| r.status.to_string()),
+            response(after, |r| r.status.to_string()),
+        ),
+        (
+            "Response body",
+            response(before, |r| r.body.clone()),
+            response(after, |r| r.body.clone()),
+        ),
     ];
-    let address = |attempt: &AttemptView| attempt.request.as_ref().map(|request| request.url.clone()).unwrap_or_default();
+    let address = |attempt: &AttemptView| {
+        attempt
+            .request
+            .as_ref()
+            .map(|request| request.url.clone())
+            .unwrap_or_default()
+    };
     all.push(("Address", address(before), address(after)));
-    let hash = |attempt: &AttemptView| attempt.request.as_ref().map(|request| request.body_sha256.clone()).unwrap_or_default();
+    let hash = |attempt: &AttemptView| {
+        attempt
+            .request
+            .as_ref()
+            .map(|request| request.body_sha256.clone())
+            .unwrap_or_default()
+    };
     all.push(("Body sent (SHA-256)", hash(before), hash(after)));
     all.retain(|(_, before, after)| before != after);
-    all.into_iter().map(|(what, before, after)| Change { what, before, after }).collect()
+    all.into_iter()
+        .map(|(what, before, after)| Change {
+            what,
+            before,
+            after,
+        })
+        .collect()
 }
 
 /// The request as a command; what was redacted stays so.
@@ -317,7 +458,10 @@ fn curl(request: &RequestView) -> String {
     let mut command = format!("curl -X {} {}", request.method, quoted(&request.url));
     for (name, value) in &request.headers {
         if !name.eq_ignore_ascii_case("content-length") && !name.eq_ignore_ascii_case("host") {
-            command.push_str(&format!(" \\\n  -H {}", quoted(&format!("{name}: {}", value.as_str().unwrap_or_default()))));
+            command.push_str(&format!(
+                " \\\n  -H {}",
+                quoted(&format!("{name}: {}", value.as_str().unwrap_or_default()))
+            ));
         }
     }
     command + " \\\n  --data-binary @body"
@@ -325,9 +469,15 @@ fn curl(request: &RequestView) -> String {
 
 /// The members of a tracking object, labeled, with its kind in words.
 fn receipt(tracking: &Value) -> Vec<(String, String)> {
-    let members = tracking.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let members = tracking
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
     let in_words = |(name, value): (&String, &Value)| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         let text = match (&**name, value.as_u64()) {
             ("kind", _) => captions::receipt_kind(&text),
             ("size_bytes", Some(size)) => show::bytes(size),
@@ -340,17 +490,38 @@ fn receipt(tracking: &Value) -> Vec<(String, String)> {
     receipt
 }
 
-async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {
-    match front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await? {
+async fn download(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, front::Refused> {
+    match front
+        .operations()
+        .await?
+        .delivery_body(&v.ctx, &id, v.query(&[]))
+        .await?
+    {
         PayloadAnswer::Bytes(download) => Ok(front::download(download)),
         PayloadAnswer::Redirect(url) => Ok(see(&url)),
-        PayloadAnswer::Link(_) => Err(Refusal::internal("a link was answered where bytes were requested").into()),
+        PayloadAnswer::Link(_) => {
+            Err(Refusal::internal("a link was answered where bytes were requested").into())
+        }
     }
 }
 
 /// The body as text, whatever it is: nothing in it runs.
-async fn view(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {
-    viewed(front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await?)
+async fn view(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, front::Refused> {
+    viewed(
+        front
+            .operations()
+            .await?
+            .delivery_body(&v.ctx, &id, v.query(&[]))
+            .await?,
+    )
 }
 
 /// Bytes as text in a sandbox; what is too long for that is downloaded.
@@ -358,27 +529,49 @@ pub(crate) fn viewed(answer: PayloadAnswer) -> Result<Response, front::Refused> 
     match answer {
         PayloadAnswer::Bytes(download) => {
             let policy = HeaderValue::from_static("sandbox; default-src 'none'");
-            let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            let headers = [
+                (CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
             let mut response = (headers, download.bytes).into_response();
-            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+            response
+                .headers_mut()
+                .insert(CONTENT_SECURITY_POLICY, policy);
             Ok(response)
         }
         PayloadAnswer::Redirect(url) => Ok(see(&url)),
-        PayloadAnswer::Link(_) => Err(Refusal::internal("a link was answered where bytes were requested").into()),
+        PayloadAnswer::Link(_) => {
+            Err(Refusal::internal("a link was answered where bytes were requested").into())
+        }
     }
 }
 
-async fn retry(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+async fn retry(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
     let mut members = Map::new();
     if form.ticked("force") {
         members.insert("force".to_owned(), true.into());
     }
-    let retried = front.operations().await?.retry_delivery(&v.ctx, &id, v.query(&[]), body(&json!(members))).await;
+    let retried = front
+        .operations()
+        .await?
+        .retry_delivery(&v.ctx, &id, v.query(&[]), body(&json!(members)))
+        .await;
     said(&front, &v, &id, retried, "A new attempt is on its way.").await
 }
 
 /// Back to the delivery, which says what came of it.
-async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<DeliveryView, Refusal>, done: &str) -> Answer {
+async fn said(
+    front: &Front,
+    v: &Visitor,
+    id: &str,
+    outcome: Result<DeliveryView, Refusal>,
+    done: &str,
+) -> Answer {
     let notice = match outcome {
         Ok(_) => Notice::done(done),
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
@@ -388,8 +581,19 @@ async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<DeliveryView
 }
 
 async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    let cancelled = front.operations().await?.cancel_delivery(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
-    said(&front, &v, &id, cancelled, "Cancelled. No further attempt starts.").await
+    let cancelled = front
+        .operations()
+        .await?
+        .cancel_delivery(&v.ctx, &id, v.query(&[]), Body::new("".into()))
+        .await;
+    said(
+        &front,
+        &v,
+        &id,
+        cancelled,
+        "Cancelled. No further attempt starts.",
+    )
+    .await
 }
 
 #[cfg(test)]
@@ -399,14 +603,18 @@ mod tests {
     #[test]
     fn json_is_laid_out_and_its_numbers_and_order_stay() {
         let text = r#"{"b":1.10,"a":[1,{}, []],"s":"{\"x\": [1,2]}","e":{ } }"#;
-        let expected = "{\n  \"b\": 1.10,\n  \"a\": [\n    1,\n    {},\n    []\n  ],\n  \"s\": \"{\\\"x\\\": [1,2]}\",\n  \"e\": {}\n}";
+        let expected = "{\n  \"b\": 1.10,\n  \"a\": [\n    1,\n    {},\n    []\n  \
+             ],\n  \"s\": \"{\\\"x\\\": [1,2]}\",\n  \"e\": {}\n}";
         assert_eq!(readable(text, "application/json"), expected);
         assert_eq!(readable("{ }", "text/plain"), "{ }");
     }
 
     #[test]
     fn a_command_cannot_be_broken_out_of() {
-        let headers = json!({"x-a": "it's; rm -rf /"}).as_object().cloned().unwrap();
+        let headers = json!({"x-a": "it's; rm -rf /"})
+            .as_object()
+            .cloned()
+            .unwrap();
         let request = RequestView {
             method: "POST".into(),
             url: "https://a.example/'$(id)".into(),
@@ -416,7 +624,8 @@ mod tests {
         };
         assert_eq!(
             curl(&request),
-            "curl -X POST 'https://a.example/'\\''$(id)' \\\n  -H 'x-a: it'\\''s; rm -rf /' \\\n  --data-binary @body"
+            "curl -X POST 'https://a.example/'\\''$(id)' \\\n  -H 'x-a: it'\\''s; rm -rf /' \\\n  \
+             --data-binary @body"
         );
     }
 }

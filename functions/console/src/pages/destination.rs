@@ -35,7 +35,10 @@ pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/destinations/{id}", get(read))
         .route("/destinations/{id}/check", post(check))
-        .route("/destinations/{id}/signing-secrets/{secret}/end", post(end_secret))
+        .route(
+            "/destinations/{id}/signing-secrets/{secret}/end",
+            post(end_secret),
+        )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +105,11 @@ impl DestinationPage<'_> {
 
     fn tab(&self, tab: &str) -> String {
         let path = format!("/destinations/{}", self.d.id);
-        self.v.href(&if tab.is_empty() { path } else { format!("{path}?tab={tab}") })
+        self.v.href(&if tab.is_empty() {
+            path
+        } else {
+            format!("{path}?tab={tab}")
+        })
     }
 
     fn all(&self) -> String {
@@ -119,10 +126,16 @@ impl DestinationPage<'_> {
 }
 
 /// What is wrong with it; `None` while it takes what it is sent.
-pub(crate) async fn incident(operations: &Operations, v: &Visitor, d: &DestinationView) -> Result<Option<Incident>, Refusal> {
+pub(crate) async fn incident(
+    operations: &Operations,
+    v: &Visitor,
+    d: &DestinationView,
+) -> Result<Option<Incident>, Refusal> {
     let health = d.health.as_ref();
     let streak = health.map_or(0, |health| health.consecutive_failures);
-    let failing_since = health.and_then(|health| health.first_failure_at).filter(|_| streak > 0);
+    let failing_since = health
+        .and_then(|health| health.first_failure_at)
+        .filter(|_| streak > 0);
     let plural = if streak == 1 { "failure" } else { "failures" };
     let (tone, title, since) = match (&d.disabled, failing_since) {
         (Some(disabled), failing) if disabled.by == domain::destination::DisabledBy::User => {
@@ -130,9 +143,16 @@ pub(crate) async fn incident(operations: &Operations, v: &Visitor, d: &Destinati
             ("off", "This destination is disabled".to_owned(), since)
         }
         (Some(disabled), failing) => {
-            let title =
-                if streak == 0 { "Disabled after failures".to_owned() } else { format!("Disabled after {streak} consecutive {plural}") };
-            ("bad", title, failing.map_or(disabled.at, |at| at.min(disabled.at)))
+            let title = if streak == 0 {
+                "Disabled after failures".to_owned()
+            } else {
+                format!("Disabled after {streak} consecutive {plural}")
+            };
+            (
+                "bad",
+                title,
+                failing.map_or(disabled.at, |at| at.min(disabled.at)),
+            )
         }
         (None, Some(since)) => {
             let is_failing = health.is_some_and(|health| show::word(&health.status) == "failing");
@@ -141,25 +161,40 @@ pub(crate) async fn incident(operations: &Operations, v: &Visitor, d: &Destinati
         }
         (None, None) => return Ok(None),
     };
-    let by_person = d.disabled.as_ref().and_then(|disabled| disabled.reason.clone());
-    let reason = health.and_then(|health| health.last_error.as_ref()).filter(|_| streak > 0);
+    let by_person = d
+        .disabled
+        .as_ref()
+        .and_then(|disabled| disabled.reason.clone());
+    let reason = health
+        .and_then(|health| health.last_error.as_ref())
+        .filter(|_| streak > 0);
     Ok(Some(Incident {
         tone,
         title,
         reason: reason.map(|error| (error.reason.to_string(), error.detail.clone())),
         by_person: by_person.filter(|_| tone == "off"),
-        missed: operations.missed(&v.ctx, &d.id.to_string(), since, v.query(&[])).await?,
+        missed: operations
+            .missed(&v.ctx, &d.id.to_string(), since, v.query(&[]))
+            .await?,
         since,
         is_disabled: d.disabled.is_some(),
     }))
 }
 
-async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+async fn read(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let operations = front.operations().await?;
     let filter = Filter::of(query.as_deref());
     let d = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let own: OrganizationView = operations.own_organization(&v.ctx, v.query(&[])).await?;
-    let policy = d.failure_policy.clone().unwrap_or(own.settings.failure_policy);
+    let policy = d
+        .failure_policy
+        .clone()
+        .unwrap_or(own.settings.failure_policy);
     let tab = match filter.get("tab") {
         "deliveries" => Tab::Deliveries,
         "settings" => Tab::Settings,
@@ -172,13 +207,22 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
     };
     let most = if tab == Tab::Deliveries { "50" } else { RECENT };
     let recent = match tab {
-        Tab::Overview | Tab::Deliveries => operations.deliveries(&v.ctx, v.query(&[("destination_id", &id), ("limit", most)])).await?.data,
+        Tab::Overview | Tab::Deliveries => {
+            operations
+                .deliveries(&v.ctx, v.query(&[("destination_id", &id), ("limit", most)]))
+                .await?
+                .data
+        }
         _ => Vec::new(),
     };
     let fallbacks = match (&d.on_exhausted, tab) {
         (Some(on_exhausted), Tab::Settings) => {
             let names = Names::read(operations, &v).await?;
-            on_exhausted.destination_ids.iter().map(|id| (*id, names.of(id))).collect()
+            on_exhausted
+                .destination_ids
+                .iter()
+                .map(|id| (*id, names.of(id)))
+                .collect()
         }
         _ => Vec::new(),
     };
@@ -202,33 +246,62 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         filter: &filter,
         span,
         again: v.href(&v.address),
-        limits: d.delivery_limits.or(own.settings.delivery_limits).unwrap_or_default(),
+        limits: d
+            .delivery_limits
+            .or(own.settings.delivery_limits)
+            .unwrap_or_default(),
         fallbacks,
         d: &d,
     })
 }
 
 /// The time that charts are about, and what happened in it.
-async fn buckets(operations: &Operations, v: &Visitor, id: &str, filter: &Filter) -> Result<(&'static str, Vec<HealthBucket>), Refusal> {
+async fn buckets(
+    operations: &Operations,
+    v: &Visitor,
+    id: &str,
+    filter: &Filter,
+) -> Result<(&'static str, Vec<HealthBucket>), Refusal> {
     let (span, granularity, hours) = match filter.get("span") {
         "30d" => ("30d", "day", 30 * 24),
         "7d" => ("7d", "hour", 7 * 24),
         _ => ("24h", "hour", 24),
     };
     let since = Timestamp::from_millis(v.now.as_millis() - (hours - 1) * 3_600_000).to_string();
-    let found = operations.destination_health(&v.ctx, id, v.query(&[("granularity", granularity), ("since", &since)])).await?;
+    let found = operations
+        .destination_health(
+            &v.ctx,
+            id,
+            v.query(&[("granularity", granularity), ("since", &since)]),
+        )
+        .await?;
     Ok((span, found.data))
 }
 
 /// Members whose values are choices of the form, which shows them in words.
-const CHOICES: [&str; 11] =
-    ["kind", "mode", "on_conflict", "tls", "if_exists", "attach", "security", "preset", "check", "transport", "server_side_encryption"];
+const CHOICES: [&str; 11] = [
+    "kind",
+    "mode",
+    "on_conflict",
+    "tls",
+    "if_exists",
+    "attach",
+    "security",
+    "preset",
+    "check",
+    "transport",
+    "server_side_encryption",
+];
 
 /// A JSON object as rows, with the labels and the words of the form.
 fn labeled(kind: &str, group: &str, value: &Value) -> Vec<(String, String)> {
     let in_words = |(path, text): (String, String)| {
         let last = path.rsplit('.').next().unwrap_or_default();
-        let text = if CHOICES.contains(&last) { captions::choice_label(last, &text) } else { text };
+        let text = if CHOICES.contains(&last) {
+            captions::choice_label(last, &text)
+        } else {
+            text
+        };
         (labels::label_of(kind, group, &path), text)
     };
     rows(value, "").into_iter().map(in_words).collect()
@@ -238,18 +311,28 @@ fn labeled(kind: &str, group: &str, value: &Value) -> Vec<(String, String)> {
 fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten() {
-        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let name = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         match value {
             Value::Null => {}
             Value::Object(inner) if inner.get("set") == Some(&Value::Bool(true)) => {
-                let hint = inner.get("hint").and_then(Value::as_str).map(|hint| format!(", ends in {}", hint.trim_start_matches('…')));
+                let hint = inner
+                    .get("hint")
+                    .and_then(Value::as_str)
+                    .map(|hint| format!(", ends in {}", hint.trim_start_matches('…')));
                 rows.push((name, format!("Set{}", hint.unwrap_or_default())));
             }
             Value::Object(inner) if inner.is_empty() => {}
             Value::Object(_) => rows.extend(self::rows(value, &name)),
             Value::Array(items) if items.is_empty() => {}
             Value::Array(items) => {
-                let texts = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
+                let texts = items.iter().map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                });
                 rows.push((name, texts.collect::<Vec<_>>().join(", ")));
             }
             Value::String(text) => rows.push((name, text.clone())),
@@ -262,9 +345,15 @@ fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
 
 /// Checks the connection, and shows the steps on the destination's page.
 async fn check(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    let checked = front.operations().await?.check_destination(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
+    let checked = front
+        .operations()
+        .await?
+        .check_destination(&v.ctx, &id, v.query(&[]), Body::new("".into()))
+        .await;
     let notice = match checked {
-        Ok(checked) if checked.check.ok => Notice::done("The connection works.").and_check(checked.check),
+        Ok(checked) if checked.check.ok => {
+            Notice::done("The connection works.").and_check(checked.check)
+        }
         Ok(checked) => Notice::problem("The connection does not work.").and_check(checked.check),
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
@@ -272,12 +361,27 @@ async fn check(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _
     notice::to(&front, &v, &v.at("/destinations", &id), notice).await
 }
 
-async fn end_secret(State(front): State<Front>, v: Visitor, Path((id, secret)): Path<(String, String)>, _: Form) -> Answer {
-    let ended = front.operations().await?.end_secret(&v.ctx, &id, &secret, v.query(&[])).await;
+async fn end_secret(
+    State(front): State<Front>,
+    v: Visitor,
+    Path((id, secret)): Path<(String, String)>,
+    _: Form,
+) -> Answer {
+    let ended = front
+        .operations()
+        .await?
+        .end_secret(&v.ctx, &id, &secret, v.query(&[]))
+        .await;
     let notice = match ended {
         Ok(_) => Notice::done("The secret no longer signs requests."),
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
-    notice::to(&front, &v, &v.href(&format!("/destinations/{id}?tab=secrets")), notice).await
+    notice::to(
+        &front,
+        &v,
+        &v.href(&format!("/destinations/{id}?tab=secrets")),
+        notice,
+    )
+    .await
 }

@@ -1,5 +1,5 @@
-//! What is done with a destination: a test, a replay, another secret, switching it off and on, deleting it. Each that needs something said
-//! has a form of its own.
+//! What is done with a destination: a test, a replay, another secret, switching it off and on,
+//! deleting it. Each that needs something said has a form of its own.
 
 use askama::Template;
 use axum::Router;
@@ -27,24 +27,43 @@ pub(crate) fn router() -> Router<Front> {
         .route("/destinations/{id}/replay", get(ask_replay))
         .route("/destinations/{id}/enable", post(enable))
         .route("/destinations/{id}/disable", get(ask_disable).post(disable))
-        .route("/destinations/{id}/rotate-secret", get(ask_rotate).post(rotate))
+        .route(
+            "/destinations/{id}/rotate-secret",
+            get(ask_rotate).post(rotate),
+        )
         .route("/destinations/{id}/delete", get(ask_delete).post(delete))
 }
 
 async fn known(front: &Front, v: &Visitor, id: &str) -> Result<DestinationView, Refusal> {
     v.must_manage()?;
-    front.operations().await?.destination(&v.ctx, id, v.query(&[])).await
+    front
+        .operations()
+        .await?
+        .destination(&v.ctx, id, v.query(&[]))
+        .await
 }
 
 fn ask<'a>(v: &'a Visitor, d: &DestinationView, title: &str) -> Ask<'a> {
-    Ask::new(v, "destinations", (v.at("/destinations", &d.id), d.name.clone()), title)
+    Ask::new(
+        v,
+        "destinations",
+        (v.at("/destinations", &d.id), d.name.clone()),
+        title,
+    )
 }
 
 fn test_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
-    let event_type = Field { value: "waybill.test".to_owned(), ..Field::line(&["event_type"], "Event type", false) };
-    let payload = Field { help: "JSON. If empty, a small sample is sent.".to_owned(), ..Field::area(&["payload"], "Payload") };
+    let event_type = Field {
+        value: "waybill.test".to_owned(),
+        ..Field::line(&["event_type"], "Event type", false)
+    };
+    let payload = Field {
+        help: "JSON. If empty, a small sample is sent.".to_owned(),
+        ..Field::area(&["payload"], "Payload")
+    };
     Ask {
-        about: "Sends one delivery now, even if the destination is disabled. It is marked as a test and is not counted in statistics."
+        about: "Sends one delivery now, even if the destination is disabled. It is marked as a \
+             test and is not counted in statistics."
             .to_owned(),
         fields: vec![event_type, payload],
         submit: "Send test".to_owned(),
@@ -58,7 +77,12 @@ async fn ask_test(State(front): State<Front>, v: Visitor, Path(id): Path<String>
 }
 
 /// A test leads to its delivery, to be watched.
-async fn test(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+async fn test(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
     let sent = async {
         let mut members = Map::new();
         if let Some(event_type) = form.filled("event_type") {
@@ -66,13 +90,23 @@ async fn test(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
         }
         if let Some(payload) = form.filled("payload") {
             let parsed: Result<Value, _> = serde_json::from_str(payload);
-            members.insert("payload".to_owned(), parsed.map_err(|error| mistake("/payload", format!("is not JSON: {error}")))?);
+            members.insert(
+                "payload".to_owned(),
+                parsed.map_err(|error| mistake("/payload", format!("is not JSON: {error}")))?,
+            );
         }
-        front.operations().await?.test_destination(&v.ctx, &id, v.query(&[]), body(&members.into())).await
+        front
+            .operations()
+            .await?
+            .test_destination(&v.ctx, &id, v.query(&[]), body(&members.into()))
+            .await
     };
     match sent.await {
         Ok(message) => {
-            let delivery = message.deliveries.first().ok_or_else(|| Refusal::internal("a test has no delivery"))?;
+            let delivery = message
+                .deliveries
+                .first()
+                .ok_or_else(|| Refusal::internal("a test has no delivery"))?;
             Ok(see(&v.at("/deliveries", &delivery.delivery.id)))
         }
         Err(refusal) => {
@@ -83,7 +117,11 @@ async fn test(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
 }
 
 fn mistake(pointer: &str, detail: String) -> Refusal {
-    Refusal::invalid(vec![domain::input::FieldError::at(pointer, domain::input::FieldCode::InvalidFormat, detail)])
+    Refusal::invalid(vec![domain::input::FieldError::at(
+        pointer,
+        domain::input::FieldCode::InvalidFormat,
+        detail,
+    )])
 }
 
 /// From when on deliveries are sent again.
@@ -114,59 +152,137 @@ impl ReplayPage<'_> {
 }
 
 /// The windows that can be replayed, each with its count.
-async fn ask_replay(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+async fn ask_replay(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let d = known(&front, &v, &id).await?;
     let operations = front.operations().await?;
     let filter = Filter::of(query.as_deref());
     let mut windows = Vec::new();
     if let Some(Incident { since, missed, .. }) = incident(operations, &v, &d).await? {
-        windows.push(Window { value: since.to_string(), label: "Since the first failure", since: Some(since), missed: Some(missed) });
+        windows.push(Window {
+            value: since.to_string(),
+            label: "Since the first failure",
+            since: Some(since),
+            missed: Some(missed),
+        });
     }
-    if let Some(disabled) = d.disabled.as_ref().filter(|disabled| windows.iter().all(|window| window.since != Some(disabled.at))) {
-        let missed = operations.missed(&v.ctx, &id, disabled.at, v.query(&[])).await?;
+    if let Some(disabled) = d.disabled.as_ref().filter(|disabled| {
+        windows
+            .iter()
+            .all(|window| window.since != Some(disabled.at))
+    }) {
+        let missed = operations
+            .missed(&v.ctx, &id, disabled.at, v.query(&[]))
+            .await?;
         let since = Some(disabled.at);
-        windows.push(Window { value: disabled.at.to_string(), label: "Since it was disabled", since, missed: Some(missed) });
+        windows.push(Window {
+            value: disabled.at.to_string(),
+            label: "Since it was disabled",
+            since,
+            missed: Some(missed),
+        });
     }
     let mut problem = None;
     match Timestamp::parse(&instant(filter.get("date"))) {
         Ok(at) => {
             let missed = operations.missed(&v.ctx, &id, at, v.query(&[])).await?;
-            windows.push(Window { value: at.to_string(), label: "Since the date below", since: Some(at), missed: Some(missed) });
+            windows.push(Window {
+                value: at.to_string(),
+                label: "Since the date below",
+                since: Some(at),
+                missed: Some(missed),
+            });
         }
         Err(_) if filter.get("date").is_empty() => {}
         Err(error) => problem = Some(show::sentence(&error.to_string())),
     }
     if d.disabled.is_some() {
-        windows.push(Window { value: String::new(), label: "Do not replay", since: None, missed: None });
+        windows.push(Window {
+            value: String::new(),
+            label: "Do not replay",
+            since: None,
+            missed: None,
+        });
     }
-    let chosen =
-        if filter.get("date").is_empty() { windows.first() } else { windows.iter().find(|window| window.label.ends_with("below")) };
-    let chosen = chosen.map(|window| window.value.clone()).unwrap_or_default();
+    let chosen = if filter.get("date").is_empty() {
+        windows.first()
+    } else {
+        windows
+            .iter()
+            .find(|window| window.label.ends_with("below"))
+    };
+    let chosen = chosen
+        .map(|window| window.value.clone())
+        .unwrap_or_default();
     let page_of = Page::of(Some(&v), "destinations");
-    page(&ReplayPage { page: page_of, v: &v, d: &d, windows: &windows, chosen: &chosen, date: filter.get("date"), problem })
+    page(&ReplayPage {
+        page: page_of,
+        v: &v,
+        d: &d,
+        windows: &windows,
+        chosen: &chosen,
+        date: filter.get("date"),
+        problem,
+    })
 }
 
 /// Enables it, or leaves it enabled; and sends again what it missed.
-async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let members = form.filled("replay_since").map_or_else(|| json!({}), |since| json!({"replay_since": since}));
-    let enabled = front.operations().await?.enable_destination(&v.ctx, &id, v.query(&[]), body(&members)).await;
+async fn enable(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
+    let members = form
+        .filled("replay_since")
+        .map_or_else(|| json!({}), |since| json!({"replay_since": since}));
+    let enabled = front
+        .operations()
+        .await?
+        .enable_destination(&v.ctx, &id, v.query(&[]), body(&members))
+        .await;
     match enabled {
         Ok(enabled) => match enabled.job {
-            Some(job) => notice::to(&front, &v, &v.at("/jobs", &job.id), Notice::done("The destination is enabled.")).await,
+            Some(job) => {
+                notice::to(
+                    &front,
+                    &v,
+                    &v.at("/jobs", &job.id),
+                    Notice::done("The destination is enabled."),
+                )
+                .await
+            }
             None => {
                 let notice = Notice::done("Enabled. The failure counter is reset.");
                 notice::to(&front, &v, &v.at("/destinations", &id), notice).await
             }
         },
-        Err(refusal) if refusal.is_correctable() => notice::to(&front, &v, &v.at("/destinations", &id), Notice::refused(&refusal)).await,
+        Err(refusal) if refusal.is_correctable() => {
+            notice::to(
+                &front,
+                &v,
+                &v.at("/destinations", &id),
+                Notice::refused(&refusal),
+            )
+            .await
+        }
         Err(refusal) => Err(refusal.into()),
     }
 }
 
 fn disable_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
-    let reason = Field { help: "Shown to everyone who can see the destination.".to_owned(), ..Field::optional_line("reason", "Reason") };
+    let reason = Field {
+        help: "Shown to everyone who can see the destination.".to_owned(),
+        ..Field::optional_line("reason", "Reason")
+    };
     Ask {
-        about: "Pending and new deliveries are skipped. You can replay them when you enable the destination again.".to_owned(),
+        about: "Pending and new deliveries are skipped. You can replay them when you enable the \
+             destination again."
+            .to_owned(),
         fields: vec![reason],
         submit: "Disable".to_owned(),
         is_danger: true,
@@ -179,10 +295,30 @@ async fn ask_disable(State(front): State<Front>, v: Visitor, Path(id): Path<Stri
     disable_form(&v, &d).shown()
 }
 
-async fn disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let members = form.filled("reason").map_or_else(|| json!({}), |reason| json!({"reason": reason}));
-    match front.operations().await?.disable_destination(&v.ctx, &id, v.query(&[]), body(&members)).await {
-        Ok(_) => notice::to(&front, &v, &v.at("/destinations", &id), Notice::done("Disabled. Pending deliveries are skipped.")).await,
+async fn disable(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
+    let members = form
+        .filled("reason")
+        .map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+    match front
+        .operations()
+        .await?
+        .disable_destination(&v.ctx, &id, v.query(&[]), body(&members))
+        .await
+    {
+        Ok(_) => {
+            notice::to(
+                &front,
+                &v,
+                &v.at("/destinations", &id),
+                Notice::done("Disabled. Pending deliveries are skipped."),
+            )
+            .await
+        }
         Err(refusal) => {
             let d = known(&front, &v, &id).await?;
             disable_form(&v, &d).again(&form, refusal)
@@ -196,17 +332,36 @@ fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
         ("own", "Use a secret of my own"),
         ("arn", "Read it from AWS Secrets Manager"),
     ];
-    let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
+    let overlaps = [
+        ("86400", "For a day"),
+        ("3600", "For an hour"),
+        ("604800", "For a week"),
+        ("0", "Not at all"),
+    ];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
-    let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);
+    let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false)
+        .only_when("source", &["arn"]);
     Ask {
-        about: "Until the overlap ends, requests are signed with every secret, so that the receiver can switch without an interruption."
+        about: "Until the overlap ends, requests are signed with every secret, so that the \
+             receiver can switch without an interruption."
             .to_owned(),
         fields: vec![
             Field::switch("source", "New secret", &sources, "generated"),
-            Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },
-            Field { example: "arn:aws:secretsmanager:…", ..arn },
-            Field::switch("overlap_seconds", "Older secrets keep signing", &overlaps, "86400"),
+            Field {
+                example: "whsec_…",
+                help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(),
+                ..own
+            },
+            Field {
+                example: "arn:aws:secretsmanager:…",
+                ..arn
+            },
+            Field::switch(
+                "overlap_seconds",
+                "Older secrets keep signing",
+                &overlaps,
+                "86400",
+            ),
         ],
         submit: "Rotate secret".to_owned(),
         ..ask(v, d, "Rotate the signing secret")
@@ -222,7 +377,10 @@ async fn ask_rotate(State(front): State<Front>, v: Visitor, Path(id): Path<Strin
 pub(crate) fn rotation(form: &Form) -> Value {
     let mut members = Map::new();
     match form.text("source") {
-        Some("own") => drop(members.insert("secret".to_owned(), form.text("secret").unwrap_or_default().trim().into())),
+        Some("own") => drop(members.insert(
+            "secret".to_owned(),
+            form.text("secret").unwrap_or_default().trim().into(),
+        )),
         Some("arn") => {
             let arn = form.text("secret.secret_arn").unwrap_or_default().trim();
             members.insert("secret".to_owned(), json!({"secret_arn": arn}));
@@ -230,23 +388,51 @@ pub(crate) fn rotation(form: &Form) -> Value {
         _ => {}
     }
     if let Some(seconds) = form.filled("overlap_seconds") {
-        members.insert("overlap_seconds".to_owned(), seconds.parse::<i64>().map_or_else(|_| seconds.into(), Value::from));
+        members.insert(
+            "overlap_seconds".to_owned(),
+            seconds
+                .parse::<i64>()
+                .map_or_else(|_| seconds.into(), Value::from),
+        );
     }
     members.into()
 }
 
-async fn rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    match front.operations().await?.rotate_secret(&v.ctx, &id, v.query(&[]), body(&rotation(&form))).await {
+async fn rotate(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
+    match front
+        .operations()
+        .await?
+        .rotate_secret(&v.ctx, &id, v.query(&[]), body(&rotation(&form)))
+        .await
+    {
         Ok(rotated) => {
             let text = match rotated.previous_valid_until {
-                Some(until) => format!("Rotated. Requests are signed with every secret until {}.", show::exact(until)),
+                Some(until) => format!(
+                    "Rotated. Requests are signed with every secret until {}.",
+                    show::exact(until)
+                ),
                 None => "Rotated. Older secrets no longer sign requests.".to_owned(),
             };
             let notice = match rotated.signing_secret {
-                Some(secret) => Notice::done(text).and_secret("New signing secret", "Give it to the receiver.", secret),
+                Some(secret) => Notice::done(text).and_secret(
+                    "New signing secret",
+                    "Give it to the receiver.",
+                    secret,
+                ),
                 None => Notice::done(text),
             };
-            notice::to(&front, &v, &v.href(&format!("/destinations/{id}?tab=secrets")), notice).await
+            notice::to(
+                &front,
+                &v,
+                &v.href(&format!("/destinations/{id}?tab=secrets")),
+                notice,
+            )
+            .await
         }
         Err(refusal) => {
             let d = known(&front, &v, &id).await?;
@@ -258,7 +444,11 @@ async fn rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 async fn ask_delete(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = known(&front, &v, &id).await?;
     Ask {
-        about: format!("“{}” will receive no more deliveries. Its secrets are erased now, and its history stays available.", d.name),
+        about: format!(
+            "“{}” will receive no more deliveries. Its secrets are erased now, and its \
+             history stays available.",
+            d.name
+        ),
         submit: "Delete the destination".to_owned(),
         is_danger: true,
         ..ask(&v, &d, "Delete the destination")
@@ -267,6 +457,16 @@ async fn ask_delete(State(front): State<Front>, v: Visitor, Path(id): Path<Strin
 }
 
 async fn delete(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.delete_destination(&v.ctx, &id, None, v.query(&[])).await?;
-    notice::to(&front, &v, &v.href("/destinations"), Notice::done("The destination is deleted.")).await
+    front
+        .operations()
+        .await?
+        .delete_destination(&v.ctx, &id, None, v.query(&[]))
+        .await?;
+    notice::to(
+        &front,
+        &v,
+        &v.href("/destinations"),
+        Notice::done("The destination is deleted."),
+    )
+    .await
 }

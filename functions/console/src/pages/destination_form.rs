@@ -1,4 +1,5 @@
-//! Making and changing destinations: a form per type, from its schema; mistakes stand at their fields, a failed check shows its steps.
+//! Making and changing destinations: a form per type, from its schema; mistakes stand at their
+//! fields, a failed check shows its steps.
 
 use askama::Template;
 use axum::Router;
@@ -88,36 +89,92 @@ struct OutcomePart<'a> {
 
 async fn choose(v: Visitor) -> Answer {
     v.must_manage()?;
-    page(&TypesPage { page: Page::of(Some(&v), "destinations"), v: &v })
+    page(&TypesPage {
+        page: Page::of(Some(&v), "destinations"),
+        v: &v,
+    })
 }
 
-async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Option<&DestinationView>) -> Result<Vec<Section>, Refusal> {
+async fn sections(
+    operations: &Operations,
+    v: &Visitor,
+    kind: &str,
+    stored: Option<&DestinationView>,
+) -> Result<Vec<Section>, Refusal> {
     let types = operations.destination_types(&v.ctx, v.query(&[])).await?;
-    let schema = types.data.into_iter().find(|one| one.kind == kind).ok_or_else(Refusal::not_found)?;
-    let stored_json = stored.map(|stored| serde_json::to_value(stored).unwrap_or_default()).unwrap_or_default();
+    let schema = types
+        .data
+        .into_iter()
+        .find(|one| one.kind == kind)
+        .ok_or_else(Refusal::not_found)?;
+    let stored_json = stored
+        .map(|stored| serde_json::to_value(stored).unwrap_or_default())
+        .unwrap_or_default();
     let settings = schema_form::fields(&schema.settings, &["settings"], &stored_json["settings"]);
-    let (mut signature, settings): (Vec<Field>, Vec<Field>) = settings.into_iter().partition(|field| field.name.contains(".signature."));
-    let (where_to, more) = settings.into_iter().partition(|field| field.required || field.when.is_some() || shown_first(&field.name));
+    let (mut signature, settings): (Vec<Field>, Vec<Field>) = settings
+        .into_iter()
+        .partition(|field| field.name.contains(".signature."));
+    let (where_to, more) = settings
+        .into_iter()
+        .partition(|field| field.required || field.when.is_some() || shown_first(&field.name));
     let credentials = schema_form::credentials(&schema.credentials, &stored_json["credentials"]);
     let is_tls = |field: &Field| kind == "webhook" && field.name.ends_with("_pem");
     let (tls, credentials): (Vec<Field>, Vec<Field>) = credentials.into_iter().partition(is_tls);
     if stored.is_none() && kind == "webhook" {
         signature.extend(signing_secret());
     }
-    let (own, about): (Vec<Field>, Vec<Field>) =
-        schema_form::fields(&about(), &[], &stored_json).into_iter().partition(|field| field.name == "external_id");
-    let retries = retries::fields(&["retry_policy"], &stored_json["retry_policy"], "The organization's schedule");
-    let section = |title, about, folded, fields| Section { title, about, folded, fields };
+    let (own, about): (Vec<Field>, Vec<Field>) = schema_form::fields(&about(), &[], &stored_json)
+        .into_iter()
+        .partition(|field| field.name == "external_id");
+    let retries = retries::fields(
+        &["retry_policy"],
+        &stored_json["retry_policy"],
+        "The organization's schedule",
+    );
+    let section = |title, about, folded, fields| Section {
+        title,
+        about,
+        folded,
+        fields,
+    };
     let mut all = vec![
         section("Basics", "", false, about),
         section(place_title(kind), "", false, where_to),
-        section("Authentication", "Secrets are encrypted when you save them and are never shown again.", false, credentials),
+        section(
+            "Authentication",
+            "Secrets are encrypted when you save them and are never shown again.",
+            false,
+            credentials,
+        ),
         section("Signature", "", false, signature),
         section("Client certificate and private authority", "", true, tls),
-        section("More settings", "", true, more.into_iter().chain(own).collect()),
-        section("Retries and alerts", "", true, retries.into_iter().chain(thresholds(&stored_json["failure_policy"])).collect()),
-        section("Limits", "Deliveries beyond a limit wait. Waiting is not a failure.", true, limits(&stored_json["delivery_limits"])),
-        section("Fallback", "", true, fallbacks(&Names::read(operations, v).await?, stored)),
+        section(
+            "More settings",
+            "",
+            true,
+            more.into_iter().chain(own).collect(),
+        ),
+        section(
+            "Retries and alerts",
+            "",
+            true,
+            retries
+                .into_iter()
+                .chain(thresholds(&stored_json["failure_policy"]))
+                .collect(),
+        ),
+        section(
+            "Limits",
+            "Deliveries beyond a limit wait. Waiting is not a failure.",
+            true,
+            limits(&stored_json["delivery_limits"]),
+        ),
+        section(
+            "Fallback",
+            "",
+            true,
+            fallbacks(&Names::read(operations, v).await?, stored),
+        ),
     ];
     for field in all.iter_mut().flat_map(|section| &mut section.fields) {
         labels::describe(kind, field);
@@ -128,43 +185,94 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
 
 /// Its own thresholds, or the organization's.
 fn thresholds(stored: &Value) -> Vec<Field> {
-    let own = if stored.is_object() { "own" } else { "organization" };
+    let own = if stored.is_object() {
+        "own"
+    } else {
+        "organization"
+    };
     let choices = [("organization", "The organization's"), ("own", "Its own")];
     let switch = Field::switch("thresholds", "Alert and disable thresholds", &choices, own);
     let policy = schema_form::fields(&failure_policy(), &["failure_policy"], stored);
-    std::iter::once(switch).chain(policy.into_iter().map(|field| field.only_when("thresholds", &["own"]))).collect()
+    std::iter::once(switch)
+        .chain(
+            policy
+                .into_iter()
+                .map(|field| field.only_when("thresholds", &["own"])),
+        )
+        .collect()
 }
 
 /// Its own limits, or the organization's.
 fn limits(stored: &Value) -> Vec<Field> {
-    let own = if stored.is_object() { "own" } else { "organization" };
+    let own = if stored.is_object() {
+        "own"
+    } else {
+        "organization"
+    };
     let choices = [("organization", "The organization's"), ("own", "Its own")];
     let switch = Field::switch("limits", "Delivery limits", &choices, own);
     let schema = json!({"properties": DeliveryLimits::numbers()});
     let limits = schema_form::fields(&schema, &["delivery_limits"], stored);
-    std::iter::once(switch).chain(limits.into_iter().map(|field| field.only_when("limits", &["own"]))).collect()
+    std::iter::once(switch)
+        .chain(
+            limits
+                .into_iter()
+                .map(|field| field.only_when("limits", &["own"])),
+        )
+        .collect()
 }
 
 /// The most fallbacks that a destination has.
-const FALLBACKS: [(&str, &str); 3] = [("fallback_1", "Fallback"), ("fallback_2", "Second fallback"), ("fallback_3", "Third fallback")];
+const FALLBACKS: [(&str, &str); 3] = [
+    ("fallback_1", "Fallback"),
+    ("fallback_2", "Second fallback"),
+    ("fallback_3", "Third fallback"),
+];
 
 /// Where a delivery goes that ends as failed: one of the other destinations, or none.
 fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
     let chosen: Vec<String> = stored
         .and_then(|stored| stored.on_exhausted.as_ref())
-        .map_or_else(Vec::new, |on_exhausted| on_exhausted.destination_ids.iter().map(ToString::to_string).collect());
+        .map_or_else(Vec::new, |on_exhausted| {
+            on_exhausted
+                .destination_ids
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        });
     let own = stored.map(|stored| stored.id.to_string());
-    let others = names.destinations.iter().filter(|(id, _)| Some(id) != own.as_ref()).map(|(id, name)| (&**id, &**name));
+    let others = names
+        .destinations
+        .iter()
+        .filter(|(id, _)| Some(id) != own.as_ref())
+        .map(|(id, name)| (&**id, &**name));
     // One that is beyond the names that were read keeps its place.
-    let unnamed = chosen.iter().filter(|id| names.destinations.iter().all(|(known, _)| known != *id)).map(|id| (&**id, &**id));
-    let choices: Vec<(&str, &str)> = std::iter::once(("", "None")).chain(others).chain(unnamed).collect();
+    let unnamed = chosen
+        .iter()
+        .filter(|id| names.destinations.iter().all(|(known, _)| known != *id))
+        .map(|id| (&**id, &**id));
+    let choices: Vec<(&str, &str)> = std::iter::once(("", "None"))
+        .chain(others)
+        .chain(unnamed)
+        .collect();
     let field = |place: usize| {
         let (name, label) = FALLBACKS[place];
         let value = chosen.get(place).map_or("", |id| &**id);
-        Field { required: false, ..Field::switch(name, label, &choices, value) }
+        Field {
+            required: false,
+            ..Field::switch(name, label, &choices, value)
+        }
     };
-    let help = "A delivery that fails for good is sent there, with the reason. Fallbacks are not chained.";
-    vec![Field { help: help.to_owned(), ..field(0) }, field(1), field(2)]
+    let help =
+        "A delivery that fails for good is sent there, with the reason. Fallbacks are not chained.";
+    vec![
+        Field {
+            help: help.to_owned(),
+            ..field(0)
+        },
+        field(1),
+        field(2),
+    ]
 }
 
 /// Where a new destination's signing secret comes from.
@@ -174,12 +282,26 @@ fn signing_secret() -> [Field; 3] {
         ("own", "Use a secret of my own"),
         ("arn", "Read it from AWS Secrets Manager"),
     ];
-    let own = Field::line(&["signing_secret"], "Your signing secret", true).only_when(SECRET_SOURCE, &["own"]);
-    let arn = Field::line(&["signing_secret", "secret_arn"], "ARN of the secret", false).only_when(SECRET_SOURCE, &["arn"]);
+    let own = Field::line(&["signing_secret"], "Your signing secret", true)
+        .only_when(SECRET_SOURCE, &["own"]);
+    let arn = Field::line(
+        &["signing_secret", "secret_arn"],
+        "ARN of the secret",
+        false,
+    )
+    .only_when(SECRET_SOURCE, &["arn"]);
     [
         Field::switch(SECRET_SOURCE, "Signing secret", &choices, "generated"),
-        Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },
-        Field { example: "arn:aws:secretsmanager:…", help: "An operator must have granted it to your organization.".to_owned(), ..arn },
+        Field {
+            example: "whsec_…",
+            help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(),
+            ..own
+        },
+        Field {
+            example: "arn:aws:secretsmanager:…",
+            help: "An operator must have granted it to your organization.".to_owned(),
+            ..arn
+        },
     ]
 }
 
@@ -198,9 +320,21 @@ fn place_title(kind: &str) -> &'static str {
 
 /// Optional settings that most people fill in.
 fn shown_first(name: &str) -> bool {
-    ["url", "host", "port", "database", "region", "preset", "mode", "headers", "columns", "key_columns", "on_conflict"]
-        .iter()
-        .any(|own| name == format!("settings.{own}"))
+    [
+        "url",
+        "host",
+        "port",
+        "database",
+        "region",
+        "preset",
+        "mode",
+        "headers",
+        "columns",
+        "key_columns",
+        "on_conflict",
+    ]
+    .iter()
+    .any(|own| name == format!("settings.{own}"))
 }
 
 fn about() -> Value {
@@ -215,22 +349,45 @@ fn about() -> Value {
 fn failure_policy() -> Value {
     let mut members = FailurePolicy::numbers();
     let rate = FailureRate::numbers();
-    members.insert("failure_rate".to_owned(), json!({"type": "object", "properties": rate}));
-    members.insert("auto_recover".to_owned(), json!({"type": "boolean", "default": false}));
+    members.insert(
+        "failure_rate".to_owned(),
+        json!({"type": "object", "properties": rate}),
+    );
+    members.insert(
+        "auto_recover".to_owned(),
+        json!({"type": "boolean", "default": false}),
+    );
     json!({"properties": members})
 }
 
 /// An empty form; what the address says of its fields stands in them.
-async fn ask_new(State(front): State<Front>, v: Visitor, Path(kind): Path<String>, RawQuery(query): RawQuery) -> Answer {
+async fn ask_new(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     v.must_manage()?;
     let operations = front.operations().await?;
     let mut sections = sections(operations, &v, &kind, None).await?;
     let given = Form::parse(query.unwrap_or_default().as_bytes());
-    for field in sections.iter_mut().flat_map(|section| &mut section.fields).filter(|field| given.text(&field.name).is_some()) {
+    for field in sections
+        .iter_mut()
+        .flat_map(|section| &mut section.fields)
+        .filter(|field| given.text(&field.name).is_some())
+    {
         field.refill(&given);
     }
     let guide = Guide::read(operations, &v, None).await?;
-    shown(&v, &kind, None, &sections, Outcome::default(), &guide, StatusCode::OK)
+    shown(
+        &v,
+        &kind,
+        None,
+        &sections,
+        Outcome::default(),
+        &guide,
+        StatusCode::OK,
+    )
 }
 
 async fn ask_edit(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
@@ -239,7 +396,15 @@ async fn ask_edit(State(front): State<Front>, v: Visitor, Path(id): Path<String>
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let sections = sections(operations, &v, stored.kind, Some(&stored)).await?;
     let guide = Guide::read(operations, &v, Some(&stored)).await?;
-    shown(&v, stored.kind, Some(&stored), &sections, Outcome::default(), &guide, StatusCode::OK)
+    shown(
+        &v,
+        stored.kind,
+        Some(&stored),
+        &sections,
+        Outcome::default(),
+        &guide,
+        StatusCode::OK,
+    )
 }
 
 fn shown(
@@ -251,12 +416,21 @@ fn shown(
     guide: &Guide,
     status: StatusCode,
 ) -> Answer {
-    let path = stored.map_or_else(|| format!("/destinations/new/{kind}"), |stored| format!("/destinations/{}/edit", stored.id));
-    let cancel = stored.map_or_else(|| "/destinations".to_owned(), |stored| format!("/destinations/{}", stored.id));
+    let path = stored.map_or_else(
+        || format!("/destinations/new/{kind}"),
+        |stored| format!("/destinations/{}/edit", stored.id),
+    );
+    let cancel = stored.map_or_else(
+        || "/destinations".to_owned(),
+        |stored| format!("/destinations/{}", stored.id),
+    );
     let template = FormPage {
         page: Page::of(Some(v), "destinations"),
         v,
-        heading: stored.map_or_else(|| format!("New {} destination", type_name(kind)), |stored| format!("Edit {}", stored.name)),
+        heading: stored.map_or_else(
+            || format!("New {} destination", type_name(kind)),
+            |stored| format!("Edit {}", stored.name),
+        ),
         kind,
         action: v.href(&path),
         cancel: v.href(&cancel),
@@ -271,30 +445,56 @@ fn shown(
 
 fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> Map<String, Value> {
     let patch = stored.is_some();
-    let all: Vec<Field> = sections.iter().flat_map(|section| section.fields.iter().cloned()).collect();
+    let all: Vec<Field> = sections
+        .iter()
+        .flat_map(|section| section.fields.iter().cloned())
+        .collect();
     let mut members = schema_form::read(&all, form, patch);
-    let kept = stored.map(|stored| serde_json::to_value(&stored.retry_policy).unwrap_or_default()).unwrap_or_default();
+    let kept = stored
+        .map(|stored| serde_json::to_value(&stored.retry_policy).unwrap_or_default())
+        .unwrap_or_default();
     retries::apply(form, &["retry_policy"], &kept, &mut members);
     if patch && form.text("thresholds") == Some("organization") {
         members.insert("failure_policy".to_owned(), Value::Null);
-    } else if form.text("thresholds") == Some("own") && form.filled("failure_policy.disable_after_failures").is_none() {
+    } else if form.text("thresholds") == Some("own")
+        && form
+            .filled("failure_policy.disable_after_failures")
+            .is_none()
+    {
         // Left empty means never, and not the default.
-        members.entry("failure_policy").or_insert_with(|| json!({}))["disable_after_failures"] = Value::Null;
+        members.entry("failure_policy").or_insert_with(|| json!({}))["disable_after_failures"] =
+            Value::Null;
     }
     match form.text("limits") {
-        Some("organization") if patch => drop(members.insert("delivery_limits".to_owned(), Value::Null)),
+        Some("organization") if patch => {
+            drop(members.insert("delivery_limits".to_owned(), Value::Null))
+        }
         // Left empty, a limit of its own is no limit, and not the organization's.
-        Some("own") => drop(members.entry("delivery_limits").or_insert_with(|| json!({}))),
+        Some("own") => drop(
+            members
+                .entry("delivery_limits")
+                .or_insert_with(|| json!({})),
+        ),
         _ => {}
     }
-    let fallbacks: Vec<&str> = FALLBACKS.iter().filter_map(|(name, _)| form.filled(name)).collect();
+    let fallbacks: Vec<&str> = FALLBACKS
+        .iter()
+        .filter_map(|(name, _)| form.filled(name))
+        .collect();
     if !fallbacks.is_empty() {
-        members.insert("on_exhausted".to_owned(), json!({"destination_ids": fallbacks}));
+        members.insert(
+            "on_exhausted".to_owned(),
+            json!({"destination_ids": fallbacks}),
+        );
     } else if patch && form.text(FALLBACKS[0].0).is_some() {
         members.insert("on_exhausted".to_owned(), Value::Null);
     }
     if form.text("thresholds") == Some("own") {
-        clear_rate(members.entry("failure_policy").or_insert_with(|| json!({})), "failure_policy", form);
+        clear_rate(
+            members.entry("failure_policy").or_insert_with(|| json!({})),
+            "failure_policy",
+            form,
+        );
     }
     // A secret of one's own that was left empty is a mistake, and no wish for a generated one.
     match form.text(SECRET_SOURCE) {
@@ -302,7 +502,9 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
             members.entry("signing_secret").or_insert_with(|| "".into());
         }
         Some("arn") => {
-            members.entry("signing_secret").or_insert_with(|| json!({"secret_arn": ""}));
+            members
+                .entry("signing_secret")
+                .or_insert_with(|| json!({"secret_arn": ""}));
         }
         _ => {}
     }
@@ -317,12 +519,22 @@ struct Sent<'a> {
     form: &'a Form,
 }
 
-async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>, form: Form) -> Answer {
+async fn create(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(kind): Path<String>,
+    form: Form,
+) -> Answer {
     let operations = front.operations().await?;
     let mut sections = sections(operations, &v, &kind, None).await?;
     let mut members = sent(&sections, &form, None);
     let asked = |members: Map<String, Value>| body(&members.into());
-    let this = Sent { v: &v, kind: &kind, stored: None, form: &form };
+    let this = Sent {
+        v: &v,
+        kind: &kind,
+        stored: None,
+        form: &form,
+    };
     match form.text("do") {
         Some("preview") => return previewed(operations, &this, &mut sections, members).await,
         Some("host_keys") => return fetched(operations, &this, &mut sections).await,
@@ -330,13 +542,21 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
     }
     members.insert("type".to_owned(), kind.clone().into());
     if form.text("do") == Some("check") {
-        let checked = operations.check_new_destination(&v.ctx, v.query(&[]), asked(members)).await;
-        let outcome = checked.map(|checked| Outcome { check: Some(checked.check), ..Outcome::default() });
+        let checked = operations
+            .check_new_destination(&v.ctx, v.query(&[]), asked(members))
+            .await;
+        let outcome = checked.map(|checked| Outcome {
+            check: Some(checked.check),
+            ..Outcome::default()
+        });
         return show_outcome(operations, &this, &mut sections, outcome).await;
     }
     let skip = form.text("do") == Some("skip");
     let parameters: &[(&str, &str)] = if skip { &[("skip_check", "true")] } else { &[] };
-    match operations.create_destination(&v.ctx, v.query(parameters), asked(members)).await {
+    match operations
+        .create_destination(&v.ctx, v.query(parameters), asked(members))
+        .await
+    {
         Ok(new) => {
             let notice = Notice::done(if skip {
                 "The destination was saved without a check."
@@ -344,7 +564,11 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
                 "The connection works, and the destination was saved."
             });
             let notice = match new.signing_secret {
-                Some(secret) => notice.and_secret("Signing secret", "The receiver needs it to verify requests.", secret),
+                Some(secret) => notice.and_secret(
+                    "Signing secret",
+                    "The receiver needs it to verify requests.",
+                    secret,
+                ),
                 None => notice,
             };
             notice::to(&front, &v, &v.at("/destinations", &new.view.id), notice).await
@@ -353,20 +577,45 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
     }
 }
 
-async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+async fn save(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
     let operations = front.operations().await?;
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let mut sections = sections(operations, &v, stored.kind, Some(&stored)).await?;
     let members = sent(&sections, &form, Some(&stored));
-    let this = Sent { v: &v, kind: stored.kind, stored: Some(&stored), form: &form };
+    let this = Sent {
+        v: &v,
+        kind: stored.kind,
+        stored: Some(&stored),
+        form: &form,
+    };
     match form.text("do") {
         Some("preview") => return previewed(operations, &this, &mut sections, members).await,
         Some("host_keys") => return fetched(operations, &this, &mut sections).await,
         _ => {}
     }
-    let parameters: &[(&str, &str)] = if form.text("do") == Some("skip") { &[("skip_check", "true")] } else { &[] };
-    let revision = form.filled("revision").map(|revision| format!("\"{revision}\""));
-    match operations.patch_destination(&v.ctx, &id, revision.as_deref(), v.query(parameters), body(&members.into())).await {
+    let parameters: &[(&str, &str)] = if form.text("do") == Some("skip") {
+        &[("skip_check", "true")]
+    } else {
+        &[]
+    };
+    let revision = form
+        .filled("revision")
+        .map(|revision| format!("\"{revision}\""));
+    match operations
+        .patch_destination(
+            &v.ctx,
+            &id,
+            revision.as_deref(),
+            v.query(parameters),
+            body(&members.into()),
+        )
+        .await
+    {
         Ok(saved) => {
             let notice = match saved.disabled {
                 Some(_) => Notice::warning("Saved. The destination is still disabled."),
@@ -379,37 +628,66 @@ async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
 }
 
 /// What a delivery would look like.
-async fn previewed(operations: &Operations, this: &Sent<'_>, sections: &mut [Section], members: Map<String, Value>) -> Answer {
-    let mut settings = members.get("settings").cloned().unwrap_or_else(|| json!({}));
+async fn previewed(
+    operations: &Operations,
+    this: &Sent<'_>,
+    sections: &mut [Section],
+    members: Map<String, Value>,
+) -> Answer {
+    let mut settings = members
+        .get("settings")
+        .cloned()
+        .unwrap_or_else(|| json!({}));
     if let Some(members) = settings.as_object_mut() {
         members.retain(|_, value| !value.is_null());
     }
     let asked = json!({"type": this.kind, "settings": settings});
-    let made = operations.preview_destination(&this.v.ctx, this.v.query(&[]), body(&asked)).await;
-    let outcome = made.map(|preview| Outcome { preview: parts(&preview), ..Outcome::default() });
+    let made = operations
+        .preview_destination(&this.v.ctx, this.v.query(&[]), body(&asked))
+        .await;
+    let outcome = made.map(|preview| Outcome {
+        preview: parts(&preview),
+        ..Outcome::default()
+    });
     show_outcome(operations, this, sections, outcome).await
 }
 
 /// A preview's members, as texts.
 fn parts(preview: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
-        Value::Object(members) => members.iter().map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default())).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default()))
+            .collect(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let members = preview.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    members.map(|(name, value)| (name.clone(), text(value))).collect()
+    let members = preview
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
+    members
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect()
 }
 
 /// The keys that the server presents, put into their field for a person to compare.
 async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Section]) -> Answer {
     let mut asked = json!({"host": this.form.text("settings.host").unwrap_or_default()});
     if let Some(port) = this.form.filled("settings.port") {
-        asked["port"] = port.parse::<i64>().map_or_else(|_| port.into(), Value::from);
+        asked["port"] = port
+            .parse::<i64>()
+            .map_or_else(|_| port.into(), Value::from);
     }
-    let found = operations.host_keys(&this.v.ctx, this.v.query(&[]), body(&asked)).await;
+    let found = operations
+        .host_keys(&this.v.ctx, this.v.query(&[]), body(&asked))
+        .await;
     let found = found.map_err(|refusal| in_settings(refusal, "settings"));
-    let outcome = found.map(|found| Outcome { host_keys: found.host_keys, ..Outcome::default() });
+    let outcome = found.map(|found| Outcome {
+        host_keys: found.host_keys,
+        ..Outcome::default()
+    });
     show_outcome(operations, this, sections, outcome).await
 }
 
@@ -417,34 +695,59 @@ async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Secti
 fn in_settings(refusal: Refusal, group: &str) -> Refusal {
     let mut refusal = refusal;
     for error in &mut refusal.errors {
-        error.pointer = error.pointer.as_ref().map(|pointer| format!("/{group}{pointer}"));
+        error.pointer = error
+            .pointer
+            .as_ref()
+            .map(|pointer| format!("/{group}{pointer}"));
     }
     refusal
 }
 
-/// Shows the outcome: within the open page where a script asked, else on a page that keeps what was typed.
-async fn show_outcome(operations: &Operations, this: &Sent<'_>, sections: &mut [Section], outcome: Result<Outcome, Refusal>) -> Answer {
-    let Sent { v, kind, stored, form } = *this;
+/// Shows the outcome: within the open page where a script asked, else on a page that keeps what was
+/// typed.
+async fn show_outcome(
+    operations: &Operations,
+    this: &Sent<'_>,
+    sections: &mut [Section],
+    outcome: Result<Outcome, Refusal>,
+) -> Answer {
+    let Sent {
+        v,
+        kind,
+        stored,
+        form,
+    } = *this;
     let (outcome, status) = match outcome {
         Ok(outcome) => (outcome, StatusCode::OK),
-        Err(refusal) if refusal.is_failure() || matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Forbidden) => {
+        Err(refusal)
+            if refusal.is_failure()
+                || matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Forbidden) =>
+        {
             return Err(refusal.into());
         }
         Err(refusal) => {
-            let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+            let status =
+                StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
             (placed(refusal, sections, form), status)
         }
     };
     for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
         field.refill(form);
         if field.name == "settings.host_keys" && !outcome.host_keys.is_empty() {
-            let keys: Vec<&str> = outcome.host_keys.iter().map(|key| &*key.public_key).collect();
+            let keys: Vec<&str> = outcome
+                .host_keys
+                .iter()
+                .map(|key| &*key.public_key)
+                .collect();
             field.value = keys.join("\n");
         }
     }
     if v.is_scripted {
         // htmx swaps successful answers only.
-        return page(&OutcomePart { outcome: &outcome, sections });
+        return page(&OutcomePart {
+            outcome: &outcome,
+            sections,
+        });
     }
     let guide = Guide::read(operations, v, stored).await?;
     shown(v, kind, stored, sections, outcome, &guide, status)
@@ -457,13 +760,17 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
         let pointer = error.pointer.clone().unwrap_or_default();
         let mut fields = sections.iter_mut().flat_map(|section| &mut section.fields);
         let at = fields.find(|field| {
-            let is_within =
-                pointer.starts_with(&format!("{}/", field.pointer)) && matches!(field.control, Control::Area | Control::SecretArea);
+            let is_within = pointer.starts_with(&format!("{}/", field.pointer))
+                && matches!(field.control, Control::Area | Control::SecretArea);
             field.counts(form) && (field.pointer == pointer || is_within)
         });
         match at {
             Some(field) => field.mistake = Some(plainly(&error.detail)),
-            None => others.push(format!("{}: {}", pointer.trim_start_matches('/').replace('/', " › "), error.detail)),
+            None => others.push(format!(
+                "{}: {}",
+                pointer.trim_start_matches('/').replace('/', " › "),
+                error.detail
+            )),
         }
     }
     for section in sections.iter_mut() {
@@ -474,7 +781,12 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
     } else {
         show::sentence(&refusal.detail)
     };
-    Outcome { problem: Some(problem), others, check: refusal.extra.and_then(|extra| extra.check), ..Outcome::default() }
+    Outcome {
+        problem: Some(problem),
+        others,
+        check: refusal.extra.and_then(|extra| extra.check),
+        ..Outcome::default()
+    }
 }
 
 /// What is wrong, where the field's label says of what.

@@ -16,9 +16,21 @@ use crate::visitor::Visitor;
 
 /// The types, and what people call them.
 pub(crate) const TYPES: &[(&str, &str, &str)] = &[
-    ("webhook", "Webhook", "A signed HTTPS request to your endpoint, Slack, Teams, Discord or PagerDuty"),
-    ("email", "Email", "A message through Amazon SES, an SMTP server, Google Workspace or Microsoft 365"),
-    ("s3", "Amazon S3", "An object in a bucket, also in S3-compatible stores"),
+    (
+        "webhook",
+        "Webhook",
+        "A signed HTTPS request to your endpoint, Slack, Teams, Discord or PagerDuty",
+    ),
+    (
+        "email",
+        "Email",
+        "A message through Amazon SES, an SMTP server, Google Workspace or Microsoft 365",
+    ),
+    (
+        "s3",
+        "Amazon S3",
+        "An object in a bucket, also in S3-compatible stores",
+    ),
     ("gcs", "Google Cloud Storage", "An object in a bucket"),
     ("azure_blob", "Azure Blob Storage", "A blob in a container"),
     ("sftp", "SFTP", "A file on a server"),
@@ -45,15 +57,31 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let filter = Filter::of(query.as_deref());
     let mut parameters = filter.for_operation(&["type", "status", "cursor"], v.now);
     parameters.push(("include".to_owned(), "health".to_owned()));
-    let found = front.operations().await?.destinations(&v.ctx, v.query(&pairs(&parameters))).await?;
-    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
+    let found = front
+        .operations()
+        .await?
+        .destinations(&v.ctx, v.query(&pairs(&parameters)))
+        .await?;
+    let next = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
     let again = v.href(&v.address);
-    page(&DestinationsPage { page: Page::of(Some(&v), "destinations"), v: &v, filter: &filter, destinations: &found.data, next, again })
+    page(&DestinationsPage {
+        page: Page::of(Some(&v), "destinations"),
+        v: &v,
+        filter: &filter,
+        destinations: &found.data,
+        next,
+        again,
+    })
 }
 
 /// What people call a type.
 pub(crate) fn type_name(kind: &str) -> &str {
-    TYPES.iter().find(|(own, _, _)| *own == kind).map_or(kind, |(_, name, _)| name)
+    TYPES
+        .iter()
+        .find(|(own, _, _)| *own == kind)
+        .map_or(kind, |(_, name, _)| name)
 }
 
 /// Where a destination is, in a few words.
@@ -62,14 +90,28 @@ pub(crate) fn target(destination: &DestinationView) -> String {
     let text = |name: &str| settings[name].as_str().unwrap_or_default().to_owned();
     let or_connection_string = |name: &str| {
         let own = text(name);
-        if own.is_empty() { destination.credentials[name].as_str().unwrap_or_default().to_owned() } else { own }
+        if own.is_empty() {
+            destination.credentials[name]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        } else {
+            own
+        }
     };
     match destination.kind {
-        "webhook" => {
-            settings["url"].as_str().or_else(|| destination.credentials["url"]["hint"].as_str()).unwrap_or("a secret URL").to_owned()
-        }
+        "webhook" => settings["url"]
+            .as_str()
+            .or_else(|| destination.credentials["url"]["hint"].as_str())
+            .unwrap_or("a secret URL")
+            .to_owned(),
         "email" => {
-            let to: Vec<&str> = settings["to"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let to: Vec<&str> = settings["to"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             match to.split_first() {
                 Some((first, [])) => (*first).to_owned(),
                 Some((first, others)) => format!("{first} and {} more", others.len()),

@@ -1,5 +1,6 @@
-//! The mail that a local process keeps in place of sending it: alerts, links to confirm addresses, and what destinations of type email were
-//! sent. It holds the mail of every organization, so it is for operators.
+//! The mail that a local process keeps in place of sending it: alerts, links to confirm addresses,
+//! and what destinations of type email were sent. It holds the mail of every organization, so it is
+//! for operators.
 
 use std::ffi::OsStr;
 use std::path::{Path as FilePath, PathBuf};
@@ -28,12 +29,16 @@ const SHOWN_MAX: usize = 100;
 pub(crate) struct Folder(pub(crate) Option<Arc<PathBuf>>);
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/inbox", get(list)).route("/inbox/{id}", get(read)).route("/inbox/{id}/source", get(source))
+    Router::new()
+        .route("/inbox", get(list))
+        .route("/inbox/{id}", get(read))
+        .route("/inbox/{id}/source", get(source))
 }
 
 /// A mail that was kept.
 struct Kept {
-    /// The file's name, without its ending: the millisecond it was sent at, in hexadecimal, and a number.
+    /// The file's name, without its ending: the millisecond it was sent at, in hexadecimal, and a
+    /// number.
     id: String,
     at: Option<Timestamp>,
     mail: Mail,
@@ -41,7 +46,11 @@ struct Kept {
 
 impl Kept {
     fn header(&self, name: &str) -> &str {
-        self.mail.headers.iter().find(|(own, _)| *own == name).map_or("", |(_, value)| value)
+        self.mail
+            .headers
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map_or("", |(_, value)| value)
     }
 }
 
@@ -64,26 +73,47 @@ struct MailPage<'a> {
 /// The folder, for an operator of a process that has one.
 fn entered(v: &Visitor, folder: &Folder) -> Result<Arc<PathBuf>, Refusal> {
     let folder = folder.0.clone().ok_or_else(Refusal::not_found)?;
-    if v.is_operator() { Ok(folder) } else { Err(Refusal::forbidden()) }
+    if v.is_operator() {
+        Ok(folder)
+    } else {
+        Err(Refusal::forbidden())
+    }
 }
 
 async fn list(v: Visitor, Extension(folder): Extension<Folder>) -> Answer {
     let folder = entered(&v, &folder)?;
-    let mails = tokio::task::spawn_blocking(move || newest(&folder)).await.map_err(Refusal::internal)?;
-    page(&InboxPage { page: Page::of(Some(&v), "inbox"), v: &v, mails: &mails.map_err(Refusal::internal)? })
+    let mails = tokio::task::spawn_blocking(move || newest(&folder))
+        .await
+        .map_err(Refusal::internal)?;
+    page(&InboxPage {
+        page: Page::of(Some(&v), "inbox"),
+        v: &v,
+        mails: &mails.map_err(Refusal::internal)?,
+    })
 }
 
 async fn read(v: Visitor, Extension(folder): Extension<Folder>, Path(id): Path<String>) -> Answer {
     let bytes = file(entered(&v, &folder)?, &id).await?;
     let kept = kept(id, &bytes).ok_or_else(Refusal::not_found)?;
-    page(&MailPage { page: Page::of(Some(&v), "inbox"), v: &v, kept: &kept })
+    page(&MailPage {
+        page: Page::of(Some(&v), "inbox"),
+        v: &v,
+        kept: &kept,
+    })
 }
 
-async fn source(v: Visitor, Extension(folder): Extension<Folder>, Path(id): Path<String>) -> Result<Response, Refused> {
+async fn source(
+    v: Visitor,
+    Extension(folder): Extension<Folder>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
     let bytes = file(entered(&v, &folder)?, &id).await?;
     let disposition = format!("attachment; filename=\"{id}.eml\"");
-    let headers =
-        [(CONTENT_TYPE, "message/rfc822".to_owned()), (CONTENT_DISPOSITION, disposition), (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())];
+    let headers = [
+        (CONTENT_TYPE, "message/rfc822".to_owned()),
+        (CONTENT_DISPOSITION, disposition),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
     Ok((headers, bytes).into_response())
 }
 
@@ -107,17 +137,31 @@ fn newest(folder: &FilePath) -> std::io::Result<Vec<Kept>> {
 
 async fn file(folder: Arc<PathBuf>, id: &str) -> Result<Vec<u8>, Refusal> {
     // An id names no other folder.
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+    if id.is_empty()
+        || !id
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    {
         return Err(Refusal::not_found());
     }
     let path = folder.join(format!("{id}.eml"));
-    match tokio::task::spawn_blocking(move || std::fs::read(path)).await.map_err(Refusal::internal)? {
+    match tokio::task::spawn_blocking(move || std::fs::read(path))
+        .await
+        .map_err(Refusal::internal)?
+    {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refusal::not_found()),
         read => read.map_err(Refusal::internal),
     }
 }
 
 fn kept(id: String, bytes: &[u8]) -> Option<Kept> {
-    let millis = id.split('-').next().and_then(|millis| i64::from_str_radix(millis, 16).ok());
-    Some(Kept { at: millis.map(Timestamp::from_millis), mail: Mail::read(bytes)?, id })
+    let millis = id
+        .split('-')
+        .next()
+        .and_then(|millis| i64::from_str_radix(millis, 16).ok());
+    Some(Kept {
+        at: millis.map(Timestamp::from_millis),
+        mail: Mail::read(bytes)?,
+        id,
+    })
 }

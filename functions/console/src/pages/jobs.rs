@@ -21,7 +21,10 @@ use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/jobs", get(list)).route("/jobs/{id}", get(read)).route("/jobs/{id}/cancel", post(cancel))
+    Router::new()
+        .route("/jobs", get(list))
+        .route("/jobs/{id}", get(read))
+        .route("/jobs/{id}/cancel", post(cancel))
 }
 
 #[derive(Template)]
@@ -61,30 +64,63 @@ impl JobPage<'_> {
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(&["cursor"], v.now);
-    let found = front.operations().await?.jobs(&v.ctx, v.query(&pairs(&parameters))).await?;
-    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    page(&JobsPage { page: Page::of(Some(&v), "jobs"), v: &v, jobs: &found.data, next })
+    let found = front
+        .operations()
+        .await?
+        .jobs(&v.ctx, v.query(&pairs(&parameters)))
+        .await?;
+    let next = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
+    page(&JobsPage {
+        page: Page::of(Some(&v), "jobs"),
+        v: &v,
+        jobs: &found.data,
+        next,
+    })
 }
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
-    let j = front.operations().await?.job(&v.ctx, &id, v.query(&[])).await?;
+    let j = front
+        .operations()
+        .await?
+        .job(&v.ctx, &id, v.query(&[]))
+        .await?;
     let operations = front.operations().await?;
     let status = show::word(&j.status);
-    let filter = j.filter.as_object().into_iter().flatten().filter(|(_, value)| *value != &Value::Array(Vec::new()));
+    let filter = j
+        .filter
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| *value != &Value::Array(Vec::new()));
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
         other => other.to_string(),
     };
-    let filter: Vec<(String, String)> = filter.map(|(name, value)| (name.clone(), text(value))).collect();
-    let about: Vec<(&str, &str)> = filter.iter().filter(|(name, _)| name != "status").map(|(name, value)| (&**name, &**value)).collect();
+    let filter: Vec<(String, String)> = filter
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect();
+    let about: Vec<(&str, &str)> = filter
+        .iter()
+        .filter(|(name, _)| name != "status")
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
     let destination = match filter.iter().find(|(name, _)| name == "destination_id") {
         Some((_, id)) => operations.destination(&v.ctx, id, v.query(&[])).await.ok(),
         None => None,
     };
     let is_about_deliveries = matches!(j.kind, JobKind::Retry | JobKind::Replay);
     let now = match is_about_deliveries {
-        true => operations.delivery_counts(&v.ctx, v.query(&about)).await.unwrap_or_default(),
+        true => operations
+            .delivery_counts(&v.ctx, v.query(&about))
+            .await
+            .unwrap_or_default(),
         false => Vec::new(),
     };
     page(&JobPage {
@@ -96,22 +132,41 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         handled: j.done + j.failed + j.skipped,
         destination: destination.as_ref(),
         now: &now,
-        list: if is_about_deliveries { format!("/deliveries?{}", show::query(&about)) } else { String::new() },
-        filter: filter.iter().filter(|(name, _)| name != "destination_id").map(shown).collect(),
+        list: if is_about_deliveries {
+            format!("/deliveries?{}", show::query(&about))
+        } else {
+            String::new()
+        },
+        filter: filter
+            .iter()
+            .filter(|(name, _)| name != "destination_id")
+            .map(shown)
+            .collect(),
         j: &j,
     })
 }
 
 /// A member of a job's filter as people read it.
 fn shown((name, value): &(String, String)) -> (String, String) {
-    let at = matches!(&**name, "since" | "until").then(|| Timestamp::parse(value).ok()).flatten();
-    (captions::label(name), at.map_or_else(|| value.clone(), show::exact))
+    let at = matches!(&**name, "since" | "until")
+        .then(|| Timestamp::parse(value).ok())
+        .flatten();
+    (
+        captions::label(name),
+        at.map_or_else(|| value.clone(), show::exact),
+    )
 }
 
 async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    let cancelled = front.operations().await?.cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
+    let cancelled = front
+        .operations()
+        .await?
+        .cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into()))
+        .await;
     let notice = match cancelled {
-        Ok(_) => Notice::done("The job was stopped. Deliveries that it has already sent are not undone."),
+        Ok(_) => {
+            Notice::done("The job was stopped. Deliveries that it has already sent are not undone.")
+        }
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };

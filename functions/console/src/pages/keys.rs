@@ -40,14 +40,28 @@ struct KeysPage<'a> {
 
 async fn list(State(front): State<Front>, v: Visitor) -> Answer {
     let operations = front.operations().await?;
-    let keys = operations.api_keys(&v.ctx, v.query(&[("limit", "100")])).await?;
-    let links = operations.portal_links(&v.ctx, v.query(&[("limit", "100")])).await?;
+    let keys = operations
+        .api_keys(&v.ctx, v.query(&[("limit", "100")]))
+        .await?;
+    let links = operations
+        .portal_links(&v.ctx, v.query(&[("limit", "100")]))
+        .await?;
     let own = v.ctx.caller.by.to_string();
-    page(&KeysPage { page: Page::of(Some(&v), "keys"), v: &v, keys: &keys.data, links: &links.data, own })
+    page(&KeysPage {
+        page: Page::of(Some(&v), "keys"),
+        v: &v,
+        keys: &keys.data,
+        links: &links.data,
+        own,
+    })
 }
 
 fn must_administer(v: &Visitor) -> Result<(), Refusal> {
-    if v.may_administer() { Ok(()) } else { Err(Refusal::forbidden()) }
+    if v.may_administer() {
+        Ok(())
+    } else {
+        Err(Refusal::forbidden())
+    }
 }
 
 fn parent(v: &Visitor) -> (String, String) {
@@ -58,14 +72,23 @@ fn key_form(v: &Visitor) -> Ask<'_> {
     let roles = [
         ("sender", "Sender: can only submit messages"),
         ("viewer", "Viewer: can read everything except secrets"),
-        ("manager", "Manager: can also manage destinations and retry deliveries"),
+        (
+            "manager",
+            "Manager: can also manage destinations and retry deliveries",
+        ),
         ("admin", "Admin: can do everything in the organization"),
     ];
-    let expires = Field { control: Control::Line("datetime-local"), ..Field::optional_line("expires_at", "Expires (UTC)") };
+    let expires = Field {
+        control: Control::Line("datetime-local"),
+        ..Field::optional_line("expires_at", "Expires (UTC)")
+    };
     Ask {
         about: "Programs use API keys. The key is shown once, after it is created.".to_owned(),
         fields: vec![
-            Field { example: "Billing backend", ..Field::line(&["name"], "Name", false) },
+            Field {
+                example: "Billing backend",
+                ..Field::line(&["name"], "Name", false)
+            },
             Field::switch("role", "Role", &roles, "sender"),
             expires,
         ],
@@ -82,15 +105,33 @@ async fn ask_key(v: Visitor) -> Answer {
 
 async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let mut members = Map::new();
-    members.insert("name".to_owned(), form.text("name").unwrap_or_default().trim().into());
-    members.insert("role".to_owned(), form.text("role").unwrap_or_default().into());
+    members.insert(
+        "name".to_owned(),
+        form.text("name").unwrap_or_default().trim().into(),
+    );
+    members.insert(
+        "role".to_owned(),
+        form.text("role").unwrap_or_default().into(),
+    );
     if let Some(expires_at) = form.filled("expires_at") {
-        members.insert("expires_at".to_owned(), crate::filter::instant(expires_at).into());
+        members.insert(
+            "expires_at".to_owned(),
+            crate::filter::instant(expires_at).into(),
+        );
     }
-    match front.operations().await?.create_api_key(&v.ctx, v.query(&[]), body(&members.into())).await {
+    match front
+        .operations()
+        .await?
+        .create_api_key(&v.ctx, v.query(&[]), body(&members.into()))
+        .await
+    {
         Ok(new) => {
             let title = format!("API key “{}”", new.view.name);
-            let notice = Notice::default().and_secret(&title, "Store it where your program can read it.", new.key);
+            let notice = Notice::default().and_secret(
+                &title,
+                "Store it where your program can read it.",
+                new.key,
+            );
             notice::to(&front, &v, &v.href("/api-keys"), notice).await
         }
         Err(refusal) => key_form(&v).again(&form, refusal),
@@ -98,20 +139,37 @@ async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
 }
 
 async fn revoke(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.delete_api_key(&v.ctx, &id, v.query(&[])).await?;
-    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The API key was revoked.")).await
+    front
+        .operations()
+        .await?
+        .delete_api_key(&v.ctx, &id, v.query(&[]))
+        .await?;
+    notice::to(
+        &front,
+        &v,
+        &v.href("/api-keys"),
+        Notice::done("The API key was revoked."),
+    )
+    .await
 }
 
 fn link_form(v: &Visitor) -> Ask<'_> {
     let roles = [
         ("viewer", "Viewer: can read everything except secrets"),
-        ("manager", "Manager: can also manage destinations and retry deliveries"),
+        (
+            "manager",
+            "Manager: can also manage destinations and retry deliveries",
+        ),
         ("admin", "Admin: everything"),
     ];
     Ask {
         about: "A link signs one person in to this console, once, for eight hours.".to_owned(),
         fields: vec![
-            Field { example: "Ann", help: "Shown in the audit log.".to_owned(), ..Field::optional_line("name", "Their name") },
+            Field {
+                example: "Ann",
+                help: "Shown in the audit log.".to_owned(),
+                ..Field::optional_line("name", "Their name")
+            },
             Field::switch("role", "Role", &roles, "viewer"),
         ],
         action: v.href("/portal-links"),
@@ -126,11 +184,22 @@ async fn ask_link(v: Visitor) -> Answer {
 }
 
 async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
-    let name = form.filled("name").map_or(json!({}), |name| json!({"name": name}));
-    let asked = json!({"role": form.text("role").unwrap_or_default(), "subject": name, "session_seconds": 28_800});
-    match front.operations().await?.create_portal_link(&v.ctx, v.query(&[]), body(&asked)).await {
+    let name = form
+        .filled("name")
+        .map_or(json!({}), |name| json!({"name": name}));
+    let asked = json!({"role": form.text("role").unwrap_or_default(), "subject": name,
+        "session_seconds": 28_800});
+    match front
+        .operations()
+        .await?
+        .create_portal_link(&v.ctx, v.query(&[]), body(&asked))
+        .await
+    {
         Ok(link) => {
-            let text = format!("Send it to the person. It opens the console once, until {}.", show::exact(link.expires_at));
+            let text = format!(
+                "Send it to the person. It opens the console once, until {}.",
+                show::exact(link.expires_at)
+            );
             let notice = Notice::default().and_secret_link("Portal link", &text, link.url);
             notice::to(&front, &v, &v.href("/api-keys"), notice).await
         }
@@ -138,7 +207,22 @@ async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     }
 }
 
-async fn end_link(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.delete_portal_link(&v.ctx, &id, v.query(&[])).await?;
-    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The link was withdrawn and its session has ended.")).await
+async fn end_link(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    _: Form,
+) -> Answer {
+    front
+        .operations()
+        .await?
+        .delete_portal_link(&v.ctx, &id, v.query(&[]))
+        .await?;
+    notice::to(
+        &front,
+        &v,
+        &v.href("/api-keys"),
+        Notice::done("The link was withdrawn and its session has ended."),
+    )
+    .await
 }

@@ -1,5 +1,5 @@
-//! Connecting a mailbox of Google or Microsoft: an application is named, a person consents at the provider, and an email destination uses
-//! what they consented to. No password is stored.
+//! Connecting a mailbox of Google or Microsoft: an application is named, a person consents at the
+//! provider, and an email destination uses what they consented to. No password is stored.
 
 use askama::Template;
 use axum::Router;
@@ -18,7 +18,9 @@ use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/mailboxes/new", get(ask).post(connect)).route("/mailboxes/{id}", get(read))
+    Router::new()
+        .route("/mailboxes/new", get(ask).post(connect))
+        .route("/mailboxes/{id}", get(read))
 }
 
 #[derive(Template)]
@@ -33,24 +35,51 @@ struct MailboxPage<'a> {
 }
 
 fn form(v: &Visitor) -> Ask<'_> {
-    let providers =
-        [("google", "Google Workspace or Gmail"), ("microsoft", "Microsoft 365 or Outlook"), ("custom", "Another OAuth 2.0 provider")];
-    let custom = |name: &str, label: &str| Field::line(&[name], label, false).only_when("provider", &["custom"]);
+    let providers = [
+        ("google", "Google Workspace or Gmail"),
+        ("microsoft", "Microsoft 365 or Outlook"),
+        ("custom", "Another OAuth 2.0 provider"),
+    ];
+    let custom = |name: &str, label: &str| {
+        Field::line(&[name], label, false).only_when("provider", &["custom"])
+    };
     let callback = format!("{}{}", v.base_url, operations::authorization::CALLBACK_PATH);
     Ask {
         about: format!(
-            "Register an application at the provider with the redirect URI {callback}, and enter its client ID and secret. The person who owns the mailbox then has an hour to consent in a browser."
+            "Register an application at the provider with the redirect URI {callback}, and enter \
+             its client ID and secret. The person who owns the mailbox then has an hour to \
+             consent in a browser."
         ),
         fields: vec![
             Field::switch("provider", "Provider", &providers, "google"),
-            Field { example: "1234567890-abc.apps.googleusercontent.com", ..Field::line(&["client_id"], "Client ID", false) },
+            Field {
+                example: "1234567890-abc.apps.googleusercontent.com",
+                ..Field::line(&["client_id"], "Client ID", false)
+            },
             Field::line(&["client_secret"], "Client secret", true),
-            Field { example: "https://login.example.com/oauth2/authorize", ..custom("authorize_url", "Authorization URL") },
-            Field { example: "https://login.example.com/oauth2/token", ..custom("token_url", "Token URL") },
-            Field { required: false, ..custom("scope", "Scope") },
+            Field {
+                example: "https://login.example.com/oauth2/authorize",
+                ..custom("authorize_url", "Authorization URL")
+            },
+            Field {
+                example: "https://login.example.com/oauth2/token",
+                ..custom("token_url", "Token URL")
+            },
+            Field {
+                required: false,
+                ..custom("scope", "Scope")
+            },
         ],
         submit: "Continue".to_owned(),
-        ..Ask::new(v, "destinations", (v.href("/destinations/new/email"), "New Email destination".to_owned()), "Connect a mailbox")
+        ..Ask::new(
+            v,
+            "destinations",
+            (
+                v.href("/destinations/new/email"),
+                "New Email destination".to_owned(),
+            ),
+            "Connect a mailbox",
+        )
     }
 }
 
@@ -63,15 +92,24 @@ async fn connect(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
     let mut members = Map::new();
     let is_custom = sent.text("provider") == Some("custom");
     let own: &[&str] = &["authorize_url", "token_url", "scope"];
-    for name in ["provider", "client_id", "client_secret"].iter().chain(own.iter().filter(|_| is_custom)) {
+    for name in ["provider", "client_id", "client_secret"]
+        .iter()
+        .chain(own.iter().filter(|_| is_custom))
+    {
         if let Some(text) = sent.filled(name) {
             members.insert((*name).to_owned(), text.into());
         }
     }
-    match front.operations().await?.create_authorization(&v.ctx, v.query(&[]), body(&Value::from(members))).await {
+    match front
+        .operations()
+        .await?
+        .create_authorization(&v.ctx, v.query(&[]), body(&Value::from(members)))
+        .await
+    {
         Ok(new) => {
             let label = format!("Continue to {}", provider(new.view.provider));
-            let notice = Notice::done("Almost done: open the provider's page and consent there.").and_link(new.url, &label);
+            let notice = Notice::done("Almost done: open the provider's page and consent there.")
+                .and_link(new.url, &label);
             notice::to(&front, &v, &v.at("/mailboxes", &new.view.id), notice).await
         }
         Err(refusal) => form(&v).again(&sent, refusal),
@@ -87,7 +125,11 @@ fn provider(name: &str) -> &'static str {
 }
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
-    let m = front.operations().await?.authorization(&v.ctx, &id, v.query(&[])).await?;
+    let m = front
+        .operations()
+        .await?
+        .authorization(&v.ctx, &id, v.query(&[]))
+        .await?;
     let host = match m.provider {
         "google" => "smtp.gmail.com",
         "microsoft" => "smtp.office365.com",
@@ -100,5 +142,11 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         ("credentials.oauth2_authorization.authorization_id", &id),
     ]);
     let next = v.href(&format!("/destinations/new/email?{prefilled}"));
-    page(&MailboxPage { page: Page::of(Some(&v), "destinations"), v: &v, provider: provider(m.provider), m: &m, next })
+    page(&MailboxPage {
+        page: Page::of(Some(&v), "destinations"),
+        v: &v,
+        provider: provider(m.provider),
+        m: &m,
+        next,
+    })
 }

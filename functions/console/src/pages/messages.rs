@@ -63,12 +63,42 @@ pub(crate) fn word(status: &MessageStatus) -> &'static str {
 
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
-    let parameters = filter.for_operation(&["event_type", "reference", "since", "until", "system", "cursor"], v.now);
-    let found = front.operations().await?.messages(&v.ctx, v.query(&pairs(&parameters))).await;
+    let parameters = filter.for_operation(
+        &[
+            "event_type",
+            "reference",
+            "since",
+            "until",
+            "system",
+            "cursor",
+        ],
+        v.now,
+    );
+    let found = front
+        .operations()
+        .await?
+        .messages(&v.ctx, v.query(&pairs(&parameters)))
+        .await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
-    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    page_as(status, &MessagesPage { page: Page::of(Some(&v), "messages"), v: &v, filter: &filter, messages: &found.data, next, problem })
+    let next = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
+    let status = if problem.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    page_as(
+        status,
+        &MessagesPage {
+            page: Page::of(Some(&v), "messages"),
+            v: &v,
+            filter: &filter,
+            messages: &found.data,
+            next,
+            problem,
+        },
+    )
 }
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
@@ -76,22 +106,60 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     let m = operations.message(&v.ctx, &id, v.query(&[])).await?;
     let payload = payload(operations, &v, &id).await;
     let names = Names::read(operations, &v).await?;
-    page(&MessagePage { page: Page::of(Some(&v), "messages"), v: &v, status: word(&m.status), m: &m, payload, names: &names })
+    page(&MessagePage {
+        page: Page::of(Some(&v), "messages"),
+        v: &v,
+        status: word(&m.status),
+        m: &m,
+        payload,
+        names: &names,
+    })
 }
 
-async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, Refused> {
-    match front.operations().await?.message_payload(&v.ctx, &id, v.query(&[])).await? {
+async fn download(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    match front
+        .operations()
+        .await?
+        .message_payload(&v.ctx, &id, v.query(&[]))
+        .await?
+    {
         PayloadAnswer::Bytes(download) => Ok(front::download(download)),
         PayloadAnswer::Redirect(url) => Ok(see(&url)),
-        PayloadAnswer::Link(_) => Err(Refusal::internal("a link was answered where bytes were requested").into()),
+        PayloadAnswer::Link(_) => {
+            Err(Refusal::internal("a link was answered where bytes were requested").into())
+        }
     }
 }
 
-async fn view(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, Refused> {
-    viewed(front.operations().await?.message_payload(&v.ctx, &id, v.query(&[])).await?)
+async fn view(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    viewed(
+        front
+            .operations()
+            .await?
+            .message_payload(&v.ctx, &id, v.query(&[]))
+            .await?,
+    )
 }
 
 async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.erase_message_payload(&v.ctx, &id, v.query(&[])).await?;
-    notice::to(&front, &v, &v.at("/messages", &id), Notice::done("The payload is erased.")).await
+    front
+        .operations()
+        .await?
+        .erase_message_payload(&v.ctx, &id, v.query(&[]))
+        .await?;
+    notice::to(
+        &front,
+        &v,
+        &v.at("/messages", &id),
+        Notice::done("The payload is erased."),
+    )
+    .await
 }

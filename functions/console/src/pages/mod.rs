@@ -50,7 +50,8 @@ pub(crate) fn router() -> Router<Front> {
         .merge(inbox::router())
 }
 
-/// What is no page is none for everybody; the API's clients get here, too, by addresses that are not the API's.
+/// What is no page is none for everybody; the API's clients get here, too, by addresses that are
+/// not the API's.
 pub(crate) async fn unknown() -> Refused {
     Refusal::not_found().into()
 }

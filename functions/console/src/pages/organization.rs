@@ -26,7 +26,12 @@ use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/organization", get(ask).post(save)).route("/organization/status-secret", get(ask_secret).post(rotate_secret))
+    Router::new()
+        .route("/organization", get(ask).post(save))
+        .route(
+            "/organization/status-secret",
+            get(ask_secret).post(rotate_secret),
+        )
 }
 
 /// Where an organization's retry policy is among its members.
@@ -56,38 +61,64 @@ struct Group {
 
 impl OrganizationPage<'_> {
     fn is_default(&self, id: &str) -> bool {
-        self.o.settings.default_destination_ids.iter().any(|own| own.to_string() == id)
+        self.o
+            .settings
+            .default_destination_ids
+            .iter()
+            .any(|own| own.to_string() == id)
     }
 
     fn gets_alerts(&self, id: &str) -> bool {
-        self.o.settings.alert_destination_ids.iter().any(|own| own.to_string() == id)
+        self.o
+            .settings
+            .alert_destination_ids
+            .iter()
+            .any(|own| own.to_string() == id)
     }
 
     fn gets_status(&self, id: &str) -> bool {
-        self.o.settings.status_destination_ids.iter().any(|own| own.to_string() == id)
+        self.o
+            .settings
+            .status_destination_ids
+            .iter()
+            .any(|own| own.to_string() == id)
     }
 
     fn tells(&self, event: &str) -> bool {
         let settings = serde_json::to_value(&self.o.settings).unwrap_or_default();
-        settings["status_events"].as_array().is_some_and(|events| events.iter().any(|own| own == event))
+        settings["status_events"]
+            .as_array()
+            .is_some_and(|events| events.iter().any(|own| own == event))
     }
 }
 
 /// What is written into fields; which destinations are meant is ticked.
 fn schema() -> Value {
-    let (mut failure_policy, mut settings) = (FailurePolicy::numbers(), OrganizationSettings::numbers());
+    let (mut failure_policy, mut settings) =
+        (FailurePolicy::numbers(), OrganizationSettings::numbers());
     // An organization has all of these: an empty field keeps what is stored.
-    for number in failure_policy.values_mut().chain(settings.values_mut()).filter_map(Value::as_object_mut) {
+    for number in failure_policy
+        .values_mut()
+        .chain(settings.values_mut())
+        .filter_map(Value::as_object_mut)
+    {
         number.remove("default");
     }
     let failure_rate = json!({"type": "object", "properties": FailureRate::numbers()});
     failure_policy.insert("failure_rate".to_owned(), failure_rate);
     failure_policy.insert("auto_recover".to_owned(), json!({"type": "boolean"}));
-    settings.insert("alert_emails".to_owned(), json!({"type": "array", "items": {}}));
-    settings.insert("failure_policy".to_owned(), json!({"type": "object", "properties": failure_policy}));
+    settings.insert(
+        "alert_emails".to_owned(),
+        json!({"type": "array", "items": {}}),
+    );
+    settings.insert(
+        "failure_policy".to_owned(),
+        json!({"type": "object", "properties": failure_policy}),
+    );
     let limits = json!({"type": ["object", "null"], "properties": DeliveryLimits::numbers()});
     settings.insert("delivery_limits".to_owned(), limits);
-    let members = json!({"name": {"type": "string"}, "settings": {"type": "object", "properties": settings}});
+    let members =
+        json!({"name": {"type": "string"}, "settings": {"type": "object", "properties": settings}});
     json!({"properties": members, "required": ["name"]})
 }
 
@@ -109,8 +140,22 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("limits", &["max_per_second", "max_concurrent"]),
-    ("warnings", &["latency_warning_ms", "success_rate_warning", "pending_age_warning_seconds"]),
-    ("retention", &["payload_retention_days", "audit_retention_days", "retention_days"]),
+    (
+        "warnings",
+        &[
+            "latency_warning_ms",
+            "success_rate_warning",
+            "pending_age_warning_seconds",
+        ],
+    ),
+    (
+        "retention",
+        &[
+            "payload_retention_days",
+            "audit_retention_days",
+            "retention_days",
+        ],
+    ),
 ];
 
 /// Fields that may be empty.
@@ -127,42 +172,95 @@ const OPTIONAL: &[&str] = &[
 
 fn groups(o: &OrganizationView) -> Vec<Group> {
     let mut stored = serde_json::to_value(o).unwrap_or_default();
-    // An address that waits for its confirmation is one of them: saving the page does not remove it.
-    let all: Vec<&String> = o.settings.alert_emails.iter().chain(&o.settings.unconfirmed_alert_emails).collect();
+    // An address that waits for its confirmation is one of them: saving the page does not remove
+    // it.
+    let all: Vec<&String> = o
+        .settings
+        .alert_emails
+        .iter()
+        .chain(&o.settings.unconfirmed_alert_emails)
+        .collect();
     stored["settings"]["alert_emails"] = json!(all);
     let mut groups = vec![
-        Group { id: "general", title: "General", about: "", fields: Vec::new() },
+        Group {
+            id: "general",
+            title: "General",
+            about: "",
+            fields: Vec::new(),
+        },
         Group {
             id: "alerts",
             title: "Alerts",
             about: "Who is notified when a destination keeps failing, is disabled, or recovers.",
             fields: Vec::new(),
         },
-        Group { id: "limits", title: "Delivery limits", about: "For destinations without limits of their own.", fields: Vec::new() },
+        Group {
+            id: "limits",
+            title: "Delivery limits",
+            about: "For destinations without limits of their own.",
+            fields: Vec::new(),
+        },
         Group {
             id: "retries",
             title: "Retries",
             about: "How failed attempts are retried, unless a destination has its own schedule.",
             fields: Vec::new(),
         },
-        Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
-        Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
+        Group {
+            id: "warnings",
+            title: "Warnings",
+            about: "",
+            fields: Vec::new(),
+        },
+        Group {
+            id: "retention",
+            title: "Retention",
+            about: "How long data is kept.",
+            fields: Vec::new(),
+        },
     ];
     let mut fields = schema_form::fields(&schema(), &[], &stored);
-    for (id, name) in GROUPS.iter().flat_map(|(id, names)| names.iter().map(move |name| (*id, *name))) {
-        let Some(place) = fields.iter().position(|field| field.name.rsplit('.').next() == Some(name)) else { continue };
-        let mut field = Field { required: !OPTIONAL.contains(&name), ..fields.remove(place) };
+    for (id, name) in GROUPS
+        .iter()
+        .flat_map(|(id, names)| names.iter().map(move |name| (*id, *name)))
+    {
+        let Some(place) = fields
+            .iter()
+            .position(|field| field.name.rsplit('.').next() == Some(name))
+        else {
+            continue;
+        };
+        let mut field = Field {
+            required: !OPTIONAL.contains(&name),
+            ..fields.remove(place)
+        };
         labels::describe(labels::ORGANIZATION, &mut field);
-        groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
+        groups
+            .iter_mut()
+            .filter(|group| group.id == id)
+            .for_each(|group| group.fields.push(field.clone()));
     }
-    let mut retries = retries::fields(RETRIES, &stored["settings"]["retry_policy"], "Waybill's default: after 1, 2, 4, 8 and 16 s");
-    retries.iter_mut().for_each(|field| labels::describe(labels::ORGANIZATION, field));
-    groups.iter_mut().filter(|group| group.id == "retries").for_each(|group| group.fields.append(&mut retries.clone()));
+    let mut retries = retries::fields(
+        RETRIES,
+        &stored["settings"]["retry_policy"],
+        "Waybill's default: after 1, 2, 4, 8 and 16 s",
+    );
+    retries
+        .iter_mut()
+        .for_each(|field| labels::describe(labels::ORGANIZATION, field));
+    groups
+        .iter_mut()
+        .filter(|group| group.id == "retries")
+        .for_each(|group| group.fields.append(&mut retries.clone()));
     groups
 }
 
 async fn ask(State(front): State<Front>, v: Visitor) -> Answer {
-    let o = front.operations().await?.own_organization(&v.ctx, v.query(&[])).await?;
+    let o = front
+        .operations()
+        .await?
+        .own_organization(&v.ctx, v.query(&[]))
+        .await?;
     shown(&front, &v, &o, &groups(&o), None, Vec::new()).await
 }
 
@@ -176,33 +274,67 @@ async fn shown(
 ) -> Answer {
     let names = Names::read(front.operations().await?, v).await?;
     let status = problem.map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
-    page_as(status, &OrganizationPage { page: Page::of(Some(v), "organization"), v, o, groups, names: &names, problem, others })
+    page_as(
+        status,
+        &OrganizationPage {
+            page: Page::of(Some(v), "organization"),
+            v,
+            o,
+            groups,
+            names: &names,
+            problem,
+            others,
+        },
+    )
 }
 
 async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let operations = front.operations().await?;
     let o = operations.own_organization(&v.ctx, v.query(&[])).await?;
     let mut groups = groups(&o);
-    let fields: Vec<Field> = groups.iter().flat_map(|group| group.fields.iter().cloned()).collect();
+    let fields: Vec<Field> = groups
+        .iter()
+        .flat_map(|group| group.fields.iter().cloned())
+        .collect();
     let mut members: Map<String, Value> = schema_form::read(&fields, &form, true);
     let settings = members.entry("settings").or_insert_with(|| json!({}));
     if !settings["failure_policy"].is_object() {
         settings["failure_policy"] = json!({});
     }
-    clear_rate(&mut settings["failure_policy"], "settings.failure_policy", &form);
+    clear_rate(
+        &mut settings["failure_policy"],
+        "settings.failure_policy",
+        &form,
+    );
     let offered = Names::read(operations, &v).await?;
     let stored = serde_json::to_value(&o.settings).unwrap_or_default();
-    for name in ["default_destination_ids", "alert_destination_ids", "status_destination_ids"] {
+    for name in [
+        "default_destination_ids",
+        "alert_destination_ids",
+        "status_destination_ids",
+    ] {
         // Destinations that the page did not offer stay.
-        let ids = stored[name].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let kept = ids.filter(|id| !offered.destinations.iter().any(|(offered, _)| offered == id));
+        let ids = stored[name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        let kept = ids.filter(|id| {
+            !offered
+                .destinations
+                .iter()
+                .any(|(offered, _)| offered == id)
+        });
         settings[name] = form.all(name).into_iter().chain(kept).collect();
     }
     if let Some(settings) = settings.as_object_mut() {
         retries::apply(&form, RETRIES, &stored["retry_policy"], settings);
     }
     settings["status_events"] = form.all("status_events").into();
-    match operations.patch_own_organization(&v.ctx, v.query(&[]), body(&members.into())).await {
+    match operations
+        .patch_own_organization(&v.ctx, v.query(&[]), body(&members.into()))
+        .await
+    {
         Ok(_) => notice::to(&front, &v, &v.href("/organization"), Notice::done("Saved.")).await,
         Err(refusal) if refusal.is_correctable() || refusal.is_not_found() => {
             let mut others = Vec::new();
@@ -213,7 +345,9 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
                 let pointer = error.pointer.as_deref().unwrap_or_default();
                 let mut fields = groups.iter_mut().flat_map(|group| &mut group.fields);
                 let is_at = |field: &&mut Field| {
-                    field.counts(&form) && (field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer)))
+                    field.counts(&form)
+                        && (field.pointer == pointer
+                            || pointer.starts_with(&format!("{}/", field.pointer)))
                 };
                 match fields.find(is_at) {
                     Some(field) => field.mistake = Some(error.detail.clone()),
@@ -232,19 +366,43 @@ fn secret_form(v: &Visitor) -> Ask<'_> {
         ("own", "Use a secret of my own"),
         ("arn", "Read it from AWS Secrets Manager"),
     ];
-    let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
+    let overlaps = [
+        ("86400", "For a day"),
+        ("3600", "For an hour"),
+        ("604800", "For a week"),
+        ("0", "Not at all"),
+    ];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
-    let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);
+    let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false)
+        .only_when("source", &["arn"]);
     Ask {
-        about: "Signs status updates that are sent to the URL in a message's status_callback.".to_owned(),
+        about: "Signs status updates that are sent to the URL in a message's status_callback."
+            .to_owned(),
         fields: vec![
             Field::switch("source", "New secret", &sources, "generated"),
-            Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },
-            Field { example: "arn:aws:secretsmanager:…", ..arn },
-            Field::switch("overlap_seconds", "Older secrets keep signing", &overlaps, "86400"),
+            Field {
+                example: "whsec_…",
+                help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(),
+                ..own
+            },
+            Field {
+                example: "arn:aws:secretsmanager:…",
+                ..arn
+            },
+            Field::switch(
+                "overlap_seconds",
+                "Older secrets keep signing",
+                &overlaps,
+                "86400",
+            ),
         ],
         submit: "Save secret".to_owned(),
-        ..Ask::new(v, "organization", (v.href("/organization"), "Settings".to_owned()), "Status callback secret")
+        ..Ask::new(
+            v,
+            "organization",
+            (v.href("/organization"), "Settings".to_owned()),
+            "Status callback secret",
+        )
     }
 }
 
@@ -256,11 +414,20 @@ async fn ask_secret(v: Visitor) -> Answer {
 }
 
 async fn rotate_secret(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
-    match front.operations().await?.rotate_status_secret(&v.ctx, v.query(&[]), body(&rotation(&form))).await {
+    match front
+        .operations()
+        .await?
+        .rotate_status_secret(&v.ctx, v.query(&[]), body(&rotation(&form)))
+        .await
+    {
         Ok(rotated) => {
             let notice = Notice::done("Status callbacks are signed with the new secret.");
             let notice = match rotated.status_signing_secret {
-                Some(secret) => notice.and_secret("Status callback secret", "Your program needs it to verify callbacks.", secret),
+                Some(secret) => notice.and_secret(
+                    "Status callback secret",
+                    "Your program needs it to verify callbacks.",
+                    secret,
+                ),
                 None => notice,
             };
             notice::to(&front, &v, &v.href("/organization"), notice).await

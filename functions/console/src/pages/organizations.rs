@@ -57,7 +57,9 @@ struct Shown {
 
 impl Shown {
     fn of(organizations: &[OrganizationView]) -> Self {
-        let health = organizations.iter().filter_map(|organization| organization.health.as_ref());
+        let health = organizations
+            .iter()
+            .filter_map(|organization| organization.health.as_ref());
         health.fold(Self::default(), |sum, one| Self {
             failing: sum.failing + one.failing,
             disabled: sum.disabled + one.disabled,
@@ -97,9 +99,15 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let asked = Query::parse(Some(&show::query(&pairs(&parameters))));
     let found = front.operations().await?.organizations(&v.ctx, asked).await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
-    let more = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
+    let more = found
+        .next_cursor
+        .map(|cursor| filter.with(&v, "cursor", &cursor));
     let next = local(filter.get("next"));
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if problem.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let page = OrganizationsPage {
         page: Page::of(Some(&v), "organizations"),
         v: &v,
@@ -117,11 +125,19 @@ fn form(v: &Visitor) -> Ask<'_> {
     Ask {
         fields: vec![
             Field::line(&["name"], "Name", false),
-            Field { help: "Your own identifier for it.".to_owned(), ..Field::optional_line("external_id", "External ID") },
+            Field {
+                help: "Your own identifier for it.".to_owned(),
+                ..Field::optional_line("external_id", "External ID")
+            },
         ],
         action: "/organizations".to_owned(),
         submit: "Create organization".to_owned(),
-        ..Ask::new(v, "organizations", ("/organizations".to_owned(), "Organizations".to_owned()), "New organization")
+        ..Ask::new(
+            v,
+            "organizations",
+            ("/organizations".to_owned(), "Organizations".to_owned()),
+            "New organization",
+        )
     }
 }
 
@@ -137,29 +153,73 @@ async fn create(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
         Some(external_id) => json!({"name": sent.text("name"), "external_id": external_id}),
         None => json!({"name": sent.text("name")}),
     };
-    match front.operations().await?.create_organization(&v.ctx, Query::default(), body(&asked)).await {
-        Ok(made) => notice::to(&front, &v, &format!("/organizations/{}", made.id), Notice::done("The organization is created.")).await,
+    match front
+        .operations()
+        .await?
+        .create_organization(&v.ctx, Query::default(), body(&asked))
+        .await
+    {
+        Ok(made) => {
+            notice::to(
+                &front,
+                &v,
+                &format!("/organizations/{}", made.id),
+                Notice::done("The organization is created."),
+            )
+            .await
+        }
         Err(refusal) => form(&v).again(&sent, refusal),
     }
 }
 
-/// An organization's own address: its overview for its own people, what an operator decides of it for operators.
+/// An organization's own address: its overview for its own people, what an operator decides of it
+/// for operators.
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     if !v.is_operator() {
-        let own = front.operations().await?.own_organization(&v.ctx, Query::parse(Some(&show::query(&[("organization_id", &id)])))).await?;
+        let own = front
+            .operations()
+            .await?
+            .own_organization(
+                &v.ctx,
+                Query::parse(Some(&show::query(&[("organization_id", &id)]))),
+            )
+            .await?;
         return Ok(see(&format!("/?organization_id={}", own.id)));
     }
-    let o = front.operations().await?.organization(&v.ctx, &id, Query::default()).await?;
-    let status = if o.status.is_suspended() { "suspended" } else { "active" };
-    page(&AdminPage { page: Page::of(Some(&v), "organizations"), v: &v, o: &o, status })
+    let o = front
+        .operations()
+        .await?
+        .organization(&v.ctx, &id, Query::default())
+        .await?;
+    let status = if o.status.is_suspended() {
+        "suspended"
+    } else {
+        "active"
+    };
+    page(&AdminPage {
+        page: Page::of(Some(&v), "organizations"),
+        v: &v,
+        o: &o,
+        status,
+    })
 }
 
-async fn grant(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+async fn grant(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
     let lines = |name: &str| form.lines(name);
     let grants = json!({"grants": {
-        "buckets": lines("buckets"), "ses_identities": lines("ses_identities"), "databases": lines("databases"), "secret_arns": lines("secret_arns"),
+        "buckets": lines("buckets"), "ses_identities": lines("ses_identities"),
+        "databases": lines("databases"), "secret_arns": lines("secret_arns"),
     }});
-    let saved = front.operations().await?.patch_organization(&v.ctx, &id, Query::default(), body(&grants)).await;
+    let saved = front
+        .operations()
+        .await?
+        .patch_organization(&v.ctx, &id, Query::default(), body(&grants))
+        .await;
     said(&front, &v, &id, saved, "The grants are saved.").await
 }
 
@@ -172,31 +232,69 @@ async fn activate(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Fo
 }
 
 async fn set_status(front: &Front, v: &Visitor, id: &str, status: &str) -> Answer {
-    let saved = front.operations().await?.patch_organization(&v.ctx, id, Query::default(), body(&json!({"status": status}))).await;
+    let saved = front
+        .operations()
+        .await?
+        .patch_organization(
+            &v.ctx,
+            id,
+            Query::default(),
+            body(&json!({"status": status})),
+        )
+        .await;
     said(front, v, id, saved, "Saved.").await
 }
 
 /// Back to the organization, which says what came of it.
-async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<OrganizationView, Refusal>, done: &str) -> Answer {
+async fn said(
+    front: &Front,
+    v: &Visitor,
+    id: &str,
+    outcome: Result<OrganizationView, Refusal>,
+    done: &str,
+) -> Answer {
     let notice = match outcome {
         Ok(_) => Notice::done(done),
         Err(refusal) if refusal.is_correctable() => {
-            let mistakes: Vec<String> = refusal.errors.iter().map(|error| show::sentence(&error.detail)).collect();
-            Notice::problem(format!("{} {}", show::sentence(&refusal.detail), mistakes.join(" ")))
+            let mistakes: Vec<String> = refusal
+                .errors
+                .iter()
+                .map(|error| show::sentence(&error.detail))
+                .collect();
+            Notice::problem(format!(
+                "{} {}",
+                show::sentence(&refusal.detail),
+                mistakes.join(" ")
+            ))
         }
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(front, v, &format!("/organizations/{id}"), notice).await
 }
 
-async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+async fn erase(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
     let operations = front.operations().await?;
-    let o = operations.organization(&v.ctx, &id, Query::default()).await?;
+    let o = operations
+        .organization(&v.ctx, &id, Query::default())
+        .await?;
     // Its name is typed, so that nobody erases by a slip.
     if form.filled("name") != Some(o.name.trim()) {
-        let notice = Notice::problem("The name does not match the organization's; nothing was erased.");
+        let notice =
+            Notice::problem("The name does not match the organization's; nothing was erased.");
         return notice::to(&front, &v, &format!("/organizations/{id}"), notice).await;
     }
-    let job = operations.erase_organization(&v.ctx, &id, Query::default(), operations::Body::new("".into())).await?;
+    let job = operations
+        .erase_organization(
+            &v.ctx,
+            &id,
+            Query::default(),
+            operations::Body::new("".into()),
+        )
+        .await?;
     Ok(see(&format!("/jobs/{}?organization_id={id}", job.id)))
 }

@@ -18,14 +18,17 @@ use crate::names::Names;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// How far back the overview looks for what was not delivered: a week, so that a weekend is seen on Monday.
+/// How far back the overview looks for what was not delivered: a week, so that a weekend is seen on
+/// Monday.
 const UNDELIVERED_MILLIS: i64 = 7 * 86_400_000;
 /// Failures that are read to be grouped, and groups that are shown.
 const READ: &str = "60";
 const GROUPS_MAX: usize = 8;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/", get(overview)).route("/activity", get(activity))
+    Router::new()
+        .route("/", get(overview))
+        .route("/activity", get(activity))
 }
 
 #[derive(Template)]
@@ -44,7 +47,11 @@ struct OverviewPage<'a> {
 
 impl OverviewPage<'_> {
     fn tone(&self) -> &'static str {
-        if self.undelivered.count > 0 { "bad" } else { "good" }
+        if self.undelivered.count > 0 {
+            "bad"
+        } else {
+            "good"
+        }
     }
 }
 
@@ -59,11 +66,17 @@ struct Failure {
 
 impl Failure {
     fn list(&self) -> String {
-        format!("/deliveries?status=failed&destination_id={}", self.destination)
+        format!(
+            "/deliveries?status=failed&destination_id={}",
+            self.destination
+        )
     }
 
     fn retry(&self) -> String {
-        format!("/deliveries/retry?status=failed&destination_id={}", self.destination)
+        format!(
+            "/deliveries/retry?status=failed&destination_id={}",
+            self.destination
+        )
     }
 }
 
@@ -71,12 +84,28 @@ impl Failure {
 fn grouped(failures: &[DeliverySummary]) -> Vec<Failure> {
     let mut groups: Vec<Failure> = Vec::new();
     for failure in failures {
-        let reason = failure.delivery.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default();
-        let detail = failure.last_attempt.as_ref().and_then(|last| last.detail.clone()).unwrap_or_default();
+        let reason = failure
+            .delivery
+            .reason
+            .map(|reason| reason.as_str().to_owned())
+            .unwrap_or_default();
+        let detail = failure
+            .last_attempt
+            .as_ref()
+            .and_then(|last| last.detail.clone())
+            .unwrap_or_default();
         let destination = failure.delivery.destination_id;
-        match groups.iter_mut().find(|group| group.destination == destination && group.reason == reason && group.detail == detail) {
+        match groups.iter_mut().find(|group| {
+            group.destination == destination && group.reason == reason && group.detail == detail
+        }) {
             Some(group) => group.count += 1,
-            None => groups.push(Failure { destination, reason, detail, count: 1, last: failure.delivery.updated_at }),
+            None => groups.push(Failure {
+                destination,
+                reason,
+                detail,
+                count: 1,
+                last: failure.delivery.updated_at,
+            }),
         }
     }
     groups.truncate(GROUPS_MAX);
@@ -111,8 +140,13 @@ async fn overview(State(front): State<Front>, v: Visitor) -> Answer {
         operations.own_organization(&v.ctx, v.query(&[])),
         Names::read(operations, &v)
     )?;
-    let missed = counts.iter().filter(|(status, _)| matches!(status, DeliveryStatus::Failed | DeliveryStatus::Skipped));
-    let undelivered = missed.fold(Counted::default(), |sum, (_, one)| Counted { count: sum.count + one.count, more: sum.more || one.more });
+    let missed = counts
+        .iter()
+        .filter(|(status, _)| matches!(status, DeliveryStatus::Failed | DeliveryStatus::Skipped));
+    let undelivered = missed.fold(Counted::default(), |sum, (_, one)| Counted {
+        count: sum.count + one.count,
+        more: sum.more || one.more,
+    });
     page(&OverviewPage {
         page: Page::of(Some(&v), "overview"),
         v: &v,
@@ -120,16 +154,31 @@ async fn overview(State(front): State<Front>, v: Visitor) -> Answer {
         undelivered,
         failures: &grouped(&failures.data),
         names: &names,
-        gets_alerts: !own.settings.alert_emails.is_empty() || !own.settings.alert_destination_ids.is_empty(),
+        gets_alerts: !own.settings.alert_emails.is_empty()
+            || !own.settings.alert_destination_ids.is_empty(),
     })
 }
 
 /// The charts, which the page asks for once it is there: they add up every destination.
 async fn activity(State(front): State<Front>, v: Visitor) -> Answer {
-    let buckets = front.operations().await?.activity(&v.ctx, v.query(&[])).await?.data;
+    let buckets = front
+        .operations()
+        .await?
+        .activity(&v.ctx, v.query(&[]))
+        .await?
+        .data;
     let succeeded: u64 = buckets.iter().map(|bucket| bucket.succeeded).sum();
-    let failed: u64 = buckets.iter().flat_map(|bucket| bucket.failed_attempts.values()).sum();
+    let failed: u64 = buckets
+        .iter()
+        .flat_map(|bucket| bucket.failed_attempts.values())
+        .sum();
     let rate = domain::statistics::success_rate(succeeded, failed);
-    let drawn = Activity { attempts: chart::attempts(&buckets), latencies: chart::latencies(&buckets), succeeded, failed, rate };
+    let drawn = Activity {
+        attempts: chart::attempts(&buckets),
+        latencies: chart::latencies(&buckets),
+        succeeded,
+        failed,
+        rate,
+    };
     page(&drawn).map(|response| response.into_response())
 }

@@ -17,31 +17,51 @@ use crate::schema_form::{Control, Field};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/destinations/{id}/pause", get(ask).post(pause)).route("/destinations/{id}/resume", post(resume))
+    Router::new()
+        .route("/destinations/{id}/pause", get(ask).post(pause))
+        .route("/destinations/{id}/resume", post(resume))
 }
 
 /// Reads the destination for a visitor who may change it.
-pub(crate) async fn managed(front: &Front, v: &Visitor, id: &str) -> Result<DestinationView, Refusal> {
+pub(crate) async fn managed(
+    front: &Front,
+    v: &Visitor,
+    id: &str,
+) -> Result<DestinationView, Refusal> {
     v.must_manage()?;
-    front.operations().await?.destination(&v.ctx, id, v.query(&[])).await
+    front
+        .operations()
+        .await?
+        .destination(&v.ctx, id, v.query(&[]))
+        .await
 }
 
 fn form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let reason = Field {
-        value: d.paused.as_ref().and_then(|paused| paused.reason.clone()).unwrap_or_default(),
+        value: d
+            .paused
+            .as_ref()
+            .and_then(|paused| paused.reason.clone())
+            .unwrap_or_default(),
         help: "Shown to everyone who can see the destination.".to_owned(),
         ..Field::optional_line("reason", "Reason")
     };
     let until = d.paused.as_ref().and_then(|paused| paused.until);
     let until = Field {
         control: Control::Line("datetime-local"),
-        value: until.map(|until| until.to_string().chars().take(16).collect()).unwrap_or_default(),
+        value: until
+            .map(|until| until.to_string().chars().take(16).collect())
+            .unwrap_or_default(),
         help: "In UTC. Leave it empty to pause until you resume the destination.".to_owned(),
         ..Field::optional_line("until", "Until")
     };
     let about = "New deliveries and retries wait. Nothing is sent, skipped or counted as a failure. \
                  When the destination is resumed, they are sent, oldest first.";
-    let title = if d.paused.is_some() { "Change the pause" } else { "Pause the destination" };
+    let title = if d.paused.is_some() {
+        "Change the pause"
+    } else {
+        "Pause the destination"
+    };
     let parent = (v.at("/destinations", &d.id), d.name.clone());
     Ask {
         about: about.to_owned(),
@@ -56,7 +76,12 @@ async fn ask(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> 
     form(&v, &d).shown()
 }
 
-async fn pause(State(front): State<Front>, v: Visitor, Path(id): Path<String>, sent: Form) -> Answer {
+async fn pause(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    sent: Form,
+) -> Answer {
     let mut members = Map::new();
     if let Some(reason) = sent.filled("reason") {
         members.insert("reason".to_owned(), reason.into());
@@ -65,7 +90,12 @@ async fn pause(State(front): State<Front>, v: Visitor, Path(id): Path<String>, s
         members.insert("until".to_owned(), instant(until).into());
     }
     let members = body(&Value::from(members));
-    match front.operations().await?.pause_destination(&v.ctx, &id, v.query(&[]), members).await {
+    match front
+        .operations()
+        .await?
+        .pause_destination(&v.ctx, &id, v.query(&[]), members)
+        .await
+    {
         Ok(_) => {
             let notice = Notice::done("Paused. Deliveries wait until the destination is resumed.");
             notice::to(&front, &v, &v.at("/destinations", &id), notice).await
@@ -79,7 +109,11 @@ async fn pause(State(front): State<Front>, v: Visitor, Path(id): Path<String>, s
 
 async fn resume(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     let none = Body::new("".into());
-    let resumed = front.operations().await?.resume_destination(&v.ctx, &id, v.query(&[]), none).await;
+    let resumed = front
+        .operations()
+        .await?
+        .resume_destination(&v.ctx, &id, v.query(&[]), none)
+        .await;
     let notice = match resumed {
         Ok(_) => Notice::done("Resumed. Waiting deliveries are sent, oldest first."),
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),

@@ -1,4 +1,5 @@
-//! Resending: a message goes to destinations that do not have it. What will be sent is shown before it is sent.
+//! Resending: a message goes to destinations that do not have it. What will be sent is shown before
+//! it is sent.
 
 use askama::Template;
 use axum::Router;
@@ -40,13 +41,26 @@ impl ResendPage<'_> {
 }
 
 /// The destinations that have no delivery of the message.
-async fn others(operations: &Operations, v: &Visitor, m: &MessageView) -> Result<Vec<(String, String)>, Refusal> {
-    let has = |id: &str| m.deliveries.iter().any(|item| item.delivery.destination_id.to_string() == id);
+async fn others(
+    operations: &Operations,
+    v: &Visitor,
+    m: &MessageView,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let has = |id: &str| {
+        m.deliveries
+            .iter()
+            .any(|item| item.delivery.destination_id.to_string() == id)
+    };
     let names = Names::read(operations, v).await?.destinations;
     Ok(names.into_iter().filter(|(id, _)| !has(id)).collect())
 }
 
-async fn ask(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+async fn ask(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     v.must_manage()?;
     let operations = front.operations().await?;
     let m = operations.message(&v.ctx, &id, v.query(&[])).await?;
@@ -55,17 +69,35 @@ async fn ask(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Raw
     let is_chosen = |(id, _): &&(String, String)| wanted.has("destination_id", id);
     let chosen: Vec<(String, String)> = others.iter().filter(is_chosen).cloned().collect();
     let frame = Page::of(Some(&v), "messages");
-    page(&ResendPage { page: frame, v: &v, m: &m, others: &others, chosen: &chosen })
+    page(&ResendPage {
+        page: frame,
+        v: &v,
+        m: &m,
+        others: &others,
+        chosen: &chosen,
+    })
 }
 
-async fn send(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+async fn send(
+    State(front): State<Front>,
+    v: Visitor,
+    Path(id): Path<String>,
+    form: Form,
+) -> Answer {
     let ids = form.all("destination_id");
     let asked = body(&json!({"destination_ids": ids}));
-    let sent = front.operations().await?.resend_message(&v.ctx, &id, v.query(&[]), asked).await;
+    let sent = front
+        .operations()
+        .await?
+        .resend_message(&v.ctx, &id, v.query(&[]), asked)
+        .await;
     let notice = match sent {
         Ok(_) if ids.len() == 1 => Notice::done("The message is being sent to 1 more destination."),
         Ok(_) => {
-            let text = format!("The message is being sent to {} more destinations.", ids.len());
+            let text = format!(
+                "The message is being sent to {} more destinations.",
+                ids.len()
+            );
             Notice::done(text)
         }
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),

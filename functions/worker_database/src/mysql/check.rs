@@ -24,20 +24,41 @@ pub(crate) async fn check(
     steps: &mut StepRecorder,
 ) -> Result<(), ConnectorError> {
     let mut session = Session::open(database, place, deadline, steps).await?;
-    let trying = async { within(deadline, "writing into the table took too long", authorize(&mut session, settings)).await };
-    steps.take(StepName::Authorize, trying, String::clone).await.map(drop)
+    let trying = async {
+        within(
+            deadline,
+            "writing into the table took too long",
+            authorize(&mut session, settings),
+        )
+        .await
+    };
+    steps
+        .take(StepName::Authorize, trying, String::clone)
+        .await
+        .map(drop)
 }
 
-async fn authorize(session: &mut Session, settings: &DatabaseSettings) -> Result<String, ConnectorError> {
+async fn authorize(
+    session: &mut Session,
+    settings: &DatabaseSettings,
+) -> Result<String, ConnectorError> {
     let Some(table) = Table::find(session, &settings.table).await? else {
         if !settings.create_table {
             return Err(verdict::no_table(&settings.table));
         }
         table::may_create(session, &settings.table).await?;
         if settings.mode == Mode::Rows {
-            Ledger::try_out(session, settings.table.schema.clone(), &Facts::of_check().delivery.to_string()).await?;
+            Ledger::try_out(
+                session,
+                settings.table.schema.clone(),
+                &Facts::of_check().delivery.to_string(),
+            )
+            .await?;
         }
-        return Ok(format!("{} will be created by the first delivery", settings.table));
+        return Ok(format!(
+            "{} will be created by the first delivery",
+            settings.table
+        ));
     };
     table.require_transactions()?;
     let told = match settings.mode {
@@ -58,15 +79,25 @@ async fn try_document(session: &mut Session, table: &Table) -> Result<String, Co
     // A constraint or a trigger may refuse the sample row and accept real rows.
     match (written, table.required_besides(document::COLUMNS)) {
         (Ok(_), _) => Ok(String::new()),
-        (Err(failure), None) if is_rejected(&failure) => {
-            Ok(format!("; a sample row is refused ({failure}), so only a delivery shows whether its row is accepted"))
-        }
+        (Err(failure), None) if is_rejected(&failure) => Ok(format!(
+            "; a sample row is refused ({failure}), so only a delivery shows whether its row is \
+             accepted"
+        )),
         (Err(failure), _) => Err(failure),
     }
 }
 
-async fn try_rows(session: &mut Session, settings: &DatabaseSettings, table: &Table) -> Result<String, ConnectorError> {
-    let mapped: Vec<&str> = settings.columns.iter().flat_map(|columns| columns.values()).map(String::as_str).collect();
+async fn try_rows(
+    session: &mut Session,
+    settings: &DatabaseSettings,
+    table: &Table,
+) -> Result<String, ConnectorError> {
+    let mapped: Vec<&str> = settings
+        .columns
+        .iter()
+        .flat_map(|columns| columns.values())
+        .map(String::as_str)
+        .collect();
     table.require(&mapped, settings.on_conflict == OnConflict::Update)?;
     table.require_no_generated(&mapped)?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
@@ -74,16 +105,28 @@ async fn try_rows(session: &mut Session, settings: &DatabaseSettings, table: &Ta
     if !key.is_empty() {
         table.require_unique(session, &key).await?;
     }
-    let names = if mapped.is_empty() { table.insertable() } else { mapped };
+    let names = if mapped.is_empty() {
+        table.insertable()
+    } else {
+        mapped
+    };
     if names.is_empty() {
         return Err(table.may_not_insert());
     }
-    Ledger::try_out(session, Some(table.schema.clone()), &Facts::of_check().delivery.to_string()).await?;
+    Ledger::try_out(
+        session,
+        Some(table.schema.clone()),
+        &Facts::of_check().delivery.to_string(),
+    )
+    .await?;
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     let columns = list(names.iter().map(String::as_str));
     let nulls = vec!["NULL"; names.len()].join(", ");
     let conflict = insert::conflict(settings.on_conflict, &names, &key);
-    let nothing = format!("INSERT INTO {} ({columns}) SELECT {nulls} FROM DUAL WHERE 1 = 0{conflict}", table.sql());
+    let nothing = format!(
+        "INSERT INTO {} ({columns}) SELECT {nulls} FROM DUAL WHERE 1 = 0{conflict}",
+        table.sql()
+    );
     session.execute(&nothing).await?;
     Ok(String::new())
 }

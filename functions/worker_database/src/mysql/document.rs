@@ -16,13 +16,31 @@ pub(super) const DELIVERY_ID: &str = "delivery_id";
 /// The most bytes that a statement has in addition to its payload.
 const PACKET_ROOM: usize = 4 << 10;
 /// The columns of a table of documents.
-pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
+pub(super) const COLUMNS: &[&str] = &[
+    DELIVERY_ID,
+    "message_id",
+    "event_type",
+    "created_at",
+    "content_type",
+    "payload",
+];
 
 /// Writes a message as one row, creating the table if the settings permit it.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
+pub(super) async fn deliver(
+    delivering: &Delivering<'_>,
+    payload: Payload,
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        database,
+        place,
+        settings,
+        facts,
+        deadline,
+        ..
+    } = *delivering;
     let bytes = collect(payload).await?;
-    let mut session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+    let mut session =
+        Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     let table = match Table::find(&mut session, &settings.table).await? {
         Some(table) => table,
         None if settings.create_table => create(&mut session, &settings.table, facts).await?,
@@ -36,7 +54,11 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
 }
 
 /// Checks whether the table can take the row.
-pub(super) async fn require(session: &mut Session, table: &Table, payload: &[u8]) -> Result<(), ConnectorError> {
+pub(super) async fn require(
+    session: &mut Session,
+    table: &Table,
+    payload: &[u8],
+) -> Result<(), ConnectorError> {
     table.require_transactions()?;
     table.require(COLUMNS, false)?;
     table.require_unique(session, &[DELIVERY_ID]).await?;
@@ -46,8 +68,16 @@ pub(super) async fn require(session: &mut Session, table: &Table, payload: &[u8]
     Ok(())
 }
 
-async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Result<Table, ConnectorError> {
-    let payload = if is_json(&facts.content_type) { "json" } else { "longblob" };
+async fn create(
+    session: &mut Session,
+    name: &TableName,
+    facts: &Facts,
+) -> Result<Table, ConnectorError> {
+    let payload = if is_json(&facts.content_type) {
+        "json"
+    } else {
+        "longblob"
+    };
     let definition = format!(
         "delivery_id varchar(64) CHARACTER SET ascii NOT NULL PRIMARY KEY, message_id varchar(64) CHARACTER SET ascii NOT NULL, \
          event_type varchar(255) NOT NULL, created_at datetime(3) NOT NULL, content_type varchar(255) NOT NULL, payload {payload}"
@@ -56,14 +86,23 @@ async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Resul
 }
 
 /// Inserts the row.
-pub(super) async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
+pub(super) async fn insert(
+    session: &mut Session,
+    table: &Table,
+    facts: &Facts,
+    payload: Vec<u8>,
+) -> Result<Written, ConnectorError> {
     let sql = format!(
-        "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) \
+         VALUES (?, ?, ?, ?, ?, ?)",
         table.sql()
     );
     let delivery = facts.delivery.to_string();
     let created_at = facts.created_at.to_string();
-    let created_at = created_at.replace('T', " ").trim_end_matches('Z').to_owned();
+    let created_at = created_at
+        .replace('T', " ")
+        .trim_end_matches('Z')
+        .to_owned();
     let values: Vec<Value> = vec![
         (&*delivery).into(),
         facts.delivery.message.to_string().into(),
@@ -73,15 +112,27 @@ pub(super) async fn insert(session: &mut Session, table: &Table, facts: &Facts, 
         Value::Bytes(payload),
     ];
     match session.conn.exec_drop(sql, values).await {
-        Ok(()) => Ok(Written { rows: Some(1), skipped: None, transaction_id: None, is_repeat: false }),
+        Ok(()) => Ok(Written {
+            rows: Some(1),
+            skipped: None,
+            transaction_id: None,
+            is_repeat: false,
+        }),
         // Reading the row would require another right. The index that the error names is
         // sufficient.
-        Err(Error::Server(error)) if error.code == verdict::DUPLICATE => match verdict::index_of(&error) {
-            Some(index) if table.is_unique_by(session, index, DELIVERY_ID).await? => {
-                Ok(Written { rows: Some(1), skipped: None, transaction_id: None, is_repeat: true })
+        Err(Error::Server(error)) if error.code == verdict::DUPLICATE => {
+            match verdict::index_of(&error) {
+                Some(index) if table.is_unique_by(session, index, DELIVERY_ID).await? => {
+                    Ok(Written {
+                        rows: Some(1),
+                        skipped: None,
+                        transaction_id: None,
+                        is_repeat: true,
+                    })
+                }
+                _ => Err(verdict::of_server(&error)),
             }
-            _ => Err(verdict::of_server(&error)),
-        },
+        }
         Err(error) => Err(verdict::of(error)),
     }
 }

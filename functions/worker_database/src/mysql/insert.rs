@@ -50,7 +50,15 @@ pub(super) struct Counts {
 impl<'t> Insert<'t> {
     pub(super) fn new(table: &'t Table, on_conflict: OnConflict, key: &'t [&'t str]) -> Self {
         let counts = Counts::default();
-        Self { table, on_conflict, key, columns: Vec::new(), pending: Vec::new(), pending_bytes: 0, counts }
+        Self {
+            table,
+            on_conflict,
+            key,
+            columns: Vec::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            counts,
+        }
     }
 
     /// Adds a row. Sends the pending rows when there are many, or when the new row has other
@@ -65,21 +73,32 @@ impl<'t> Insert<'t> {
         // An update changes only the columns that a row has.
         let is_update = self.on_conflict == OnConflict::Update;
         let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
-        let present = columns.names.iter().zip(cells).filter(|(_, cell)| is_there(cell)).map(|(name, _)| name);
+        let present = columns
+            .names
+            .iter()
+            .zip(cells)
+            .filter(|(_, cell)| is_there(cell))
+            .map(|(name, _)| name);
         if !present.clone().eq(self.columns.iter()) {
             let present: Vec<String> = present.cloned().collect();
             self.flush(session).await?;
             self.columns = present;
         }
         let specs = cells.iter().enumerate().filter(|(_, cell)| is_there(cell));
-        let values: Vec<Sent> = specs.map(|(position, cell)| value(cell, columns.holds_bits(position))).collect();
+        let values: Vec<Sent> = specs
+            .map(|(position, cell)| value(cell, columns.holds_bits(position)))
+            .collect();
         let bytes: usize = values.iter().map(size).sum();
         if bytes > session.packet_bytes_max {
             return Err(verdict::too_long(number, session.packet_bytes_max));
         }
         self.pending_bytes += bytes;
         self.pending.push(Row { number, values });
-        if self.pending.len() >= SIZES[0] || self.pending_bytes >= BATCH_BYTES { self.flush(session).await } else { Ok(()) }
+        if self.pending.len() >= SIZES[0] || self.pending_bytes >= BATCH_BYTES {
+            self.flush(session).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends the pending rows and returns the numbers of all rows.
@@ -97,7 +116,9 @@ impl<'t> Insert<'t> {
             let rest = rows.split_off(size);
             match self.send(session, &rows).await {
                 Ok(written) => self.count(size as u64, written),
-                Err(Error::Server(error)) if verdict::is_of_row(&error) => self.one_by_one(session, rows).await?,
+                Err(Error::Server(error)) if verdict::is_of_row(&error) => {
+                    self.one_by_one(session, rows).await?
+                }
                 Err(error) => return Err(verdict::of(error)),
             }
             rows = rest;
@@ -109,7 +130,11 @@ impl<'t> Insert<'t> {
     /// at all.
     fn count(&mut self, sent: u64, written: u64) {
         self.counts.sent += sent;
-        self.counts.written += if self.on_conflict == OnConflict::Ignore { written } else { sent };
+        self.counts.written += if self.on_conflict == OnConflict::Ignore {
+            written
+        } else {
+            sent
+        };
     }
 
     async fn send(&self, session: &mut Session, rows: &[Row]) -> Result<u64, Error> {
@@ -120,7 +145,11 @@ impl<'t> Insert<'t> {
 
     /// Returns the statement for these rows. It has `DEFAULT` for columns that a row leaves out.
     fn statement(&self, rows: &[Row]) -> (String, Vec<Value>) {
-        let mut sql = format!("INSERT INTO {} ({}) VALUES ", self.table.sql(), list(self.columns.iter().map(String::as_str)));
+        let mut sql = format!(
+            "INSERT INTO {} ({}) VALUES ",
+            self.table.sql(),
+            list(self.columns.iter().map(String::as_str))
+        );
         let mut values = Vec::with_capacity(rows.len() * self.columns.len());
         for (position, row) in rows.iter().enumerate() {
             sql.push_str(if position == 0 { "(" } else { ", (" });
@@ -143,12 +172,18 @@ impl<'t> Insert<'t> {
     /// Sends rows one by one to find the one that the server refuses. The failed statement has
     /// written nothing, and the refusal ends the transaction. Rows that fail only together are
     /// written.
-    async fn one_by_one(&mut self, session: &mut Session, rows: Vec<Row>) -> Result<(), ConnectorError> {
+    async fn one_by_one(
+        &mut self,
+        session: &mut Session,
+        rows: Vec<Row>,
+    ) -> Result<(), ConnectorError> {
         for row in rows {
             let number = row.number;
             match self.send(session, &[row]).await {
                 Ok(written) => self.count(1, written),
-                Err(Error::Server(error)) if verdict::is_of_row(&error) => return Err(self.row_error(number, &error)),
+                Err(Error::Server(error)) if verdict::is_of_row(&error) => {
+                    return Err(self.row_error(number, &error));
+                }
                 Err(error) => return Err(verdict::of(error)),
             }
         }
@@ -167,9 +202,24 @@ impl<'t> Insert<'t> {
             );
             return ConnectorError::new(outcome, detail);
         }
-        let is_named = |column: &&String| ['\'', '`'].iter().any(|quote| error.message.contains(&format!("{quote}{column}{quote}")));
-        let column = self.columns.iter().find(is_named).map(|column| format!(", column {column}")).unwrap_or_default();
-        ConnectorError::new(outcome, format!("row {row}{column}: {}; nothing was written", verdict::describe(error)))
+        let is_named = |column: &&String| {
+            ['\'', '`']
+                .iter()
+                .any(|quote| error.message.contains(&format!("{quote}{column}{quote}")))
+        };
+        let column = self
+            .columns
+            .iter()
+            .find(is_named)
+            .map(|column| format!(", column {column}"))
+            .unwrap_or_default();
+        ConnectorError::new(
+            outcome,
+            format!(
+                "row {row}{column}: {}; nothing was written",
+                verdict::describe(error)
+            ),
+        )
     }
 }
 
@@ -183,16 +233,34 @@ pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]
     if on_conflict == OnConflict::Error {
         return String::new();
     }
-    let same = key.iter().map(|name| format!("(CAST({0} AS BINARY) <=> CAST(VALUES({0}) AS BINARY))", quoted(name)));
+    let same = key.iter().map(|name| {
+        format!(
+            "(CAST({0} AS BINARY) <=> CAST(VALUES({0}) AS BINARY))",
+            quoted(name)
+        )
+    });
     let same: Vec<String> = same.collect();
     let kept = |name: &str| match same.is_empty() {
         true => format!("{0} = {0}", quoted(name)),
-        false => format!("{0} = IF(1 / ({1}), {0}, {0})", quoted(name), same.join(" AND ")),
+        false => format!(
+            "{0} = IF(1 / ({1}), {0}, {0})",
+            quoted(name),
+            same.join(" AND ")
+        ),
     };
-    let stays = key.first().copied().or(columns.first().map(String::as_str)).map(kept);
+    let stays = key
+        .first()
+        .copied()
+        .or(columns.first().map(String::as_str))
+        .map(kept);
     let is_update = on_conflict == OnConflict::Update;
-    let values = columns.iter().filter(|name| is_update && !key.contains(&&***name));
-    let set: Vec<String> = stays.into_iter().chain(values.map(|name| format!("{0} = VALUES({0})", quoted(name)))).collect();
+    let values = columns
+        .iter()
+        .filter(|name| is_update && !key.contains(&&***name));
+    let set: Vec<String> = stays
+        .into_iter()
+        .chain(values.map(|name| format!("{0} = VALUES({0})", quoted(name))))
+        .collect();
     format!(" ON DUPLICATE KEY UPDATE {}", set.join(", "))
 }
 
@@ -202,7 +270,9 @@ fn value(cell: &Cell<'_>, holds_bits: bool) -> Sent {
     Some(match cell {
         Cell::Absent => return None,
         Cell::Null => Value::NULL,
-        Cell::Number(digits) if holds_bits => digits.parse().map_or_else(|_| digits.as_bytes().into(), Value::UInt),
+        Cell::Number(digits) if holds_bits => digits
+            .parse()
+            .map_or_else(|_| digits.as_bytes().into(), Value::UInt),
         Cell::Text(text) | Cell::Number(text) => text.as_bytes().into(),
         Cell::Json(text) => text.as_bytes().into(),
         Cell::Bool(value) => Value::Int((*value).into()),

@@ -31,11 +31,19 @@ pub(super) enum Claim {
 
 impl Ledger {
     /// Returns the ledger in a schema, and creates it if it does not exist.
-    pub(super) async fn in_schema(session: &mut Session, schema: Option<String>) -> Result<Self, ConnectorError> {
-        let name = TableName { schema, table: NAME.to_owned() };
+    pub(super) async fn in_schema(
+        session: &mut Session,
+        schema: Option<String>,
+    ) -> Result<Self, ConnectorError> {
+        let name = TableName {
+            schema,
+            table: NAME.to_owned(),
+        };
         let ledger = match Table::find(session, &name).await? {
             Some(ledger) => ledger,
-            None => table::create(session, &name, DEFINITION).await.map_err(may_not_create)?,
+            None => table::create(session, &name, DEFINITION)
+                .await
+                .map_err(may_not_create)?,
         };
         ledger.require_transactions()?;
         Ok(Self { sql: ledger.sql() })
@@ -43,8 +51,19 @@ impl Ledger {
 
     /// Claims a delivery within the transaction. Waits for a concurrent attempt of the same
     /// delivery.
-    pub(super) async fn claim(&self, session: &mut Session, delivery: &str) -> Result<Claim, ConnectorError> {
-        match session.conn.exec_drop(format!("INSERT INTO {} (delivery_id) VALUES (?)", self.sql), (delivery,)).await {
+    pub(super) async fn claim(
+        &self,
+        session: &mut Session,
+        delivery: &str,
+    ) -> Result<Claim, ConnectorError> {
+        match session
+            .conn
+            .exec_drop(
+                format!("INSERT INTO {} (delivery_id) VALUES (?)", self.sql),
+                (delivery,),
+            )
+            .await
+        {
             Ok(()) => Ok(Claim::New),
             Err(Error::Server(error)) if error.code == verdict::DUPLICATE => {
                 let sql = format!("SELECT row_count FROM {} WHERE delivery_id = ?", self.sql);
@@ -61,25 +80,50 @@ impl Ledger {
     }
 
     /// Records how many rows were written.
-    pub(super) async fn note(&self, session: &mut Session, delivery: &str, rows: u64) -> Result<(), ConnectorError> {
-        let sql = format!("UPDATE {} SET row_count = ? WHERE delivery_id = ?", self.sql);
-        session.conn.exec_drop(sql, (rows, delivery)).await.map_err(|error| needs_rights(verdict::of(error)))
+    pub(super) async fn note(
+        &self,
+        session: &mut Session,
+        delivery: &str,
+        rows: u64,
+    ) -> Result<(), ConnectorError> {
+        let sql = format!(
+            "UPDATE {} SET row_count = ? WHERE delivery_id = ?",
+            self.sql
+        );
+        session
+            .conn
+            .exec_drop(sql, (rows, delivery))
+            .await
+            .map_err(|error| needs_rights(verdict::of(error)))
     }
 
     /// Returns an error if the ledger could not be used. An existing ledger is written within a
     /// transaction, which the caller rolls back; for a missing one, the right to create it is
     /// checked.
-    pub(super) async fn try_out(session: &mut Session, schema: Option<String>, delivery: &str) -> Result<(), ConnectorError> {
-        let name = TableName { schema: schema.clone(), table: NAME.to_owned() };
+    pub(super) async fn try_out(
+        session: &mut Session,
+        schema: Option<String>,
+        delivery: &str,
+    ) -> Result<(), ConnectorError> {
+        let name = TableName {
+            schema: schema.clone(),
+            table: NAME.to_owned(),
+        };
         if Table::find(session, &name).await?.is_none() {
-            return table::may_create(session, &name).await.map_err(may_not_create);
+            return table::may_create(session, &name)
+                .await
+                .map_err(may_not_create);
         }
         let ledger = Self::in_schema(session, schema).await?;
         session.execute("START TRANSACTION").await?;
         ledger.claim(session, delivery).await?;
         ledger.note(session, delivery, 0).await?;
         let sql = format!("SELECT row_count FROM {} WHERE delivery_id = ?", ledger.sql);
-        session.query::<(u64,)>(&sql, (delivery,)).await.map(drop).map_err(needs_rights)
+        session
+            .query::<(u64,)>(&sql, (delivery,))
+            .await
+            .map(drop)
+            .map_err(needs_rights)
     }
 }
 
@@ -87,7 +131,8 @@ fn may_not_create(failure: ConnectorError) -> ConnectorError {
     needed_for(
         failure,
         &format!(
-            "{NAME}, where deliveries are recorded so that each is written once, cannot be created; grant CREATE on the database or create it"
+            "{NAME}, where deliveries are recorded so that each is written once, cannot be \
+             created; grant CREATE on the database or create it"
         ),
     )
 }
@@ -96,7 +141,8 @@ fn needs_rights(failure: ConnectorError) -> ConnectorError {
     needed_for(
         failure,
         &format!(
-            "{NAME}, where deliveries are recorded so that each is written once, cannot be written; grant SELECT, INSERT and UPDATE on it"
+            "{NAME}, where deliveries are recorded so that each is written once, cannot be \
+             written; grant SELECT, INSERT and UPDATE on it"
         ),
     )
 }

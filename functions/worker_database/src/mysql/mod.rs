@@ -22,7 +22,10 @@ use crate::connector::{Delivering, Written};
 use worker::{ConnectorError, Payload};
 
 /// Writes a payload in one transaction.
-pub(crate) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
+pub(crate) async fn deliver(
+    delivering: &Delivering<'_>,
+    payload: Payload,
+) -> Result<Written, ConnectorError> {
     match delivering.settings.mode {
         Mode::Document => document::deliver(delivering, payload).await,
         Mode::Rows => rows::deliver(delivering, payload).await,

@@ -39,7 +39,10 @@ impl Relay {
             // Both connections are closed, whatever ends the relay.
             drop(pass(listener, server).await);
         });
-        Ok(Self { port, task: task.abort_handle() })
+        Ok(Self {
+            port,
+            task: task.abort_handle(),
+        })
     }
 }
 
@@ -81,7 +84,10 @@ async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64)
         }
         received += length as u64;
         if received > may_receive(sent.load(Ordering::Relaxed)) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server sent more than was requested"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the server sent more than was requested",
+            ));
         }
         to.write_all(&buffer[..length]).await?;
     }

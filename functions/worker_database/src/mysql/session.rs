@@ -44,13 +44,26 @@ impl Session {
         deadline: Instant,
         steps: &mut StepRecorder,
     ) -> Result<Self, ConnectorError> {
-        steps.resolve(&database.guard, &place.host, place.port, deadline).await?;
+        steps
+            .resolve(&database.guard, &place.host, place.port, deadline)
+            .await?;
         let connecting = async {
-            let connected = within(login_deadline(deadline), "connecting took too long", connect(database, place, deadline));
-            connected.await.map_err(|error| error.or_at(StepName::Connect))
+            let connected = within(
+                login_deadline(deadline),
+                "connecting took too long",
+                connect(database, place, deadline),
+            );
+            connected
+                .await
+                .map_err(|error| error.or_at(StepName::Connect))
         };
-        let session = steps.take(StepName::Tls, connecting, |_| place.secured()).await?;
-        steps.passed(StepName::Authenticate, format!("{} is logged in", place.username));
+        let session = steps
+            .take(StepName::Tls, connecting, |_| place.secured())
+            .await?;
+        steps.passed(
+            StepName::Authenticate,
+            format!("{} is logged in", place.username),
+        );
         Ok(session)
     }
 
@@ -65,20 +78,34 @@ impl Session {
         sql: &str,
         parameters: impl Into<Params> + Send,
     ) -> Result<Vec<R>, ConnectorError> {
-        self.conn.exec(sql, parameters.into()).await.map_err(verdict::of)
+        self.conn
+            .exec(sql, parameters.into())
+            .await
+            .map_err(verdict::of)
     }
 }
 
-async fn connect(database: &Database, place: &Place, deadline: Instant) -> Result<Session, ConnectorError> {
+async fn connect(
+    database: &Database,
+    place: &Place,
+    deadline: Instant,
+) -> Result<Session, ConnectorError> {
     let (conn, relay) = match log_in(database, place, deadline, None).await? {
         Ok(connected) => connected,
         Err(error) => {
-            let Some(name) = name_of_certificate(place, &error) else { return Err(verdict::of_connecting(&place.host, error)) };
+            let Some(name) = name_of_certificate(place, &error) else {
+                return Err(verdict::of_connecting(&place.host, error));
+            };
             let connected = log_in(database, place, deadline, Some(name)).await?;
             connected.map_err(|error| verdict::of_connecting(&place.host, error))?
         }
     };
-    let mut session = Session { conn, is_mariadb: false, packet_bytes_max: PACKET_BYTES_MAX, _relay: relay };
+    let mut session = Session {
+        conn,
+        is_mariadb: false,
+        packet_bytes_max: PACKET_BYTES_MAX,
+        _relay: relay,
+    };
     session.prepare(deadline).await?;
     Ok(session)
 }
@@ -91,8 +118,12 @@ async fn log_in(
     deadline: Instant,
     name: Option<String>,
 ) -> Result<Result<(Conn, Relay), mysql_async::Error>, ConnectorError> {
-    let connected = database.guard.connect(&place.host, place.port, login_deadline(deadline)).await;
-    let server = connected.map_err(|failure| ConnectorError::from(failure).at(StepName::Connect))?;
+    let connected = database
+        .guard
+        .connect(&place.host, place.port, login_deadline(deadline))
+        .await;
+    let server =
+        connected.map_err(|failure| ConnectorError::from(failure).at(StepName::Connect))?;
     let relay = Relay::to(server).await.map_err(Unavailable::because)?;
     let conn = Conn::new(options(database, place, relay.port, name)?).await;
     Ok(conn.map(|conn| (conn, relay)))
@@ -107,19 +138,40 @@ fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<Stri
     if place.tls != TlsMode::VerifyCa {
         return None;
     }
-    let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) = egress::tls_error(error)? else {
+    let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+        presented,
+        ..
+    }) = egress::tls_error(error)?
+    else {
         return None;
     };
     // The format of the TLS library: `DnsName("db.example")`, `IpAddress(127.0.0.1)`.
-    let name = presented.first()?.split(['"', '(', ')']).map(str::trim).rfind(|part| !part.is_empty())?;
+    let name = presented
+        .first()?
+        .split(['"', '(', ')'])
+        .map(str::trim)
+        .rfind(|part| !part.is_empty())?;
     Some(name.replace('*', "waybill"))
 }
 
-fn options(database: &Database, place: &Place, port: u16, name: Option<String>) -> Result<Opts, ConnectorError> {
-    let roots = database.trust.roots(place)?.into_iter().map(|root| root.as_ref().to_vec().into()).collect();
+fn options(
+    database: &Database,
+    place: &Place,
+    port: u16,
+    name: Option<String>,
+) -> Result<Opts, ConnectorError> {
+    let roots = database
+        .trust
+        .roots(place)?
+        .into_iter()
+        .map(|root| root.as_ref().to_vec().into())
+        .collect();
     let identity = place.identity.as_ref().map(|identity| {
         let key = identity.private_key_pem.expose_secret().as_bytes().to_vec();
-        ClientIdentity::new(identity.certificate_pem.as_bytes().to_vec().into(), key.into())
+        ClientIdentity::new(
+            identity.certificate_pem.as_bytes().to_vec().into(),
+            key.into(),
+        )
     });
     let ssl = SslOpts::default()
         // The library requires roots even if it verifies nothing.
@@ -139,7 +191,12 @@ fn options(database: &Database, place: &Place, port: u16, name: Option<String>) 
         // A server on the loopback must not be reached through a socket file.
         .prefer_socket(false)
         .user(Some(&place.username))
-        .pass(place.password.as_ref().map(|password| password.expose_secret()))
+        .pass(
+            place
+                .password
+                .as_ref()
+                .map(|password| password.expose_secret()),
+        )
         .db_name(Some(&place.database))
         // The password is only sent within TLS: the library starts TLS first and fails if the
         // server does not.
@@ -153,19 +210,27 @@ fn options(database: &Database, place: &Place, port: u16, name: Option<String>) 
 impl Session {
     /// Sets a strict SQL mode, UTC, and time limits for waiting.
     async fn prepare(&mut self, deadline: Instant) -> Result<(), ConnectorError> {
-        let left_s = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
+        let left_s = deadline
+            .saturating_duration_since(Instant::now())
+            .as_secs()
+            .max(1);
         let common = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = \
              'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO', \
              SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {left_s}, SESSION lock_wait_timeout = {left_s}"
         );
         self.execute(&common).await?;
-        let found: Vec<(String, u64)> = self.query("SELECT VERSION(), @@max_allowed_packet", ()).await?;
+        let found: Vec<(String, u64)> = self
+            .query("SELECT VERSION(), @@max_allowed_packet", ())
+            .await?;
         let (version, packet_bytes_max) = found.first().cloned().unwrap_or_default();
         self.is_mariadb = version.contains("MariaDB");
-        self.packet_bytes_max = usize::try_from(packet_bytes_max).unwrap_or(usize::MAX).min(PACKET_BYTES_MAX);
+        self.packet_bytes_max = usize::try_from(packet_bytes_max)
+            .unwrap_or(usize::MAX)
+            .min(PACKET_BYTES_MAX);
         if self.is_mariadb {
-            self.execute(&format!("SET SESSION max_statement_time = {left_s}")).await?;
+            self.execute(&format!("SET SESSION max_statement_time = {left_s}"))
+                .await?;
         }
         Ok(())
     }

@@ -32,24 +32,52 @@ impl SqlType {
         let digits = size(self.second_digits).unwrap_or_default();
         let dialect = Dialect::Mysql;
         match &*self.name {
-            "tinyint" => ColumnKind::Integer { takes_words: self.definition.starts_with("tinyint(1)") },
-            "smallint" | "mediumint" | "int" | "bigint" => ColumnKind::Integer { takes_words: false },
-            "decimal" => ColumnKind::Decimal { scale: scale.unwrap_or_default() },
+            "tinyint" => ColumnKind::Integer {
+                takes_words: self.definition.starts_with("tinyint(1)"),
+            },
+            "smallint" | "mediumint" | "int" | "bigint" => {
+                ColumnKind::Integer { takes_words: false }
+            }
+            "decimal" => ColumnKind::Decimal {
+                scale: scale.unwrap_or_default(),
+            },
             // `float(7,2)` rounds like a decimal.
-            "float" | "double" if scale.is_some() => ColumnKind::Decimal { scale: scale.unwrap_or_default() },
+            "float" | "double" if scale.is_some() => ColumnKind::Decimal {
+                scale: scale.unwrap_or_default(),
+            },
             "float" => ColumnKind::Float32,
             "double" => ColumnKind::Float64,
             "bit" => ColumnKind::Bits,
-            "char" => ColumnKind::PaddedText { characters: size(self.characters_max).unwrap_or(1), keeps_full: false },
-            "varchar" => ColumnKind::Text { characters_max: size(self.characters_max), bytes_max: None },
-            "tinytext" | "text" | "mediumtext" => ColumnKind::Text { characters_max: None, bytes_max: size(self.bytes_max) },
+            "char" => ColumnKind::PaddedText {
+                characters: size(self.characters_max).unwrap_or(1),
+                keeps_full: false,
+            },
+            "varchar" => ColumnKind::Text {
+                characters_max: size(self.characters_max),
+                bytes_max: None,
+            },
+            "tinytext" | "text" | "mediumtext" => ColumnKind::Text {
+                characters_max: None,
+                bytes_max: size(self.bytes_max),
+            },
             "longtext" => ColumnKind::TEXT,
-            "binary" => ColumnKind::Bytes { exact_length: size(self.characters_max) },
-            "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnKind::Bytes { exact_length: None },
+            "binary" => ColumnKind::Bytes {
+                exact_length: size(self.characters_max),
+            },
+            "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+                ColumnKind::Bytes { exact_length: None }
+            }
             "json" => ColumnKind::JsonTree { has_doubles: true },
             "date" => ColumnKind::Date { dialect },
-            "time" => ColumnKind::TimeOfDay { digits, has_zone: false },
-            "datetime" | "timestamp" => ColumnKind::Timestamp { digits, has_zone: false, dialect },
+            "time" => ColumnKind::TimeOfDay {
+                digits,
+                has_zone: false,
+            },
+            "datetime" | "timestamp" => ColumnKind::Timestamp {
+                digits,
+                has_zone: false,
+                dialect,
+            },
             "year" => ColumnKind::Year,
             "enum" => ColumnKind::Enum(words(&self.definition)),
             "set" => ColumnKind::Set(words(&self.definition)),
@@ -82,7 +110,10 @@ fn words(definition: &str) -> Vec<String> {
         }
         words.push(word);
         // Skips the comma up to the next quote.
-        while characters.peek().is_some_and(|character| *character != '\'') {
+        while characters
+            .peek()
+            .is_some_and(|character| *character != '\'')
+        {
             characters.next();
         }
     }
@@ -95,7 +126,10 @@ mod tests {
 
     #[test]
     fn the_words_of_an_enumeration_are_read_with_their_quotes() {
-        assert_eq!(words(r"enum('a','b''c','x\\y','','d,e')"), ["a", "b'c", r"x\y", "", "d,e"]);
+        assert_eq!(
+            words(r"enum('a','b''c','x\\y','','d,e')"),
+            ["a", "b'c", r"x\y", "", "d,e"]
+        );
         assert_eq!(words("set('p')"), ["p"]);
     }
 }

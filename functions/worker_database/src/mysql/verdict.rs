@@ -24,10 +24,14 @@ pub(super) const DIVISION_BY_ZERO: u16 = 1365;
 pub(super) fn of(error: Error) -> ConnectorError {
     match error {
         Error::Server(error) => of_server(&error),
-        Error::Driver(DriverError::PacketTooLarge) => {
-            ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), "a row is longer than the server's max_allowed_packet")
-        }
-        _ => ConnectorError::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak MySQL's protocol"),
+        Error::Driver(DriverError::PacketTooLarge) => ConnectorError::new(
+            Outcome::Reject(Reason::PayloadTooLarge),
+            "a row is longer than the server's max_allowed_packet",
+        ),
+        _ => ConnectorError::new(
+            Outcome::Retry(Reason::Protocol),
+            "the server closed the connection, or does not speak MySQL's protocol",
+        ),
     }
 }
 
@@ -45,7 +49,10 @@ pub(super) fn index_of(error: &ServerError) -> Option<&str> {
 
 /// Describes a server's error with its number and SQLSTATE.
 pub(super) fn describe(error: &ServerError) -> String {
-    format!("{} (error {}, SQLSTATE {})", error.message, error.code, error.state)
+    format!(
+        "{} (error {}, SQLSTATE {})",
+        error.message, error.code, error.state
+    )
 }
 
 /// Maps an error while connecting, with the step at which it occurred.
@@ -53,31 +60,45 @@ pub(super) fn of_connecting(host: &Host, error: Error) -> ConnectorError {
     let tls = |error: &rustls::Error| {
         if egress::refuses_identity(error) {
             let detail = "the server does not accept the client certificate, or requires one";
-            return ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate);
+            return ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail)
+                .at(StepName::Authenticate);
         }
-        ConnectorError::new(Outcome::Retry(Reason::Tls), trust::describe(host, error)).at(StepName::Tls)
+        ConnectorError::new(Outcome::Retry(Reason::Tls), trust::describe(host, error))
+            .at(StepName::Tls)
     };
     match &error {
         Error::Server(error) => {
             let step = match outcome(error) {
-                Outcome::ClientError(Reason::Authorization) | Outcome::Reject(_) => StepName::Authorize,
+                Outcome::ClientError(Reason::Authorization) | Outcome::Reject(_) => {
+                    StepName::Authorize
+                }
                 Outcome::ClientError(_) => StepName::Authenticate,
                 _ => StepName::Connect,
             };
             of_server(error).at(step)
         }
         Error::Io(IoError::Tls(mysql_async::TlsError::Tls(error))) => tls(error),
-        Error::Io(IoError::Tls(_)) => ConnectorError::new(Outcome::Retry(Reason::Tls), format!("TLS with {host} failed")).at(StepName::Tls),
-        Error::Io(IoError::Io(error)) => egress::tls_error(error).map_or_else(|| of_io(host, error), tls),
+        Error::Io(IoError::Tls(_)) => ConnectorError::new(
+            Outcome::Retry(Reason::Tls),
+            format!("TLS with {host} failed"),
+        )
+        .at(StepName::Tls),
+        Error::Io(IoError::Io(error)) => {
+            egress::tls_error(error).map_or_else(|| of_io(host, error), tls)
+        }
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
             let detail = format!("{host} does not offer TLS, and every connection is encrypted");
             ConnectorError::new(Outcome::Retry(Reason::Tls), detail).at(StepName::Tls)
         }
         Error::Driver(
-            DriverError::UnknownAuthPlugin { .. } | DriverError::MysqlOldPasswordDisabled | DriverError::CleartextPluginDisabled,
+            DriverError::UnknownAuthPlugin { .. }
+            | DriverError::MysqlOldPasswordDisabled
+            | DriverError::CleartextPluginDisabled,
         ) => {
-            let detail = "the server requires an authentication method that these credentials do not support";
-            ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate)
+            let detail = "the server requires an authentication method that these credentials do \
+                 not support";
+            ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail)
+                .at(StepName::Authenticate)
         }
         _ => of(error).at(StepName::Connect),
     }
@@ -97,16 +118,22 @@ fn of_io(host: &Host, error: &io::Error) -> ConnectorError {
 pub(super) fn outcome(error: &ServerError) -> Outcome {
     match error.code {
         // Access denied, including to a locked account or one with an expired password.
-        1045 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => Outcome::ClientError(Reason::Authentication),
+        1045 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => {
+            Outcome::ClientError(Reason::Authentication)
+        }
         1044 | 1142 | 1143 | 1227 | 1370 => Outcome::ClientError(Reason::Authorization),
         // The database, table or column does not exist.
-        1049 | 1051 | 1054 | 1072 | 1109 | 1136 | 1146 | 1347 | 1471 | 1286 => Outcome::Reject(Reason::Misconfigured),
+        1049 | 1051 | 1054 | 1072 | 1109 | 1136 | 1146 | 1347 | 1471 | 1286 => {
+            Outcome::Reject(Reason::Misconfigured)
+        }
         1040 | 1203 | 1226 => Outcome::Throttled(Reason::RateLimited, Duration::ZERO),
         // A lock was not granted in time, or a time limit cancelled the statement.
         1205 | 1317 | 1969 | 3024 | 1907 => Outcome::Retry(Reason::Timeout),
         1153 | 1301 => Outcome::Reject(Reason::PayloadTooLarge),
         // Invalid values and violated constraints whose SQLSTATE is general.
-        1264 | 1265 | 1364 | 1365 | 1366 | 1406 | 1411 | 1525 | 3140 | 3819 | 4025 | 1644 => Outcome::ClientError(Reason::Rejected),
+        1264 | 1265 | 1364 | 1365 | 1366 | 1406 | 1411 | 1525 | 3140 | 3819 | 4025 | 1644 => {
+            Outcome::ClientError(Reason::Rejected)
+        }
         // No partition accepts the row, or a computed column was given a value (MariaDB, MySQL).
         1526 | 1748 | 1906 | 3105 => Outcome::ClientError(Reason::Rejected),
         _ => match error.state.get(..2).unwrap_or_default() {
@@ -132,7 +159,10 @@ pub(super) fn no_table(table: &TableName) -> ConnectorError {
 
 /// The error when a row is longer than the server accepts.
 pub(super) fn too_long(row: u64, max: usize) -> ConnectorError {
-    let detail = format!("row {row} is longer than the {max} bytes of the server's max_allowed_packet; nothing was written");
+    let detail = format!(
+        "row {row} is longer than the {max} bytes of the server's max_allowed_packet; nothing was \
+         written"
+    );
     ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), detail)
 }
 
@@ -142,13 +172,28 @@ mod tests {
 
     #[test]
     fn the_number_decides_and_then_the_sqlstate() {
-        let of = |code, state: &str| outcome(&ServerError { code, message: String::new(), state: state.to_owned() });
-        assert_eq!(of(1045, "28000"), Outcome::ClientError(Reason::Authentication));
-        assert_eq!(of(1142, "42000"), Outcome::ClientError(Reason::Authorization));
+        let of = |code, state: &str| {
+            outcome(&ServerError {
+                code,
+                message: String::new(),
+                state: state.to_owned(),
+            })
+        };
+        assert_eq!(
+            of(1045, "28000"),
+            Outcome::ClientError(Reason::Authentication)
+        );
+        assert_eq!(
+            of(1142, "42000"),
+            Outcome::ClientError(Reason::Authorization)
+        );
         assert_eq!(of(1146, "42S02"), Outcome::Reject(Reason::Misconfigured));
         assert_eq!(of(1366, "HY000"), Outcome::ClientError(Reason::Rejected));
         assert_eq!(of(1062, "23000"), Outcome::ClientError(Reason::Rejected));
-        assert_eq!(of(1040, "08004"), Outcome::Throttled(Reason::RateLimited, Duration::ZERO));
+        assert_eq!(
+            of(1040, "08004"),
+            Outcome::Throttled(Reason::RateLimited, Duration::ZERO)
+        );
         assert_eq!(of(1205, "HY000"), Outcome::Retry(Reason::Timeout));
         assert_eq!(of(1213, "40001"), Outcome::Retry(Reason::ServerError));
         assert_eq!(of(1290, "HY000"), Outcome::Retry(Reason::ServerError));

@@ -14,7 +14,9 @@ const TAG_OBJECT_IDENTIFIER: u8 = 0x06;
 /// Returns a certificate's hash by the hash function of its signature, or `None` if the signature
 /// has no separate one (Ed25519) or states it elsewhere (PSS).
 pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
-    let (family, hash) = signature_algorithm(certificate)?.split_last_chunk::<1>().map(|(family, [hash])| (family, *hash))?;
+    let (family, hash) = signature_algorithm(certificate)?
+        .split_last_chunk::<1>()
+        .map(|(family, [hash])| (family, *hash))?;
     match (family, hash) {
         // RFC 5929 replaces MD5 and SHA-1 by SHA-256.
         (RSA, 4 | 5 | 11) | (ECDSA, 2) => Some(Sha256::digest(certificate).to_vec()),
@@ -43,8 +45,15 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match usize::from(*length) {
         short @ ..0x80 => (short, rest),
         long => {
-            let (digits, rest) = rest.split_at_checked(long - 0x80).filter(|(digits, _)| digits.len() <= 4)?;
-            (digits.iter().fold(0, |length, digit| (length << 8) | usize::from(*digit)), rest)
+            let (digits, rest) = rest
+                .split_at_checked(long - 0x80)
+                .filter(|(digits, _)| digits.len() <= 4)?;
+            (
+                digits
+                    .iter()
+                    .fold(0, |length, digit| (length << 8) | usize::from(*digit)),
+                rest,
+            )
         }
     };
     rest.split_at_checked(length)

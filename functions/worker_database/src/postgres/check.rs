@@ -25,11 +25,25 @@ pub(crate) async fn check(
     steps: &mut StepRecorder,
 ) -> Result<(), ConnectorError> {
     let session = Session::open(database, place, deadline, steps).await?;
-    let trying = async { within(deadline, "writing into the table took too long", authorize(&session, settings, deadline)).await };
-    steps.take(StepName::Authorize, trying, String::clone).await.map(drop)
+    let trying = async {
+        within(
+            deadline,
+            "writing into the table took too long",
+            authorize(&session, settings, deadline),
+        )
+        .await
+    };
+    steps
+        .take(StepName::Authorize, trying, String::clone)
+        .await
+        .map(drop)
 }
 
-async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Instant) -> Result<String, ConnectorError> {
+async fn authorize(
+    session: &Session,
+    settings: &DatabaseSettings,
+    deadline: Instant,
+) -> Result<String, ConnectorError> {
     session.begin(deadline).await?;
     let found = Table::find(session, &settings.table).await?;
     let is_there = found.is_some();
@@ -40,7 +54,10 @@ async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Ins
         (Mode::Rows, None) => {
             // The first payload decides the columns.
             let table = table::create(session, &settings.table, "waybill_check text").await?;
-            Ledger::in_schema_of(session, &table).await?.try_out(session).await?;
+            Ledger::in_schema_of(session, &table)
+                .await?
+                .try_out(session)
+                .await?;
             String::new()
         }
     };
@@ -52,7 +69,11 @@ async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Ins
     })
 }
 
-async fn try_document(session: &Session, settings: &DatabaseSettings, found: Option<Table>) -> Result<String, ConnectorError> {
+async fn try_document(
+    session: &Session,
+    settings: &DatabaseSettings,
+    found: Option<Table>,
+) -> Result<String, ConnectorError> {
     let facts = Facts::of_check();
     let table = match found {
         Some(table) => table,
@@ -65,16 +86,26 @@ async fn try_document(session: &Session, settings: &DatabaseSettings, found: Opt
     };
     // A constraint or a trigger may refuse the sample row and accept real rows.
     match (failure, table.required_besides(document::COLUMNS)) {
-        (failure, None) if is_rejected(&failure) => {
-            Ok(format!("; a sample row is refused ({failure}), so only a delivery shows whether its row is accepted"))
-        }
+        (failure, None) if is_rejected(&failure) => Ok(format!(
+            "; a sample row is refused ({failure}), so only a delivery shows whether its row is \
+             accepted"
+        )),
         (failure, _) => Err(failure),
     }
 }
 
-async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table) -> Result<String, ConnectorError> {
+async fn try_rows(
+    session: &Session,
+    settings: &DatabaseSettings,
+    table: &Table,
+) -> Result<String, ConnectorError> {
     let is_update = settings.on_conflict == OnConflict::Update;
-    let mapped: Vec<&str> = settings.columns.iter().flat_map(|columns| columns.values()).map(String::as_str).collect();
+    let mapped: Vec<&str> = settings
+        .columns
+        .iter()
+        .flat_map(|columns| columns.values())
+        .map(String::as_str)
+        .collect();
     table.require(&mapped, is_update)?;
     table.require_no_generated(&mapped)?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
@@ -82,22 +113,47 @@ async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table)
     if !key.is_empty() {
         table.require_unique(session, &key).await?;
     }
-    Ledger::in_schema_of(session, table).await?.try_out(session).await?;
-    let names = if mapped.is_empty() { table.insertable() } else { mapped };
+    Ledger::in_schema_of(session, table)
+        .await?
+        .try_out(session)
+        .await?;
+    let names = if mapped.is_empty() {
+        table.insertable()
+    } else {
+        mapped
+    };
     if names.is_empty() {
         return Err(table.may_not_insert());
     }
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     if settings.on_conflict == OnConflict::Error && table.takes_copy() {
-        let target = Target { sql: table.sql(), relation: &table.name, needs_every_column: false };
+        let target = Target {
+            sql: table.sql(),
+            relation: &table.name,
+            needs_every_column: false,
+        };
         target.try_out(session, &names).await?;
     } else if settings.on_conflict != OnConflict::Error && table.takes_stage(session, &key).await? {
-        Stage { table, on_conflict: settings.on_conflict, key: &key }.try_out(session, &names).await?;
+        Stage {
+            table,
+            on_conflict: settings.on_conflict,
+            key: &key,
+        }
+        .try_out(session, &names)
+        .await?;
     } else {
         let columns = list(names.iter().map(String::as_str));
         let nulls = vec!["NULL"; names.len()].join(", ");
-        let conflict = insert::conflict(settings.on_conflict, &names, &key, table.has_exact_key(&key));
-        let sql = format!("INSERT INTO {} AS t ({columns}) SELECT {nulls} WHERE false{conflict}", table.sql());
+        let conflict = insert::conflict(
+            settings.on_conflict,
+            &names,
+            &key,
+            table.has_exact_key(&key),
+        );
+        let sql = format!(
+            "INSERT INTO {} AS t ({columns}) SELECT {nulls} WHERE false{conflict}",
+            table.sql()
+        );
         session.execute(&sql).await?;
     }
     Ok(match table.has_row_security() {

@@ -42,13 +42,24 @@ pub(super) struct Copied {
 impl Target<'_> {
     /// Copies rows that have the same columns as `first`, which is the first of them. Returns
     /// `None` if no name was left for the statement on a pooled connection, and nothing was copied.
-    pub(super) async fn copy(&self, session: &Session, opened: &mut Opened, first: (u64, Bytes)) -> Result<Option<Copied>, ConnectorError> {
+    pub(super) async fn copy(
+        &self,
+        session: &Session,
+        opened: &mut Opened,
+        first: (u64, Bytes),
+    ) -> Result<Option<Copied>, ConnectorError> {
         let first_number = first.0;
         // Adds the new columns of the row, if it has any.
         opened.columns.decode(first.0, &first.1)?;
         let names = opened.columns.names.clone();
-        let mut copied = Copied { rows: 0, next: Some(first), leaves_out: false };
-        let Some(sink) = self.begin(session, &names).await? else { return Ok(None) };
+        let mut copied = Copied {
+            rows: 0,
+            next: Some(first),
+            leaves_out: false,
+        };
+        let Some(sink) = self.begin(session, &names).await? else {
+            return Ok(None);
+        };
         let mut sink = pin!(sink);
         let mut chunk = BytesMut::with_capacity(2 * CHUNK_BYTES);
         while let Some((number, record)) = copied.next.take() {
@@ -61,13 +72,20 @@ impl Target<'_> {
             copied.rows += 1;
             write_row(&mut chunk, &cells);
             if chunk.len() >= CHUNK_BYTES {
-                sink.send(chunk.split().freeze()).await.map_err(|error| self.of_copy(error, &names, first_number))?;
+                sink.send(chunk.split().freeze())
+                    .await
+                    .map_err(|error| self.of_copy(error, &names, first_number))?;
                 chunk.reserve(2 * CHUNK_BYTES);
             }
             copied.next = opened.next().await?;
         }
-        sink.send(chunk.freeze()).await.map_err(|error| self.of_copy(error, &names, first_number))?;
-        let taken = sink.finish().await.map_err(|error| self.of_copy(error, &names, first_number))?;
+        sink.send(chunk.freeze())
+            .await
+            .map_err(|error| self.of_copy(error, &names, first_number))?;
+        let taken = sink
+            .finish()
+            .await
+            .map_err(|error| self.of_copy(error, &names, first_number))?;
         if taken < copied.rows {
             return Err(verdict::dropped(copied.rows - taken, copied.rows));
         }
@@ -75,8 +93,14 @@ impl Target<'_> {
     }
 
     /// Runs the statement without rows, for a check.
-    pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), ConnectorError> {
-        let Some(sink) = self.begin(session, names).await? else { return Ok(()) };
+    pub(super) async fn try_out(
+        &self,
+        session: &Session,
+        names: &[String],
+    ) -> Result<(), ConnectorError> {
+        let Some(sink) = self.begin(session, names).await? else {
+            return Ok(());
+        };
         pin!(sink).finish().await.map(drop).map_err(verdict::of)
     }
 
@@ -84,7 +108,8 @@ impl Target<'_> {
     /// defaults.
     fn leaves_out(&self, opened: &Opened, cells: &[Cell<'_>]) -> bool {
         let is_out = |(position, cell): (usize, &Cell<'_>)| {
-            *cell == Cell::Absent && (self.needs_every_column || opened.columns.has_default(position))
+            *cell == Cell::Absent
+                && (self.needs_every_column || opened.columns.has_default(position))
         };
         cells.iter().enumerate().any(is_out)
     }
@@ -92,15 +117,25 @@ impl Target<'_> {
     /// Starts the statement. The library names each statement, and on a connection that a pooler
     /// shares in transaction mode, another user's statement may have the same name. The savepoint
     /// lets the transaction survive that error.
-    async fn begin(&self, session: &Session, names: &[String]) -> Result<Option<CopyInSink<Bytes>>, ConnectorError> {
-        let sql = format!("COPY {} ({}) FROM STDIN", self.sql, list(names.iter().map(String::as_str)));
+    async fn begin(
+        &self,
+        session: &Session,
+        names: &[String],
+    ) -> Result<Option<CopyInSink<Bytes>>, ConnectorError> {
+        let sql = format!(
+            "COPY {} ({}) FROM STDIN",
+            self.sql,
+            list(names.iter().map(String::as_str))
+        );
         let savepoint = quoted("waybill_copy");
         for _ in 0..NAMES_MAX {
             session.execute(&format!("SAVEPOINT {savepoint}")).await?;
             match session.client.copy_in::<_, Bytes>(&sql).await {
                 Ok(sink) => return Ok(Some(sink)),
                 Err(error) if verdict::is_name_taken(&error) => {
-                    session.execute(&format!("ROLLBACK TO SAVEPOINT {savepoint}")).await?;
+                    session
+                        .execute(&format!("ROLLBACK TO SAVEPOINT {savepoint}"))
+                        .await?;
                 }
                 Err(error) => return Err(verdict::of(error)),
             }
@@ -108,7 +143,12 @@ impl Target<'_> {
         Ok(None)
     }
 
-    fn of_copy(&self, error: tokio_postgres::Error, names: &[String], first_number: u64) -> ConnectorError {
+    fn of_copy(
+        &self,
+        error: tokio_postgres::Error,
+        names: &[String],
+        first_number: u64,
+    ) -> ConnectorError {
         verdict::of_copy(error, self.relation, names, first_number - 1)
     }
 }
@@ -160,6 +200,9 @@ mod tests {
             Cell::Json("{\"x\": \"\\n\"}"),
         ];
         write_row(&mut out, &cells);
-        assert_eq!(out, "a\\tb\\\\N\\r\\n\u{e9}\t\\N\t1.50\ttrue\t{\"x\": \"\\\\n\"}\n");
+        assert_eq!(
+            out,
+            "a\\tb\\\\N\\r\\n\u{e9}\t\\N\t1.50\ttrue\t{\"x\": \"\\\\n\"}\n"
+        );
     }
 }

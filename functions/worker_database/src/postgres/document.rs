@@ -14,11 +14,28 @@ use worker::{ConnectorError, Payload, StepRecorder};
 /// The column whose unique index makes each delivery happen once.
 pub(super) const DELIVERY_ID: &str = "delivery_id";
 /// The columns of a table of documents.
-pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
+pub(super) const COLUMNS: &[&str] = &[
+    DELIVERY_ID,
+    "message_id",
+    "event_type",
+    "created_at",
+    "content_type",
+    "payload",
+];
 
 /// Writes a message as one row, creating the table if the settings permit it.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
+pub(super) async fn deliver(
+    delivering: &Delivering<'_>,
+    payload: Payload,
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        database,
+        place,
+        settings,
+        facts,
+        deadline,
+        ..
+    } = *delivering;
     let bytes = collect(payload).await?;
     let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     session.begin(deadline).await?;
@@ -34,7 +51,12 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
 }
 
 /// Checks the table and writes the row within the transaction.
-pub(super) async fn write(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, ConnectorError> {
+pub(super) async fn write(
+    session: &Session,
+    table: &Table,
+    facts: &Facts,
+    bytes: &[u8],
+) -> Result<Written, ConnectorError> {
     table.require(COLUMNS, false)?;
     table.require_unique(session, &[DELIVERY_ID]).await?;
     insert(session, table, facts, bytes).await
@@ -42,8 +64,16 @@ pub(super) async fn write(session: &Session, table: &Table, facts: &Facts, bytes
 
 /// Creates a table of documents. JSON payloads are stored as `json`, which keeps every byte and can
 /// be queried; other payloads as bytes.
-pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, ConnectorError> {
-    let payload = if is_json(&facts.content_type) { "json" } else { "bytea" };
+pub(super) async fn create(
+    session: &Session,
+    name: &TableName,
+    facts: &Facts,
+) -> Result<Table, ConnectorError> {
+    let payload = if is_json(&facts.content_type) {
+        "json"
+    } else {
+        "bytea"
+    };
     let definition = format!(
         "delivery_id text PRIMARY KEY, message_id text NOT NULL, event_type text NOT NULL, created_at timestamptz NOT NULL, \
          content_type text NOT NULL, payload {payload}"
@@ -53,7 +83,12 @@ pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -
 
 /// Inserts the row. A plain INSERT is used because ON CONFLICT and RETURNING would require the
 /// right to read the table.
-async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, ConnectorError> {
+async fn insert(
+    session: &Session,
+    table: &Table,
+    facts: &Facts,
+    bytes: &[u8],
+) -> Result<Written, ConnectorError> {
     let column = table.column("payload");
     let sql_type = column.map_or("text", |column| &column.sql_type);
     let base_type = column.map_or("text", |column| &column.base_type);
@@ -61,20 +96,31 @@ async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -
         "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) \
          VALUES ($1, $2, $3, $4::text::timestamptz, $5, $6::{})",
         table.sql(),
-        if base_type == "bytea" { "bytea".to_owned() } else { format!("text::{sql_type}") },
+        if base_type == "bytea" {
+            "bytea".to_owned()
+        } else {
+            format!("text::{sql_type}")
+        },
     );
     let text;
     let (payload, payload_type): (&(dyn ToSql + Sync), Type) = if base_type == "bytea" {
         (&bytes, Type::BYTEA)
     } else {
         text = std::str::from_utf8(bytes).map_err(|_| {
-            ConnectorError::rejected(format!("the payload is not text, and column payload is {sql_type}: bytea takes any payload"))
+            ConnectorError::rejected(format!(
+                "the payload is not text, and column payload is {sql_type}: bytea takes any payload"
+            ))
         })?;
         let fitted = types::kind(base_type).fit(Cell::Json(text), false);
-        fitted.map_err(|fault| ConnectorError::rejected(format!("the column payload {fault}; nothing was written")))?;
+        fitted.map_err(|fault| {
+            ConnectorError::rejected(format!("the column payload {fault}; nothing was written"))
+        })?;
         (&text, Type::TEXT)
     };
-    let (delivery, message) = (facts.delivery.to_string(), facts.delivery.message.to_string());
+    let (delivery, message) = (
+        facts.delivery.to_string(),
+        facts.delivery.message.to_string(),
+    );
     let created_at = facts.created_at.to_string();
     let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
         (&delivery, Type::TEXT),
@@ -90,7 +136,9 @@ async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -
         Ok(1) => false,
         Ok(_) => return Err(verdict::dropped(1, 1)),
         Err(error) if verdict::is_duplicate(&error) => {
-            session.execute("ROLLBACK TO SAVEPOINT waybill_document").await?;
+            session
+                .execute("ROLLBACK TO SAVEPOINT waybill_document")
+                .await?;
             match error.as_db_error() {
                 Some(theirs) if table::is_unique_by(session, theirs, DELIVERY_ID).await? => true,
                 _ => return Err(verdict::of(error)),
@@ -98,7 +146,17 @@ async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -
         }
         Err(error) => return Err(verdict::of(error)),
     };
-    let transaction = session.query("SELECT pg_catalog.txid_current()::text", &[]).await?;
-    let transaction_id = transaction.first().filter(|_| !is_repeat).map(|row| row.get(0));
-    Ok(Written { rows: Some(1), skipped: None, is_repeat, transaction_id })
+    let transaction = session
+        .query("SELECT pg_catalog.txid_current()::text", &[])
+        .await?;
+    let transaction_id = transaction
+        .first()
+        .filter(|_| !is_repeat)
+        .map(|row| row.get(0));
+    Ok(Written {
+        rows: Some(1),
+        skipped: None,
+        is_repeat,
+        transaction_id,
+    })
 }

@@ -51,7 +51,11 @@ impl ToSql for Text {
         Format::Text
     }
 
-    fn to_sql_checked(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql_checked(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         self.to_sql(ty, out)
     }
 }
@@ -105,12 +109,27 @@ impl<'t> Insert<'t> {
         let is_update = self.on_conflict == OnConflict::Update;
         // An update changes only the columns that a row has.
         let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
-        let present = columns.names.iter().zip(&cells).filter(|(_, cell)| is_there(cell));
+        let present = columns
+            .names
+            .iter()
+            .zip(&cells)
+            .filter(|(_, cell)| is_there(cell));
         let present: Vec<&String> = present.map(|(name, _)| name).collect();
-        let values: Vec<Value> = cells.iter().filter(|cell| is_there(cell)).map(value).collect();
+        let values: Vec<Value> = cells
+            .iter()
+            .filter(|cell| is_there(cell))
+            .map(value)
+            .collect();
         let key = self.key_of(&present, &values);
-        let is_other = present.len() != self.columns.len() || present.iter().zip(&self.columns).any(|(one, other)| *one != other);
-        if is_other || (is_update && self.keys.contains(&key)) || (self.pending.len() + 1) * values.len() > PARAMETERS_MAX {
+        let is_other = present.len() != self.columns.len()
+            || present
+                .iter()
+                .zip(&self.columns)
+                .any(|(one, other)| *one != other);
+        if is_other
+            || (is_update && self.keys.contains(&key))
+            || (self.pending.len() + 1) * values.len() > PARAMETERS_MAX
+        {
             self.flush(session).await?;
             self.columns = present.into_iter().cloned().collect();
         }
@@ -119,7 +138,11 @@ impl<'t> Insert<'t> {
         }
         self.pending_bytes += values.iter().map(size).sum::<usize>();
         self.pending.push(Row { number, values });
-        if self.pending.len() >= ROWS_MAX || self.pending_bytes >= BATCH_BYTES { self.flush(session).await } else { Ok(()) }
+        if self.pending.len() >= ROWS_MAX || self.pending_bytes >= BATCH_BYTES {
+            self.flush(session).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends the pending rows and returns how many rows were written.
@@ -131,7 +154,13 @@ impl<'t> Insert<'t> {
     fn key_of(&self, present: &[&String], values: &[Value]) -> Vec<String> {
         let is_key = |name: &String| self.key.contains(&name.as_str());
         let key = present.iter().zip(values).filter(|(name, _)| is_key(name));
-        key.map(|(_, value)| value.as_ref().and_then(|text| text.0.clone()).unwrap_or_default()).collect()
+        key.map(|(_, value)| {
+            value
+                .as_ref()
+                .and_then(|text| text.0.clone())
+                .unwrap_or_default()
+        })
+        .collect()
     }
 
     async fn flush(&mut self, session: &Session) -> Result<(), ConnectorError> {
@@ -144,11 +173,19 @@ impl<'t> Insert<'t> {
             _ => {}
         }
         let savepoint = quoted("waybill_rows");
-        let begin = if self.has_savepoint { format!("RELEASE SAVEPOINT {savepoint}; ") } else { String::new() };
-        session.execute(&format!("{begin}SAVEPOINT {savepoint}")).await?;
+        let begin = if self.has_savepoint {
+            format!("RELEASE SAVEPOINT {savepoint}; ")
+        } else {
+            String::new()
+        };
+        session
+            .execute(&format!("{begin}SAVEPOINT {savepoint}"))
+            .await?;
         self.has_savepoint = true;
         match self.send(session, &rows).await {
-            Ok(written) if self.on_conflict == OnConflict::Ignore || written == rows.len() as u64 => {
+            Ok(written)
+                if self.on_conflict == OnConflict::Ignore || written == rows.len() as u64 =>
+            {
                 self.written += written;
                 return Ok(());
             }
@@ -157,7 +194,9 @@ impl<'t> Insert<'t> {
             Err(error) => return Err(verdict::of(error)),
         }
         // One row is at fault, or two rows together. Sending them one by one shows which.
-        session.execute(&format!("ROLLBACK TO SAVEPOINT {savepoint}")).await?;
+        session
+            .execute(&format!("ROLLBACK TO SAVEPOINT {savepoint}"))
+            .await?;
         for row in &rows {
             self.send_one(session, row).await?;
         }
@@ -166,9 +205,16 @@ impl<'t> Insert<'t> {
 
     async fn send_one(&mut self, session: &Session, row: &Row) -> Result<(), ConnectorError> {
         let written = self.send(session, std::slice::from_ref(row)).await;
-        let written = written.map_err(|error| verdict::of_row(error, row.number, |parameter| self.column_of(row, parameter)))?;
+        let written = written.map_err(|error| {
+            verdict::of_row(error, row.number, |parameter| {
+                self.column_of(row, parameter)
+            })
+        })?;
         if written == 0 && self.on_conflict != OnConflict::Ignore {
-            return Err(verdict::dropped_row(row.number, self.on_conflict == OnConflict::Update && !self.table.has_exact_key(self.key)));
+            return Err(verdict::dropped_row(
+                row.number,
+                self.on_conflict == OnConflict::Update && !self.table.has_exact_key(self.key),
+            ));
         }
         self.written += written;
         Ok(())
@@ -176,12 +222,21 @@ impl<'t> Insert<'t> {
 
     /// Returns the column of a statement's parameter. Parameters count from 1.
     fn column_of(&self, row: &Row, parameter: usize) -> Option<&str> {
-        let sent = self.columns.iter().zip(&row.values).filter(|(_, value)| value.is_some());
-        sent.map(|(name, _)| name.as_str()).nth(parameter.checked_sub(1)?)
+        let sent = self
+            .columns
+            .iter()
+            .zip(&row.values)
+            .filter(|(_, value)| value.is_some());
+        sent.map(|(name, _)| name.as_str())
+            .nth(parameter.checked_sub(1)?)
     }
 
     async fn send(&self, session: &Session, rows: &[Row]) -> Result<u64, tokio_postgres::Error> {
-        let mut sql = format!("INSERT INTO {} AS t ({}) VALUES ", self.table.sql(), list(self.columns.iter().map(String::as_str)));
+        let mut sql = format!(
+            "INSERT INTO {} AS t ({}) VALUES ",
+            self.table.sql(),
+            list(self.columns.iter().map(String::as_str))
+        );
         let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> = Vec::new();
         for (position, row) in rows.iter().enumerate() {
             sql.push_str(if position == 0 { "(" } else { ", (" });
@@ -197,26 +252,59 @@ impl<'t> Insert<'t> {
             }
             sql.push(')');
         }
-        sql.push_str(&conflict(self.on_conflict, &self.columns, self.key, self.table.has_exact_key(self.key)));
+        sql.push_str(&conflict(
+            self.on_conflict,
+            &self.columns,
+            self.key,
+            self.table.has_exact_key(self.key),
+        ));
         session.client.execute_typed(&sql, &parameters).await
     }
 }
 
 /// Returns what an INSERT into `t` does on a conflict. If equal keys can have different texts, only
 /// a row with exactly the same key is updated.
-pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str], has_exact_key: bool) -> String {
-    let keys = if key.is_empty() { String::new() } else { format!(" ({})", list(key.iter().copied())) };
-    let set: Vec<String> =
-        columns.iter().filter(|name| !key.contains(&&***name)).map(|name| format!("{0} = excluded.{0}", quoted(name))).collect();
+pub(super) fn conflict(
+    on_conflict: OnConflict,
+    columns: &[String],
+    key: &[&str],
+    has_exact_key: bool,
+) -> String {
+    let keys = if key.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", list(key.iter().copied()))
+    };
+    let set: Vec<String> = columns
+        .iter()
+        .filter(|name| !key.contains(&&***name))
+        .map(|name| format!("{0} = excluded.{0}", quoted(name)))
+        .collect();
     match on_conflict {
         OnConflict::Error => String::new(),
         OnConflict::Ignore => format!(" ON CONFLICT{keys} DO NOTHING"),
         OnConflict::Update => {
             // A row that only has its key changes nothing in the existing row, but counts as
             // written.
-            let set = if set.is_empty() { key.iter().take(1).map(|name| format!("{0} = t.{0}", quoted(name))).collect() } else { set };
-            let same = key.iter().map(|name| format!("t.{0}::text COLLATE \"C\" = excluded.{0}::text COLLATE \"C\"", quoted(name)));
-            let only = if has_exact_key { String::new() } else { format!(" WHERE {}", same.collect::<Vec<_>>().join(" AND ")) };
+            let set = if set.is_empty() {
+                key.iter()
+                    .take(1)
+                    .map(|name| format!("{0} = t.{0}", quoted(name)))
+                    .collect()
+            } else {
+                set
+            };
+            let same = key.iter().map(|name| {
+                format!(
+                    "t.{0}::text COLLATE \"C\" = excluded.{0}::text COLLATE \"C\"",
+                    quoted(name)
+                )
+            });
+            let only = if has_exact_key {
+                String::new()
+            } else {
+                format!(" WHERE {}", same.collect::<Vec<_>>().join(" AND "))
+            };
             format!(" ON CONFLICT{keys} DO UPDATE SET {}{only}", set.join(", "))
         }
     }
@@ -233,5 +321,9 @@ fn value(cell: &Cell<'_>) -> Value {
 }
 
 fn size(value: &Value) -> usize {
-    VALUE_BYTES + value.as_ref().and_then(|text| text.0.as_ref()).map_or(0, String::len)
+    VALUE_BYTES
+        + value
+            .as_ref()
+            .and_then(|text| text.0.as_ref())
+            .map_or(0, String::len)
 }

@@ -16,10 +16,22 @@ use crate::rows::{Inferred, Opened};
 use worker::{ConnectorError, Payload, StepRecorder};
 
 /// Writes a payload's rows, creating the table if the settings permit it.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
+pub(super) async fn deliver(
+    delivering: &Delivering<'_>,
+    payload: Payload,
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        database,
+        place,
+        settings,
+        facts,
+        deadline,
+        ..
+    } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
-    let inferred = opened.as_mut().map(|opened| std::mem::take(&mut opened.inferred));
+    let inferred = opened
+        .as_mut()
+        .map(|opened| std::mem::take(&mut opened.inferred));
     let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     session.begin(deadline).await?;
     let table = match (Table::find(&session, &settings.table).await?, inferred) {
@@ -44,18 +56,38 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
     let transaction_id = ledger.note(&session, &delivery, rows).await?;
     delivering.commits_now();
     session.commit().await?;
-    Ok(Written { rows: Some(rows), skipped: skipped(settings, sent, rows), transaction_id, is_repeat: false })
+    Ok(Written {
+        rows: Some(rows),
+        skipped: skipped(settings, sent, rows),
+        transaction_id,
+        is_repeat: false,
+    })
 }
 
 /// Writes the rows. Returns how many there were and how many were written.
-async fn write(session: &Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<(u64, u64), ConnectorError> {
-    table.require(&opened.columns.names(), settings.on_conflict == OnConflict::Update)?;
+async fn write(
+    session: &Session,
+    settings: &DatabaseSettings,
+    table: &Table,
+    mut opened: Opened,
+) -> Result<(u64, u64), ConnectorError> {
+    table.require(
+        &opened.columns.names(),
+        settings.on_conflict == OnConflict::Update,
+    )?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
     if !key.is_empty() {
         table.require_unique(session, &key).await?;
     }
     opened.columns.bind(table.specs(), &settings.key_columns)?;
-    let mut writing = Writing { session, settings, table, key: &key, opened, written: 0 };
+    let mut writing = Writing {
+        session,
+        settings,
+        table,
+        key: &key,
+        opened,
+        written: 0,
+    };
     let rest = writing.copy().await?;
     writing.insert(rest).await
 }
@@ -85,15 +117,32 @@ impl Writing<'_> {
         while let Some(first) = next.take() {
             let again = first.clone();
             let copied = if on_conflict == OnConflict::Error {
-                let target = Target { sql: self.table.sql(), relation: &self.table.name, needs_every_column: false };
-                target.copy(self.session, &mut self.opened, first).await?.map(|copied| (copied.rows, copied))
+                let target = Target {
+                    sql: self.table.sql(),
+                    relation: &self.table.name,
+                    needs_every_column: false,
+                };
+                target
+                    .copy(self.session, &mut self.opened, first)
+                    .await?
+                    .map(|copied| (copied.rows, copied))
             } else {
-                let stage = Stage { table: self.table, on_conflict, key: self.key };
+                let stage = Stage {
+                    table: self.table,
+                    on_conflict,
+                    key: self.key,
+                };
                 stage.copy(self.session, &mut self.opened, first).await?
             };
-            let Some((written, copied)) = copied else { return Ok(Some(again)) };
+            let Some((written, copied)) = copied else {
+                return Ok(Some(again));
+            };
             // For an update, several rows with the same key all count as written.
-            self.written += if on_conflict == OnConflict::Update { copied.rows } else { written };
+            self.written += if on_conflict == OnConflict::Update {
+                copied.rows
+            } else {
+                written
+            };
             if copied.leaves_out {
                 return Ok(copied.next);
             }
@@ -109,7 +158,9 @@ impl Writing<'_> {
         let mut next = first;
         while let Some((number, record)) = next {
             let cells = self.opened.columns.decode(number, &record)?;
-            insert.push(self.session, &self.opened.columns, number, cells).await?;
+            insert
+                .push(self.session, &self.opened.columns, number, cells)
+                .await?;
             next = self.opened.next().await?;
         }
         let inserted = insert.finish(self.session).await?;
@@ -126,9 +177,15 @@ fn definition(settings: &DatabaseSettings, inferred: &[(String, Inferred)]) -> S
         Inferred::Boolean => "boolean",
         Inferred::Json => "jsonb",
     };
-    let mut parts: Vec<String> = inferred.iter().map(|(name, inferred)| format!("{} {}", quoted(name), sql_type(inferred))).collect();
+    let mut parts: Vec<String> = inferred
+        .iter()
+        .map(|(name, inferred)| format!("{} {}", quoted(name), sql_type(inferred)))
+        .collect();
     if !settings.key_columns.is_empty() {
-        parts.push(format!("PRIMARY KEY ({})", list(settings.key_columns.iter().map(String::as_str))));
+        parts.push(format!(
+            "PRIMARY KEY ({})",
+            list(settings.key_columns.iter().map(String::as_str))
+        ));
     }
     parts.join(", ")
 }

@@ -21,13 +21,22 @@ pub(super) struct Secured {
 
 impl Secured {
     pub(super) fn new(stream: client::TlsStream<TcpStream>) -> Self {
-        Self { stream, sent: 0, received: 0 }
+        Self {
+            stream,
+            sent: 0,
+            received: 0,
+        }
     }
 }
 
 impl TlsStream for Secured {
     fn channel_binding(&self) -> ChannelBinding {
-        let certificate = self.stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let certificate = self
+            .stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(<[_]>::first);
         certificate
             .and_then(|certificate| binding::end_point(certificate))
             .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
@@ -35,19 +44,30 @@ impl TlsStream for Secured {
 }
 
 impl AsyncRead for Secured {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         self.received += (buf.filled().len() - before) as u64;
         if self.received > may_receive(self.sent) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the server sent more than was requested")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the server sent more than was requested",
+            )));
         }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Secured {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.sent += written as u64;
         Poll::Ready(Ok(written))

@@ -54,21 +54,44 @@ impl Session {
         steps: &mut StepRecorder,
     ) -> Result<Self, ConnectorError> {
         let deadline = worker::login_deadline(deadline);
-        steps.resolve(&database.guard, &place.host, place.port, deadline).await?;
-        let connecting = async { database.guard.connect(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
-        let tcp = steps.take(StepName::Connect, connecting, |_| "the connection was accepted".to_owned()).await?;
+        steps
+            .resolve(&database.guard, &place.host, place.port, deadline)
+            .await?;
+        let connecting = async {
+            database
+                .guard
+                .connect(&place.host, place.port, deadline)
+                .await
+                .map_err(ConnectorError::from)
+        };
+        let tcp = steps
+            .take(StepName::Connect, connecting, |_| {
+                "the connection was accepted".to_owned()
+            })
+            .await?;
         let told = |_: &_| place.secured();
-        let securing = async { within(deadline, "the TLS handshake took too long", secure(database, place, tcp)).await };
+        let securing = async {
+            within(
+                deadline,
+                "the TLS handshake took too long",
+                secure(database, place, tcp),
+            )
+            .await
+        };
         let tls = steps.take(StepName::Tls, securing, told).await?;
         let told = |_: &_| format!("{} is logged in", place.username);
-        let logging_in = async { within(deadline, "logging in took too long", log_in(place, tls)).await };
+        let logging_in =
+            async { within(deadline, "logging in took too long", log_in(place, tls)).await };
         steps.take(StepName::Authenticate, logging_in, told).await
     }
 
     /// Begins a transaction whose statements end by `deadline`, and in which every server parses
     /// values in the same way.
     pub(super) async fn begin(&self, deadline: Instant) -> Result<(), ConnectorError> {
-        let left_ms = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+        let left_ms = deadline
+            .saturating_duration_since(Instant::now())
+            .as_millis()
+            .max(1);
         let begin = format!(
             "BEGIN; SET LOCAL statement_timeout = {left_ms}; SET LOCAL lock_timeout = {left_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {left_ms}; SET LOCAL client_min_messages = error; \
@@ -98,12 +121,23 @@ impl Session {
     }
 
     /// Runs a query with parameters of the given types.
-    pub(super) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, ConnectorError> {
-        self.client.query_typed(sql, parameters).await.map_err(verdict::of)
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, ConnectorError> {
+        self.client
+            .query_typed(sql, parameters)
+            .await
+            .map_err(verdict::of)
     }
 }
 
-async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Result<Secured, ConnectorError> {
+async fn secure(
+    database: &Database,
+    place: &Place,
+    mut tcp: TcpStream,
+) -> Result<Secured, ConnectorError> {
     let config = database.trust.config(place)?;
     let mut answer = [0];
     let asked = async {
@@ -111,8 +145,12 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
         tcp.read_exact(&mut answer).await
     };
     let host = &place.host;
-    let closed =
-        |_: io::Error| ConnectorError::new(Outcome::Retry(Reason::Tls), format!("{host} closed the connection when asked for TLS"));
+    let closed = |_: io::Error| {
+        ConnectorError::new(
+            Outcome::Retry(Reason::Tls),
+            format!("{host} closed the connection when asked for TLS"),
+        )
+    };
     asked.await.map_err(closed)?;
     if answer != [SSL_YES] {
         return Err(ConnectorError::new(
@@ -120,12 +158,19 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
             format!("{host} does not offer TLS, and every connection is encrypted"),
         ));
     }
-    let nameless = |_| ConnectorError::new(Outcome::Retry(Reason::Tls), format!("no certificate can be valid for {host}"));
+    let nameless = |_| {
+        ConnectorError::new(
+            Outcome::Retry(Reason::Tls),
+            format!("no certificate can be valid for {host}"),
+        )
+    };
     let name = match host {
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(nameless)?,
         Host::Address(address) => ServerName::from(*address),
     };
-    let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
+    let handshake = TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await;
     handshake.map(Secured::new).map_err(|error| {
         let detail = match egress::tls_error(&error) {
             Some(error) => trust::describe(host, error),
@@ -138,22 +183,36 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
 async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> {
     let mut config = Config::new();
     // `Direct` keeps the library from requesting TLS, which the stream already uses.
-    config.user(&place.username).dbname(&place.database).application_name("waybill");
-    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    config
+        .user(&place.username)
+        .dbname(&place.database)
+        .application_name("waybill");
+    config
+        .ssl_mode(SslMode::Require)
+        .ssl_negotiation(SslNegotiation::Direct);
     if place.requires_channel_binding {
         config.channel_binding(Binding::Require);
     }
     if let Some(password) = &place.password {
         config.password(password.expose_secret());
     }
-    let (client, connection) = config.connect_raw(tls, Handed).await.map_err(|error| match verdict::of_login(error) {
-        // After authentication, a refusal means that the database does not exist or that this user
-        // may not use it.
-        failure if matches!(failure.outcome(), Some(Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization))) => {
-            failure.at(StepName::Authorize)
-        }
-        failure => failure,
-    })?;
+    let (client, connection) =
+        config
+            .connect_raw(tls, Handed)
+            .await
+            .map_err(|error| match verdict::of_login(error) {
+                // After authentication, a refusal means that the database does not exist or that
+                // this user may not use it.
+                failure
+                    if matches!(
+                        failure.outcome(),
+                        Some(Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization))
+                    ) =>
+                {
+                    failure.at(StepName::Authorize)
+                }
+                failure => failure,
+            })?;
     let opened = Confidential::current();
     let connection = tokio::spawn(async move {
         let ended = async {
@@ -164,7 +223,10 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> 
         };
         opened.during(ended).await;
     });
-    Ok(Session { client, connection: connection.abort_handle() })
+    Ok(Session {
+        client,
+        connection: connection.abort_handle(),
+    })
 }
 
 /// Passes on a stream that already uses TLS.

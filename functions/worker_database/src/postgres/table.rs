@@ -47,7 +47,8 @@ const COLUMNS_OF: &str = "SELECT array_agg(a.attname::text) FROM pg_catalog.pg_i
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
      WHERE n.nspname = $1 AND t.relname = $2 AND c.relname = $3 GROUP BY i.indexrelid";
 
-const MAY_STAGE: &str = "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')";
+const MAY_STAGE: &str =
+    "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')";
 
 /// An existing table with its columns.
 #[derive(Debug)]
@@ -93,9 +94,16 @@ pub(super) struct Column {
 
 impl Table {
     /// Looks up a table. Returns `None` if it does not exist or this user cannot see it.
-    pub(super) async fn find(session: &Session, name: &TableName) -> Result<Option<Self>, ConnectorError> {
-        let rows = session.query(FIND, &[(&sql_name(name), Type::TEXT)]).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
+    pub(super) async fn find(
+        session: &Session,
+        name: &TableName,
+    ) -> Result<Option<Self>, ConnectorError> {
+        let rows = session
+            .query(FIND, &[(&sql_name(name), Type::TEXT)])
+            .await?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
         let column = |row: &tokio_postgres::Row| Column {
             name: row.get(6),
             sql_type: row.get(7),
@@ -131,7 +139,10 @@ impl Table {
             replaces_null: false,
             has_default: column.has_default,
         };
-        self.columns.iter().map(|column| (column.name.clone(), spec(column))).collect()
+        self.columns
+            .iter()
+            .map(|column| (column.name.clone(), spec(column)))
+            .collect()
     }
 
     /// Whether rows may be copied into the table. COPY does not support views and policies, and
@@ -141,7 +152,11 @@ impl Table {
     }
 
     /// Whether rows may be written through a temporary table to resolve conflicts.
-    pub(super) async fn takes_stage(&self, session: &Session, key: &[&str]) -> Result<bool, ConnectorError> {
+    pub(super) async fn takes_stage(
+        &self,
+        session: &Session,
+        key: &[&str],
+    ) -> Result<bool, ConnectorError> {
         if !self.takes_copy() || !self.has_exact_key(key) {
             return Ok(false);
         }
@@ -151,7 +166,10 @@ impl Table {
 
     /// Whether equal keys always have the same text. They do not if the comparison ignores case.
     pub(super) fn has_exact_key(&self, key: &[&str]) -> bool {
-        self.columns.iter().filter(|column| key.contains(&&*column.name)).all(|column| column.is_exact)
+        self.columns
+            .iter()
+            .filter(|column| key.contains(&&*column.name))
+            .all(|column| column.is_exact)
     }
 
     /// Whether it is a view, for which the catalogue lists no indexes.
@@ -171,40 +189,69 @@ impl Table {
 
     /// Returns an error if a column does not exist or may not be written.
     pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), ConnectorError> {
-        let missing: Vec<&str> = columns.iter().copied().filter(|name| self.column(name).is_none()).collect();
+        let missing: Vec<&str> = columns
+            .iter()
+            .copied()
+            .filter(|name| self.column(name).is_none())
+            .collect();
         if !missing.is_empty() {
-            return Err(ConnectorError::misconfigured(format!("{} has no column {}", self.name, missing.join(", "))));
+            return Err(ConnectorError::misconfigured(format!(
+                "{} has no column {}",
+                self.name,
+                missing.join(", ")
+            )));
         }
         let forbidden = |column: &&Column| !column.may_insert || (to_update && !column.may_update);
-        let found = self.columns.iter().filter(|column| columns.contains(&&*column.name)).find(forbidden);
+        let found = self
+            .columns
+            .iter()
+            .filter(|column| columns.contains(&&*column.name))
+            .find(forbidden);
         found.map_or(Ok(()), |column| Err(self.may_not_write(&column.name)))
     }
 
     /// Returns the columns into which this user may write a value.
     pub(super) fn insertable(&self) -> Vec<&str> {
         let takes = |column: &&Column| column.may_insert && !column.is_generated;
-        self.columns.iter().filter(takes).map(|column| &*column.name).collect()
+        self.columns
+            .iter()
+            .filter(takes)
+            .map(|column| &*column.name)
+            .collect()
     }
 
     /// Returns an error if the server computes one of these columns.
     pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), ConnectorError> {
-        match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
-            Some(column) => {
-                Err(ConnectorError::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name)))
-            }
+        match self
+            .columns
+            .iter()
+            .find(|column| column.is_generated && columns.contains(&&*column.name))
+        {
+            Some(column) => Err(ConnectorError::misconfigured(format!(
+                "column {} of {} is computed by the database",
+                column.name, self.name
+            ))),
             None => Ok(()),
         }
     }
 
     /// Returns a column other than these for which every row needs a value.
     pub(super) fn required_besides(&self, columns: &[&str]) -> Option<&str> {
-        let is_required = |column: &&Column| column.is_not_null && !column.has_default && !columns.contains(&&*column.name);
-        self.columns.iter().find(is_required).map(|column| &*column.name)
+        let is_required = |column: &&Column| {
+            column.is_not_null && !column.has_default && !columns.contains(&&*column.name)
+        };
+        self.columns
+            .iter()
+            .find(is_required)
+            .map(|column| &*column.name)
     }
 
     /// The error when this user may not write into any column.
     pub(super) fn may_not_insert(&self) -> ConnectorError {
-        ConnectorError::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
+        ConnectorError::new(
+            Outcome::ClientError(Reason::Authorization),
+            format!("this user may not INSERT into {}", self.name),
+        )
     }
 
     /// Whether policies decide which rows are accepted.
@@ -220,41 +267,88 @@ impl Table {
     /// Returns an error if the table has no unique index on exactly these columns, because a row
     /// could then be written twice. The indexes of a view cannot be read, so its statements are
     /// tried instead.
-    pub(super) async fn require_unique(&self, session: &Session, columns: &[&str]) -> Result<(), ConnectorError> {
+    pub(super) async fn require_unique(
+        &self,
+        session: &Session,
+        columns: &[&str],
+    ) -> Result<(), ConnectorError> {
         let mut wanted: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         wanted.sort_unstable();
-        let keys = session.query(UNIQUE_KEYS, &[(&self.oid, Type::OID)]).await?;
-        if self.is_view() || keys.iter().any(|key| key.get::<_, Vec<String>>(0) == wanted) {
+        let keys = session
+            .query(UNIQUE_KEYS, &[(&self.oid, Type::OID)])
+            .await?;
+        if self.is_view()
+            || keys
+                .iter()
+                .any(|key| key.get::<_, Vec<String>>(0) == wanted)
+        {
             return Ok(());
         }
-        Err(ConnectorError::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
+        Err(ConnectorError::misconfigured(format!(
+            "{} has no primary key or unique index on {}",
+            self.name,
+            columns.join(", ")
+        )))
     }
 }
 
 /// Whether an error reports a duplicate in this column alone. Partitions and the tables behind
 /// views have indexes with their own names.
-pub(super) async fn is_unique_by(session: &Session, error: &DbError, column: &str) -> Result<bool, ConnectorError> {
+pub(super) async fn is_unique_by(
+    session: &Session,
+    error: &DbError,
+    column: &str,
+) -> Result<bool, ConnectorError> {
     let names = [error.schema(), error.table(), error.constraint()];
     let [schema, table, index] = &names;
-    let rows = session.query(COLUMNS_OF, &[(schema, Type::TEXT), (table, Type::TEXT), (index, Type::TEXT)]).await?;
-    Ok(rows.iter().any(|row| row.get::<_, Vec<String>>(0) == [column]))
+    let rows = session
+        .query(
+            COLUMNS_OF,
+            &[
+                (schema, Type::TEXT),
+                (table, Type::TEXT),
+                (index, Type::TEXT),
+            ],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .any(|row| row.get::<_, Vec<String>>(0) == [column]))
 }
 
 /// Returns a table's name in SQL.
 pub(super) fn sql_name(name: &TableName) -> String {
-    name.schema.iter().chain([&name.table]).map(|part| quoted(part)).collect::<Vec<_>>().join(".")
+    name.schema
+        .iter()
+        .chain([&name.table])
+        .map(|part| quoted(part))
+        .collect::<Vec<_>>()
+        .join(".")
 }
 
 /// Waits for other deliveries that create tables. `IF NOT EXISTS` does not see uncommitted tables,
 /// and would then fail.
 pub(super) async fn take_turn(session: &Session) -> Result<(), ConnectorError> {
-    session.execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('waybill'))").await
+    session
+        .execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('waybill'))")
+        .await
 }
 
 /// Creates a table and returns it. Other deliveries that create tables wait until the transaction
 /// ends.
-pub(super) async fn create(session: &Session, name: &TableName, definition: &str) -> Result<Table, ConnectorError> {
+pub(super) async fn create(
+    session: &Session,
+    name: &TableName,
+    definition: &str,
+) -> Result<Table, ConnectorError> {
     take_turn(session).await?;
-    session.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition})", sql_name(name))).await?;
-    Table::find(session, name).await?.ok_or_else(|| verdict::no_table(name))
+    session
+        .execute(&format!(
+            "CREATE TABLE IF NOT EXISTS {} ({definition})",
+            sql_name(name)
+        ))
+        .await?;
+    Table::find(session, name)
+        .await?
+        .ok_or_else(|| verdict::no_table(name))
 }

@@ -28,30 +28,54 @@ impl Characters {
             Some(label) if ASCII.iter().any(|ascii| label.eq_ignore_ascii_case(ascii)) => None,
             Some(label) => {
                 let encoding = Encoding::for_label(label.as_bytes());
-                let encoding =
-                    encoding.ok_or_else(|| ConnectorError::rejected(format!("the charset {label} of the payload is not known")))?;
+                let encoding = encoding.ok_or_else(|| {
+                    ConnectorError::rejected(format!(
+                        "the charset {label} of the payload is not known"
+                    ))
+                })?;
                 (encoding != UTF_8).then(|| (encoding.new_decoder(), encoding))
             }
         };
-        Ok(Self { payload, decoder, is_at_end: false })
+        Ok(Self {
+            payload,
+            decoder,
+            is_at_end: false,
+        })
     }
 
     /// Returns the next bytes, or `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ConnectorError> {
-        let Some((decoder, encoding)) = &mut self.decoder else { return Ok(self.payload.next().await?) };
+        let Some((decoder, encoding)) = &mut self.decoder else {
+            return Ok(self.payload.next().await?);
+        };
         if self.is_at_end {
             return Ok(None);
         }
         let piece = self.payload.next().await?;
         self.is_at_end = piece.is_none();
         let mut decoded = String::new();
-        decode(decoder, &piece.unwrap_or_default(), self.is_at_end, &mut decoded)
-            .map_err(|()| ConnectorError::rejected(format!("the payload is not {}, which its content type declares", encoding.name())))?;
+        decode(
+            decoder,
+            &piece.unwrap_or_default(),
+            self.is_at_end,
+            &mut decoded,
+        )
+        .map_err(|()| {
+            ConnectorError::rejected(format!(
+                "the payload is not {}, which its content type declares",
+                encoding.name()
+            ))
+        })?;
         Ok(Some(decoded.into()))
     }
 }
 
-fn decode(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], is_last: bool, out: &mut String) -> Result<(), ()> {
+fn decode(
+    decoder: &mut encoding_rs::Decoder,
+    mut bytes: &[u8],
+    is_last: bool,
+    out: &mut String,
+) -> Result<(), ()> {
     loop {
         out.reserve(PIECE_BYTES);
         let (result, read) = decoder.decode_to_string_without_replacement(bytes, out, is_last);
@@ -68,6 +92,8 @@ fn decode(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], is_last: bool, o
 fn declared(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        name.trim()
+            .eq_ignore_ascii_case("charset")
+            .then(|| value.trim().trim_matches('"'))
     })
 }

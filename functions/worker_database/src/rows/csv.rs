@@ -17,7 +17,11 @@ impl<'r> Field<'r> {
     }
 
     fn into_cell(self) -> Cell<'r> {
-        if self.text.is_empty() && !self.is_quoted { Cell::Null } else { Cell::Text(self.text) }
+        if self.text.is_empty() && !self.is_quoted {
+            Cell::Null
+        } else {
+            Cell::Text(self.text)
+        }
     }
 }
 
@@ -38,10 +42,18 @@ pub(super) fn fields(record: &[u8]) -> Result<Vec<Field<'_>>, String> {
 }
 
 /// Returns the cells of a record.
-pub(super) fn decode<'r>(record: &'r [u8], positions: &[Option<usize>], width: usize) -> Result<Vec<Cell<'r>>, String> {
+pub(super) fn decode<'r>(
+    record: &'r [u8],
+    positions: &[Option<usize>],
+    width: usize,
+) -> Result<Vec<Cell<'r>>, String> {
     let fields = fields(record)?;
     if fields.len() != positions.len() {
-        return Err(format!("has {} fields; the header has {}", fields.len(), positions.len()));
+        return Err(format!(
+            "has {} fields; the header has {}",
+            fields.len(),
+            positions.len()
+        ));
     }
     let mut cells = vec![Cell::Absent; width];
     for (field, position) in fields.into_iter().zip(positions) {
@@ -60,17 +72,37 @@ fn field(text: &str) -> Result<(Field<'_>, &str), String> {
         return if field.contains('"') {
             Err("has a quote within a field that does not begin with one".to_owned())
         } else {
-            Ok((Field { text: Cow::Borrowed(field), is_quoted: false }, after))
+            Ok((
+                Field {
+                    text: Cow::Borrowed(field),
+                    is_quoted: false,
+                },
+                after,
+            ))
         };
     };
     let mut whole = Cow::Borrowed("");
     loop {
-        let (piece, after) = rest.split_once('"').ok_or("has a quote that is not closed")?;
-        whole = if whole.is_empty() { Cow::Borrowed(piece) } else { whole + piece };
+        let (piece, after) = rest
+            .split_once('"')
+            .ok_or("has a quote that is not closed")?;
+        whole = if whole.is_empty() {
+            Cow::Borrowed(piece)
+        } else {
+            whole + piece
+        };
         rest = after;
-        let Some(after) = rest.strip_prefix('"') else { break };
+        let Some(after) = rest.strip_prefix('"') else {
+            break;
+        };
         whole += "\"";
         rest = after;
     }
-    Ok((Field { text: whole, is_quoted: true }, rest))
+    Ok((
+        Field {
+            text: whole,
+            is_quoted: true,
+        },
+        rest,
+    ))
 }

@@ -42,9 +42,16 @@ impl Inferred {
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Json, _) | (_, Self::Json) => Self::Json,
-            (Self::Number { whole, fraction }, Self::Number { whole: w, fraction: f }) => {
-                Self::Number { whole: whole.max(w), fraction: fraction.max(f) }
-            }
+            (
+                Self::Number { whole, fraction },
+                Self::Number {
+                    whole: w,
+                    fraction: f,
+                },
+            ) => Self::Number {
+                whole: whole.max(w),
+                fraction: fraction.max(f),
+            },
             (one, other) if one == other => one,
             _ => Self::Text,
         }
@@ -71,6 +78,8 @@ pub(super) fn columns(
         }
     }
     found.resize(columns.names.len(), None);
-    let types = found.into_iter().map(|found| found.unwrap_or(Inferred::Text));
+    let types = found
+        .into_iter()
+        .map(|found| found.unwrap_or(Inferred::Text));
     Ok(columns.names.into_iter().zip(types).collect())
 }

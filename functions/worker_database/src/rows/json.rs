@@ -28,13 +28,17 @@ pub(super) fn field_names(object: &[u8]) -> Result<Vec<String>, String> {
         }
     }
     let mut deserializer = serde_json::Deserializer::from_slice(object);
-    deserializer.deserialize_map(Names).map_err(|error| describe(&error))
+    deserializer
+        .deserialize_map(Names)
+        .map_err(|error| describe(&error))
 }
 
 /// Returns an object's cells in the order of the columns. A new field adds a column.
 pub(super) fn decode<'r>(object: &'r [u8], columns: &mut Columns) -> Result<Vec<Cell<'r>>, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(object);
-    deserializer.deserialize_map(Row { columns }).map_err(|error| describe(&error))
+    deserializer
+        .deserialize_map(Row { columns })
+        .map_err(|error| describe(&error))
 }
 
 /// Describes what is wrong with the JSON, with the position in the row.
@@ -43,7 +47,8 @@ fn describe(error: &serde_json::Error) -> String {
         return format!("is not valid JSON at its byte {}", error.column());
     }
     let told = error.to_string();
-    told.rsplit_once(" at line ").map_or(told.clone(), |(fault, _)| fault.to_owned())
+    told.rsplit_once(" at line ")
+        .map_or(told.clone(), |(fault, _)| fault.to_owned())
 }
 
 struct Row<'c> {
@@ -61,7 +66,11 @@ impl<'de> Visitor<'de> for Row<'_> {
         let mut cells = vec![Cell::Absent; self.columns.names.len()];
         let mut next = 0;
         while let Some(name) = map.next_key_seed(Text)? {
-            let Some(position) = self.columns.position(&name, next).map_err(A::Error::custom)? else {
+            let Some(position) = self
+                .columns
+                .position(&name, next)
+                .map_err(A::Error::custom)?
+            else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -70,9 +79,14 @@ impl<'de> Visitor<'de> for Row<'_> {
                 cells.resize(position + 1, Cell::Absent);
             }
             if cells[position] != Cell::Absent {
-                return Err(A::Error::custom(format_args!("has the field {name:?} twice")));
+                return Err(A::Error::custom(format_args!(
+                    "has the field {name:?} twice"
+                )));
             }
-            cells[position] = cell(map.next_value::<&'de RawValue>()?.get(), self.columns.holds_json(position))?;
+            cells[position] = cell(
+                map.next_value::<&'de RawValue>()?.get(),
+                self.columns.holds_json(position),
+            )?;
         }
         Ok(cells)
     }
@@ -85,7 +99,10 @@ pub(super) fn cell<E: serde::de::Error>(raw: &str, holds_json: bool) -> Result<C
         Some(_) if holds_json => Cell::Json(raw),
         Some(b'"') => {
             let mut deserializer = serde_json::Deserializer::from_str(raw);
-            Cell::Text(Text.deserialize(&mut deserializer).map_err(|_| E::custom("has a text that is not valid"))?)
+            Cell::Text(
+                Text.deserialize(&mut deserializer)
+                    .map_err(|_| E::custom("has a text that is not valid"))?,
+            )
         }
         Some(b'{' | b'[') => Cell::Json(raw),
         Some(b't') => Cell::Bool(true),

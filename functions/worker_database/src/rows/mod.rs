@@ -65,7 +65,12 @@ pub(crate) enum Format {
 impl Format {
     /// Returns the format of a content type or, if that has none, of the filename's extension.
     pub(crate) fn of(content_type: &str, filename: Option<&str>) -> Option<Self> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match &*essence {
             "application/json"
             | "text/json"
@@ -100,7 +105,14 @@ pub(crate) struct Records {
 
 impl Records {
     fn new(format: Format, payload: Characters) -> Self {
-        Self { payload, chunk: Bytes::new(), buffer: BytesMut::new(), splitter: Splitter::new(format), count: 0, is_at_end: false }
+        Self {
+            payload,
+            chunk: Bytes::new(),
+            buffer: BytesMut::new(),
+            splitter: Splitter::new(format),
+            count: 0,
+            is_at_end: false,
+        }
     }
 
     /// Returns the next record's bytes.
@@ -121,7 +133,10 @@ impl Records {
 
     async fn read_on(&mut self) -> Result<(), ConnectorError> {
         if self.buffer.len() > ROW_BYTES_MAX {
-            return Err(row_fault(self.count + 1, &format!("is longer than {ROW_BYTES_MAX} bytes")));
+            return Err(row_fault(
+                self.count + 1,
+                &format!("is longer than {ROW_BYTES_MAX} bytes"),
+            ));
         }
         if self.chunk.is_empty() {
             match self.payload.next().await? {
@@ -170,31 +185,64 @@ pub(crate) struct Columns {
 impl Columns {
     /// Creates the mapping from the settings, or else from the field names of the first row.
     /// `first` is the header of a CSV.
-    pub(crate) fn new(format: Format, mapping: Option<&BTreeMap<String, String>>, first: &[u8]) -> Result<Self, ConnectorError> {
+    pub(crate) fn new(
+        format: Format,
+        mapping: Option<&BTreeMap<String, String>>,
+        first: &[u8],
+    ) -> Result<Self, ConnectorError> {
         let present: Vec<String> = match format {
             Format::Json => json::field_names(first).map_err(|fault| row_fault(1, &fault))?,
-            Format::Csv => {
-                csv::fields(first).map_err(ConnectorError::rejected)?.into_iter().map(|field| field.into_text().trim().to_owned()).collect()
-            }
+            Format::Csv => csv::fields(first)
+                .map_err(ConnectorError::rejected)?
+                .into_iter()
+                .map(|field| field.into_text().trim().to_owned())
+                .collect(),
         };
         let (names, fields): (Vec<String>, HashMap<String, usize>) = match mapping {
             Some(mapping) => (
                 mapping.values().cloned().collect(),
-                mapping.keys().enumerate().map(|(position, field)| (field.clone(), position)).collect(),
+                mapping
+                    .keys()
+                    .enumerate()
+                    .map(|(position, field)| (field.clone(), position))
+                    .collect(),
             ),
-            None => (present.clone(), present.iter().enumerate().map(|(position, field)| (field.clone(), position)).collect()),
+            None => (
+                present.clone(),
+                present
+                    .iter()
+                    .enumerate()
+                    .map(|(position, field)| (field.clone(), position))
+                    .collect(),
+            ),
         };
         if names.is_empty() || names.len() > COLUMNS_MAX || names.len() != fields.len() {
-            return Err(ConnectorError::rejected(format!("the first row must have from 1 to {COLUMNS_MAX} fields, each once")));
+            return Err(ConnectorError::rejected(format!(
+                "the first row must have from 1 to {COLUMNS_MAX} fields, each once"
+            )));
         }
         if format == Format::Csv
             && let Some(missing) = fields.keys().find(|field| !present.contains(field))
         {
-            return Err(ConnectorError::rejected(format!("the CSV has no column {missing}")));
+            return Err(ConnectorError::rejected(format!(
+                "the CSV has no column {missing}"
+            )));
         }
-        let positions = present.iter().map(|field| fields.get(field).copied()).collect();
+        let positions = present
+            .iter()
+            .map(|field| fields.get(field).copied())
+            .collect();
         let has_mapping = mapping.is_some();
-        Ok(Self { names, format, fields, positions, has_mapping, key: Vec::new(), table: None, specs: Vec::new() })
+        Ok(Self {
+            names,
+            format,
+            fields,
+            positions,
+            has_mapping,
+            key: Vec::new(),
+            table: None,
+            specs: Vec::new(),
+        })
     }
 
     /// Returns the names of the columns.
@@ -204,11 +252,21 @@ impl Columns {
 
     /// Sets the columns of the table and its key columns. The caller has checked that the table has
     /// all mapped columns.
-    pub(crate) fn bind(&mut self, table: HashMap<String, Spec>, key: &[String]) -> Result<(), ConnectorError> {
+    pub(crate) fn bind(
+        &mut self,
+        table: HashMap<String, Spec>,
+        key: &[String],
+    ) -> Result<(), ConnectorError> {
         if let Some(missing) = key.iter().find(|column| !self.names.contains(column)) {
-            return Err(ConnectorError::rejected(format!("the rows have no field for key column {missing}")));
+            return Err(ConnectorError::rejected(format!(
+                "the rows have no field for key column {missing}"
+            )));
         }
-        self.specs = self.names.iter().filter_map(|name| table.get(name).cloned()).collect();
+        self.specs = self
+            .names
+            .iter()
+            .filter_map(|name| table.get(name).cloned())
+            .collect();
         self.key = key.to_vec();
         self.table = Some(table);
         Ok(())
@@ -216,16 +274,22 @@ impl Columns {
 
     /// Whether a row without this column differs from a row with null in it.
     pub(crate) fn has_default(&self, position: usize) -> bool {
-        self.specs.get(position).is_some_and(|spec| spec.has_default)
+        self.specs
+            .get(position)
+            .is_some_and(|spec| spec.has_default)
     }
 
     /// Whether a column stores the bits of numbers.
     pub(crate) fn holds_bits(&self, position: usize) -> bool {
-        self.specs.get(position).is_some_and(|spec| spec.kind == ColumnKind::Bits)
+        self.specs
+            .get(position)
+            .is_some_and(|spec| spec.kind == ColumnKind::Bits)
     }
 
     fn holds_json(&self, position: usize) -> bool {
-        self.specs.get(position).is_some_and(|spec| spec.kind.holds_json())
+        self.specs
+            .get(position)
+            .is_some_and(|spec| spec.kind.holds_json())
     }
 
     /// Returns the position of a field's column, or `None` if the mapping leaves the field out.
@@ -243,13 +307,16 @@ impl Columns {
         if let Some(table) = &self.table {
             let Some(spec) = table.get(field) else {
                 return Err(format!(
-                    "has a field {field:?}, and the table has no such column: name the fields and their columns in `columns`"
+                    "has a field {field:?}, and the table has no such column: name the fields and \
+                     their columns in `columns`"
                 ));
             };
             self.specs.push(spec.clone());
         }
         if self.names.len() == COLUMNS_MAX {
-            return Err(format!("has a field {field:?}, which exceeds the limit of {COLUMNS_MAX} fields"));
+            return Err(format!(
+                "has a field {field:?}, which exceeds the limit of {COLUMNS_MAX} fields"
+            ));
         }
         self.names.push(field.to_owned());
         self.fields.insert(field.to_owned(), self.names.len() - 1);
@@ -257,14 +324,22 @@ impl Columns {
     }
 
     /// Decodes a record into cells, one for each column. `number` counts rows from 1.
-    pub(crate) fn decode<'r>(&mut self, number: u64, record: &'r [u8]) -> Result<Vec<Cell<'r>>, ConnectorError> {
+    pub(crate) fn decode<'r>(
+        &mut self,
+        number: u64,
+        record: &'r [u8],
+    ) -> Result<Vec<Cell<'r>>, ConnectorError> {
         let decoded = match self.format {
             Format::Json => json::decode(record, self),
             Format::Csv => csv::decode(record, &self.positions, self.names.len()),
         };
         let mut cells = decoded.map_err(|fault| row_fault(number, &fault))?;
         if cells.iter().all(|cell| *cell == Cell::Absent) {
-            let fault = if self.has_mapping { "has none of the fields that `columns` names" } else { "has no fields" };
+            let fault = if self.has_mapping {
+                "has none of the fields that `columns` names"
+            } else {
+                "has no fields"
+            };
             return Err(row_fault(number, fault));
         }
         if self.table.is_some() {
@@ -279,16 +354,26 @@ impl Columns {
         for ((cell, spec), name) in cells.iter_mut().zip(&self.specs).zip(&self.names) {
             if *cell == Cell::Absent {
                 if self.key.contains(name) {
-                    return Err(row_fault(number, &format!("has no field for key column {name}")));
+                    return Err(row_fault(
+                        number,
+                        &format!("has no field for key column {name}"),
+                    ));
                 }
                 continue;
             }
             if spec.is_generated {
-                return Err(value_fault(number, name, "is computed by the database and accepts no value"));
+                return Err(value_fault(
+                    number,
+                    name,
+                    "is computed by the database and accepts no value",
+                ));
             }
             if !spec.kind.keeps(cell) {
                 let taken = std::mem::replace(cell, Cell::Null);
-                *cell = spec.kind.fit(taken, is_csv).map_err(|fault| value_fault(number, name, &fault))?;
+                *cell = spec
+                    .kind
+                    .fit(taken, is_csv)
+                    .map_err(|fault| value_fault(number, name, &fault))?;
             }
             if *cell == Cell::Null && spec.replaces_null {
                 return Err(value_fault(number, name, "does not accept null"));
@@ -314,15 +399,22 @@ pub(crate) struct Opened {
 impl Opened {
     /// Reads the first row, or returns `None` if there are no rows. If a table may have to be
     /// created, reads more rows to infer the column types.
-    pub(crate) async fn read(settings: &DatabaseSettings, facts: &Facts, payload: Payload) -> Result<Option<Self>, ConnectorError> {
+    pub(crate) async fn read(
+        settings: &DatabaseSettings,
+        facts: &Facts,
+        payload: Payload,
+    ) -> Result<Option<Self>, ConnectorError> {
         let format = Format::of(&facts.content_type, facts.filename.as_deref()).ok_or_else(|| {
             let content_type = &facts.content_type;
             ConnectorError::rejected(format!(
-                "a payload of type {content_type} has no rows: a JSON array of objects, NDJSON or CSV is expected"
+                "a payload of type {content_type} has no rows: a JSON array of objects, NDJSON or \
+                 CSV is expected"
             ))
         })?;
         let mut records = Records::new(format, Characters::new(&facts.content_type, payload)?);
-        let Some(first) = records.next().await? else { return Ok(None) };
+        let Some(first) = records.next().await? else {
+            return Ok(None);
+        };
         let columns = Columns::new(format, settings.columns.as_ref(), &first)?;
         let mut ahead = VecDeque::new();
         if format == Format::Csv {
@@ -342,7 +434,13 @@ impl Opened {
             }
             inferred = infer::columns(format, settings, &first, ahead.make_contiguous())?;
         }
-        Ok(Some(Self { columns, inferred, ahead, records, count: 0 }))
+        Ok(Some(Self {
+            columns,
+            inferred,
+            ahead,
+            records,
+            count: 0,
+        }))
     }
 
     /// Returns how many rows were returned.

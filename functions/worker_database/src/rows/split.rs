@@ -45,7 +45,15 @@ enum Place {
 
 impl Splitter {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, place: Place::Beginning, seen: 0, skip: 0, depth: 0, in_string: false, is_escaped: false }
+        Self {
+            format,
+            place: Place::Beginning,
+            seen: 0,
+            skip: 0,
+            depth: 0,
+            in_string: false,
+            is_escaped: false,
+        }
     }
 
     /// Finds the next record in `bytes`, which begin where the last record ended.
@@ -63,7 +71,10 @@ impl Splitter {
     }
 
     fn found(&mut self, end: usize) -> Found {
-        let found = Found::Record { skip: self.skip, length: end - self.skip };
+        let found = Found::Record {
+            skip: self.skip,
+            length: end - self.skip,
+        };
         (self.seen, self.skip) = (0, 0);
         found
     }
@@ -76,7 +87,11 @@ impl Splitter {
                 self.step_within(byte);
                 if self.depth == 0 {
                     let in_array = self.place != Place::Sequence;
-                    self.place = if in_array { Place::AfterItem } else { Place::Sequence };
+                    self.place = if in_array {
+                        Place::AfterItem
+                    } else {
+                        Place::Sequence
+                    };
                     return self.found(self.seen);
                 }
                 continue;
@@ -92,7 +107,9 @@ impl Splitter {
             _ if !is_at_end => Found::More,
             _ if self.depth > 0 => Found::Fault("is cut short: the payload ends within it"),
             Place::Beginning | Place::Sequence | Place::AfterArray => Found::End,
-            Place::FirstItem | Place::NextItem | Place::AfterItem => Found::Fault("does not come: the JSON array has no end"),
+            Place::FirstItem | Place::NextItem | Place::AfterItem => {
+                Found::Fault("does not come: the JSON array has no end")
+            }
         }
     }
 
@@ -120,7 +137,9 @@ impl Splitter {
         match (byte, self.place) {
             (b' ' | b'\t' | b'\r' | b'\n', _) => {}
             (b'[', Place::Beginning) => self.place = Place::FirstItem,
-            (b'{', Place::Beginning | Place::Sequence) => (self.place, self.depth) = (Place::Sequence, 1),
+            (b'{', Place::Beginning | Place::Sequence) => {
+                (self.place, self.depth) = (Place::Sequence, 1)
+            }
             (b'{', Place::FirstItem | Place::NextItem) => self.depth = 1,
             (b']', Place::FirstItem | Place::AfterItem) => self.place = Place::AfterArray,
             (b',', Place::AfterItem) => self.place = Place::NextItem,

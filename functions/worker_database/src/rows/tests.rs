@@ -4,24 +4,58 @@ use super::*;
 use proptest::strategy::Strategy as _;
 
 /// Reads the rows of a payload that arrives in pieces of this many bytes.
-async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTreeMap<String, String>>) -> Result<Vec<Vec<String>>, String> {
-    let chunks: Vec<_> = payload.as_bytes().chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+async fn rows(
+    format: Format,
+    payload: &str,
+    piece: usize,
+    mapping: Option<&BTreeMap<String, String>>,
+) -> Result<Vec<Vec<String>>, String> {
+    let chunks: Vec<_> = payload
+        .as_bytes()
+        .chunks(piece)
+        .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+        .collect();
     let payload = Payload::streamed(payload.len() as u64, stream::iter(chunks));
-    let mut records = Records::new(format, Characters::new("", payload).map_err(|failure| failure.to_string())?);
+    let mut records = Records::new(
+        format,
+        Characters::new("", payload).map_err(|failure| failure.to_string())?,
+    );
     let detail = |failure: ConnectorError| failure.to_string();
-    let Some(first) = records.next().await.map_err(detail)? else { return Ok(vec![]) };
+    let Some(first) = records.next().await.map_err(detail)? else {
+        return Ok(vec![]);
+    };
     let mut columns = Columns::new(format, mapping, &first).map_err(detail)?;
     if mapping.is_none() {
-        let spec = Spec { kind: ColumnKind::Other, is_generated: false, replaces_null: false, has_default: false };
-        let table = columns.names.iter().map(|name| (name.clone(), spec.clone())).collect();
+        let spec = Spec {
+            kind: ColumnKind::Other,
+            is_generated: false,
+            replaces_null: false,
+            has_default: false,
+        };
+        let table = columns
+            .names
+            .iter()
+            .map(|name| (name.clone(), spec.clone()))
+            .collect();
         columns.bind(table, &[]).map_err(detail)?;
     }
     let mut found = vec![columns.names.clone()];
-    let mut record = if format == Format::Csv { records.next().await.map_err(detail)? } else { Some(first) };
+    let mut record = if format == Format::Csv {
+        records.next().await.map_err(detail)?
+    } else {
+        Some(first)
+    };
     let mut number = 0;
     while let Some(bytes) = record {
         number += 1;
-        found.push(columns.decode(number, &bytes).map_err(detail)?.into_iter().map(shown).collect());
+        found.push(
+            columns
+                .decode(number, &bytes)
+                .map_err(detail)?
+                .into_iter()
+                .map(shown)
+                .collect(),
+        );
         record = records.next().await.map_err(detail)?;
     }
     Ok(found)
@@ -40,82 +74,172 @@ fn shown(cell: Cell<'_>) -> String {
 
 #[tokio::test]
 async fn rows_come_out_however_the_payload_is_cut() {
-    let array = "\u{feff} [ {\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"} , {\"b\":{\"c\":[1, \"]\"]},\"a\":null},{\"a\":true}]\n ";
+    let array = "\u{feff} [ {\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"} , \
+         {\"b\":{\"c\":[1, \"]\"]},\"a\":null},{\"a\":true}]\n ";
     let lines = "{\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"}\n{\"b\":{\"c\":[1, \"]\"]},\"a\":null}\r\n\r\n{\"a\":true}";
-    let expected = vec![vec!["a", "b"], vec!["1.50", "'x}\"é'"], vec!["∅", "{\"c\":[1, \"]\"]}"], vec!["true", "-"]];
+    let expected = vec![
+        vec!["a", "b"],
+        vec!["1.50", "'x}\"é'"],
+        vec!["∅", "{\"c\":[1, \"]\"]}"],
+        vec!["true", "-"],
+    ];
     for piece in 1..20 {
-        assert_eq!(rows(Format::Json, array, piece, None).await.unwrap(), expected, "{piece}");
-        assert_eq!(rows(Format::Json, lines, piece, None).await.unwrap(), expected, "{piece}");
+        assert_eq!(
+            rows(Format::Json, array, piece, None).await.unwrap(),
+            expected,
+            "{piece}"
+        );
+        assert_eq!(
+            rows(Format::Json, lines, piece, None).await.unwrap(),
+            expected,
+            "{piece}"
+        );
         let csv = "\u{feff}a,b\r\n1,\"x, \"\"y\"\"\nz\"\r\n,\"\"\n\n\"\"\"q\",3";
-        let expected = vec![vec!["a", "b"], vec!["'1'", "'x, \"y\"\nz'"], vec!["∅", "''"], vec!["'\"q'", "'3'"]];
-        assert_eq!(rows(Format::Csv, csv, piece, None).await.unwrap(), expected, "{piece}");
+        let expected = vec![
+            vec!["a", "b"],
+            vec!["'1'", "'x, \"y\"\nz'"],
+            vec!["∅", "''"],
+            vec!["'\"q'", "'3'"],
+        ];
+        assert_eq!(
+            rows(Format::Csv, csv, piece, None).await.unwrap(),
+            expected,
+            "{piece}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_mapping_takes_what_it_names_and_leaves_the_rest() {
-    let mapping = [("a".to_owned(), "x".to_owned()), ("c".to_owned(), "y".to_owned())].into();
-    let json = rows(Format::Json, r#"[{"b": 2, "a": 1}, {"c": 3}]"#, 7, Some(&mapping)).await.unwrap();
+    let mapping = [
+        ("a".to_owned(), "x".to_owned()),
+        ("c".to_owned(), "y".to_owned()),
+    ]
+    .into();
+    let json = rows(
+        Format::Json,
+        r#"[{"b": 2, "a": 1}, {"c": 3}]"#,
+        7,
+        Some(&mapping),
+    )
+    .await
+    .unwrap();
     assert_eq!(json, [["x", "y"], ["1", "-"], ["-", "3"]]);
-    let csv = rows(Format::Csv, "c,b,a\n3,2,1\n", 7, Some(&mapping)).await.unwrap();
+    let csv = rows(Format::Csv, "c,b,a\n3,2,1\n", 7, Some(&mapping))
+        .await
+        .unwrap();
     assert_eq!(csv, [["x", "y"], ["'1'", "'3'"]]);
-    assert_eq!(rows(Format::Csv, "a,b\n1,2\n", 7, Some(&mapping)).await.unwrap_err(), "the CSV has no column c");
+    assert_eq!(
+        rows(Format::Csv, "a,b\n1,2\n", 7, Some(&mapping))
+            .await
+            .unwrap_err(),
+        "the CSV has no column c"
+    );
 }
 
 #[tokio::test]
 async fn an_empty_payload_has_no_rows() {
     for payload in ["", " \n", "[]", " [ ] "] {
-        assert_eq!(rows(Format::Json, payload, 1, None).await.unwrap(), Vec::<Vec<String>>::new(), "{payload:?}");
+        assert_eq!(
+            rows(Format::Json, payload, 1, None).await.unwrap(),
+            Vec::<Vec<String>>::new(),
+            "{payload:?}"
+        );
     }
-    assert_eq!(rows(Format::Csv, "\n\n", 1, None).await.unwrap(), Vec::<Vec<String>>::new());
-    assert_eq!(rows(Format::Csv, "a,b\n", 1, None).await.unwrap(), [["a", "b"]]);
+    assert_eq!(
+        rows(Format::Csv, "\n\n", 1, None).await.unwrap(),
+        Vec::<Vec<String>>::new()
+    );
+    assert_eq!(
+        rows(Format::Csv, "a,b\n", 1, None).await.unwrap(),
+        [["a", "b"]]
+    );
 }
 
 #[tokio::test]
 async fn an_invalid_row_is_named() {
     let json = [
-        (r#"[{"a":1},"#, "row 2 does not come: the JSON array has no end"),
+        (
+            r#"[{"a":1},"#,
+            "row 2 does not come: the JSON array has no end",
+        ),
         (r#"[{"a":1},]"#, "row 2 is not a JSON object"),
         (r#"[{"a":1} {"a":2}]"#, "row 2 does not follow a comma"),
         (r#"[{"a":1}] x"#, "row 2 follows the end of the JSON array"),
         (r#"[{"a":1},7]"#, "row 2 is not a JSON object"),
-        ("{\"a\":1}\n{\"a\":", "row 2 is cut short: the payload ends within it"),
-        (r#"{"a":1}{"a":1 2}"#, "row 2 is not valid JSON at its byte 8"),
+        (
+            "{\"a\":1}\n{\"a\":",
+            "row 2 is cut short: the payload ends within it",
+        ),
+        (
+            r#"{"a":1}{"a":1 2}"#,
+            "row 2 is not valid JSON at its byte 8",
+        ),
         ("7", "row 1 is not a JSON object"),
-        ("{}", "the first row must have from 1 to 1600 fields, each once"),
+        (
+            "{}",
+            "the first row must have from 1 to 1600 fields, each once",
+        ),
     ];
     for (payload, expected) in json {
-        assert_eq!(rows(Format::Json, payload, 3, None).await.unwrap_err(), expected, "{payload}");
+        assert_eq!(
+            rows(Format::Json, payload, 3, None).await.unwrap_err(),
+            expected,
+            "{payload}"
+        );
     }
-    let unknown = rows(Format::Json, r#"{"a":1}{"b":1}"#, 3, None).await.unwrap_err();
-    assert!(unknown.starts_with("row 2 has a field \"b\", and the table has no such column"), "{unknown}");
+    let unknown = rows(Format::Json, r#"{"a":1}{"b":1}"#, 3, None)
+        .await
+        .unwrap_err();
+    assert!(
+        unknown.starts_with("row 2 has a field \"b\", and the table has no such column"),
+        "{unknown}"
+    );
     let csv = [
         ("a,b\n1,2\n3\n", "row 2 has 1 fields; the header has 2"),
         ("a\n\"x\"y\n", "row 1 has characters after a closing quote"),
-        ("a\nx\"y\"\n", "row 1 has a quote within a field that does not begin with one"),
-        ("a,a\n1,2\n", "the first row must have from 1 to 1600 fields, each once"),
+        (
+            "a\nx\"y\"\n",
+            "row 1 has a quote within a field that does not begin with one",
+        ),
+        (
+            "a,a\n1,2\n",
+            "the first row must have from 1 to 1600 fields, each once",
+        ),
     ];
     for (payload, expected) in csv {
-        assert_eq!(rows(Format::Csv, payload, 3, None).await.unwrap_err(), expected, "{payload}");
+        assert_eq!(
+            rows(Format::Csv, payload, 3, None).await.unwrap_err(),
+            expected,
+            "{payload}"
+        );
     }
 }
 
 #[test]
 fn the_format_depends_on_the_media_type_and_then_on_the_filename() {
-    assert_eq!(Format::of("application/json; charset=utf-8", None), Some(Format::Json));
+    assert_eq!(
+        Format::of("application/json; charset=utf-8", None),
+        Some(Format::Json)
+    );
     assert_eq!(Format::of("TEXT/CSV", Some("x.json")), Some(Format::Csv));
-    assert_eq!(Format::of("application/octet-stream", Some("x.NDJSON")), Some(Format::Json));
+    assert_eq!(
+        Format::of("application/octet-stream", Some("x.NDJSON")),
+        Some(Format::Json)
+    );
     assert_eq!(Format::of("application/pdf", Some("x.pdf")), None);
 }
 
 proptest::proptest! {
     #[test]
     fn fields_in_any_order_go_to_their_columns(
-        later in proptest::collection::vec(proptest::sample::subsequence(vec!["a", "b", "c", "d"], 1..=4).prop_shuffle(), 1..5),
+        later in proptest::collection::vec(proptest::sample::subsequence(vec!["a", "b", "c", "d"],
+            1..=4).prop_shuffle(), 1..5),
     ) {
         let first = ["a", "b", "c", "d"];
         let object = |fields: &[&str]| {
-            let members: Vec<String> = fields.iter().map(|name| format!("{name:?}: {:?}", format!("value of {name}"))).collect();
+            let members: Vec<String> = fields.iter().map(|name| format!("{name:?}: {:?}",
+                format!("value of {name}"))).collect();
             format!("{{{}}}\n", members.join(", "))
         };
         let payload: String = std::iter::once(object(&first)).chain(later.iter().map(|fields| object(fields))).collect();

@@ -35,7 +35,10 @@ pub(crate) const PASSWORD: &str = "s3cret'\\ \"pass";
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 pub(crate) static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
     let server = Postgres::start(&AUTHORITY, &[NAME]);
-    server.sql("postgres", "CREATE ROLE by_certificate; CREATE ROLE by_clear_text; CREATE ROLE by_md5");
+    server.sql(
+        "postgres",
+        "CREATE ROLE by_certificate; CREATE ROLE by_clear_text; CREATE ROLE by_md5",
+    );
     server
 });
 static MARIADB: LazyLock<MariaDb> = LazyLock::new(|| MariaDb::start(&AUTHORITY, &[NAME]));
@@ -67,7 +70,10 @@ impl Bench {
         let bench = Self::new(Engine::Postgres);
         let name = &bench.name;
         let password = PASSWORD.replace('\'', "''");
-        POSTGRES.sql("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"));
+        POSTGRES.sql(
+            "postgres",
+            &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"),
+        );
         POSTGRES.sql("postgres", &format!("CREATE DATABASE {name} OWNER {name}"));
         bench
     }
@@ -78,7 +84,10 @@ impl Bench {
         let password = PASSWORD.replace('\\', "\\\\").replace('\'', "''");
         MARIADB.sql(
             "mysql",
-            &format!("CREATE DATABASE {name}; CREATE USER {name} IDENTIFIED BY '{password}'; GRANT ALL ON {name}.* TO {name}"),
+            &format!(
+                "CREATE DATABASE {name}; CREATE USER {name} IDENTIFIED BY '{password}'; \
+                 GRANT ALL ON {name}.* TO {name}"
+            ),
         );
         bench
     }
@@ -86,11 +95,17 @@ impl Bench {
     fn new(engine: Engine) -> Self {
         static PROVIDER: Once = Once::new();
         // Another test of this process may have installed the provider.
-        PROVIDER.call_once(|| drop(rustls::crypto::aws_lc_rs::default_provider().install_default()));
+        PROVIDER
+            .call_once(|| drop(rustls::crypto::aws_lc_rs::default_provider().install_default()));
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let roots = vec![CertificateDer::from_pem_slice(AUTHORITY.certificate_pem().as_bytes()).unwrap()];
-        Self { engine, name, connector: Self::connector(roots) }
+        let roots =
+            vec![CertificateDer::from_pem_slice(AUTHORITY.certificate_pem().as_bytes()).unwrap()];
+        Self {
+            engine,
+            name,
+            connector: Self::connector(roots),
+        }
     }
 
     /// Returns a connector that may connect to the loopback and trusts these authorities.
@@ -110,8 +125,18 @@ impl Bench {
     /// are separated by `|`.
     pub(crate) fn sql(&self, sql: &str) -> Vec<String> {
         match self.engine {
-            Engine::Postgres => POSTGRES.sql(&self.name, &format!("SET client_min_messages = error; SET ROLE {}; {sql}", self.name)),
-            Engine::Mysql => MARIADB.sql(&self.name, sql).into_iter().map(|line| line.replace('\t', "|")).collect(),
+            Engine::Postgres => POSTGRES.sql(
+                &self.name,
+                &format!(
+                    "SET client_min_messages = error; SET ROLE {}; {sql}",
+                    self.name
+                ),
+            ),
+            Engine::Mysql => MARIADB
+                .sql(&self.name, sql)
+                .into_iter()
+                .map(|line| line.replace('\t', "|"))
+                .collect(),
         }
     }
 
@@ -125,12 +150,15 @@ impl Bench {
 
     /// Returns the default settings with these members replaced.
     pub(crate) fn settings(&self, members: Value) -> DatabaseSettings {
-        let mut all = json!({"host": NAME, "port": self.port(), "database": self.name, "table": "events", "timeout_seconds": 20});
+        let mut all = json!({"host": NAME, "port": self.port(), "database": self.name,
+            "table": "events", "timeout_seconds": 20});
         for (name, value) in members.as_object().unwrap() {
             all[name] = value.clone();
         }
         let errors = Errors::default();
-        let Value::Object(all) = all else { unreachable!() };
+        let Value::Object(all) = all else {
+            unreachable!()
+        };
         let mut fields = Fields::new("/settings", all, &errors);
         let settings = DatabaseSettings::read(self.engine, &mut fields);
         fields.finish();
@@ -138,11 +166,21 @@ impl Bench {
     }
 
     pub(crate) fn password(&self) -> Credentials {
-        Credentials::Password { username: self.name.clone(), password: PASSWORD.into(), ca_pem: None }
+        Credentials::Password {
+            username: self.name.clone(),
+            password: PASSWORD.into(),
+            ca_pem: None,
+        }
     }
 
-    pub(crate) async fn deliver(&self, settings: &DatabaseSettings, facts: &Facts, payload: impl Into<Bytes>) -> Attempted {
-        self.deliver_as(settings, &self.password(), facts, payload).await
+    pub(crate) async fn deliver(
+        &self,
+        settings: &DatabaseSettings,
+        facts: &Facts,
+        payload: impl Into<Bytes>,
+    ) -> Attempted {
+        self.deliver_as(settings, &self.password(), facts, payload)
+            .await
     }
 
     pub(crate) async fn deliver_as(
@@ -154,31 +192,60 @@ impl Bench {
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
         let payload = Payload::whole(payload);
-        let attempted = self.connector.deliver(self.engine, settings, credentials, facts, payload, deadline).await;
-        let attempted = attempted.or_else(|error| error.into_attempted(None)).unwrap();
+        let attempted = self
+            .connector
+            .deliver(self.engine, settings, credentials, facts, payload, deadline)
+            .await;
+        let attempted = attempted
+            .or_else(|error| error.into_attempted(None))
+            .unwrap();
         assert!(!attempted.detail.contains("s3cret"), "{}", attempted.detail);
         attempted
     }
 
-    pub(crate) async fn check(&self, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
+    pub(crate) async fn check(
+        &self,
+        settings: &DatabaseSettings,
+        credentials: &Credentials,
+    ) -> CheckReport {
         let report = checked(&self.connector, self.engine, settings, credentials).await;
-        assert!(report.steps.iter().all(|step| !step.detail.is_empty() && !step.detail.contains("s3cret")));
+        assert!(
+            report
+                .steps
+                .iter()
+                .all(|step| !step.detail.is_empty() && !step.detail.contains("s3cret"))
+        );
         report
     }
 }
 
 /// Returns the report of a check with this connector.
-pub(crate) async fn checked(connector: &Database, engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
-    let (deadline, mut steps) = (Instant::now() + Duration::from_secs(18), StepRecorder::default());
-    let checked = connector.check(engine, settings, credentials, deadline, &mut steps).await;
+pub(crate) async fn checked(
+    connector: &Database,
+    engine: Engine,
+    settings: &DatabaseSettings,
+    credentials: &Credentials,
+) -> CheckReport {
+    let (deadline, mut steps) = (
+        Instant::now() + Duration::from_secs(18),
+        StepRecorder::default(),
+    );
+    let checked = connector
+        .check(engine, settings, credentials, deadline, &mut steps)
+        .await;
     steps.report(checked)
 }
 
 /// Returns the facts of a distinct delivery.
 pub(crate) fn facts(n: i64, content_type: &str) -> Facts {
-    let message = MessageId::from(Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + n)));
+    let message = MessageId::from(Ulid::first_at(Timestamp::from_millis(
+        1_764_000_000_000 + n,
+    )));
     Facts {
-        delivery: DeliveryId { message, position: 0 },
+        delivery: DeliveryId {
+            message,
+            position: 0,
+        },
         event_type: "report.ready".into(),
         created_at: Timestamp::from_millis(1_764_000_000_120),
         content_type: content_type.into(),
@@ -207,6 +274,8 @@ pub(crate) fn reason(attempted: &Attempted) -> Reason {
 
 /// Returns the step at which a check fails, and its detail.
 pub(crate) fn failed(report: &CheckReport) -> (StepName, &str) {
-    let step = report.failed_step().unwrap_or_else(|| panic!("nothing failed: {report:?}"));
+    let step = report
+        .failed_step()
+        .unwrap_or_else(|| panic!("nothing failed: {report:?}"));
     (step.name, &step.detail)
 }

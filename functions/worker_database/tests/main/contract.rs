@@ -43,28 +43,55 @@ impl Server {
     }
 
     fn settings(&self, Place { host, port }: &Place) -> Value {
-        json!({"host": host, "port": port, "database": self.bench.name, "table": "events", "tls": "require"})
+        json!({"host": host, "port": port, "database": self.bench.name, "table": "events",
+            "tls": "require"})
     }
 
     fn login(&self, password: &str) -> Login {
         let open = vec![("username", self.bench.name.clone())];
         let secrets = vec![("password", password.to_owned())];
-        Login { kind: CredentialKind::Password, open, secrets }
+        Login {
+            kind: CredentialKind::Password,
+            open,
+            secrets,
+        }
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        let mistake = |name, settings, reason| Mistake { name, settings, login: self.login(PASSWORD), reason };
+        let mistake = |name, settings, reason| Mistake {
+            name,
+            settings,
+            login: self.login(PASSWORD),
+            reason,
+        };
         let wrong = self.login("wrong");
         vec![
-            Mistake { name: "a wrong password", settings: json!({}), login: wrong, reason: Reason::Authentication },
-            mistake("a table that does not exist", json!({"table": "missing"}), Reason::Misconfigured),
+            Mistake {
+                name: "a wrong password",
+                settings: json!({}),
+                login: wrong,
+                reason: Reason::Authentication,
+            },
+            mistake(
+                "a table that does not exist",
+                json!({"table": "missing"}),
+                Reason::Misconfigured,
+            ),
         ]
     }
 
     fn arrived(&self, delivery: &Delivery, hash: &str) -> Vec<Arrival> {
         let id = delivery.id.to_string();
-        let found = self.bench.sql(&format!("SELECT {hash} FROM events WHERE delivery_id = '{id}'"));
-        found.into_iter().map(|sha256| Arrival { identity: id.clone(), sha256: sha256.to_lowercase() }).collect()
+        let found = self.bench.sql(&format!(
+            "SELECT {hash} FROM events WHERE delivery_id = '{id}'"
+        ));
+        found
+            .into_iter()
+            .map(|sha256| Arrival {
+                identity: id.clone(),
+                sha256: sha256.to_lowercase(),
+            })
+            .collect()
     }
 }
 
@@ -75,7 +102,12 @@ impl Subject for PostgreSql {
     const IS_IDEMPOTENT: bool = true;
 
     async fn start(workshop: &Workshop) -> Self {
-        Self(Server::of(Bench::postgres(), workshop, "timestamptz", "bytea"))
+        Self(Server::of(
+            Bench::postgres(),
+            workshop,
+            "timestamptz",
+            "bytea",
+        ))
     }
 
     fn connector(&self) -> &Databases {
@@ -112,7 +144,12 @@ impl Subject for MySql {
     const IS_IDEMPOTENT: bool = true;
 
     async fn start(workshop: &Workshop) -> Self {
-        Self(Server::of(Bench::mysql(), workshop, "datetime(3)", "longblob"))
+        Self(Server::of(
+            Bench::mysql(),
+            workshop,
+            "datetime(3)",
+            "longblob",
+        ))
     }
 
     fn connector(&self) -> &Databases {

@@ -25,7 +25,10 @@ fn acceptor() -> TlsAcceptor {
     let (certificate, key) = AUTHORITY.certificate(&[NAME]);
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -65,12 +68,22 @@ fn message(kind: u8, length: u32) -> Vec<u8> {
 async fn a_postgres_that_sends_endlessly_is_disconnected() {
     let bench = Bench::postgres();
     // A notice, a parameter and an authentication message that each claim a length of one gigabyte.
-    for head in [message(b'N', 1 << 30), message(b'S', 1 << 30), message(b'R', 1 << 30)] {
+    for head in [
+        message(b'N', 1 << 30),
+        message(b'S', 1 << 30),
+        message(b'R', 1 << 30),
+    ] {
         let (port, task) = postgres_server(head).await;
         let settings = bench.settings(json!({"port": port, "timeout_seconds": 20}));
         let started = Instant::now();
-        let attempted = bench.deliver(&settings, &facts(1, "application/json"), "1").await;
-        assert!(matches!(attempted.outcome, Outcome::Retry(Reason::Protocol)), "{}", attempted.detail);
+        let attempted = bench
+            .deliver(&settings, &facts(1, "application/json"), "1")
+            .await;
+        assert!(
+            matches!(attempted.outcome, Outcome::Retry(Reason::Protocol)),
+            "{}",
+            attempted.detail
+        );
         assert!(started.elapsed() < Duration::from_secs(15));
         assert!(task.await.unwrap() < TAKEN_MAX);
     }
@@ -85,7 +98,8 @@ fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
 /// Returns a server's greeting: version 8, TLS, and the oldest authentication method.
 fn greeting() -> Vec<u8> {
     let capabilities: u32 = 0x0108_aa09;
-    let [low, high] = [capabilities & 0xffff, capabilities >> 16].map(|half| u16::try_from(half).unwrap().to_le_bytes());
+    let [low, high] = [capabilities & 0xffff, capabilities >> 16]
+        .map(|half| u16::try_from(half).unwrap().to_le_bytes());
     let parts: [&[u8]; 12] = [
         b"\x0a8.0.36\0",
         &[1, 0, 0, 0],
@@ -116,12 +130,21 @@ async fn a_mysql_that_answers_with_endless_columns_is_disconnected() {
         let mut tls = acceptor().accept(tcp).await.unwrap();
         let mut asked = vec![0; 4096];
         assert!(tls.read(&mut asked).await.unwrap() > 0);
-        tls.write_all(&packet(3, &[0, 0, 0, 2, 0, 0, 0])).await.unwrap();
+        tls.write_all(&packet(3, &[0, 0, 0, 2, 0, 0, 0]))
+            .await
+            .unwrap();
         assert!(tls.read(&mut asked).await.unwrap() > 0);
         // Sixteen million columns, each with a name of a kilobyte.
-        tls.write_all(&packet(1, &[0xfd, 0xff, 0xff, 0xff])).await.unwrap();
+        tls.write_all(&packet(1, &[0xfd, 0xff, 0xff, 0xff]))
+            .await
+            .unwrap();
         let name = [&[0xfc, 0, 4][..], &[b'x'; 1024]].concat();
-        let column = [b"\x03def\0\0\0", &name[..], b"\0\x0c\x2d\0\0\0\0\0\xfd\0\0\0\0\0"].concat();
+        let column = [
+            b"\x03def\0\0\0",
+            &name[..],
+            b"\0\x0c\x2d\0\0\0\0\0\xfd\0\0\0\0\0",
+        ]
+        .concat();
         let mut sent = 0;
         for sequence in (0..=u8::MAX).cycle().skip(2) {
             let column = packet(sequence, &column);
@@ -134,8 +157,14 @@ async fn a_mysql_that_answers_with_endless_columns_is_disconnected() {
     });
     let settings = bench.settings(json!({"port": port, "timeout_seconds": 20}));
     let started = Instant::now();
-    let attempted = bench.deliver(&settings, &facts(1, "application/json"), "1").await;
-    assert!(matches!(attempted.outcome, Outcome::Retry(Reason::Protocol)), "{}", attempted.detail);
+    let attempted = bench
+        .deliver(&settings, &facts(1, "application/json"), "1")
+        .await;
+    assert!(
+        matches!(attempted.outcome, Outcome::Retry(Reason::Protocol)),
+        "{}",
+        attempted.detail
+    );
     assert!(started.elapsed() < Duration::from_secs(15));
     let sent = task.await.unwrap();
     assert!((64 << 10..TAKEN_MAX).contains(&sent), "{sent}");

@@ -1,8 +1,14 @@
 //! Tests the database connector against PostgreSQL and MariaDB, with certificates of an authority
 //! that only the tests trust.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
-#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+#![allow(
+    missing_docs,
+    reason = "tests are named so that they read as what they hold"
+)]
 
 mod agree;
 mod bench;

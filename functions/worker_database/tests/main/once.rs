@@ -26,22 +26,45 @@ async fn documents_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
     let settings = bench.settings(json!({"create_table": true}));
     let facts_of = |n| facts(n, "application/json");
     delivered(&bench.deliver(&settings, &facts_of(0), "0").await);
-    let count = |n: i64| bench.sql(&format!("SELECT count(*) FROM events WHERE delivery_id = '{}'", facts_of(n).delivery));
-    everywhere(&bench, &settings, "application/json", |_| "1".to_owned(), |n, rows| assert_eq!(count(n), [rows.min(1).to_string()])).await;
+    let count = |n: i64| {
+        bench.sql(&format!(
+            "SELECT count(*) FROM events WHERE delivery_id = '{}'",
+            facts_of(n).delivery
+        ))
+    };
+    everywhere(
+        &bench,
+        &settings,
+        "application/json",
+        |_| "1".to_owned(),
+        |n, rows| assert_eq!(count(n), [rows.min(1).to_string()]),
+    )
+    .await;
 }
 
 async fn rows_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
     bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200))");
     let settings = bench.settings(json!({"mode": "rows"}));
     let count = |n: i64| bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"));
-    everywhere(&bench, &settings, "text/csv", csv, |n, rows| assert_eq!(count(n), [rows.to_string()])).await;
+    everywhere(&bench, &settings, "text/csv", csv, |n, rows| {
+        assert_eq!(count(n), [rows.to_string()])
+    })
+    .await;
 }
 
 async fn updated_rows_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
-    bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200), PRIMARY KEY (delivery, id))");
-    let settings = bench.settings(json!({"mode": "rows", "on_conflict": "update", "key_columns": ["delivery", "id"]}));
+    bench.sql(
+        "CREATE TABLE events (delivery bigint, id bigint, label varchar(200), PRIMARY KEY \
+         (delivery, id))",
+    );
+    let settings = bench.settings(
+        json!({"mode": "rows", "on_conflict": "update", "key_columns": ["delivery", "id"]}),
+    );
     let count = |n: i64| bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"));
-    everywhere(&bench, &settings, "text/csv", csv, |n, rows| assert_eq!(count(n), [rows.to_string()])).await;
+    everywhere(&bench, &settings, "text/csv", csv, |n, rows| {
+        assert_eq!(count(n), [rows.to_string()])
+    })
+    .await;
 }
 
 fn csv(n: i64) -> String {
@@ -62,10 +85,16 @@ async fn everywhere(
     let mut cuts = 0;
     for message in 1..MESSAGES_MAX {
         let mut is_through = false;
-        for (n, cut) in [(2 * message, Cut::Before(message)), (2 * message + 1, Cut::After(message))] {
+        for (n, cut) in [
+            (2 * message, Cut::Before(message)),
+            (2 * message + 1, Cut::After(message)),
+        ] {
             let n = n as i64;
             let wire = Wire::to(bench.port(), cut).await;
-            let over_wire = DatabaseSettings { port: Some(wire.port), ..settings.clone() };
+            let over_wire = DatabaseSettings {
+                port: Some(wire.port),
+                ..settings.clone()
+            };
             let facts = facts(n, content_type);
             let attempted = bench.deliver(&over_wire, &facts, payload(n)).await;
             match attempted.outcome {
@@ -91,31 +120,51 @@ async fn a_late_attempt_says_that_nothing_was_written_only_where_that_is_known(b
     let rows = bench.settings(json!({"mode": "rows"}));
     let documents = bench.settings(json!({"table": "documents", "create_table": true}));
     let of_rows = |n: i64| format!("SELECT count(*) FROM events WHERE delivery = {n}");
-    let of_documents = |n: i64| format!("SELECT count(*) FROM documents WHERE delivery_id = '{}'", facts(n, "text/csv").delivery);
+    let of_documents = |n: i64| {
+        format!(
+            "SELECT count(*) FROM documents WHERE delivery_id = '{}'",
+            facts(n, "text/csv").delivery
+        )
+    };
     silent_everywhere(&bench, &rows, of_rows).await;
     silent_everywhere(&bench, &documents, of_documents).await;
 }
 
 /// Lets the server act on every message of a delivery in turn, without an answer before the
 /// deadline or before the connection is cut.
-async fn silent_everywhere(bench: &Bench, settings: &DatabaseSettings, count: impl Fn(i64) -> String) {
+async fn silent_everywhere(
+    bench: &Bench,
+    settings: &DatabaseSettings,
+    count: impl Fn(i64) -> String,
+) {
     // The first delivery creates tables that later ones find.
     delivered(&bench.deliver(settings, &facts(0, "text/csv"), csv(0)).await);
     let attempt = async |n: i64, cut| {
         let wire = Wire::to(bench.port(), cut).await;
-        let over_wire = DatabaseSettings { port: Some(wire.port), timeout_seconds: 3, ..settings.clone() };
-        (bench.deliver(&over_wire, &facts(n, "text/csv"), csv(n)).await, wire.sent())
+        let over_wire = DatabaseSettings {
+            port: Some(wire.port),
+            timeout_seconds: 3,
+            ..settings.clone()
+        };
+        (
+            bench
+                .deliver(&over_wire, &facts(n, "text/csv"), csv(n))
+                .await,
+            wire.sent(),
+        )
     };
     let (whole, messages) = attempt(1, Cut::Before(MESSAGES_MAX)).await;
     delivered(&whole);
-    // A busy machine may read two messages as one, so the commit may be a later message than it was here.
+    // A busy machine may read two messages as one, so the commit may be a later message than it was
+    // here.
     let messages = 1..=messages + 5;
     let mut attempts = Vec::new();
     for (n, message) in (2_i64..).zip(messages.clone()) {
         let cut = Cut::After(message);
         attempts.push((n, cut, attempt(n, cut).await.0));
     }
-    // At the same time, because each takes until its deadline. They wait for each other's locks, so not all reach the commit.
+    // At the same time, because each takes until its deadline. They wait for each other's locks, so
+    // not all reach the commit.
     let silent = (100_i64..).zip(messages).map(async |(n, message)| {
         let cut = Cut::Silent(message);
         (n, cut, attempt(n, cut).await.0)
@@ -126,16 +175,30 @@ async fn silent_everywhere(bench: &Bench, settings: &DatabaseSettings, count: im
         if let Outcome::Delivered(_) = attempted.outcome {
             continue;
         }
-        assert!(matches!(attempted.outcome, Outcome::Retry(_)), "{cut:?}: {attempted:?}");
+        assert!(
+            matches!(attempted.outcome, Outcome::Retry(_)),
+            "{cut:?}: {attempted:?}"
+        );
         let is_written = bench.sql(&count(n)) != ["0"];
         let says_nothing = attempted.detail.contains("nothing was written");
         let says_unknown = attempted.detail.contains("may have been written");
-        assert!(!(says_nothing && says_unknown), "{cut:?}: {}", attempted.detail);
-        assert!(!is_written || says_unknown, "{cut:?}: written, but the detail is: {}", attempted.detail);
+        assert!(
+            !(says_nothing && says_unknown),
+            "{cut:?}: {}",
+            attempted.detail
+        );
+        assert!(
+            !is_written || says_unknown,
+            "{cut:?}: written, but the detail is: {}",
+            attempted.detail
+        );
         unknown_and_written += usize::from(is_written);
         delivered(&bench.deliver(settings, &facts(n, "text/csv"), csv(n)).await);
     }
-    assert!(unknown_and_written > 0, "no answer to a commit was withheld");
+    assert!(
+        unknown_and_written > 0,
+        "no answer to a commit was withheld"
+    );
 }
 
 async fn a_dropped_delivery_leaves_nothing_half_written(bench: Bench) {
@@ -144,40 +207,70 @@ async fn a_dropped_delivery_leaves_nothing_half_written(bench: Bench) {
     for n in 0..25 {
         let facts = facts(n, "text/csv");
         let within = Duration::from_millis(4 * n.unsigned_abs());
-        let finished = tokio::time::timeout(within, bench.deliver(&settings, &facts, csv(n))).await.is_ok();
-        let there: usize = bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"))[0].parse().unwrap();
+        let finished = tokio::time::timeout(within, bench.deliver(&settings, &facts, csv(n)))
+            .await
+            .is_ok();
+        let there: usize = bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"))
+            [0]
+        .parse()
+        .unwrap();
         assert!(there == ROWS || (there == 0 && !finished), "{there}");
         delivered(&bench.deliver(&settings, &facts, csv(n)).await);
-        assert_eq!(bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}")), [ROWS.to_string()]);
+        assert_eq!(
+            bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}")),
+            [ROWS.to_string()]
+        );
     }
 }
 
 async fn two_attempts_at_once_write_once(bench: Bench) {
     bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200))");
     let settings = bench.settings(json!({"mode": "rows"}));
-    delivered(&bench.deliver(&settings, &facts(0, "text/csv"), csv(0)).await);
+    delivered(
+        &bench
+            .deliver(&settings, &facts(0, "text/csv"), csv(0))
+            .await,
+    );
     let facts = facts(1, "text/csv");
-    let (one, other) = tokio::join!(bench.deliver(&settings, &facts, csv(1)), bench.deliver(&settings, &facts, csv(1)));
+    let (one, other) = tokio::join!(
+        bench.deliver(&settings, &facts, csv(1)),
+        bench.deliver(&settings, &facts, csv(1))
+    );
     delivered(&one);
     delivered(&other);
-    assert_eq!(bench.sql("SELECT count(*) FROM events WHERE delivery = 1"), [ROWS.to_string()]);
+    assert_eq!(
+        bench.sql("SELECT count(*) FROM events WHERE delivery = 1"),
+        [ROWS.to_string()]
+    );
 }
 
 async fn two_first_deliveries_at_once_are_both_written(bench: Bench) {
     let settings = bench.settings(json!({"mode": "rows", "create_table": true}));
     let (one, other) = (facts(1, "text/csv"), facts(2, "text/csv"));
-    let (one, other) = tokio::join!(bench.deliver(&settings, &one, csv(1)), bench.deliver(&settings, &other, csv(2)));
+    let (one, other) = tokio::join!(
+        bench.deliver(&settings, &one, csv(1)),
+        bench.deliver(&settings, &other, csv(2))
+    );
     delivered(&one);
     delivered(&other);
-    assert_eq!(bench.sql("SELECT count(*) FROM events"), [(2 * ROWS).to_string()]);
+    assert_eq!(
+        bench.sql("SELECT count(*) FROM events"),
+        [(2 * ROWS).to_string()]
+    );
 }
 
 async fn a_repeat_of_rows_changes_nothing(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint)");
     let settings = bench.settings(json!({"mode": "rows"}));
     let facts = facts(1, "application/json");
-    delivered(&bench.deliver(&settings, &facts, r#"[{"id": 1}, {"id": 2}]"#).await);
-    let again = bench.deliver(&settings, &facts, r#"[{"id": 1}, {"id": 2}]"#).await;
+    delivered(
+        &bench
+            .deliver(&settings, &facts, r#"[{"id": 1}, {"id": 2}]"#)
+            .await,
+    );
+    let again = bench
+        .deliver(&settings, &facts, r#"[{"id": 1}, {"id": 2}]"#)
+        .await;
     assert_eq!(delivered(&again)["rows"], 2);
     assert!(again.detail.contains("an earlier attempt"));
     assert_eq!(bench.sql("SELECT id FROM events ORDER BY id"), ["1", "2"]);

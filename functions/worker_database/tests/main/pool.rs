@@ -14,30 +14,76 @@ async fn prepared_statements_of_other_users_of_a_pooled_connection_do_not_interf
     let bench = Bench::postgres();
     let name = bench.name.clone();
     let username = format!("{name}_pooled");
-    bench.admin(&format!("CREATE ROLE {username} SUPERUSER LOGIN PASSWORD 'pass'"));
+    bench.admin(&format!(
+        "CREATE ROLE {username} SUPERUSER LOGIN PASSWORD 'pass'"
+    ));
     bench.sql("CREATE TABLE events (id bigint PRIMARY KEY, n bigint)");
     let pool = PgBouncer::start(&AUTHORITY, &[NAME], &POSTGRES, &username, "pass");
-    let foreign: String = (0..FOREIGN).map(|n| format!("PREPARE s{n} AS SELECT 1;")).collect();
+    let foreign: String = (0..FOREIGN)
+        .map(|n| format!("PREPARE s{n} AS SELECT 1;"))
+        .collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), foreign).unwrap();
     let mut psql = pool.psql(&name, &username, "pass");
-    let output = psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(file.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = psql
+        .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 
-    let credentials = Credentials::Password { username, password: "pass".into(), ca_pem: None };
-    let rows: String = (1..=2500).map(|id| format!("{{\"id\":{id},\"n\":{id}}}\n")).collect();
+    let credentials = Credentials::Password {
+        username,
+        password: "pass".into(),
+        ca_pem: None,
+    };
+    let rows: String = (1..=2500)
+        .map(|id| format!("{{\"id\":{id},\"n\":{id}}}\n"))
+        .collect();
     for (n, mode) in ["error", "ignore", "update"].into_iter().enumerate() {
-        let key = if mode == "error" { json!([]) } else { json!(["id"]) };
-        let settings = bench.settings(json!({"port": pool.port, "mode": "rows", "on_conflict": mode, "key_columns": key}));
+        let key = if mode == "error" {
+            json!([])
+        } else {
+            json!(["id"])
+        };
+        let settings = bench.settings(
+            json!({"port": pool.port, "mode": "rows", "on_conflict": mode, "key_columns": key}),
+        );
         let report = bench.check(&settings, &credentials).await;
         assert!(report.ok, "{report:?}");
-        delivered(&bench.deliver_as(&settings, &credentials, &facts(n as i64, "application/x-ndjson"), rows.clone()).await);
-        assert_eq!(bench.sql("SELECT count(*), sum(n) FROM events"), ["2500|3126250"]);
+        delivered(
+            &bench
+                .deliver_as(
+                    &settings,
+                    &credentials,
+                    &facts(n as i64, "application/x-ndjson"),
+                    rows.clone(),
+                )
+                .await,
+        );
+        assert_eq!(
+            bench.sql("SELECT count(*), sum(n) FROM events"),
+            ["2500|3126250"]
+        );
         if mode == "error" {
             bench.sql("DELETE FROM events WHERE id > 100");
             bench.sql("INSERT INTO events SELECT id, id FROM generate_series(101, 2500) AS id");
         }
     }
-    let settings = bench.settings(json!({"port": pool.port, "table": "documents", "create_table": true}));
-    delivered(&bench.deliver_as(&settings, &credentials, &facts(20, "application/json"), "{}").await);
+    let settings =
+        bench.settings(json!({"port": pool.port, "table": "documents", "create_table": true}));
+    delivered(
+        &bench
+            .deliver_as(
+                &settings,
+                &credentials,
+                &facts(20, "application/json"),
+                "{}",
+            )
+            .await,
+    );
 }

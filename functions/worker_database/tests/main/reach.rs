@@ -18,9 +18,26 @@ crate::for_each_engine! {
 }
 
 async fn a_blocked_address_is_never_reached(bench: Bench) {
-    for host in ["inner.example", "10.0.0.1", "169.254.169.254", "0x0a.1", "::ffff:10.0.0.1", "127.0.0.2"] {
-        let attempted = bench.deliver(&bench.settings(json!({"host": host})), &facts(1, "application/json"), "1").await;
-        assert!(matches!(attempted.outcome, Outcome::Reject(Reason::BlockedAddress)), "{host}: {}", attempted.detail);
+    for host in [
+        "inner.example",
+        "10.0.0.1",
+        "169.254.169.254",
+        "0x0a.1",
+        "::ffff:10.0.0.1",
+        "127.0.0.2",
+    ] {
+        let attempted = bench
+            .deliver(
+                &bench.settings(json!({"host": host})),
+                &facts(1, "application/json"),
+                "1",
+            )
+            .await;
+        assert!(
+            matches!(attempted.outcome, Outcome::Reject(Reason::BlockedAddress)),
+            "{host}: {}",
+            attempted.detail
+        );
     }
 }
 
@@ -36,7 +53,9 @@ async fn a_lock_that_does_not_come_is_a_timeout_within_the_budget(bench: Bench) 
     let holding = tokio::task::spawn_blocking(move || holder.sql(lock));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let started = Instant::now();
-    let attempted = bench.deliver(&settings, &facts(1, "application/json"), r#"{"id": 1}"#).await;
+    let attempted = bench
+        .deliver(&settings, &facts(1, "application/json"), r#"{"id": 1}"#)
+        .await;
     let took = started.elapsed();
     drop(holding.await);
     assert_eq!(reason(&attempted), Reason::Timeout, "{}", attempted.detail);
@@ -47,18 +66,40 @@ async fn a_lock_that_does_not_come_is_a_timeout_within_the_budget(bench: Bench) 
 async fn something_else_on_the_port_is_no_database(bench: Bench) {
     let sink = kit::sink::Sink::start().await;
     let settings = bench.settings(json!({"port": sink.address().port(), "timeout_seconds": 3}));
-    let attempted = bench.deliver(&settings, &facts(1, "application/json"), "1").await;
-    assert!(matches!(attempted.outcome, Outcome::Retry(_)), "{}", attempted.detail);
+    let attempted = bench
+        .deliver(&settings, &facts(1, "application/json"), "1")
+        .await;
+    assert!(
+        matches!(attempted.outcome, Outcome::Retry(_)),
+        "{}",
+        attempted.detail
+    );
 }
 
 async fn a_payload_that_cannot_be_read_is_a_failure_of_waybill(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint)");
     let settings = bench.settings(json!({"mode": "rows"}));
-    let chunks = [Ok("{\"id\": 1}\n{\"id\": 2}\n".into()), Err(Unavailable::new("the bucket does not answer"))];
+    let chunks = [
+        Ok("{\"id\": 1}\n{\"id\": 2}\n".into()),
+        Err(Unavailable::new("the bucket does not answer")),
+    ];
     let payload = Payload::streamed(1000, stream::iter(chunks));
     let deadline = Instant::now() + Duration::from_secs(10);
     let facts = facts(1, "application/x-ndjson");
-    let result = bench.connector.deliver(bench.engine, &settings, &bench.password(), &facts, payload, deadline).await;
-    assert!(matches!(result, Err(ConnectorError::Unavailable(_))), "{result:?}");
+    let result = bench
+        .connector
+        .deliver(
+            bench.engine,
+            &settings,
+            &bench.password(),
+            &facts,
+            payload,
+            deadline,
+        )
+        .await;
+    assert!(
+        matches!(result, Err(ConnectorError::Unavailable(_))),
+        "{result:?}"
+    );
     assert_eq!(bench.sql("SELECT count(*) FROM events"), ["0"]);
 }

@@ -48,14 +48,21 @@ impl Subject for Mailbox {
             tokens: Tokens::new(client, Schemes::HttpAndHttps, workshop.clock()),
             vault: workshop.vault(),
             store: Store::new(&aws, "none".to_owned(), None),
-            links: Links::new(&aws, workshop.signing_keys_arn(), "https://waybill.example".to_owned()),
+            links: Links::new(
+                &aws,
+                workshop.signing_keys_arn(),
+                "https://waybill.example".to_owned(),
+            ),
             ehlo_name: None,
             aws,
             clock: workshop.clock(),
             random: workshop.random(),
         });
         let server = MailServer::start("none", &Authority::new());
-        Self { server, connector: connector.with_confirmation_max(CONFIRMATION_MAX) }
+        Self {
+            server,
+            connector: connector.with_confirmation_max(CONFIRMATION_MAX),
+        }
     }
 
     fn connector(&self) -> &Email {
@@ -67,7 +74,8 @@ impl Subject for Mailbox {
     }
 
     fn settings(&self, Place { host, port }: &Place) -> Value {
-        json!({"transport": {"smtp": {"host": host, "port": port, "security": "none"}}, "from": "reports@acme.example",
+        json!({"transport": {"smtp": {"host": host, "port": port, "security": "none"}},
+            "from": "reports@acme.example",
             "to": ["ada@customer.example"], "attach": "always"})
     }
 
@@ -76,33 +84,68 @@ impl Subject for Mailbox {
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        let mistake = |name, settings, reason| Mistake { name, settings, login: self.login(), reason };
+        let mistake = |name, settings, reason| Mistake {
+            name,
+            settings,
+            login: self.login(),
+            reason,
+        };
         let wrong = password("wrong");
         vec![
-            Mistake { name: "a wrong password", settings: json!({}), login: wrong, reason: Reason::Authentication },
-            mistake("a mailbox that does not exist", json!({"to": ["reject@customer.example"]}), Reason::Rejected),
-            mistake("a mailbox that is busy", json!({"to": ["busy@customer.example"]}), Reason::ServerError),
+            Mistake {
+                name: "a wrong password",
+                settings: json!({}),
+                login: wrong,
+                reason: Reason::Authentication,
+            },
+            mistake(
+                "a mailbox that does not exist",
+                json!({"to": ["reject@customer.example"]}),
+                Reason::Rejected,
+            ),
+            mistake(
+                "a mailbox that is busy",
+                json!({"to": ["busy@customer.example"]}),
+                Reason::ServerError,
+            ),
         ]
     }
 
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival> {
         let id = delivery.id.to_string();
-        let is_of_delivery = |mail: &Mail| mail.header("X-Waybill-Delivery-Id").as_deref() == Some(&id);
-        let arrival = |mail: Mail| Arrival { identity: mail.header("Message-ID").unwrap(), sha256: sha256(&attachment(&mail.text)) };
-        self.server.mails().into_iter().filter(is_of_delivery).map(arrival).collect()
+        let is_of_delivery =
+            |mail: &Mail| mail.header("X-Waybill-Delivery-Id").as_deref() == Some(&id);
+        let arrival = |mail: Mail| Arrival {
+            identity: mail.header("Message-ID").unwrap(),
+            sha256: sha256(&attachment(&mail.text)),
+        };
+        self.server
+            .mails()
+            .into_iter()
+            .filter(is_of_delivery)
+            .map(arrival)
+            .collect()
     }
 }
 
 /// Returns the bytes of the attached file.
 fn attachment(message: &str) -> Vec<u8> {
-    let (_, rest) = message.split_once("Content-Disposition: attachment").expect("a file is attached");
+    let (_, rest) = message
+        .split_once("Content-Disposition: attachment")
+        .expect("a file is attached");
     let (_, body) = rest.split_once("\r\n\r\n").expect("the part has a body");
     let body = body.split("\r\n--").next().unwrap_or_default();
-    BASE64.decode(body.replace("\r\n", "")).expect("the file is in base 64")
+    BASE64
+        .decode(body.replace("\r\n", ""))
+        .expect("the file is in base 64")
 }
 
 fn password(text: &str) -> Login {
     let open = vec![("username", smtp::USERNAME.to_owned())];
     let secrets = vec![("password", text.to_owned())];
-    Login { kind: CredentialKind::SmtpPassword, open, secrets }
+    Login {
+        kind: CredentialKind::SmtpPassword,
+        open,
+        secrets,
+    }
 }

@@ -20,22 +20,29 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn takes_and_never_answers(bench: &Bench) -> Arc<AtomicUsize> {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
-    bench.engines.install_faults(move |call| match call.operation.as_str() {
-        "SendEmail" => {
-            counter.fetch_add(1, Ordering::SeqCst);
-            Fault::HangAfter
-        }
-        _ => Fault::None,
-    });
+    bench
+        .engines
+        .install_faults(move |call| match call.operation.as_str() {
+            "SendEmail" => {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Fault::HangAfter
+            }
+            _ => Fault::None,
+        });
     asked
 }
 
 #[tokio::test]
 async fn a_message_that_ses_did_not_confirm_is_sent_once_and_again_at_a_mail_servers_pace() {
-    let call_max = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build();
+    let call_max = TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_millis(300))
+        .build();
     // In the first case the attempt's deadline passes first, in the second the SDK's own time
     // limit.
-    for (timeout_seconds, limit, expected) in [(1, None, Reason::Timeout), (20, Some(call_max), Reason::Protocol)] {
+    for (timeout_seconds, limit, expected) in [
+        (1, None, Reason::Timeout),
+        (20, Some(call_max), Reason::Protocol),
+    ] {
         let bench = Bench::of_ses(timeout_seconds, |aws| match limit {
             Some(limit) => aws.to_builder().timeout_config(limit).build(),
             None => aws,
@@ -43,11 +50,24 @@ async fn a_message_that_ses_did_not_confirm_is_sent_once_and_again_at_a_mail_ser
         let bench = bench.await;
         let asked = takes_and_never_answers(&bench);
         let attempted = bench.deliver(&small(), "{}").await;
-        let Outcome::Throttled(reason, wait) = attempted.outcome else { panic!("{attempted:?}") };
+        let Outcome::Throttled(reason, wait) = attempted.outcome else {
+            panic!("{attempted:?}")
+        };
         assert_eq!(reason, expected, "{}", attempted.detail);
         assert!(wait >= 10 * MINUTE, "{wait:?}");
-        assert!(attempted.detail.contains("the outcome is not known"), "{}", attempted.detail);
-        assert_eq!((asked.load(Ordering::SeqCst), bench.engines.mails(10).unwrap().len()), (1, 1), "it is sent once");
+        assert!(
+            attempted.detail.contains("the outcome is not known"),
+            "{}",
+            attempted.detail
+        );
+        assert_eq!(
+            (
+                asked.load(Ordering::SeqCst),
+                bench.engines.mails(10).unwrap().len()
+            ),
+            (1, 1),
+            "it is sent once"
+        );
     }
 }
 
@@ -69,7 +89,11 @@ async fn a_connection_that_ses_closes_over_the_message_leaves_the_outcome_unknow
     });
     let bench = Bench::of_ses(20, |aws| elsewhere(&aws, &endpoint)).await;
     let attempted = bench.deliver(&small(), "{}").await;
-    assert!(matches!(attempted.outcome, Outcome::Throttled(Reason::Protocol, wait) if wait >= 10 * MINUTE), "{attempted:?}");
+    assert!(
+        matches!(attempted.outcome,
+            Outcome::Throttled(Reason::Protocol, wait) if wait >= 10 * MINUTE),
+        "{attempted:?}"
+    );
     assert!(!closing.is_finished());
 }
 
@@ -81,13 +105,20 @@ async fn a_message_that_never_reached_ses_is_no_attempt() {
     };
     let bench = Bench::of_ses(20, |aws| elsewhere(&aws, &endpoint)).await;
     let attempted = bench.attempt(&small(), worker::Payload::whole("{}")).await;
-    assert!(attempted.is_err(), "nothing was sent, so it uses up no retry: {attempted:?}");
+    assert!(
+        attempted.is_err(),
+        "nothing was sent, so it uses up no retry: {attempted:?}"
+    );
 }
 
 /// Returns the same credentials with an HTTP endpoint of this test.
 fn elsewhere(aws: &aws_config::SdkConfig, endpoint: &str) -> aws_config::SdkConfig {
     let platform = runtime::Platform::lambda(&runtime::Environment::default());
-    let mut elsewhere = platform.aws.to_builder().region(aws.region().cloned()).endpoint_url(endpoint);
+    let mut elsewhere = platform
+        .aws
+        .to_builder()
+        .region(aws.region().cloned())
+        .endpoint_url(endpoint);
     elsewhere.set_credentials_provider(aws.credentials_provider());
     elsewhere.build()
 }

@@ -24,7 +24,10 @@ impl Subject for OpenSsh {
 
     async fn start(workshop: &Workshop) -> Self {
         let connector = Sftp::new(workshop.guard(), workshop.vault(), workshop.random());
-        Self { sshd: Sshd::start().await, connector }
+        Self {
+            sshd: Sshd::start().await,
+            connector,
+        }
     }
 
     fn connector(&self) -> &Sftp {
@@ -36,7 +39,8 @@ impl Subject for OpenSsh {
     }
 
     fn settings(&self, Place { host, port }: &Place) -> Value {
-        json!({"host": host, "port": port, "username": sshd::USERNAME, "host_key": self.sshd.host_key("ed25519"),
+        json!({"host": host, "port": port, "username": sshd::USERNAME,
+            "host_key": self.sshd.host_key("ed25519"),
             "directory_template": "in", "filename_template": "{{ message_id }}.bin"})
     }
 
@@ -45,23 +49,51 @@ impl Subject for OpenSsh {
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        let mistake = |name, settings, reason| Mistake { name, settings, login: self.login(), reason };
+        let mistake = |name, settings, reason| Mistake {
+            name,
+            settings,
+            login: self.login(),
+            reason,
+        };
         let wrong = password("wrong");
         vec![
-            Mistake { name: "a wrong password", settings: json!({}), login: wrong, reason: Reason::Authentication },
-            mistake("a directory of others", json!({"directory_template": "/etc"}), Reason::Authorization),
-            mistake("another host key", json!({"host_key": format!("SHA256:{}", "A".repeat(43))}), Reason::Tls),
+            Mistake {
+                name: "a wrong password",
+                settings: json!({}),
+                login: wrong,
+                reason: Reason::Authentication,
+            },
+            mistake(
+                "a directory of others",
+                json!({"directory_template": "/etc"}),
+                Reason::Authorization,
+            ),
+            mistake(
+                "another host key",
+                json!({"host_key": format!("SHA256:{}", "A".repeat(43))}),
+                Reason::Tls,
+            ),
         ]
     }
 
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival> {
         let name = format!("{}.bin", delivery.id.message);
         let found = std::fs::read(self.sshd.home().join("in").join(&name));
-        found.map(|bytes| Arrival { identity: name, sha256: sha256(&bytes) }).into_iter().collect()
+        found
+            .map(|bytes| Arrival {
+                identity: name,
+                sha256: sha256(&bytes),
+            })
+            .into_iter()
+            .collect()
     }
 }
 
 fn password(text: &str) -> Login {
     let secrets = vec![("password", text.to_owned())];
-    Login { kind: CredentialKind::Password, open: Vec::new(), secrets }
+    Login {
+        kind: CredentialKind::Password,
+        open: Vec::new(),
+        secrets,
+    }
 }

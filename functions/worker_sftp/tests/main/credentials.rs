@@ -9,7 +9,10 @@ use crate::world::{World, delivered, failed_step, password, private_key, reason}
 
 #[tokio::test]
 async fn the_password_is_accepted_and_a_wrong_one_refused() {
-    for launch in [Launch::default().option("PubkeyAuthentication no"), Launch::default().asking_for_the_password()] {
+    for launch in [
+        Launch::default().option("PubkeyAuthentication no"),
+        Launch::default().asking_for_the_password(),
+    ] {
         let sshd = launch.start().await;
         let mut world = World::on(&sshd);
         delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
@@ -24,7 +27,10 @@ async fn the_password_is_accepted_and_a_wrong_one_refused() {
 
 #[tokio::test]
 async fn one_attempt_is_enough_for_the_password() {
-    for launch in [Launch::default(), Launch::default().asking_for_the_password()] {
+    for launch in [
+        Launch::default(),
+        Launch::default().asking_for_the_password(),
+    ] {
         let sshd = launch.option("MaxAuthTries 1").start().await;
         let world = World::on(&sshd);
         delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
@@ -34,14 +40,24 @@ async fn one_attempt_is_enough_for_the_password() {
 
 #[tokio::test]
 async fn keys_of_every_type_are_accepted_and_a_stranger_s_refused() {
-    let sshd = Launch::default().option("PasswordAuthentication no").start().await;
+    let sshd = Launch::default()
+        .option("PasswordAuthentication no")
+        .start()
+        .await;
     let mut world = World::on(&sshd);
     for kind in ["ed25519", "ecdsa", "rsa"] {
         world.credentials = private_key(&sshd.authorize_key(kind, ""), None);
         delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
         let report = world.check().await;
-        let warned = report.steps.iter().any(|step| step.detail.contains("RUSTSEC-2023-0071"));
-        assert_eq!((report.ok, warned), (true, kind == "rsa"), "{kind}: {report:?}");
+        let warned = report
+            .steps
+            .iter()
+            .any(|step| step.detail.contains("RUSTSEC-2023-0071"));
+        assert_eq!(
+            (report.ok, warned),
+            (true, kind == "rsa"),
+            "{kind}: {report:?}"
+        );
     }
     world.credentials = private_key(&stranger_key("ed25519", "").0, None);
     refused(&world).await;
@@ -56,9 +72,12 @@ async fn an_encrypted_key_opens_with_its_passphrase_alone() {
     let key = sshd.authorize_key("ed25519", "open sesame");
     world.credentials = private_key(&key, Some("open sesame"));
     delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
-    for (key, passphrase) in
-        [(&*key, Some("open barley")), (&*key, None), ("no key at all", None), (&key[..key.len() / 2], Some("open sesame"))]
-    {
+    for (key, passphrase) in [
+        (&*key, Some("open barley")),
+        (&*key, None),
+        ("no key at all", None),
+        (&key[..key.len() / 2], Some("open sesame")),
+    ] {
         world.credentials = private_key(key, passphrase);
         refused(&world).await;
     }
@@ -66,21 +85,49 @@ async fn an_encrypted_key_opens_with_its_passphrase_alone() {
 
 #[tokio::test]
 async fn a_server_that_wants_two_ways_at_once_says_so() {
-    let sshd = Launch::default().option("AuthenticationMethods publickey,password").start().await;
+    let sshd = Launch::default()
+        .option("AuthenticationMethods publickey,password")
+        .start()
+        .await;
     let mut world = World::on(&sshd);
     world.credentials = private_key(&sshd.authorize_key("ed25519", ""), None);
     refused(&world).await;
-    assert!(world.deliver("dlv_1_00", Payload::whole("x")).await.detail.contains("second way"));
+    assert!(
+        world
+            .deliver("dlv_1_00", Payload::whole("x"))
+            .await
+            .detail
+            .contains("second way")
+    );
 }
 
 /// Checks that a delivery and the check are both refused without showing the secret.
 async fn refused(world: &World) {
     let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
-    assert_eq!(reason(&attempted), Reason::Authentication, "{}", attempted.detail);
+    assert_eq!(
+        reason(&attempted),
+        Reason::Authentication,
+        "{}",
+        attempted.detail
+    );
     let report = world.check().await;
-    assert_eq!(failed_step(&report), Some(StepName::Authenticate), "{report:?}");
+    assert_eq!(
+        failed_step(&report),
+        Some(StepName::Authenticate),
+        "{report:?}"
+    );
     let told = format!("{attempted:?} {report:?}");
-    for secret in ["wrong", "horse", "sesame", "barley", "PRIVATE KEY", "no key at all"] {
-        assert!(!told.contains(secret) || secret == "wrong" && told.contains("passphrase is wrong"), "{told}");
+    for secret in [
+        "wrong",
+        "horse",
+        "sesame",
+        "barley",
+        "PRIVATE KEY",
+        "no key at all",
+    ] {
+        assert!(
+            !told.contains(secret) || secret == "wrong" && told.contains("passphrase is wrong"),
+            "{told}"
+        );
     }
 }

@@ -48,31 +48,78 @@ async fn the_file_arrives_despite_unusual_answers() {
             let report = world.check().await;
             assert!(report.ok, "{oddities} {if_exists:?}: {report:?}");
             let warned = format!("{report:?}").contains("warning");
-            assert_eq!(warned, oddities.contains(",stat-unsupported"), "{oddities}: {report:?}");
-            assert_eq!(server.tree(), [""; 0], "{oddities} {if_exists:?}: the check leaves nothing");
-            delivered(&world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await);
-            assert!(std::fs::read(server.home().join(PATH)).unwrap() == bytes, "{oddities}");
-            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities} {if_exists:?}");
+            assert_eq!(
+                warned,
+                oddities.contains(",stat-unsupported"),
+                "{oddities}: {report:?}"
+            );
+            assert_eq!(
+                server.tree(),
+                [""; 0],
+                "{oddities} {if_exists:?}: the check leaves nothing"
+            );
+            delivered(
+                &world
+                    .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+                    .await,
+            );
+            assert!(
+                std::fs::read(server.home().join(PATH)).unwrap() == bytes,
+                "{oddities}"
+            );
+            assert_eq!(
+                server.tree(),
+                ["in", "in/report.ready", PATH],
+                "{oddities} {if_exists:?}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn a_file_is_replaced_where_the_server_cannot_do_it_in_one_step_and_never_lost() {
-    for oddities in ["", "posix-rename-unsupported", "later-codes", "failure-for-missing"] {
+    for oddities in [
+        "",
+        "posix-rename-unsupported",
+        "later-codes",
+        "failure-for-missing",
+    ] {
         let server = OddSftp::start(oddities);
-        delivered(&world(&server).deliver("dlv_1_00", Payload::whole("old")).await);
-        delivered(&world(&server).deliver("dlv_2_00", Payload::whole("new")).await);
-        assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), "new", "{oddities}");
+        delivered(
+            &world(&server)
+                .deliver("dlv_1_00", Payload::whole("old"))
+                .await,
+        );
+        delivered(
+            &world(&server)
+                .deliver("dlv_2_00", Payload::whole("new"))
+                .await,
+        );
+        assert_eq!(
+            std::fs::read_to_string(server.home().join(PATH)).unwrap(),
+            "new",
+            "{oddities}"
+        );
         assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities}");
     }
     for oddities in ["part-rename-refused", "rename-refused"] {
         let server = OddSftp::start(oddities);
         std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
         std::fs::write(server.home().join(PATH), "old").unwrap();
-        let failed = world(&server).deliver("dlv_2_00", Payload::whole("new")).await;
-        assert_eq!(reason(&failed), Reason::Authorization, "{oddities}: {}", failed.detail);
-        assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), "old", "{oddities}");
+        let failed = world(&server)
+            .deliver("dlv_2_00", Payload::whole("new"))
+            .await;
+        assert_eq!(
+            reason(&failed),
+            Reason::Authorization,
+            "{oddities}: {}",
+            failed.detail
+        );
+        assert_eq!(
+            std::fs::read_to_string(server.home().join(PATH)).unwrap(),
+            "old",
+            "{oddities}"
+        );
         assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities}");
     }
 }
@@ -81,18 +128,36 @@ async fn a_file_is_replaced_where_the_server_cannot_do_it_in_one_step_and_never_
 async fn a_file_without_a_reported_size_is_this_deliverys_only_if_its_bytes_are_the_same() {
     let (theirs, longer) = ("theirs", "some text and more");
     for if_exists in [IfExists::Fail, IfExists::Skip] {
-        for (there, payload) in [(theirs, ""), (theirs, "other"), (longer, "some text"), ("", "some text"), ("", "")] {
+        for (there, payload) in [
+            (theirs, ""),
+            (theirs, "other"),
+            (longer, "some text"),
+            ("", "some text"),
+            ("", ""),
+        ] {
             let server = OddSftp::start("size-missing");
             std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
             std::fs::write(server.home().join(PATH), there).unwrap();
-            let attempted = world(&server).if_exists(if_exists).deliver("dlv_1_00", Payload::whole(payload)).await;
-            let case = format!("{if_exists:?}, {there:?} exists, {payload:?} is sent: {}", attempted.detail);
+            let attempted = world(&server)
+                .if_exists(if_exists)
+                .deliver("dlv_1_00", Payload::whole(payload))
+                .await;
+            let case = format!(
+                "{if_exists:?}, {there:?} exists, {payload:?} is sent: {}",
+                attempted.detail
+            );
             match if_exists {
                 _ if there == payload => assert!(attempted.detail.contains("same bytes"), "{case}"),
-                IfExists::Skip => assert_eq!(delivered(&attempted)["skipped"], json!(true), "{case}"),
+                IfExists::Skip => {
+                    assert_eq!(delivered(&attempted)["skipped"], json!(true), "{case}")
+                }
                 _ => assert_eq!(reason(&attempted), Reason::Rejected, "{case}"),
             }
-            assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), there, "{case}");
+            assert_eq!(
+                std::fs::read_to_string(server.home().join(PATH)).unwrap(),
+                there,
+                "{case}"
+            );
             assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{case}");
         }
     }
@@ -105,10 +170,25 @@ async fn a_refused_replacement_leaves_no_temporary_file_whatever_the_existing_fi
             let server = OddSftp::start(oddities);
             std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
             std::fs::write(server.home().join(PATH), there).unwrap();
-            let attempted = world(&server).deliver("dlv_1_00", Payload::whole("the same")).await;
-            assert_eq!(attempted.outcome.reason().is_none(), there == "the same", "{oddities} {there}: {}", attempted.detail);
-            assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), there, "{oddities}");
-            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities} {there}");
+            let attempted = world(&server)
+                .deliver("dlv_1_00", Payload::whole("the same"))
+                .await;
+            assert_eq!(
+                attempted.outcome.reason().is_none(),
+                there == "the same",
+                "{oddities} {there}: {}",
+                attempted.detail
+            );
+            assert_eq!(
+                std::fs::read_to_string(server.home().join(PATH)).unwrap(),
+                there,
+                "{oddities}"
+            );
+            assert_eq!(
+                server.tree(),
+                ["in", "in/report.ready", PATH],
+                "{oddities} {there}"
+            );
         }
     }
 }
@@ -116,20 +196,51 @@ async fn a_refused_replacement_leaves_no_temporary_file_whatever_the_existing_fi
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_kept_and_the_detail_says_what_is_not_known() {
     for oddities in ["read-refused", "read-unsupported"] {
-        for (if_exists, is_streamed) in [(IfExists::Skip, false), (IfExists::Fail, false), (IfExists::Skip, true), (IfExists::Fail, true)] {
+        for (if_exists, is_streamed) in [
+            (IfExists::Skip, false),
+            (IfExists::Fail, false),
+            (IfExists::Skip, true),
+            (IfExists::Fail, true),
+        ] {
             let server = OddSftp::start(oddities);
-            delivered(&world(&server).deliver("dlv_1_00", Payload::whole("the same")).await);
+            delivered(
+                &world(&server)
+                    .deliver("dlv_1_00", Payload::whole("the same"))
+                    .await,
+            );
             let payload = || {
                 let pieces = stream::iter([Ok(Bytes::from_static(b"the same"))]);
-                if is_streamed { Payload::streamed(8, pieces) } else { Payload::whole("the same") }
+                if is_streamed {
+                    Payload::streamed(8, pieces)
+                } else {
+                    Payload::whole("the same")
+                }
             };
-            let attempted = world(&server).if_exists(if_exists).deliver("dlv_2_00", payload()).await;
+            let attempted = world(&server)
+                .if_exists(if_exists)
+                .deliver("dlv_2_00", payload())
+                .await;
             match if_exists {
-                IfExists::Skip => assert_eq!(delivered(&attempted)["skipped"], json!(true), "{oddities}"),
-                _ => assert_eq!(reason(&attempted), Reason::Rejected, "{oddities}: {}", attempted.detail),
+                IfExists::Skip => {
+                    assert_eq!(delivered(&attempted)["skipped"], json!(true), "{oddities}")
+                }
+                _ => assert_eq!(
+                    reason(&attempted),
+                    Reason::Rejected,
+                    "{oddities}: {}",
+                    attempted.detail
+                ),
             }
-            assert!(attempted.detail.contains("not known"), "{oddities} {if_exists:?}: {}", attempted.detail);
-            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities} {if_exists:?}");
+            assert!(
+                attempted.detail.contains("not known"),
+                "{oddities} {if_exists:?}: {}",
+                attempted.detail
+            );
+            assert_eq!(
+                server.tree(),
+                ["in", "in/report.ready", PATH],
+                "{oddities} {if_exists:?}"
+            );
         }
     }
 }
@@ -143,7 +254,9 @@ async fn what_the_server_says_about_a_failure_is_passed_on() {
     ];
     for (oddities, said) in rows {
         let server = OddSftp::start(oddities);
-        let failed = world(&server).deliver("dlv_1_00", Payload::whole(noise(1 << 20))).await;
+        let failed = world(&server)
+            .deliver("dlv_1_00", Payload::whole(noise(1 << 20)))
+            .await;
         assert_eq!(reason(&failed), Reason::ServerError, "{}", failed.detail);
         assert!(failed.detail.contains(said), "{}", failed.detail);
         assert_eq!(server.tree(), ["in", "in/report.ready"], "{oddities}");
@@ -155,10 +268,21 @@ async fn what_the_server_says_about_a_failure_is_passed_on() {
 
 #[tokio::test]
 async fn lost_bytes_are_noticed_however_the_size_is_read() {
-    for oddities in ["loses-a-byte", "loses-a-byte,fstat-unsupported", "loses-a-byte,fstat-zero"] {
+    for oddities in [
+        "loses-a-byte",
+        "loses-a-byte,fstat-unsupported",
+        "loses-a-byte,fstat-zero",
+    ] {
         let server = OddSftp::start(oddities);
-        let failed = world(&server).deliver("dlv_1_00", Payload::whole(noise(100_000))).await;
-        assert_eq!(reason(&failed), Reason::ServerError, "{oddities}: {}", failed.detail);
+        let failed = world(&server)
+            .deliver("dlv_1_00", Payload::whole(noise(100_000)))
+            .await;
+        assert_eq!(
+            reason(&failed),
+            Reason::ServerError,
+            "{oddities}: {}",
+            failed.detail
+        );
         assert_eq!(server.tree(), ["in", "in/report.ready"], "{oddities}");
     }
 }
@@ -169,10 +293,20 @@ async fn an_answer_that_cannot_be_read_ends_the_attempt_at_once() {
     let mut world = world(&server);
     world.timeout = Duration::from_secs(60);
     let began = Instant::now();
-    let failed = world.deliver("dlv_1_00", Payload::whole(noise(8 << 20))).await;
+    let failed = world
+        .deliver("dlv_1_00", Payload::whole(noise(8 << 20)))
+        .await;
     assert_eq!(reason(&failed), Reason::Protocol, "{}", failed.detail);
-    assert!(failed.detail.contains("closed the connection"), "{}", failed.detail);
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(
+        failed.detail.contains("closed the connection"),
+        "{}",
+        failed.detail
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -185,15 +319,30 @@ async fn the_check_refuses_what_no_delivery_could_do() {
     ] {
         let server = OddSftp::start(oddities);
         let report = world(&server).check().await;
-        assert_eq!(failed_step(&report), Some(StepName::Write), "{oddities}: {report:?}");
-        let failed = world(&server).deliver("dlv_1_00", Payload::whole("some text")).await;
+        assert_eq!(
+            failed_step(&report),
+            Some(StepName::Write),
+            "{oddities}: {report:?}"
+        );
+        let failed = world(&server)
+            .deliver("dlv_1_00", Payload::whole("some text"))
+            .await;
         assert_eq!(reason(&failed), why, "{oddities}: {}", failed.detail);
-        assert!(server.tree().iter().all(|path| !path.contains(".waybill")), "{:?}", server.tree());
+        assert!(
+            server.tree().iter().all(|path| !path.contains(".waybill")),
+            "{:?}",
+            server.tree()
+        );
     }
     // The directory does not exist and cannot be created.
     let server = OddSftp::start("mkdir-refused");
-    assert_eq!(failed_step(&world(&server).check().await), Some(StepName::Write));
-    let failed = world(&server).deliver("dlv_1_00", Payload::whole("x")).await;
+    assert_eq!(
+        failed_step(&world(&server).check().await),
+        Some(StepName::Write)
+    );
+    let failed = world(&server)
+        .deliver("dlv_1_00", Payload::whole("x"))
+        .await;
     assert_eq!(reason(&failed), Reason::Authorization, "{}", failed.detail);
 }
 
@@ -204,14 +353,33 @@ async fn the_check_warns_where_deliveries_work_without() {
     let report = world(&server).check().await;
     assert!(report.ok, "{report:?}");
     let detail = &report.steps.last().unwrap().detail;
-    assert!(detail.contains("warning") && detail.contains("stays"), "{detail}");
-    delivered(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    assert!(
+        detail.contains("warning") && detail.contains("stays"),
+        "{detail}"
+    );
+    delivered(
+        &world(&server)
+            .deliver("dlv_1_00", Payload::whole("x"))
+            .await,
+    );
     // Without the right to create directories, files can be delivered to existing ones.
     let server = OddSftp::start("mkdir-refused");
     std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
     let report = world(&server).check().await;
     assert!(report.ok, "{report:?}");
-    assert!(report.steps.last().unwrap().detail.contains("directories that exist"), "{report:?}");
-    delivered(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    assert!(
+        report
+            .steps
+            .last()
+            .unwrap()
+            .detail
+            .contains("directories that exist"),
+        "{report:?}"
+    );
+    delivered(
+        &world(&server)
+            .deliver("dlv_1_00", Payload::whole("x"))
+            .await,
+    );
     assert_eq!(server.tree(), ["in", "in/report.ready", PATH]);
 }

@@ -20,9 +20,16 @@ async fn files_arrive_whole_again_and_over_another() {
     for if_exists in [IfExists::Replace, IfExists::Fail, IfExists::Skip] {
         let world = world(&server).if_exists(if_exists);
         let report = world.check().await;
-        assert!(report.ok && !format!("{report:?}").contains("warning"), "{report:?}");
-        let first = world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
-        let again = world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
+        assert!(
+            report.ok && !format!("{report:?}").contains("warning"),
+            "{report:?}"
+        );
+        let first = world
+            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .await;
+        let again = world
+            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .await;
         assert_eq!(delivered(&first), delivered(&again), "{if_exists:?}");
         assert!(std::fs::read(server.home().join(PATH)).unwrap() == bytes);
         assert_eq!(tree(&server.home()), ["in", "in/report.ready", PATH]);
@@ -30,8 +37,15 @@ async fn files_arrive_whole_again_and_over_another() {
     let careful = world(&server).if_exists(IfExists::Fail);
     let refused = careful.deliver("dlv_2_00", Payload::whole("new")).await;
     assert_eq!(reason(&refused), Reason::Rejected);
-    delivered(&world(&server).deliver("dlv_2_00", Payload::whole("new")).await);
-    assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), "new");
+    delivered(
+        &world(&server)
+            .deliver("dlv_2_00", Payload::whole("new"))
+            .await,
+    );
+    assert_eq!(
+        std::fs::read_to_string(server.home().join(PATH)).unwrap(),
+        "new"
+    );
     assert_eq!(tree(&server.home()), ["in", "in/report.ready", PATH]);
 }
 
@@ -47,16 +61,30 @@ async fn refusals_are_named() {
     let server = Proftpd::start("<Limit RNFR RNTO>\nDenyAll\n</Limit>").await;
     let report = world(&server).check().await;
     assert_eq!(failed_step(&report), Some(StepName::Write), "{report:?}");
-    reason(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    reason(
+        &world(&server)
+            .deliver("dlv_1_00", Payload::whole("x"))
+            .await,
+    );
     let mut stranger = world(&server);
     stranger.credentials = password("wrong");
-    assert_eq!(failed_step(&stranger.check().await), Some(StepName::Authenticate));
+    assert_eq!(
+        failed_step(&stranger.check().await),
+        Some(StepName::Authenticate)
+    );
 }
 
 #[tokio::test]
 async fn without_the_right_to_delete_files_arrive_and_the_check_warns() {
     let server = Proftpd::start("<Limit DELE RMD XRMD>\nDenyAll\n</Limit>").await;
     let report = world(&server).check().await;
-    assert!(report.ok && format!("{report:?}").contains("warning"), "{report:?}");
-    delivered(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    assert!(
+        report.ok && format!("{report:?}").contains("warning"),
+        "{report:?}"
+    );
+    delivered(
+        &world(&server)
+            .deliver("dlv_1_00", Payload::whole("x"))
+            .await,
+    );
 }

@@ -19,10 +19,21 @@ async fn a_blocked_address_is_not_connected_to() {
     let mut world = World::on(&sshd);
     world.guard = Guard::new(Policy::default());
     world.settings.port = line.port;
-    for host in ["127.0.0.1", "localhost", "0x7f.1", "::ffff:127.0.0.1", "169.254.169.254"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "0x7f.1",
+        "::ffff:127.0.0.1",
+        "169.254.169.254",
+    ] {
         world.settings.host = host.to_owned();
         let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
-        assert_eq!(attempted.outcome, Outcome::Reject(Reason::BlockedAddress), "{host}: {}", attempted.detail);
+        assert_eq!(
+            attempted.outcome,
+            Outcome::Reject(Reason::BlockedAddress),
+            "{host}: {}",
+            attempted.detail
+        );
     }
     assert_eq!(line.open_connections(), 0);
 }
@@ -36,9 +47,20 @@ async fn silence_at_any_point_is_a_timeout_within_the_budget() {
         world.settings.port = line.port;
         world.timeout = Duration::from_secs(3);
         let began = Instant::now();
-        let attempted = world.deliver("dlv_1_00", Payload::whole(noise(8 << 20))).await;
-        assert_eq!(reason(&attempted), Reason::Timeout, "after {bytes} bytes: {}", attempted.detail);
-        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        let attempted = world
+            .deliver("dlv_1_00", Payload::whole(noise(8 << 20)))
+            .await;
+        assert_eq!(
+            reason(&attempted),
+            Reason::Timeout,
+            "after {bytes} bytes: {}",
+            attempted.detail
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            began.elapsed()
+        );
         assert!(!sshd.home().join(PATH).exists());
     }
 }
@@ -51,12 +73,28 @@ async fn a_line_that_breaks_is_protocol_and_the_next_attempt_delivers() {
         let line = Line::to(sshd.port, Nature::Broken(after)).await;
         let mut world = World::on(&sshd);
         world.settings.port = line.port;
-        let attempted = world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
-        assert!(matches!(reason(&attempted), Reason::Protocol | Reason::Authentication), "after {after} bytes: {attempted:?}");
+        let attempted = world
+            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .await;
+        assert!(
+            matches!(
+                reason(&attempted),
+                Reason::Protocol | Reason::Authentication
+            ),
+            "after {after} bytes: {attempted:?}"
+        );
         assert!(!sshd.home().join(PATH).exists(), "after {after} bytes");
     }
-    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::whole(bytes)).await);
-    assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"], "the next attempt takes the temporary file over");
+    delivered(
+        &World::on(&sshd)
+            .deliver("dlv_1_00", Payload::whole(bytes))
+            .await,
+    );
+    assert_eq!(
+        sshd.names("in/report.ready"),
+        ["msg_1.csv"],
+        "the next attempt takes the temporary file over"
+    );
 }
 
 #[tokio::test]
@@ -67,7 +105,11 @@ async fn an_attempt_cancelled_at_any_moment_leaves_no_partial_file_visible() {
     world.settings.port = line.port;
     let bytes = noise(2 << 20);
     let began = Instant::now();
-    delivered(&world.deliver("dlv_0_00", Payload::whole(bytes.clone())).await);
+    delivered(
+        &world
+            .deliver("dlv_0_00", Payload::whole(bytes.clone()))
+            .await,
+    );
     let whole = began.elapsed();
     for moment in 1..=20 {
         drop(std::fs::remove_file(sshd.home().join(PATH)));
@@ -75,7 +117,11 @@ async fn an_attempt_cancelled_at_any_moment_leaves_no_partial_file_visible() {
         let let_go = tokio::time::timeout(whole * moment / 18, attempt).await;
         drop(let_go);
         if let Ok(found) = std::fs::read(sshd.home().join(PATH)) {
-            assert!(found == bytes, "moment {moment}: {} bytes are visible", found.len());
+            assert!(
+                found == bytes,
+                "moment {moment}: {} bytes are visible",
+                found.len()
+            );
         }
     }
     let gone = async {
@@ -83,7 +129,12 @@ async fn an_attempt_cancelled_at_any_moment_leaves_no_partial_file_visible() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(5), gone).await.is_ok(), "a connection outlives its attempt");
+    assert!(
+        tokio::time::timeout(Duration::from_secs(5), gone)
+            .await
+            .is_ok(),
+        "a connection outlives its attempt"
+    );
     delivered(&world.deliver("dlv_1_00", Payload::whole(bytes)).await);
     assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
 }
@@ -91,14 +142,26 @@ async fn an_attempt_cancelled_at_any_moment_leaves_no_partial_file_visible() {
 #[tokio::test]
 async fn what_may_not_be_written_is_authorization() {
     let read_only = Launch::default().read_only().start().await;
-    let attempted = World::on(&read_only).deliver("dlv_1_00", Payload::whole("x")).await;
-    assert_eq!(reason(&attempted), Reason::Authorization, "{}", attempted.detail);
+    let attempted = World::on(&read_only)
+        .deliver("dlv_1_00", Payload::whole("x"))
+        .await;
+    assert_eq!(
+        reason(&attempted),
+        Reason::Authorization,
+        "{}",
+        attempted.detail
+    );
     let sshd = Sshd::start().await;
     let mut world = World::on(&sshd);
     for directory in ["/etc", "/etc/waybill/below"] {
         world.settings.directory_template = directory.to_owned();
         let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
-        assert_eq!(reason(&attempted), Reason::Authorization, "{directory}: {}", attempted.detail);
+        assert_eq!(
+            reason(&attempted),
+            Reason::Authorization,
+            "{directory}: {}",
+            attempted.detail
+        );
     }
 }
 
@@ -110,5 +173,9 @@ async fn a_server_that_is_no_ssh_server_is_protocol() {
     world.settings.port = sink.address().port();
     world.timeout = Duration::from_secs(5);
     let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
-    assert!(matches!(reason(&attempted), Reason::Protocol | Reason::Timeout), "{}", attempted.detail);
+    assert!(
+        matches!(reason(&attempted), Reason::Protocol | Reason::Timeout),
+        "{}",
+        attempted.detail
+    );
 }

@@ -42,7 +42,12 @@ impl World {
             if_exists: IfExists::Replace,
             timeout_seconds: 300,
         };
-        Self { guard: loopback(), settings, credentials: password(sshd::PASSWORD), timeout: Duration::from_secs(60) }
+        Self {
+            guard: loopback(),
+            settings,
+            credentials: password(sshd::PASSWORD),
+            timeout: Duration::from_secs(60),
+        }
     }
 
     pub(crate) fn if_exists(mut self, if_exists: IfExists) -> Self {
@@ -52,24 +57,47 @@ impl World {
 
     pub(crate) async fn deliver(&self, delivery_id: &str, payload: Payload) -> Attempted {
         let metadata = BTreeMap::new();
-        self.deliver_as(&meta(delivery_id, &metadata), payload).await
+        self.deliver_as(&meta(delivery_id, &metadata), payload)
+            .await
     }
 
     pub(crate) async fn deliver_as(&self, meta: &Meta<'_>, payload: Payload) -> Attempted {
-        self.try_deliver(meta, payload).await.expect("Waybill itself does not fail")
+        self.try_deliver(meta, payload)
+            .await
+            .expect("Waybill itself does not fail")
     }
 
     /// Delivers a payload. Returns an error if Waybill itself failed.
-    pub(crate) async fn try_deliver(&self, meta: &Meta<'_>, payload: Payload) -> Result<Attempted, Unavailable> {
+    pub(crate) async fn try_deliver(
+        &self,
+        meta: &Meta<'_>,
+        payload: Payload,
+    ) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        let attempted = worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline).await;
+        let attempted = worker_sftp::deliver(
+            &self.guard,
+            &self.settings,
+            &self.credentials,
+            meta,
+            payload,
+            deadline,
+        )
+        .await;
         attempted.or_else(|error| error.into_attempted(None))
     }
 
     pub(crate) async fn check(&self) -> CheckReport {
         let deadline = Instant::now() + self.timeout;
         let mut steps = StepRecorder::default();
-        let checked = worker_sftp::check(&self.guard, &self.settings, &self.credentials, "chk_1", deadline, &mut steps).await;
+        let checked = worker_sftp::check(
+            &self.guard,
+            &self.settings,
+            &self.credentials,
+            "chk_1",
+            deadline,
+            &mut steps,
+        )
+        .await;
         steps.report(checked)
     }
 }
@@ -79,11 +107,16 @@ pub(crate) fn loopback() -> Guard {
 }
 
 pub(crate) fn password(text: &str) -> Credentials {
-    Credentials::Password { password: SecretString::from(text) }
+    Credentials::Password {
+        password: SecretString::from(text),
+    }
 }
 
 pub(crate) fn private_key(key: &str, passphrase: Option<&str>) -> Credentials {
-    Credentials::PrivateKey { private_key: SecretString::from(key), passphrase: passphrase.map(SecretString::from) }
+    Credentials::PrivateKey {
+        private_key: SecretString::from(key),
+        passphrase: passphrase.map(SecretString::from),
+    }
 }
 
 pub(crate) fn meta<'m>(delivery_id: &'m str, metadata: &'m BTreeMap<String, String>) -> Meta<'m> {
@@ -137,5 +170,8 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
+    std::iter::repeat_with(&mut next)
+        .flatten()
+        .take(length)
+        .collect()
 }

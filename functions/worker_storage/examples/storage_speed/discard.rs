@@ -16,7 +16,8 @@ pub(crate) async fn start() -> String {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             drop(stream.set_nodelay(true));
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+            let connection =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
             tokio::spawn(async move { drop(connection.await) });
         }
     });
@@ -24,7 +25,10 @@ pub(crate) async fn start() -> String {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
-    let (method, query) = (request.method().clone(), request.uri().query().unwrap_or_default().to_owned());
+    let (method, query) = (
+        request.method().clone(),
+        request.uri().query().unwrap_or_default().to_owned(),
+    );
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         drop(frame?);
@@ -33,11 +37,15 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyp
         Method::POST if query.starts_with("uploads") => {
             "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>u</UploadId></InitiateMultipartUploadResult>"
         }
-        Method::POST => "<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><ETag>\"e\"</ETag></CompleteMultipartUploadResult>",
+        Method::POST => {
+            "<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><ETag>\"e\"</ETag></CompleteMultipartUploadResult>"
+        }
         _ => "",
     };
     let mut answer = Response::new(Full::from(document));
-    answer.headers_mut().insert("etag", "\"e\"".parse().unwrap());
+    answer
+        .headers_mut()
+        .insert("etag", "\"e\"".parse().unwrap());
     if method == Method::HEAD {
         *answer.status_mut() = StatusCode::NOT_FOUND;
     }

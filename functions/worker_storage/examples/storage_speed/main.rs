@@ -21,7 +21,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings};
+use domain::settings::storage::{
+    AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings,
+};
 use domain::settle::Outcome;
 use domain::{Clock, Timestamp};
 use egress::{Client, Guard, Policy, Schemes, Tls};
@@ -43,14 +45,20 @@ async fn main() {
         Some("serve") => serve(&arguments.next().unwrap_or_default()).await,
         size => {
             let size_mib = size.map_or(1024, |size| size.parse().expect("a number of MiB"));
-            measure(size_mib, &arguments.next().unwrap_or_else(|| "keep".to_owned())).await;
+            measure(
+                size_mib,
+                &arguments.next().unwrap_or_else(|| "keep".to_owned()),
+            )
+            .await;
         }
     }
 }
 
 /// Runs the server. It is a separate process so that its memory and CPU time are not counted.
 async fn serve(what: &str) {
-    let until_told = async || drop(tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await);
+    let until_told = async || {
+        drop(tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await)
+    };
     match what {
         "discard" => {
             println!("{}", discard::start().await);
@@ -78,17 +86,32 @@ async fn serve(what: &str) {
 async fn measure(size_mib: usize, what: &str) {
     let (mut server, line) = start_server(what);
     let (endpoint, account) = line.split_once(' ').unwrap_or((&line, ""));
-    let rival = std::env::var("AWS_CLI").ok().filter(|_| what == "keep" || what == "discard");
+    let rival = std::env::var("AWS_CLI")
+        .ok()
+        .filter(|_| what == "keep" || what == "discard");
     let file = rival.as_ref().map(|_| source_file(size_mib));
     let storage = storage();
     let before = peak_rss_mib();
     for round in 0..ROUNDS {
         let place = Place::at(what, endpoint, account);
         let ours = deliver(&storage, &place, &format!("ours/{round}"), size_mib).await;
-        println!("waybill      {size_mib} MiB in {:.2} s: {:.0} MiB/s", ours.as_secs_f64(), size_mib as f64 / ours.as_secs_f64());
+        println!(
+            "waybill      {size_mib} MiB in {:.2} s: {:.0} MiB/s",
+            ours.as_secs_f64(),
+            size_mib as f64 / ours.as_secs_f64()
+        );
         if let (Some(program), Some(file)) = (&rival, &file) {
-            let theirs = copy(program, endpoint, file.path(), &format!("s3://{BUCKET}/theirs/{round}"));
-            println!("aws s3 cp    {size_mib} MiB in {:.2} s: {:.0} MiB/s", theirs.as_secs_f64(), size_mib as f64 / theirs.as_secs_f64());
+            let theirs = copy(
+                program,
+                endpoint,
+                file.path(),
+                &format!("s3://{BUCKET}/theirs/{round}"),
+            );
+            println!(
+                "aws s3 cp    {size_mib} MiB in {:.2} s: {:.0} MiB/s",
+                theirs.as_secs_f64(),
+                size_mib as f64 / theirs.as_secs_f64()
+            );
         }
     }
     println!("peak memory  {} MiB ({before} MiB before)", peak_rss_mib());
@@ -122,9 +145,20 @@ fn source_file(size_mib: usize) -> tempfile::NamedTempFile {
 fn storage() -> Storage {
     let guard = Guard::new(Policy::parse("127.0.0.0/8").unwrap());
     let client = Client::new(guard, Tls::with_roots(RootCertStore::empty()).unwrap());
-    let clock =
-        Clock::new(|| Timestamp::from_millis(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()));
-    let nobody = aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
+    let clock = Clock::new(|| {
+        Timestamp::from_millis(
+            i64::try_from(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .as_millis(),
+            )
+            .unwrap(),
+        )
+    });
+    let nobody = aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .build();
     Storage::new(client, Schemes::HttpAndHttps, nobody, clock)
 }
 
@@ -137,17 +171,39 @@ enum Place {
 
 impl Place {
     fn at(what: &str, endpoint: &str, account: &str) -> Self {
-        let object = ObjectSettings { key_template: "-".to_owned(), if_exists: IfExists::Fail, storage_class: None, timeout_seconds: 600 };
+        let object = ObjectSettings {
+            key_template: "-".to_owned(),
+            if_exists: IfExists::Fail,
+            storage_class: None,
+            timeout_seconds: 600,
+        };
         let (endpoint, tags) = (Some(endpoint.to_owned()), BTreeMap::new());
         match what {
             "google" => {
-                let credentials = Credentials::ServiceAccount { json: account.to_owned().into() };
-                Self::Google(GcsSettings { bucket: gcs::BUCKET.to_owned(), endpoint, object }, credentials)
+                let credentials = Credentials::ServiceAccount {
+                    json: account.to_owned().into(),
+                };
+                Self::Google(
+                    GcsSettings {
+                        bucket: gcs::BUCKET.to_owned(),
+                        endpoint,
+                        object,
+                    },
+                    credentials,
+                )
             }
             "azure" => {
-                let credentials = Credentials::AccountKey { account_key: ACCOUNT_KEY.to_owned().into() };
+                let credentials = Credentials::AccountKey {
+                    account_key: ACCOUNT_KEY.to_owned().into(),
+                };
                 Self::Azure(
-                    AzureBlobSettings { account: ACCOUNT.to_owned(), container: BUCKET.to_owned(), endpoint, tags, object },
+                    AzureBlobSettings {
+                        account: ACCOUNT.to_owned(),
+                        container: BUCKET.to_owned(),
+                        endpoint,
+                        tags,
+                        object,
+                    },
                     credentials,
                 )
             }
@@ -193,14 +249,28 @@ async fn deliver(storage: &Storage, place: &Place, key: &str, size_mib: usize) -
     };
     let size_bytes = (size_mib << 20) as u64;
     // Every piece is an allocation of its own, as when a payload is streamed from storage.
-    let pieces = stream::iter((0..(size_mib << 20) / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'w'; PIECE_BYTES]))));
+    let pieces = stream::iter(
+        (0..(size_mib << 20) / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'w'; PIECE_BYTES]))),
+    );
     let started = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
     let done = storage
-        .deliver(settings, credentials, &meta, key, Payload::streamed(size_bytes, pieces), deadline)
+        .deliver(
+            settings,
+            credentials,
+            &meta,
+            key,
+            Payload::streamed(size_bytes, pieces),
+            deadline,
+        )
         .await
         .expect("the payload is made here");
-    assert!(matches!(done.outcome, Outcome::Delivered(_)), "{:?} {}", done.outcome, done.detail);
+    assert!(
+        matches!(done.outcome, Outcome::Delivered(_)),
+        "{:?} {}",
+        done.outcome,
+        done.detail
+    );
     started.elapsed()
 }
 
@@ -221,6 +291,13 @@ fn copy(program: &str, endpoint: &str, file: &std::path::Path, to: &str) -> Dura
 
 fn peak_rss_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap_or("0");
+    line.split_whitespace()
+        .next()
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
 }

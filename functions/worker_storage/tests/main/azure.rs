@@ -19,7 +19,9 @@ use rustls::RootCertStore;
 use tokio::time::Instant;
 use worker_storage::{Credentials, Storage};
 
-use crate::bucket::{Any, Bucket, client, clock, failed_step, nobody, object_settings, payload, refused, tracking};
+use crate::bucket::{
+    Any, Bucket, client, clock, failed_step, nobody, object_settings, payload, refused, tracking,
+};
 use crate::contract::{self, Witness};
 
 const CONTAINER: &str = "reports";
@@ -35,7 +37,16 @@ impl Seen {
         let url = format!("{}/{CONTAINER}/{}", self.endpoint, key);
         let target = Target::parse(&url.replace(' ', "%20"), Schemes::HttpAndHttps).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        self.client.send_body(Method::HEAD, &target, HeaderMap::new(), Outgoing::from(Bytes::new()), deadline).await.unwrap()
+        self.client
+            .send_body(
+                Method::HEAD,
+                &target,
+                HeaderMap::new(),
+                Outgoing::from(Bytes::new()),
+                deadline,
+            )
+            .await
+            .unwrap()
     }
 }
 
@@ -45,7 +56,9 @@ impl Witness for Seen {
             return None;
         }
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let found = reqwest::get(format!("{}/{CONTAINER}/{key}", self.endpoint)).await.unwrap();
+        let found = reqwest::get(format!("{}/{CONTAINER}/{key}", self.endpoint))
+            .await
+            .unwrap();
         assert_eq!(found.status(), 200);
         Some(found.bytes().await.unwrap())
     }
@@ -62,19 +75,30 @@ fn settings(endpoint: &str) -> Any {
 }
 
 fn account_key(key: &str) -> Credentials {
-    Credentials::AccountKey { account_key: key.to_owned().into() }
+    Credentials::AccountKey {
+        account_key: key.to_owned().into(),
+    }
 }
 
 fn sas(permissions: &str, account_key: &str) -> Credentials {
-    Credentials::SasToken { sas_token: azurite::sas(permissions, account_key).into() }
+    Credentials::SasToken {
+        sas_token: azurite::sas(permissions, account_key).into(),
+    }
 }
 
 async fn azurite() -> (Azurite, Bucket, Seen) {
     let server = Azurite::start();
     let client = client("127.0.0.0/8", RootCertStore::empty());
     server.make_container(CONTAINER).await;
-    let bucket = Bucket::new(nobody(), settings(&server.endpoint), account_key(ACCOUNT_KEY));
-    let seen = Seen { client, endpoint: server.endpoint.clone() };
+    let bucket = Bucket::new(
+        nobody(),
+        settings(&server.endpoint),
+        account_key(ACCOUNT_KEY),
+    );
+    let seen = Seen {
+        client,
+        endpoint: server.endpoint.clone(),
+    };
     (server, bucket, seen)
 }
 
@@ -85,8 +109,16 @@ async fn delivers_and_recognises_repeats() {
     for (key, size) in [("1KiB/ü b.bin", 1024), ("17MiB/ü b.bin", 17 << 20)] {
         let head = seen.head(key).await;
         assert_eq!(head.headers["content-type"], "application/json");
-        for name in ["waybill_delivery_id", "waybill_message_id", "waybill_event_type", "waybill_sha256"] {
-            let value = head.headers.get(format!("x-ms-meta-{name}")).map(|value| value.to_str().unwrap());
+        for name in [
+            "waybill_delivery_id",
+            "waybill_message_id",
+            "waybill_event_type",
+            "waybill_sha256",
+        ] {
+            let value = head
+                .headers
+                .get(format!("x-ms-meta-{name}"))
+                .map(|value| value.to_str().unwrap());
             contract::metadata_leads_back(name, value, &payload(size)).await;
         }
     }
@@ -113,11 +145,23 @@ async fn a_shared_access_signature_is_taken() {
     contract::the_check_names_the_step(&bucket, &seen).await;
 
     let attempted = bucket.authenticated(&sas("rl", ACCOUNT_KEY)).await;
-    assert_eq!(attempted.outcome, refused(Reason::Authorization), "{}", attempted.detail);
-    let report = bucket.check(&bucket.settings, &sas("rl", ACCOUNT_KEY)).await;
+    assert_eq!(
+        attempted.outcome,
+        refused(Reason::Authorization),
+        "{}",
+        attempted.detail
+    );
+    let report = bucket
+        .check(&bucket.settings, &sas("rl", ACCOUNT_KEY))
+        .await;
     assert_eq!(failed_step(&report).0, StepName::Authorize, "{report:?}");
-    let report = bucket.check(&bucket.settings, &sas("rwc", ACCOUNT_KEY)).await;
-    assert!(report.ok && report.steps.last().unwrap().detail.contains("warning"), "{report:?}");
+    let report = bucket
+        .check(&bucket.settings, &sas("rwc", ACCOUNT_KEY))
+        .await;
+    assert!(
+        report.ok && report.steps.last().unwrap().detail.contains("warning"),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +172,12 @@ async fn wrong_credentials_are_named() {
         ("key", account_key(&other)),
         ("no key", account_key("wrong-secret!")),
         ("signature", sas("rwdlc", &other)),
-        ("no signature", Credentials::SasToken { sas_token: "sv=1&sp=wrong-secret".to_owned().into() }),
+        (
+            "no signature",
+            Credentials::SasToken {
+                sas_token: "sv=1&sp=wrong-secret".to_owned().into(),
+            },
+        ),
     ];
     contract::wrong_credentials_are_named(&bucket, &wrong).await;
 }
@@ -137,15 +186,29 @@ async fn wrong_credentials_are_named() {
 async fn the_check_names_the_step() {
     let (_server, bucket, seen) = azurite().await;
     contract::the_check_names_the_step(&bucket, &seen).await;
-    let attempted = bucket.with(&bucket.settings.clone().bucket("missing"), "dlv_1", "a", &payload(1)).await;
-    assert_eq!(attempted.outcome, Outcome::Reject(Reason::Misconfigured), "{}", attempted.detail);
+    let attempted = bucket
+        .with(
+            &bucket.settings.clone().bucket("missing"),
+            "dlv_1",
+            "a",
+            &payload(1),
+        )
+        .await;
+    assert_eq!(
+        attempted.outcome,
+        Outcome::Reject(Reason::Misconfigured),
+        "{}",
+        attempted.detail
+    );
 }
 
 #[tokio::test]
 async fn tags_and_tier_are_as_the_settings_say() {
     let (_server, mut bucket, seen) = azurite().await;
     if let Any::AzureBlob(settings) = &mut bucket.settings {
-        settings.tags.insert("team".to_owned(), "billing".to_owned());
+        settings
+            .tags
+            .insert("team".to_owned(), "billing".to_owned());
         settings.object.storage_class = Some("Cool".to_owned());
     }
     for (key, size) in [("a", 10), ("b", 17 << 20)] {
@@ -162,18 +225,29 @@ async fn an_application_s_token_is_fetched_and_kept() {
     let entra = Entra::start().await;
     let client = client("127.0.0.0/8", authority.roots());
     server.make_container(CONTAINER).await;
-    let storage = Storage::with_authority(client, Schemes::HttpAndHttps, nobody(), clock(), &entra.authority);
+    let storage = Storage::with_authority(
+        client,
+        Schemes::HttpAndHttps,
+        nobody(),
+        clock(),
+        &entra.authority,
+    );
     let principal = |secret: &str| Credentials::ServicePrincipal {
         tenant_id: TENANT_ID.to_owned(),
         client_id: CLIENT_ID.to_owned(),
         client_secret: secret.to_owned().into(),
     };
-    let bucket = Bucket { storage, settings: settings(&server.endpoint), credentials: principal(CLIENT_SECRET) };
+    let bucket = Bucket {
+        storage,
+        settings: settings(&server.endpoint),
+        credentials: principal(CLIENT_SECRET),
+    };
     for (id, size) in [("dlv_1", 10), ("dlv_2", 17 << 20), ("dlv_3", 10)] {
         tracking(&bucket.deliver(id, id, &payload(size)).await);
     }
     assert_eq!(entra.tokens_issued(), 1, "kept");
     let report = bucket.check(&bucket.settings, &bucket.credentials).await;
     assert!(report.ok, "{report:?}");
-    contract::wrong_credentials_are_named(&bucket, &[("password", principal("wrong-secret"))]).await;
+    contract::wrong_credentials_are_named(&bucket, &[("password", principal("wrong-secret"))])
+        .await;
 }

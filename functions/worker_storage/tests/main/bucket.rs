@@ -6,7 +6,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use bytes::Bytes;
 use domain::check::{CheckReport, StepName};
-use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings};
+use domain::settings::storage::{
+    AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings,
+};
 use domain::settle::Outcome;
 use domain::{Clock, Reason, Timestamp};
 use egress::{Client, Guard, Policy, Schemes, Tls};
@@ -67,21 +69,41 @@ impl Any {
 }
 
 pub(crate) fn object_settings() -> ObjectSettings {
-    ObjectSettings { key_template: "-".to_owned(), if_exists: IfExists::Fail, storage_class: None, timeout_seconds: 60 }
+    ObjectSettings {
+        key_template: "-".to_owned(),
+        if_exists: IfExists::Fail,
+        storage_class: None,
+        timeout_seconds: 60,
+    }
 }
 
 pub(crate) fn clock() -> Clock {
-    Clock::new(|| Timestamp::from_millis(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()))
+    Clock::new(|| {
+        Timestamp::from_millis(
+            i64::try_from(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .as_millis(),
+            )
+            .unwrap(),
+        )
+    })
 }
 
 /// Returns a client that may connect to these networks.
 pub(crate) fn client(allow: &str, roots: RootCertStore) -> Client {
-    Client::new(Guard::new(Policy::parse(allow).unwrap()), Tls::with_roots(roots).unwrap())
+    Client::new(
+        Guard::new(Policy::parse(allow).unwrap()),
+        Tls::with_roots(roots).unwrap(),
+    )
 }
 
 /// Returns a configuration without credentials or endpoint.
 pub(crate) fn nobody() -> aws_config::SdkConfig {
-    aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build()
+    aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .build()
 }
 
 /// A connector with settings and credentials.
@@ -93,20 +115,44 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) fn new(aws: aws_config::SdkConfig, settings: Any, credentials: Credentials) -> Self {
-        let storage = Storage::new(client("127.0.0.0/8", RootCertStore::empty()), Schemes::HttpAndHttps, aws, clock());
-        Self { storage, settings, credentials }
+        let storage = Storage::new(
+            client("127.0.0.0/8", RootCertStore::empty()),
+            Schemes::HttpAndHttps,
+            aws,
+            clock(),
+        );
+        Self {
+            storage,
+            settings,
+            credentials,
+        }
     }
 
     pub(crate) async fn deliver(&self, id: &str, key: &str, bytes: &Bytes) -> Attempted {
-        self.attempt(&self.settings, &self.credentials, id, key, streamed(bytes)).await
+        self.attempt(&self.settings, &self.credentials, id, key, streamed(bytes))
+            .await
     }
 
-    pub(crate) async fn with(&self, settings: &Any, id: &str, key: &str, bytes: &Bytes) -> Attempted {
-        self.attempt(settings, &self.credentials, id, key, streamed(bytes)).await
+    pub(crate) async fn with(
+        &self,
+        settings: &Any,
+        id: &str,
+        key: &str,
+        bytes: &Bytes,
+    ) -> Attempted {
+        self.attempt(settings, &self.credentials, id, key, streamed(bytes))
+            .await
     }
 
     pub(crate) async fn authenticated(&self, credentials: &Credentials) -> Attempted {
-        self.attempt(&self.settings, credentials, "dlv_x", "authentication/x", streamed(&payload(10))).await
+        self.attempt(
+            &self.settings,
+            credentials,
+            "dlv_x",
+            "authentication/x",
+            streamed(&payload(10)),
+        )
+        .await
     }
 
     pub(crate) async fn attempt(
@@ -120,19 +166,45 @@ impl Bucket {
         let deadline = Instant::now() + Duration::from_secs(60);
         let meta = meta(id, Some(sha256));
         let attempted = worker::watched(payload, async |payload| {
-            self.storage.deliver(settings.borrow(), credentials, &meta, key, payload, deadline).await
+            self.storage
+                .deliver(
+                    settings.borrow(),
+                    credentials,
+                    &meta,
+                    key,
+                    payload,
+                    deadline,
+                )
+                .await
         });
         attempted.await.unwrap()
     }
 
     /// Makes an attempt whose payload fails after its first bytes.
-    pub(crate) async fn broken(&self, key: &str, size_bytes: u64, bytes: Bytes) -> Result<Attempted, Unavailable> {
-        let pieces = stream::iter([Ok(bytes), Err(Unavailable::new("the payload store does not answer"))]);
+    pub(crate) async fn broken(
+        &self,
+        key: &str,
+        size_bytes: u64,
+        bytes: Bytes,
+    ) -> Result<Attempted, Unavailable> {
+        let pieces = stream::iter([
+            Ok(bytes),
+            Err(Unavailable::new("the payload store does not answer")),
+        ]);
         let deadline = Instant::now() + Duration::from_secs(60);
         let payload = Payload::streamed(size_bytes, pieces);
         let meta = meta("dlv_1", None);
         let attempted = worker::watched(payload, async |payload| {
-            self.storage.deliver(self.settings.borrow(), &self.credentials, &meta, key, payload, deadline).await
+            self.storage
+                .deliver(
+                    self.settings.borrow(),
+                    &self.credentials,
+                    &meta,
+                    key,
+                    payload,
+                    deadline,
+                )
+                .await
         });
         attempted.await
     }
@@ -140,8 +212,15 @@ impl Bucket {
     pub(crate) async fn check(&self, settings: &Any, credentials: &Credentials) -> CheckReport {
         let deadline = Instant::now() + Duration::from_secs(18);
         let mut steps = StepRecorder::default();
-        let sample = Sample { organization_id: "org_1", key: "some/where/sample.json", unique: "0a1b2c" };
-        let checked = self.storage.check(settings.borrow(), credentials, sample, deadline, &mut steps).await;
+        let sample = Sample {
+            organization_id: "org_1",
+            key: "some/where/sample.json",
+            unique: "0a1b2c",
+        };
+        let checked = self
+            .storage
+            .check(settings.borrow(), credentials, sample, deadline, &mut steps)
+            .await;
         steps.report(checked)
     }
 }
@@ -182,9 +261,14 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// Returns a payload that is streamed in pieces that do not align with parts.
 pub(crate) fn streamed(bytes: &Bytes) -> (Payload, String) {
     let sha256 = sha256(bytes);
-    let pieces: Vec<Result<Bytes, Unavailable>> =
-        (0..bytes.len()).step_by(700_001).map(|start| Ok(bytes.slice(start..bytes.len().min(start + 700_001)))).collect();
-    (Payload::streamed(bytes.len() as u64, stream::iter(pieces)), sha256)
+    let pieces: Vec<Result<Bytes, Unavailable>> = (0..bytes.len())
+        .step_by(700_001)
+        .map(|start| Ok(bytes.slice(start..bytes.len().min(start + 700_001))))
+        .collect();
+    (
+        Payload::streamed(bytes.len() as u64, stream::iter(pieces)),
+        sha256,
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -216,5 +300,8 @@ pub(crate) fn s3_client(config: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
 
 pub(crate) fn as_key(endpoint: &str, id: &str, secret: &str) -> aws_config::SdkConfig {
     let credentials = aws_sdk_s3::config::Credentials::new(id, secret, None, None, "test");
-    kit::sdk::config(endpoint).into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build()
+    kit::sdk::config(endpoint)
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
 }

@@ -13,7 +13,10 @@ use worker_storage::{ObjectStorage, Storage};
 /// Returns a connector for all providers that may connect to the loopback over HTTP.
 fn connector(workshop: &Workshop) -> ObjectStorage {
     let (aws, clock) = (workshop.aws(), workshop.clock());
-    let client = Client::new(workshop.guard(), Tls::with_roots(RootCertStore::empty()).unwrap());
+    let client = Client::new(
+        workshop.guard(),
+        Tls::with_roots(RootCertStore::empty()).unwrap(),
+    );
     let storage = Storage::new(client, Schemes::HttpAndHttps, aws.clone(), clock.clone());
     let store = Store::new(&aws, "none".to_owned(), None);
     ObjectStorage::new(storage, workshop.vault(), store, clock, workshop.random())
@@ -22,5 +25,9 @@ fn connector(workshop: &Workshop) -> ObjectStorage {
 /// Returns the port of a server's address, which may be followed by a path.
 fn port(endpoint: &str) -> u16 {
     let (_, after_host) = endpoint.rsplit_once(':').expect("the address has a port");
-    after_host.split('/').next().and_then(|port| port.parse().ok()).expect("the port is a number")
+    after_host
+        .split('/')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("the port is a number")
 }

@@ -20,20 +20,41 @@ pub(crate) trait Witness {
 }
 
 pub(crate) async fn delivers_and_recognises_repeats(bucket: &Bucket, witness: &impl Witness) {
-    for (name, size) in [("empty", 0), ("1KiB", 1024), ("8MiB", 8 << 20), ("17MiB", 17 << 20)] {
+    for (name, size) in [
+        ("empty", 0),
+        ("1KiB", 1024),
+        ("8MiB", 8 << 20),
+        ("17MiB", 17 << 20),
+    ] {
         let (key, bytes) = (format!("{name}/ü b.bin"), payload(size));
         let first = bucket.deliver("dlv_1", &key, &bytes).await;
         let place = tracking(&first);
-        assert_eq!((place["key"].as_str(), place["kind"].as_str()), (Some(&*key), Some("object")), "{name}");
-        assert!(place["etag"].is_string() && place["uri"].as_str().is_some_and(|uri| uri.contains("://")), "{place}");
-        assert_eq!(witness.object(&key).await.as_deref(), Some(&*bytes), "{name}");
+        assert_eq!(
+            (place["key"].as_str(), place["kind"].as_str()),
+            (Some(&*key), Some("object")),
+            "{name}"
+        );
+        assert!(
+            place["etag"].is_string()
+                && place["uri"].as_str().is_some_and(|uri| uri.contains("://")),
+            "{place}"
+        );
+        assert_eq!(
+            witness.object(&key).await.as_deref(),
+            Some(&*bytes),
+            "{name}"
+        );
 
         let again = bucket.deliver("dlv_1", &key, &bytes).await;
         assert_eq!(tracking(&again), place, "{name}: {}", again.detail);
         assert_eq!(again.detail, "uploaded by an earlier attempt");
         let replacing = bucket.settings.clone().if_exists(IfExists::Replace);
         let again = bucket.with(&replacing, "dlv_1", &key, &bytes).await;
-        assert_eq!(tracking(&again), place, "{name}: a repeat writes nothing, also where it might");
+        assert_eq!(
+            tracking(&again),
+            place,
+            "{name}: a repeat writes nothing, also where it might"
+        );
     }
 }
 
@@ -43,13 +64,36 @@ pub(crate) async fn what_else_is_there_is_respected(bucket: &Bucket, witness: &i
         tracking(&bucket.deliver("dlv_1", &key, &first).await);
 
         let failed = bucket.deliver("dlv_2", &key, &second).await;
-        assert_eq!(failed.outcome, refused(Reason::Rejected), "{}", failed.detail);
-        let skipped = bucket.with(&bucket.settings.clone().if_exists(IfExists::Skip), "dlv_2", &key, &second).await;
+        assert_eq!(
+            failed.outcome,
+            refused(Reason::Rejected),
+            "{}",
+            failed.detail
+        );
+        let skipped = bucket
+            .with(
+                &bucket.settings.clone().if_exists(IfExists::Skip),
+                "dlv_2",
+                &key,
+                &second,
+            )
+            .await;
         tracking(&skipped);
         assert_eq!(witness.object(&key).await.unwrap(), first, "it stays");
-        let replaced = bucket.with(&bucket.settings.clone().if_exists(IfExists::Replace), "dlv_2", &key, &second).await;
+        let replaced = bucket
+            .with(
+                &bucket.settings.clone().if_exists(IfExists::Replace),
+                "dlv_2",
+                &key,
+                &second,
+            )
+            .await;
         tracking(&replaced);
-        assert_eq!(witness.object(&key).await.unwrap(), second, "it is written over");
+        assert_eq!(
+            witness.object(&key).await.unwrap(),
+            second,
+            "it is written over"
+        );
     }
 }
 
@@ -62,27 +106,59 @@ pub(crate) async fn equal_bytes_of_another_delivery_are_another_object(bucket: &
         tracking(&bucket.deliver("dlv_1", &key, &bytes).await);
 
         let failed = bucket.deliver("dlv_2", &key, &bytes).await;
-        assert_eq!(failed.outcome, refused(Reason::Rejected), "{size}: {}", failed.detail);
-        let skipped = bucket.with(&with(IfExists::Skip), "dlv_2", &key, &bytes).await;
+        assert_eq!(
+            failed.outcome,
+            refused(Reason::Rejected),
+            "{size}: {}",
+            failed.detail
+        );
+        let skipped = bucket
+            .with(&with(IfExists::Skip), "dlv_2", &key, &bytes)
+            .await;
         tracking(&skipped);
-        assert!(skipped.detail.contains("was kept"), "{size}: {}", skipped.detail);
-        let replaced = bucket.with(&with(IfExists::Replace), "dlv_2", &key, &bytes).await;
+        assert!(
+            skipped.detail.contains("was kept"),
+            "{size}: {}",
+            skipped.detail
+        );
+        let replaced = bucket
+            .with(&with(IfExists::Replace), "dlv_2", &key, &bytes)
+            .await;
         tracking(&replaced);
         assert_eq!(replaced.detail, "uploaded", "{size}");
 
         // The object is the second delivery's now, and no longer the first one's.
         let again = bucket.deliver("dlv_2", &key, &bytes).await;
-        assert_eq!((tracking(&again), &*again.detail), (tracking(&replaced), EARLIER), "{size}");
+        assert_eq!(
+            (tracking(&again), &*again.detail),
+            (tracking(&replaced), EARLIER),
+            "{size}"
+        );
         let failed = bucket.deliver("dlv_1", &key, &bytes).await;
-        assert_eq!(failed.outcome, refused(Reason::Rejected), "{size}: {}", failed.detail);
+        assert_eq!(
+            failed.outcome,
+            refused(Reason::Rejected),
+            "{size}: {}",
+            failed.detail
+        );
     }
 }
 
-pub(crate) async fn nothing_half_written_is_seen(bucket: &Bucket, witness: &impl Witness, moments_ms: &[u64]) {
+pub(crate) async fn nothing_half_written_is_seen(
+    bucket: &Bucket,
+    witness: &impl Witness,
+    moments_ms: &[u64],
+) {
     let bytes = payload(20 << 20);
     for millis in moments_ms.iter().copied() {
         let key = format!("cancelled/{millis}");
-        drop(timeout(Duration::from_millis(millis), bucket.deliver("dlv_1", &key, &bytes)).await);
+        drop(
+            timeout(
+                Duration::from_millis(millis),
+                bucket.deliver("dlv_1", &key, &bytes),
+            )
+            .await,
+        );
         if let Some(found) = witness.object(&key).await {
             assert_eq!(found.len(), bytes.len(), "{key}");
         }
@@ -90,9 +166,13 @@ pub(crate) async fn nothing_half_written_is_seen(bucket: &Bucket, witness: &impl
         assert_eq!(witness.object(&key).await.unwrap(), bytes, "{key}");
     }
     for (key, size) in [("short/small", 100), ("short/large", 20 << 20)] {
-        let broken = bucket.broken(key, size as u64, bytes.slice(..size - 1)).await;
+        let broken = bucket
+            .broken(key, size as u64, bytes.slice(..size - 1))
+            .await;
         assert!(
-            domain::chain(&broken.unwrap_err()).to_string().contains("payload"),
+            domain::chain(&broken.unwrap_err())
+                .to_string()
+                .contains("payload"),
             "a failure of the payload's source is no outcome of the destination's"
         );
         assert_eq!(witness.object(key).await, None, "{key}");
@@ -102,9 +182,18 @@ pub(crate) async fn nothing_half_written_is_seen(bucket: &Bucket, witness: &impl
 pub(crate) async fn wrong_credentials_are_named(bucket: &Bucket, wrong: &[(&str, Credentials)]) {
     for (name, credentials) in wrong {
         let attempted = bucket.authenticated(credentials).await;
-        assert_eq!(attempted.outcome, refused(Reason::Authentication), "{name}: {}", attempted.detail);
+        assert_eq!(
+            attempted.outcome,
+            refused(Reason::Authentication),
+            "{name}: {}",
+            attempted.detail
+        );
         let report = bucket.check(&bucket.settings, credentials).await;
-        assert_eq!(failed_step(&report).0, StepName::Authenticate, "{name}: {report:?}");
+        assert_eq!(
+            failed_step(&report).0,
+            StepName::Authenticate,
+            "{name}: {report:?}"
+        );
         let told = format!("{attempted:?}{report:?}");
         assert!(!told.contains("wrong-secret"), "{name}: {told}");
     }
@@ -113,12 +202,41 @@ pub(crate) async fn wrong_credentials_are_named(bucket: &Bucket, wrong: &[(&str,
 pub(crate) async fn the_check_names_the_step(bucket: &Bucket, witness: &impl Witness) {
     let report = bucket.check(&bucket.settings, &bucket.credentials).await;
     assert!(report.ok, "{report:?}");
-    let names: Vec<StepName> = report.steps.iter().map(|step| step.name).filter(|name| *name != StepName::Tls).collect();
-    assert_eq!(names, [StepName::Resolve, StepName::Connect, StepName::Authenticate, StepName::Authorize, StepName::Write]);
-    assert!(report.steps.iter().all(|step| !step.detail.contains("warning")), "{report:?}");
-    assert_eq!(witness.object("some/where/waybill-check-0a1b2c").await, None, "it is deleted");
+    let names: Vec<StepName> = report
+        .steps
+        .iter()
+        .map(|step| step.name)
+        .filter(|name| *name != StepName::Tls)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            StepName::Resolve,
+            StepName::Connect,
+            StepName::Authenticate,
+            StepName::Authorize,
+            StepName::Write
+        ]
+    );
+    assert!(
+        report
+            .steps
+            .iter()
+            .all(|step| !step.detail.contains("warning")),
+        "{report:?}"
+    );
+    assert_eq!(
+        witness.object("some/where/waybill-check-0a1b2c").await,
+        None,
+        "it is deleted"
+    );
 
-    let missing = bucket.check(&bucket.settings.clone().bucket("missing"), &bucket.credentials).await;
+    let missing = bucket
+        .check(
+            &bucket.settings.clone().bucket("missing"),
+            &bucket.credentials,
+        )
+        .await;
     let (step, detail) = failed_step(&missing);
     assert_eq!(step, StepName::Authorize, "{missing:?}");
     assert!(detail.contains("there is no missing"), "{detail}");

@@ -9,7 +9,9 @@ use kit::gcs::{self, Gcs};
 use serde_json::Value;
 use worker_storage::Credentials;
 
-use crate::bucket::{Any, Bucket, failed_step, nobody, object_settings, payload, refused, tracking};
+use crate::bucket::{
+    Any, Bucket, failed_step, nobody, object_settings, payload, refused, tracking,
+};
 use crate::contract::{self, Witness};
 
 impl Witness for Gcs {
@@ -19,12 +21,22 @@ impl Witness for Gcs {
 }
 
 fn account(file: &Value) -> Credentials {
-    Credentials::ServiceAccount { json: file.to_string().into() }
+    Credentials::ServiceAccount {
+        json: file.to_string().into(),
+    }
 }
 
 fn bucket(server: &Gcs) -> Bucket {
-    let settings = GcsSettings { bucket: gcs::BUCKET.to_owned(), endpoint: Some(server.endpoint.clone()), object: object_settings() };
-    Bucket::new(nobody(), Any::Gcs(settings), account(&server.service_account))
+    let settings = GcsSettings {
+        bucket: gcs::BUCKET.to_owned(),
+        endpoint: Some(server.endpoint.clone()),
+        object: object_settings(),
+    };
+    Bucket::new(
+        nobody(),
+        Any::Gcs(settings),
+        account(&server.service_account),
+    )
 }
 
 #[tokio::test]
@@ -32,8 +44,16 @@ async fn delivers_and_recognises_repeats() {
     let server = Gcs::start().await;
     contract::delivers_and_recognises_repeats(&bucket(&server), &server).await;
     let object = Gcs::object(&server, "1KiB/ü b.bin").unwrap();
-    for name in ["waybill-delivery-id", "waybill-message-id", "waybill-event-type", "waybill-sha256"] {
-        let value = object.headers.get(format!("x-goog-meta-{name}")).map(|value| value.to_str().unwrap());
+    for name in [
+        "waybill-delivery-id",
+        "waybill-message-id",
+        "waybill-event-type",
+        "waybill-sha256",
+    ] {
+        let value = object
+            .headers
+            .get(format!("x-goog-meta-{name}"))
+            .map(|value| value.to_str().unwrap());
         contract::metadata_leads_back(name, value, &payload(1024)).await;
     }
 }
@@ -55,10 +75,15 @@ async fn nothing_half_written_is_seen() {
 async fn wrong_credentials_are_named() {
     let server = Gcs::start().await;
     let mut unreadable = server.service_account.clone();
-    unreadable["private_key"] = "-----BEGIN PRIVATE KEY-----\nwrong-secret\n-----END PRIVATE KEY-----\n".into();
+    unreadable["private_key"] =
+        "-----BEGIN PRIVATE KEY-----\nwrong-secret\n-----END PRIVATE KEY-----\n".into();
     let mut keyless = server.service_account.clone();
     keyless.as_object_mut().unwrap().remove("private_key_id");
-    let wrong = [("stranger", account(&gcs::stranger())), ("unreadable", account(&unreadable)), ("keyless", account(&keyless))];
+    let wrong = [
+        ("stranger", account(&gcs::stranger())),
+        ("unreadable", account(&unreadable)),
+        ("keyless", account(&keyless)),
+    ];
     contract::wrong_credentials_are_named(&bucket(&server), &wrong).await;
     assert_eq!(server.count(), 0);
 }
@@ -80,8 +105,20 @@ async fn the_check_names_the_step() {
     let server = Gcs::start().await;
     contract::the_check_names_the_step(&bucket(&server), &server).await;
     let missing = bucket(&server);
-    let attempted = missing.with(&missing.settings.clone().bucket("missing"), "dlv_1", "a", &payload(1)).await;
-    assert_eq!(attempted.outcome, Outcome::Reject(Reason::Misconfigured), "{}", attempted.detail);
+    let attempted = missing
+        .with(
+            &missing.settings.clone().bucket("missing"),
+            "dlv_1",
+            "a",
+            &payload(1),
+        )
+        .await;
+    assert_eq!(
+        attempted.outcome,
+        Outcome::Reject(Reason::Misconfigured),
+        "{}",
+        attempted.detail
+    );
 }
 
 #[tokio::test]
@@ -90,7 +127,12 @@ async fn who_may_not_write_is_told_so() {
     let bucket = bucket(&server);
     for size in [10, 40 << 20] {
         let attempted = bucket.deliver("dlv_1", "a", &payload(size)).await;
-        assert_eq!(attempted.outcome, refused(Reason::Authorization), "{}", attempted.detail);
+        assert_eq!(
+            attempted.outcome,
+            refused(Reason::Authorization),
+            "{}",
+            attempted.detail
+        );
     }
     let report = bucket.check(&bucket.settings, &bucket.credentials).await;
     assert_eq!(failed_step(&report).0, StepName::Authorize, "{report:?}");
@@ -102,5 +144,8 @@ async fn the_storage_class_is_as_the_settings_say() {
     let mut bucket = bucket(&server);
     bucket.settings.object().storage_class = Some("NEARLINE".to_owned());
     tracking(&bucket.deliver("dlv_1", "a", &payload(10)).await);
-    assert_eq!(Gcs::object(&server, "a").unwrap().headers["x-goog-storage-class"], "NEARLINE");
+    assert_eq!(
+        Gcs::object(&server, "a").unwrap().headers["x-goog-storage-class"],
+        "NEARLINE"
+    );
 }

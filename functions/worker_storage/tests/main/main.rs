@@ -1,7 +1,14 @@
 //! Tests deliveries to object storage, against servers that require credentials and keep state.
 
-#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests have the machine's clock and may fail anywhere")]
+#![allow(
+    missing_docs,
+    reason = "tests are named so that they read as what they hold"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests have the machine's clock and may fail anywhere"
+)]
 
 mod azure;
 mod bucket;

@@ -26,13 +26,19 @@ impl Subject for Receiver {
     const IS_IDEMPOTENT: bool = false;
 
     async fn start(workshop: &Workshop) -> Self {
-        let client = Client::new(workshop.guard(), Tls::with_roots(RootCertStore::empty()).unwrap());
+        let client = Client::new(
+            workshop.guard(),
+            Tls::with_roots(RootCertStore::empty()).unwrap(),
+        );
         let (vault, clock, random) = (workshop.vault(), workshop.clock(), workshop.random());
         let sink = Sink::start().await;
         for (path, status) in [("/denied", 401), ("/forbidden", 403), ("/missing", 404)] {
             sink.path(path).answers(std::iter::repeat_n(status, 100));
         }
-        Self { sink, connector: Webhook::new(client, Schemes::HttpAndHttps, vault, clock, random) }
+        Self {
+            sink,
+            connector: Webhook::new(client, Schemes::HttpAndHttps, vault, clock, random),
+        }
     }
 
     fn connector(&self) -> &Webhook {
@@ -49,16 +55,29 @@ impl Subject for Receiver {
 
     fn login(&self) -> Login {
         let secrets = vec![("token", "a token".to_owned())];
-        Login { kind: CredentialKind::Bearer, open: Vec::new(), secrets }
+        Login {
+            kind: CredentialKind::Bearer,
+            open: Vec::new(),
+            secrets,
+        }
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
         let refusing = |name, path: &str, reason| {
             let settings = json!({"url": format!("http://127.0.0.1:{}{path}", self.port())});
-            Mistake { name, settings, login: self.login(), reason }
+            Mistake {
+                name,
+                settings,
+                login: self.login(),
+                reason,
+            }
         };
         vec![
-            refusing("credentials that the receiver does not accept", "/denied", Reason::Authentication),
+            refusing(
+                "credentials that the receiver does not accept",
+                "/denied",
+                Reason::Authentication,
+            ),
             refusing("a forbidden path", "/forbidden", Reason::Authorization),
             refusing("a path that does not exist", "/missing", Reason::Rejected),
         ]
@@ -67,8 +86,16 @@ impl Subject for Receiver {
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival> {
         let id = delivery.id.to_string();
         let is_of_delivery = |request: &Received| request.header("idempotency-key") == Some(&id);
-        let arrival =
-            |request: Received| Arrival { identity: request.header("webhook-id").unwrap().to_owned(), sha256: sha256(&request.body) };
-        self.sink.path("/hook").requests().into_iter().filter(is_of_delivery).map(arrival).collect()
+        let arrival = |request: Received| Arrival {
+            identity: request.header("webhook-id").unwrap().to_owned(),
+            sha256: sha256(&request.body),
+        };
+        self.sink
+            .path("/hook")
+            .requests()
+            .into_iter()
+            .filter(is_of_delivery)
+            .map(arrival)
+            .collect()
     }
 }

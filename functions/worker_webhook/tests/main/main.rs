@@ -1,8 +1,14 @@
 //! Tests the webhook connector against real receivers, with secrets in the embedded KMS and Secrets
 //! Manager.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
-#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+#![allow(
+    missing_docs,
+    reason = "tests are named so that they read as what they hold"
+)]
 
 mod answers;
 mod check;
@@ -52,15 +58,37 @@ impl Bench {
     }
 
     fn with(sink: Sink, roots: RootCertStore) -> Self {
-        let resources = Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], ..Resources::empty() };
+        let resources = Resources {
+            keys: vec![KeySpec {
+                name: "waybill-Key".into(),
+            }],
+            ..Resources::empty()
+        };
         let data = tempfile::tempdir().unwrap();
         let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
         let policy = Policy::parse("127.0.0.1, 127.0.0.2").unwrap();
         let client = Client::new(Guard::new(policy), Tls::with_roots(roots).unwrap());
         let opening = Vault::new(&aws(&engines), None, system_clock(), system_random());
-        let vault = Vault::new(&aws(&engines), engines.key_arn("waybill-Key"), system_clock(), system_random());
-        let webhook = Webhook::new(client, Schemes::HttpAndHttps, opening, system_clock(), system_random());
-        Self { sink, webhook, vault, engines, _data: data }
+        let vault = Vault::new(
+            &aws(&engines),
+            engines.key_arn("waybill-Key"),
+            system_clock(),
+            system_random(),
+        );
+        let webhook = Webhook::new(
+            client,
+            Schemes::HttpAndHttps,
+            opening,
+            system_clock(),
+            system_random(),
+        );
+        Self {
+            sink,
+            webhook,
+            vault,
+            engines,
+            _data: data,
+        }
     }
 
     /// Returns a destination at the sink that signs with one generated secret.
@@ -72,35 +100,89 @@ impl Bench {
 
     /// Generates a signing secret, and returns it as stored and as text.
     async fn signing_secret(&self, n: i64) -> (SigningSecret, String) {
-        let text = SigningKey::generate(|buffer| buffer.fill(u8::try_from(n).unwrap())).to_secret_string();
+        let text =
+            SigningKey::generate(|buffer| buffer.fill(u8::try_from(n).unwrap())).to_secret_string();
         let id = SecretId::from(Ulid::first_at(Timestamp::from_millis(n)));
         let sample = samples::webhook("");
-        let sealed = self.vault.seal(sample.organization_id, sample.id, &SigningSecret::sealed_name(id), &text).await.unwrap();
+        let sealed = self
+            .vault
+            .seal(
+                sample.organization_id,
+                sample.id,
+                &SigningSecret::sealed_name(id),
+                &text,
+            )
+            .await
+            .unwrap();
         let source = SecretSource::Generated { sealed };
         let created_at = Timestamp::from_millis(n);
-        (SigningSecret { id, source, hint: None, created_at, valid_until: None }, text.expose_secret().to_owned())
+        (
+            SigningSecret {
+                id,
+                source,
+                hint: None,
+                created_at,
+                valid_until: None,
+            },
+            text.expose_secret().to_owned(),
+        )
     }
 
-    async fn credentials(&self, kind: CredentialKind, open: &[(&str, &str)], secret: (&str, &str)) -> Credentials {
+    async fn credentials(
+        &self,
+        kind: CredentialKind,
+        open: &[(&str, &str)],
+        secret: (&str, &str),
+    ) -> Credentials {
         let sample = samples::webhook("");
-        let sealed = self.vault.seal(sample.organization_id, sample.id, &sealed_name(secret.0), &secret.1.into()).await.unwrap();
-        let field = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
+        let sealed = self
+            .vault
+            .seal(
+                sample.organization_id,
+                sample.id,
+                &sealed_name(secret.0),
+                &secret.1.into(),
+            )
+            .await
+            .unwrap();
+        let field = SecretField {
+            sealed,
+            hint: None,
+            updated_at: Timestamp::from_millis(0),
+        };
         Credentials {
             kind,
-            open: open.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            open: open
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             secrets: [(secret.0.to_owned(), field)].into(),
             shown: Default::default(),
         }
     }
 
     async fn deliver(&self, destination: &Destination) -> Attempted {
-        self.attempt(destination, &samples::delivery(), PAYLOAD).await.unwrap()
+        self.attempt(destination, &samples::delivery(), PAYLOAD)
+            .await
+            .unwrap()
     }
 
-    async fn attempt(&self, destination: &Destination, delivery: &Delivery, payload: &[u8]) -> Result<Attempted, Unavailable> {
-        let deadline = Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
+    async fn attempt(
+        &self,
+        destination: &Destination,
+        delivery: &Delivery,
+        payload: &[u8],
+    ) -> Result<Attempted, Unavailable> {
+        let deadline =
+            Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
         let payload = worker::Payload::whole(payload.to_vec());
-        let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline };
+        let job = Job {
+            delivery,
+            destination,
+            payload,
+            attempt_number: delivery.attempts + 1,
+            deadline,
+        };
         worker::deliver(&self.webhook, job).await
     }
 
@@ -111,5 +193,9 @@ impl Bench {
 
 /// Returns a configuration without retries, so that a test sees every answer.
 fn aws(engines: &Engines) -> SdkConfig {
-    engines.sdk_config(Caller::unlimited("test")).to_builder().retry_config(RetryConfig::disabled()).build()
+    engines
+        .sdk_config(Caller::unlimited("test"))
+        .to_builder()
+        .retry_config(RetryConfig::disabled())
+        .build()
 }

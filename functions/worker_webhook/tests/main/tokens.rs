@@ -11,7 +11,9 @@ use crate::Bench;
 
 fn granted(token: &str) -> Reply {
     let body = json!({"access_token": token, "token_type": "bearer", "expires_in": 3600});
-    Reply::status(200).header("content-type", "application/json").body(body.to_string())
+    Reply::status(200)
+        .header("content-type", "application/json")
+        .body(body.to_string())
 }
 
 /// Returns a destination that signs in with tokens from this route.
@@ -19,7 +21,13 @@ async fn destination(bench: &Bench, tokens: &Route) -> Destination {
     let url = tokens.url();
     let mut destination = bench.destination().await;
     let open = [("token_url", &*url), ("client_id", "app")];
-    destination.credentials = bench.credentials(CredentialKind::Oauth2ClientCredentials, &open, ("client_secret", "s3cret")).await;
+    destination.credentials = bench
+        .credentials(
+            CredentialKind::Oauth2ClientCredentials,
+            &open,
+            ("client_secret", "s3cret"),
+        )
+        .await;
     destination
 }
 
@@ -29,12 +37,28 @@ async fn a_receiver_that_always_answers_401_gets_one_request_an_attempt() {
     let tokens = bench.sink.path("/token");
     tokens.replies((0..10).map(|number| granted(&format!("t0ken-{number}"))));
     let destination = destination(&bench, &tokens).await;
-    let requests = || bench.sink.requests().iter().filter(|request| request.header("webhook-id").is_some()).count();
+    let requests = || {
+        bench
+            .sink
+            .requests()
+            .iter()
+            .filter(|request| request.header("webhook-id").is_some())
+            .count()
+    };
     bench.sink.answers([401; 10]);
     for attempt in 1..=3 {
         let attempted = bench.deliver(&destination).await;
-        assert_eq!(attempted.outcome, Outcome::ClientError(Reason::Authentication), "{}", attempted.detail);
-        assert_eq!((requests(), tokens.count()), (attempt, attempt), "a token that was just issued is not replaced");
+        assert_eq!(
+            attempted.outcome,
+            Outcome::ClientError(Reason::Authentication),
+            "{}",
+            attempted.detail
+        );
+        assert_eq!(
+            (requests(), tokens.count()),
+            (attempt, attempt),
+            "a token that was just issued is not replaced"
+        );
     }
 }
 
@@ -42,20 +66,54 @@ async fn a_receiver_that_always_answers_401_gets_one_request_an_attempt() {
 async fn a_cached_token_that_is_refused_is_replaced_once_and_the_detail_says_so() {
     let bench = Bench::new().await;
     let tokens = bench.sink.path("/token");
-    tokens.replies([granted("t0ken-1"), granted("t0ken-2"), granted("t0ken-3"), Reply::status(500)]);
+    tokens.replies([
+        granted("t0ken-1"),
+        granted("t0ken-2"),
+        granted("t0ken-3"),
+        Reply::status(500),
+    ]);
     let destination = destination(&bench, &tokens).await;
     bench.sink.answers([200, 401, 401, 200, 401, 200]);
-    assert!(matches!(bench.deliver(&destination).await.outcome, Outcome::Delivered(_)));
+    assert!(matches!(
+        bench.deliver(&destination).await.outcome,
+        Outcome::Delivered(_)
+    ));
     let refused = bench.deliver(&destination).await;
-    assert_eq!(refused.outcome, Outcome::ClientError(Reason::Authentication), "{}", refused.detail);
-    assert!(refused.detail.contains("the second request") && refused.detail.contains("a cached access token"), "{}", refused.detail);
+    assert_eq!(
+        refused.outcome,
+        Outcome::ClientError(Reason::Authentication),
+        "{}",
+        refused.detail
+    );
+    assert!(
+        refused.detail.contains("the second request")
+            && refused.detail.contains("a cached access token"),
+        "{}",
+        refused.detail
+    );
     assert_eq!(tokens.count(), 2);
-    assert!(matches!(bench.deliver(&destination).await.outcome, Outcome::Delivered(_)));
+    assert!(matches!(
+        bench.deliver(&destination).await.outcome,
+        Outcome::Delivered(_)
+    ));
     assert_eq!(tokens.count(), 3);
     let unrenewed = bench.deliver(&destination).await;
-    assert_eq!(unrenewed.outcome, Outcome::Retry(Reason::ServerError), "{}", unrenewed.detail);
-    assert_eq!(unrenewed.response.map(|response| response.status), Some(401), "the request that was sent is recorded");
-    assert!(unrenewed.detail.contains("a cached access token"), "{}", unrenewed.detail);
+    assert_eq!(
+        unrenewed.outcome,
+        Outcome::Retry(Reason::ServerError),
+        "{}",
+        unrenewed.detail
+    );
+    assert_eq!(
+        unrenewed.response.map(|response| response.status),
+        Some(401),
+        "the request that was sent is recorded"
+    );
+    assert!(
+        unrenewed.detail.contains("a cached access token"),
+        "{}",
+        unrenewed.detail
+    );
 }
 
 #[tokio::test]

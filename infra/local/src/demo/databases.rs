@@ -26,35 +26,58 @@ impl Databases {
         let authority = Authority::new();
         let postgres = Postgres::is_installed().then(|| {
             let server = Postgres::start(&authority, &[HOST]);
-            server.sql("postgres", &format!("CREATE ROLE {NAME} LOGIN PASSWORD '{password}'"));
+            server.sql(
+                "postgres",
+                &format!("CREATE ROLE {NAME} LOGIN PASSWORD '{password}'"),
+            );
             server.sql("postgres", &format!("CREATE DATABASE {NAME} OWNER {NAME}"));
             server
         });
         let mariadb = MariaDb::is_installed().then(|| {
             let server = MariaDb::start(&authority, &[HOST]);
             server.sql("mysql", &format!("CREATE DATABASE {NAME}"));
-            server.sql("mysql", &format!("CREATE USER {NAME} IDENTIFIED BY '{password}'"));
+            server.sql(
+                "mysql",
+                &format!("CREATE USER {NAME} IDENTIFIED BY '{password}'"),
+            );
             server.sql("mysql", &format!("GRANT ALL ON {NAME}.* TO {NAME}"));
             server
         });
-        Self { postgres, mariadb, password }
+        Self {
+            postgres,
+            mariadb,
+            password,
+        }
     }
 
     /// Returns the destinations of the servers.
     pub(super) fn destinations(&self) -> Vec<Destination> {
-        let postgres = self.postgres.as_ref().map(|server| self.destination("postgres", "PostgreSQL", server.port));
-        let mariadb = self.mariadb.as_ref().map(|server| self.destination("mysql", "MariaDB", server.port));
+        let postgres = self
+            .postgres
+            .as_ref()
+            .map(|server| self.destination("postgres", "PostgreSQL", server.port));
+        let mariadb = self
+            .mariadb
+            .as_ref()
+            .map(|server| self.destination("mysql", "MariaDB", server.port));
         for (name, started) in [("PostgreSQL", &postgres), ("MariaDB", &mariadb)] {
             if started.is_none() {
-                tracing::info!("{name} is not installed on this machine; the demo does not include it");
+                tracing::info!(
+                    "{name} is not installed on this machine; the demo does not include it"
+                );
             }
         }
         [postgres, mariadb].into_iter().flatten().collect()
     }
 
     fn destination(&self, kind: &'static str, name: &str, port: u16) -> Destination {
-        let settings = json!({"host": HOST, "port": port, "database": NAME, "tls": "require", "table": "messages", "create_table": true});
+        let settings = json!({"host": HOST, "port": port, "database": NAME, "tls": "require",
+            "table": "messages", "create_table": true});
         let credentials = json!({"kind": "password", "username": NAME, "password": self.password});
-        Destination::new(kind, format!("Demo: {name}"), json!({"type": kind, "settings": settings, "credentials": credentials}))
+        Destination::new(
+            kind,
+            format!("Demo: {name}"),
+            json!({"type": kind, "settings": settings, "credentials": credentials}),
+        )
     }
 }

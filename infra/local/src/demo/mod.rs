@@ -40,8 +40,11 @@ use crate::local_json::Keys;
 use crate::serve::Gateway;
 
 /// The paths of the webhook receiver, with the names of their destinations.
-const WEBHOOKS: [(&str, &str); 3] =
-    [("accepts", "Demo: accepts"), ("recovers", "Demo: refuses twice, then accepts"), ("refuses", "Demo: is gone for good")];
+const WEBHOOKS: [(&str, &str); 3] = [
+    ("accepts", "Demo: accepts"),
+    ("recovers", "Demo: refuses twice, then accepts"),
+    ("refuses", "Demo: is gone for good"),
+];
 /// The sender of the e-mails, which the operator grants to the organization.
 const SENDER: &str = "demo@waybill.example";
 /// The bucket of the demo, which the operator grants too. The template lets workers write to
@@ -64,7 +67,11 @@ struct Destination {
 
 impl Destination {
     fn new(external_id: &str, name: impl Into<String>, body: Value) -> Self {
-        Self { external_id: format!("demo-{external_id}"), name: name.into(), body }
+        Self {
+            external_id: format!("demo-{external_id}"),
+            name: name.into(),
+            body,
+        }
     }
 }
 
@@ -75,13 +82,20 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
     let demo = async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let receiving = axum::serve(listener, receiver(&data)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let receiving = axum::serve(listener, receiver(&data))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let server = sftp::Server::new(data.join("sftp"), password(&random), &random);
         let files = server.destination(listener.local_addr()?);
         let serving = stop.run_until_cancelled(server.serve(listener));
-        let operator = Api { gateway: gateway.clone(), api_key: keys.operator_key };
-        let api = Api { gateway, api_key: keys.organization_key };
+        let operator = Api {
+            gateway: gateway.clone(),
+            api_key: keys.operator_key,
+        };
+        let api = Api {
+            gateway,
+            api_key: keys.organization_key,
+        };
         let preparing = async {
             grant(&operator, &keys.organization_id).await?;
             prepare(&api, &url, files, &random).await
@@ -103,15 +117,28 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
 
 /// Creates the destinations and sends a message to each. The databases run as long as the returned
 /// value.
-async fn prepare(api: &Api, receiver: &str, files: Destination, random: &Random) -> Result<Databases, String> {
+async fn prepare(
+    api: &Api,
+    receiver: &str,
+    files: Destination,
+    random: &Random,
+) -> Result<Databases, String> {
     let secret = password(random);
     let starting = tokio::task::spawn_blocking(|| Databases::start(secret));
-    let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
+    let existing = api
+        .call(Method::GET, "/v1/destinations?limit=100", None)
+        .await?;
     let objects = objects::destinations(receiver, &STANDARD.encode(random.bytes::<32>()));
-    for destination in webhooks(receiver).into_iter().chain([mailbox(), bucket(), files]).chain(objects) {
+    for destination in webhooks(receiver)
+        .into_iter()
+        .chain([mailbox(), bucket(), files])
+        .chain(objects)
+    {
         greet(api, &existing, destination).await?;
     }
-    let databases = starting.await.map_err(|error| format!("the databases did not start: {error}"))?;
+    let databases = starting
+        .await
+        .map_err(|error| format!("the databases did not start: {error}"))?;
     for destination in databases.destinations() {
         greet(api, &existing, destination).await?;
     }
@@ -141,21 +168,32 @@ fn receiver(data: &Path) -> Router {
     Router::new()
         .route("/accepts", post(|| async { StatusCode::NO_CONTENT }))
         .route("/recovers", post(recover))
-        .route("/refuses", post(|| async { (StatusCode::GONE, "this receiver is gone for good") }))
+        .route(
+            "/refuses",
+            post(|| async { (StatusCode::GONE, "this receiver is gone for good") }),
+        )
         .with_state(refused)
         .nest("/google", objects::router(data.join("google")))
         .nest("/azure", objects::router(data.join("azure")))
 }
 
 async fn recover(State(refused): State<Refused>, headers: HeaderMap) -> (StatusCode, &'static str) {
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let id = headers
+        .get("webhook-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
     if refused.len() >= REMEMBERED_MAX {
         refused.clear();
     }
     let times = refused.entry(id).or_default();
     *times += 1;
-    if *times <= REFUSALS { (StatusCode::SERVICE_UNAVAILABLE, "try again") } else { (StatusCode::OK, "thank you") }
+    if *times <= REFUSALS {
+        (StatusCode::SERVICE_UNAVAILABLE, "try again")
+    } else {
+        (StatusCode::OK, "thank you")
+    }
 }
 
 /// Allows the organization to send as [`SENDER`] and write to [`BUCKET`], in addition to its other
@@ -164,11 +202,20 @@ async fn grant(operator: &Api, organization: &str) -> Result<(), String> {
     let path = format!("/v1/organizations/{organization}");
     let granted = operator.call(Method::GET, &path, None).await?["grants"].take();
     let with = |kind: &str, own: &str| {
-        let others = granted[kind].as_array().into_iter().flatten().filter(|name| *name != own).cloned();
+        let others = granted[kind]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|name| *name != own)
+            .cloned();
         others.chain([own.into()]).collect::<Vec<Value>>()
     };
-    let grants = json!({"ses_identities": with("ses_identities", SENDER), "buckets": with("buckets", BUCKET)});
-    operator.call(Method::PATCH, &path, Some(json!({"grants": grants}))).await.map(drop)
+    let grants = json!({"ses_identities": with("ses_identities", SENDER),
+        "buckets": with("buckets", BUCKET)});
+    operator
+        .call(Method::PATCH, &path, Some(json!({"grants": grants})))
+        .await
+        .map(drop)
 }
 
 fn webhooks(receiver: &str) -> [Destination; 3] {
@@ -180,35 +227,62 @@ fn webhooks(receiver: &str) -> [Destination; 3] {
 
 fn mailbox() -> Destination {
     let subject = "Waybill's demo: {{ event_type }}";
-    let settings = json!({"transport": "ses", "from": SENDER, "to": ["you@waybill.example"], "subject_template": subject});
-    Destination::new("mails", "Demo: a mailbox", json!({"type": "email", "settings": settings, "credentials": {"kind": "iam"}}))
+    let settings = json!({"transport": "ses", "from": SENDER, "to": ["you@waybill.example"],
+        "subject_template": subject});
+    Destination::new(
+        "mails",
+        "Demo: a mailbox",
+        json!({"type": "email", "settings": settings, "credentials": {"kind": "iam"}}),
+    )
 }
 
 fn bucket() -> Destination {
-    let body = json!({"type": "s3", "settings": {"bucket": BUCKET}, "credentials": {"kind": "iam"}});
+    let body =
+        json!({"type": "s3", "settings": {"bucket": BUCKET}, "credentials": {"kind": "iam"}});
     Destination::new("objects", "Demo: a bucket", body)
 }
 
 /// Creates a destination, or updates the one among the `existing` with its receiver, and sends it a
 /// message.
-async fn greet(api: &Api, existing: &Value, Destination { external_id, name, mut body }: Destination) -> Result<(), String> {
-    let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
+async fn greet(
+    api: &Api,
+    existing: &Value,
+    Destination {
+        external_id,
+        name,
+        mut body,
+    }: Destination,
+) -> Result<(), String> {
+    let found = existing["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|destination| destination["external_id"] == *external_id);
     let destination = match found.and_then(|destination| destination["id"].as_str()) {
         Some(id) => {
             if let Some(members) = body.as_object_mut() {
                 members.remove("type");
             }
-            api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(body)).await?
+            api.call(
+                Method::PATCH,
+                &format!("/v1/destinations/{id}?skip_check=true"),
+                Some(body),
+            )
+            .await?
         }
         None => {
             body["name"] = name.clone().into();
             body["external_id"] = external_id.into();
-            api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body)).await?
+            api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body))
+                .await?
         }
     };
     let payload = json!({"hello": "from the demo", "receiver": name});
-    let message = json!({"event_type": "demo.hello", "payload": payload, "destination_ids": [destination["id"]]});
-    api.call(Method::POST, "/v1/messages", Some(message)).await.map(drop)
+    let message = json!({"event_type": "demo.hello", "payload": payload,
+        "destination_ids": [destination["id"]]});
+    api.call(Method::POST, "/v1/messages", Some(message))
+        .await
+        .map(drop)
 }
 
 /// A client of the HTTP API in this process.
@@ -227,8 +301,16 @@ impl Api {
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
             .map_err(|error| error.to_string())?;
         let (head, body) = self.gateway.answer(request).await.into_parts();
-        let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let bytes = body
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        if head.status.is_success() { Ok(answer) } else { Err(format!("{path} answered {}: {answer}", head.status)) }
+        if head.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(format!("{path} answered {}: {answer}", head.status))
+        }
     }
 }

@@ -22,11 +22,20 @@ const OBJECT_BYTES_MAX: usize = 16 << 20;
 
 /// Creates a router that stores objects in a folder.
 pub(super) fn router(folder: PathBuf) -> Router {
-    Router::new().route("/{*path}", get(show).put(keep)).layer(DefaultBodyLimit::max(OBJECT_BYTES_MAX)).with_state(folder)
+    Router::new()
+        .route("/{*path}", get(show).put(keep))
+        .layer(DefaultBodyLimit::max(OBJECT_BYTES_MAX))
+        .with_state(folder)
 }
 
-async fn keep(State(folder): State<PathBuf>, extract::Path(path): extract::Path<String>, bytes: Bytes) -> impl IntoResponse {
-    let Some(path) = within(&folder, &path) else { return StatusCode::BAD_REQUEST.into_response() };
+async fn keep(
+    State(folder): State<PathBuf>,
+    extract::Path(path): extract::Path<String>,
+    bytes: Bytes,
+) -> impl IntoResponse {
+    let Some(path) = within(&folder, &path) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let kept = async {
         tokio::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).await?;
         tokio::fs::write(&path, &bytes).await
@@ -38,14 +47,31 @@ async fn keep(State(folder): State<PathBuf>, extract::Path(path): extract::Path<
 }
 
 /// Responds with an object and its headers; a HEAD request gets only the headers.
-async fn show(State(folder): State<PathBuf>, extract::Path(path): extract::Path<String>) -> impl IntoResponse {
-    let Some(path) = within(&folder, &path) else { return StatusCode::BAD_REQUEST.into_response() };
-    let read = async { Ok::<_, io::Error>((tokio::fs::metadata(&path).await?.modified()?, tokio::fs::read(&path).await?)) };
+async fn show(
+    State(folder): State<PathBuf>,
+    extract::Path(path): extract::Path<String>,
+) -> impl IntoResponse {
+    let Some(path) = within(&folder, &path) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let read = async {
+        Ok::<_, io::Error>((
+            tokio::fs::metadata(&path).await?.modified()?,
+            tokio::fs::read(&path).await?,
+        ))
+    };
     match read.await {
-        Ok((modified, bytes)) => {
-            ([(ETAG, "\"kept\"".to_owned()), (LAST_MODIFIED, httpdate::fmt_http_date(modified))], bytes).into_response()
+        Ok((modified, bytes)) => (
+            [
+                (ETAG, "\"kept\"".to_owned()),
+                (LAST_MODIFIED, httpdate::fmt_http_date(modified)),
+            ],
+            bytes,
+        )
+            .into_response(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            StatusCode::NOT_FOUND.into_response()
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => StatusCode::NOT_FOUND.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -53,8 +79,10 @@ async fn show(State(folder): State<PathBuf>, extract::Path(path): extract::Path<
 /// Returns the destinations of these object stores.
 pub(super) fn destinations(server: &str, account_key: &str) -> [Destination; 2] {
     let google = json!({"bucket": "demo", "endpoint": format!("{server}/google")});
-    let azure = json!({"account": "demo", "container": "demo", "endpoint": format!("{server}/azure")});
-    let google_credentials = json!({"kind": "service_account", "json": ServiceAccount::generate().file});
+    let azure =
+        json!({"account": "demo", "container": "demo", "endpoint": format!("{server}/azure")});
+    let google_credentials =
+        json!({"kind": "service_account", "json": ServiceAccount::generate().file});
     let azure_credentials = json!({"kind": "account_key", "account_key": account_key});
     [
         Destination::new(

@@ -35,25 +35,47 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(folder: PathBuf, password: String, random: &Random) -> Self {
         let key = PrivateKey::from(Ed25519Keypair::from_seed(&random.bytes()));
-        Self { key, password, folder }
+        Self {
+            key,
+            password,
+            folder,
+        }
     }
 
     /// Returns the destination of this server, once it listens at `address`.
     pub(super) fn destination(&self, address: SocketAddr) -> Destination {
-        let host_key = self.key.public_key().fingerprint(HashAlg::Sha256).to_string();
-        let settings = json!({"host": address.ip(), "port": address.port(), "username": USERNAME, "host_key": host_key,
-            "directory_template": "{{ event_type }}", "filename_template": "{{ message_id }}.json"});
+        let host_key = self
+            .key
+            .public_key()
+            .fingerprint(HashAlg::Sha256)
+            .to_string();
+        let settings = json!({"host": address.ip(), "port": address.port(), "username": USERNAME,
+            "host_key": host_key,
+            "directory_template": "{{ event_type }}",
+            "filename_template": "{{ message_id }}.json"});
         let credentials = json!({"kind": "password", "password": self.password});
-        Destination::new("files", "Demo: an SFTP server", json!({"type": "sftp", "settings": settings, "credentials": credentials}))
+        Destination::new(
+            "files",
+            "Demo: an SFTP server",
+            json!({"type": "sftp", "settings": settings, "credentials": credentials}),
+        )
     }
 
     /// Serves connections until it is dropped.
     pub(super) async fn serve(self, listener: TcpListener) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let config = Arc::new(Config { keys: vec![self.key], inactivity_timeout: Some(IDLE_MAX), ..Config::default() });
+        let config = Arc::new(Config {
+            keys: vec![self.key],
+            inactivity_timeout: Some(IDLE_MAX),
+            ..Config::default()
+        });
         loop {
             let (stream, _) = listener.accept().await?;
-            let visitor = Visitor { password: self.password.clone(), folder: self.folder.clone(), channels: HashMap::new() };
+            let visitor = Visitor {
+                password: self.password.clone(),
+                folder: self.folder.clone(),
+                channels: HashMap::new(),
+            };
             let session = run_stream(config.clone(), stream, visitor);
             tokio::spawn(async move {
                 match session.await {
@@ -76,24 +98,46 @@ impl russh::server::Handler for Visitor {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        Ok(if user == USERNAME && password == self.password { Auth::Accept } else { Auth::reject() })
+        Ok(if user == USERNAME && password == self.password {
+            Auth::Accept
+        } else {
+            Auth::reject()
+        })
     }
 
-    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Session) -> Result<(), Self::Error> {
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
         self.channels.insert(channel.id(), channel);
         reply.accept().await;
         Ok(())
     }
 
-    async fn channel_eof(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+    async fn channel_eof(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         session.close(channel)
     }
 
-    async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Self::Error> {
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         match self.channels.remove(&channel) {
             Some(opened) if name == "sftp" => {
                 session.channel_success(channel)?;
-                let files = Files { folder: self.folder.clone(), open: HashMap::new(), opened: 0 };
+                let files = Files {
+                    folder: self.folder.clone(),
+                    open: HashMap::new(),
+                    opened: 0,
+                };
                 russh_sftp::server::run(opened.into_stream(), files).await;
                 Ok(())
             }
@@ -127,10 +171,20 @@ impl russh_sftp::server::Handler for Files {
         StatusCode::OpUnsupported
     }
 
-    async fn open(&mut self, id: u32, path: String, flags: OpenFlags, _: FileAttributes) -> Result<Handle, Self::Error> {
+    async fn open(
+        &mut self,
+        id: u32,
+        path: String,
+        flags: OpenFlags,
+        _: FileAttributes,
+    ) -> Result<Handle, Self::Error> {
         let mut options = OpenOptions::new();
-        options.read(flags.contains(OpenFlags::READ)).write(flags.contains(OpenFlags::WRITE));
-        options.truncate(flags.contains(OpenFlags::TRUNCATE)).create(flags.contains(OpenFlags::CREATE));
+        options
+            .read(flags.contains(OpenFlags::READ))
+            .write(flags.contains(OpenFlags::WRITE));
+        options
+            .truncate(flags.contains(OpenFlags::TRUNCATE))
+            .create(flags.contains(OpenFlags::CREATE));
         let file = options.open(self.path(&path)?).map_err(told)?;
         self.opened += 1;
         let handle = self.opened.to_string();
@@ -139,30 +193,65 @@ impl russh_sftp::server::Handler for Files {
     }
 
     async fn close(&mut self, id: u32, handle: String) -> Result<Status, Self::Error> {
-        self.open.remove(&handle).map(|_| done(id)).ok_or(StatusCode::Failure)
+        self.open
+            .remove(&handle)
+            .map(|_| done(id))
+            .ok_or(StatusCode::Failure)
     }
 
-    async fn read(&mut self, id: u32, handle: String, offset: u64, length: u32) -> Result<Data, Self::Error> {
+    async fn read(
+        &mut self,
+        id: u32,
+        handle: String,
+        offset: u64,
+        length: u32,
+    ) -> Result<Data, Self::Error> {
         let mut data = vec![0; usize::try_from(length.min(1 << 18)).unwrap_or_default()];
-        let read = self.file(&handle)?.read_at(&mut data, offset).map_err(told)?;
+        let read = self
+            .file(&handle)?
+            .read_at(&mut data, offset)
+            .map_err(told)?;
         data.truncate(read);
-        if data.is_empty() { Err(StatusCode::Eof) } else { Ok(Data { id, data }) }
+        if data.is_empty() {
+            Err(StatusCode::Eof)
+        } else {
+            Ok(Data { id, data })
+        }
     }
 
-    async fn write(&mut self, id: u32, handle: String, offset: u64, data: Vec<u8>) -> Result<Status, Self::Error> {
-        self.file(&handle)?.write_all_at(&data, offset).map_err(told)?;
+    async fn write(
+        &mut self,
+        id: u32,
+        handle: String,
+        offset: u64,
+        data: Vec<u8>,
+    ) -> Result<Status, Self::Error> {
+        self.file(&handle)?
+            .write_all_at(&data, offset)
+            .map_err(told)?;
         Ok(done(id))
     }
 
     async fn fstat(&mut self, id: u32, handle: String) -> Result<Attrs, Self::Error> {
-        Ok(Attrs { id, attrs: FileAttributes::from(&self.file(&handle)?.metadata().map_err(told)?) })
+        Ok(Attrs {
+            id,
+            attrs: FileAttributes::from(&self.file(&handle)?.metadata().map_err(told)?),
+        })
     }
 
     async fn stat(&mut self, id: u32, path: String) -> Result<Attrs, Self::Error> {
-        Ok(Attrs { id, attrs: FileAttributes::from(&fs::metadata(self.path(&path)?).map_err(told)?) })
+        Ok(Attrs {
+            id,
+            attrs: FileAttributes::from(&fs::metadata(self.path(&path)?).map_err(told)?),
+        })
     }
 
-    async fn mkdir(&mut self, id: u32, path: String, _: FileAttributes) -> Result<Status, Self::Error> {
+    async fn mkdir(
+        &mut self,
+        id: u32,
+        path: String,
+        _: FileAttributes,
+    ) -> Result<Status, Self::Error> {
         fs::create_dir(self.path(&path)?).map_err(told)?;
         Ok(done(id))
     }
@@ -182,7 +271,12 @@ impl russh_sftp::server::Handler for Files {
 }
 
 fn done(id: u32) -> Status {
-    Status { id, status_code: StatusCode::Ok, error_message: String::new(), language_tag: String::new() }
+    Status {
+        id,
+        status_code: StatusCode::Ok,
+        error_message: String::new(),
+        language_tag: String::new(),
+    }
 }
 
 fn told(error: io::Error) -> StatusCode {

@@ -51,7 +51,11 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(bootstrap: PathBuf, environment: BTreeMap<String, String>) -> Self {
-        Self { bootstrap, environment, state: Mutex::default() }
+        Self {
+            bootstrap,
+            environment,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -80,26 +84,37 @@ impl Pool {
     }
 
     /// Runs an invocation in a process.
-    pub(super) async fn invoke(&self, invocation: Invocation) -> Result<Bytes, lambda_runtime::Error> {
+    pub(super) async fn invoke(
+        &self,
+        invocation: Invocation,
+    ) -> Result<Bytes, lambda_runtime::Error> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.state();
             state.answers.insert(invocation.id.clone(), sender);
-            state.processes.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
+            state
+                .processes
+                .retain_mut(|process| matches!(process.try_wait(), Ok(None)));
             let mut left = Some(invocation);
             // A process that has ended does not receive it, so the next idle one is tried.
             while let Some(process) = left.as_ref().and_then(|_| state.idle.pop()) {
-                left = left.take().and_then(|invocation| process.send(invocation).err());
+                left = left
+                    .take()
+                    .and_then(|invocation| process.send(invocation).err());
             }
             if let Some(invocation) = left {
                 state.waiting.push_back(invocation);
                 if state.processes.len() < PROCESSES_MAX {
-                    let process = self.spawn().map_err(|error| format!("{} does not start: {error}", self.bootstrap.display()))?;
+                    let process = self.spawn().map_err(|error| {
+                        format!("{} does not start: {error}", self.bootstrap.display())
+                    })?;
                     state.processes.push(process);
                 }
             }
         }
-        Ok(receiver.await.map_err(|_| "the function's process is gone")??)
+        Ok(receiver
+            .await
+            .map_err(|_| "the function's process is gone")??)
     }
 
     /// Starts a process without any of this process's environment, as on Lambda. It ends with the
@@ -120,7 +135,9 @@ pub(super) fn handler(pool: Arc<Pool>) -> Handler {
     Arc::new(move |event: LambdaEvent<Value>| {
         let pool = pool.clone();
         Box::pin(async move {
-            let LambdaEvent { payload, context, .. } = event;
+            let LambdaEvent {
+                payload, context, ..
+            } = event;
             let invocation = Invocation {
                 id: context.request_id,
                 deadline_ms: context.deadline,

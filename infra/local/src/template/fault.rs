@@ -23,7 +23,10 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { path: VecDeque::new(), what: what.into() }
+        Self {
+            path: VecDeque::new(),
+            what: what.into(),
+        }
     }
 
     /// Returns the error with a step prepended to its path.

@@ -43,7 +43,10 @@ pub struct Function {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct FunctionProperties {
     function_name: Option<Text>,
     timeout: Option<Number>,
@@ -75,7 +78,10 @@ struct Environment {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 struct PolicyProperties {
     version: Option<AwsOnly>,
     statement: Vec<StatementProperties>,
@@ -93,7 +99,10 @@ enum Event {
 /// A rule that sends a function events from a bus.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 struct RuleProperties {
     event_bus_name: Text,
     pattern: RulePattern,
@@ -110,7 +119,10 @@ struct RulePattern {
 /// How the function is built.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct BuildMetadata {
     build_method: AwsOnly,
     build_properties: BuildProperties,
@@ -123,9 +135,18 @@ struct BuildProperties {
 }
 
 impl FunctionProperties {
-    pub(super) fn function(self, logical_id: &str, name: String, arn: String, build: BuildMetadata) -> Result<Function, String> {
+    pub(super) fn function(
+        self,
+        logical_id: &str,
+        name: String,
+        arn: String,
+        build: BuildMetadata,
+    ) -> Result<Function, String> {
         if let Some(Text(other)) = self.function_name.filter(|own| own.0 != name) {
-            return Err(format!("FunctionName is {other}: it can only be {name}, the stack's name and the logical id"));
+            return Err(format!(
+                "FunctionName is {other}: it can only be {name}, the stack's name and the logical \
+                 id"
+            ));
         }
         let (mut routes, mut schedules, mut rules) = (Vec::new(), Vec::new(), Vec::new());
         let physical = name.clone();
@@ -140,7 +161,11 @@ impl FunctionProperties {
                     });
                 }
                 Event::ScheduleV2(properties) => {
-                    schedules.push(properties.schedule(name.clone()).map_err(|what| format!("event {name}: {what}"))?);
+                    schedules.push(
+                        properties
+                            .schedule(name.clone())
+                            .map_err(|what| format!("event {name}: {what}"))?,
+                    );
                 }
             }
         }
@@ -151,7 +176,12 @@ impl FunctionProperties {
             binary: build.build_properties.binary,
             timeout: Duration::from_secs(self.timeout.unwrap_or(TIMEOUT_SECONDS).0.into()),
             memory_mb: self.memory_size.unwrap_or(MEMORY_MB).0,
-            environment: self.environment.variables.into_iter().map(|(name, value)| (name, value.0)).collect(),
+            environment: self
+                .environment
+                .variables
+                .into_iter()
+                .map(|(name, value)| (name, value.0))
+                .collect(),
             statements: self
                 .policies
                 .into_iter()

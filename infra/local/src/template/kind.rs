@@ -72,22 +72,38 @@ impl Kind {
     /// Returns the results of `!Ref` and `!GetAtt` for a resource of this type.
     pub(super) fn physical(self, logical_id: &str) -> Physical {
         let name = self.name(logical_id);
-        let arn = |service: &str, resource: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}");
+        let arn = |service: &str, resource: &str| {
+            format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
+        };
         match self {
-            Self::Function => Physical::new(&name).with("Arn", arn("lambda", &format!("function:{name}"))),
-            Self::Queue => Physical::new(&format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"))
-                .with("Arn", arn("sqs", &name))
-                .with("QueueName", name),
-            Self::Table => Physical::new(&name).with("Arn", arn("dynamodb", &format!("table/{name}"))),
+            Self::Function => {
+                Physical::new(&name).with("Arn", arn("lambda", &format!("function:{name}")))
+            }
+            Self::Queue => Physical::new(&format!(
+                "https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+            ))
+            .with("Arn", arn("sqs", &name))
+            .with("QueueName", name),
+            Self::Table => {
+                Physical::new(&name).with("Arn", arn("dynamodb", &format!("table/{name}")))
+            }
             Self::Bucket => Physical::new(&name).with("Arn", format!("arn:aws:s3:::{name}")),
-            Self::Key => Physical::new(&name).with("Arn", arn("kms", &format!("key/{name}"))).with("KeyId", name),
+            Self::Key => Physical::new(&name)
+                .with("Arn", arn("kms", &format!("key/{name}")))
+                .with("KeyId", name),
             Self::Secret => {
                 let secret = arn("secretsmanager", &format!("secret:{name}"));
                 Physical::new(&secret).with("Id", secret.clone())
             }
-            Self::EventBus => Physical::new(&name).with("Arn", arn("events", &format!("event-bus/{name}"))).with("Name", name),
-            Self::EventRule => Physical::new(&name).with("Arn", arn("events", &format!("rule/{name}"))),
-            Self::LogGroup => Physical::new(&name).with("Arn", arn("logs", &format!("log-group:{name}:*"))),
+            Self::EventBus => Physical::new(&name)
+                .with("Arn", arn("events", &format!("event-bus/{name}")))
+                .with("Name", name),
+            Self::EventRule => {
+                Physical::new(&name).with("Arn", arn("events", &format!("rule/{name}")))
+            }
+            Self::LogGroup => {
+                Physical::new(&name).with("Arn", arn("logs", &format!("log-group:{name}:*")))
+            }
             Self::HttpApi
             | Self::EventSourceMapping
             | Self::BucketPolicy
@@ -117,7 +133,10 @@ pub struct Physical {
 impl Physical {
     /// Creates the identifiers of a resource with this `!Ref` and without attributes.
     pub fn new(reference: &str) -> Self {
-        Self { reference: reference.to_owned(), attributes: BTreeMap::new() }
+        Self {
+            reference: reference.to_owned(),
+            attributes: BTreeMap::new(),
+        }
     }
 
     /// Adds an attribute.

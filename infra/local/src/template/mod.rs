@@ -45,8 +45,16 @@ pub const COMPILED_IN: &str = include_str!("../../../../template.yaml");
 
 const TRANSFORM: &str = "AWS::Serverless-2016-10-31";
 /// The supported sections. Outputs are only for deployments.
-const SECTIONS: [&str; 8] =
-    ["AWSTemplateFormatVersion", "Transform", "Description", "Parameters", "Conditions", "Globals", "Resources", "Outputs"];
+const SECTIONS: [&str; 8] = [
+    "AWSTemplateFormatVersion",
+    "Transform",
+    "Description",
+    "Parameters",
+    "Conditions",
+    "Globals",
+    "Resources",
+    "Outputs",
+];
 
 /// A template with the values of its parameters.
 pub struct Template {
@@ -100,21 +108,36 @@ fn scope_of(source: &Source, parameters: &BTreeMap<String, String>) -> Result<Sc
     for (key, _) in source.root() {
         match key.as_str() {
             Some(section) if SECTIONS.contains(&section) => {}
-            section => return Err(Fault::new("this section is not supported").under(section.unwrap_or("?"))),
+            section => {
+                return Err(
+                    Fault::new("this section is not supported").under(section.unwrap_or("?"))
+                );
+            }
         }
     }
     if source.root().get("Transform").and_then(Yaml::as_str) != Some(TRANSFORM) {
         return Err(Fault::new(format!("must be {TRANSFORM}")).under("Transform"));
     }
-    let mut scope = Scope { parameters: parameter::read(source, parameters)?, ..Scope::default() };
+    let mut scope = Scope {
+        parameters: parameter::read(source, parameters)?,
+        ..Scope::default()
+    };
     for (name, expression) in source.section("Conditions")? {
-        let decided = scope.decide(expression).map_err(|fault| fault.under(name).under("Conditions"))?;
+        let decided = scope
+            .decide(expression)
+            .map_err(|fault| fault.under(name).under("Conditions"))?;
         scope.conditions.insert(name.to_owned(), decided);
     }
     for (logical_id, declaration) in source.section("Resources")? {
-        let declared = Declared::read(declaration).map_err(|fault| fault.under(logical_id).under("Resources"))?;
-        if declared.exists(&scope).map_err(|fault| fault.under(logical_id).under("Resources"))? {
-            scope.resources.insert(logical_id.to_owned(), declared.kind.physical(logical_id));
+        let declared = Declared::read(declaration)
+            .map_err(|fault| fault.under(logical_id).under("Resources"))?;
+        if declared
+            .exists(&scope)
+            .map_err(|fault| fault.under(logical_id).under("Resources"))?
+        {
+            scope
+                .resources
+                .insert(logical_id.to_owned(), declared.kind.physical(logical_id));
         }
     }
     Ok(scope)

@@ -35,7 +35,9 @@ impl Texts {
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| D::Error::custom(format!("must be a whole number, not {text:?}")))
+        text.parse()
+            .map(Self)
+            .map_err(|_| D::Error::custom(format!("must be a whole number, not {text:?}")))
     }
 }
 

@@ -13,7 +13,10 @@ const BATCH_SIZE: Number = Number(10);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct QueueProperties {
     visibility_timeout: Option<Number>,
     message_retention_period: Option<Number>,
@@ -34,10 +37,19 @@ impl QueueProperties {
     pub(super) fn spec(self, name: String) -> QueueSpec {
         QueueSpec {
             name,
-            visibility_timeout_seconds: self.visibility_timeout.unwrap_or(VISIBILITY_TIMEOUT_SECONDS).0,
-            message_retention_seconds: self.message_retention_period.unwrap_or(MESSAGE_RETENTION_SECONDS).0,
+            visibility_timeout_seconds: self
+                .visibility_timeout
+                .unwrap_or(VISIBILITY_TIMEOUT_SECONDS)
+                .0,
+            message_retention_seconds: self
+                .message_retention_period
+                .unwrap_or(MESSAGE_RETENTION_SECONDS)
+                .0,
             delay_seconds: self.delay_seconds.unwrap_or(Number(0)).0,
-            receive_wait_seconds: self.receive_message_wait_time_seconds.unwrap_or(Number(0)).0,
+            receive_wait_seconds: self
+                .receive_message_wait_time_seconds
+                .unwrap_or(Number(0))
+                .0,
             redrive: self.redrive_policy.map(|policy| Redrive {
                 dead_letter_queue: last_part(&policy.dead_letter_target_arn).to_owned(),
                 max_receive_count: policy.max_receive_count.0,
@@ -66,7 +78,12 @@ impl Mapping {
     pub fn queue_url(&self) -> String {
         let mut parts = self.queue_arn.splitn(6, ':').skip(3);
         let (region, account, name) = (parts.next(), parts.next(), parts.next());
-        format!("https://sqs.{}.amazonaws.com/{}/{}", region.unwrap_or_default(), account.unwrap_or_default(), name.unwrap_or_default())
+        format!(
+            "https://sqs.{}.amazonaws.com/{}/{}",
+            region.unwrap_or_default(),
+            account.unwrap_or_default(),
+            name.unwrap_or_default()
+        )
     }
 }
 
@@ -95,14 +112,21 @@ struct ScalingProperties {
 impl MappingProperties {
     pub(super) fn mapping(self) -> Result<Mapping, String> {
         if !self.event_source_arn.starts_with("arn:aws:sqs:") {
-            return Err(format!("{} is no queue, and no other source is supported", self.event_source_arn));
+            return Err(format!(
+                "{} is no queue, and no other source is supported",
+                self.event_source_arn
+            ));
         }
         Ok(Mapping {
             queue_arn: self.event_source_arn,
             function: last_part(&self.function_name).to_owned(),
             batch_size: self.batch_size.unwrap_or(BATCH_SIZE).0,
-            maximum_concurrency: self.scaling_config.map(|scaling| scaling.maximum_concurrency.0),
-            reports_item_failures: self.function_response_types.contains(&ResponseType::ReportBatchItemFailures),
+            maximum_concurrency: self
+                .scaling_config
+                .map(|scaling| scaling.maximum_concurrency.0),
+            reports_item_failures: self
+                .function_response_types
+                .contains(&ResponseType::ReportBatchItemFailures),
         })
     }
 }

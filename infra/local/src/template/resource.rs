@@ -29,8 +29,12 @@ impl<'a> Declared<'a> {
         for (name, value) in entries(declaration)? {
             match name {
                 "Type" => {
-                    let name = value.as_str().ok_or_else(|| Fault::new("must be text").under("Type"))?;
-                    kind = Some(Kind::parse(name).ok_or_else(|| Fault::new(format!("{name} is not supported")).under("Type"))?);
+                    let name = value
+                        .as_str()
+                        .ok_or_else(|| Fault::new("must be text").under("Type"))?;
+                    kind = Some(Kind::parse(name).ok_or_else(|| {
+                        Fault::new(format!("{name} is not supported")).under("Type")
+                    })?);
                 }
                 "Properties" => properties = Some(value),
                 "Metadata" => metadata = Some(value),
@@ -40,34 +44,57 @@ impl<'a> Declared<'a> {
             }
         }
         let kind = kind.ok_or_else(|| Fault::new("has no Type"))?;
-        Ok(Self { kind, properties, metadata, condition })
+        Ok(Self {
+            kind,
+            properties,
+            metadata,
+            condition,
+        })
     }
 
     pub(super) fn exists(&self, scope: &Scope) -> Result<bool, Fault> {
-        self.condition.map_or(Ok(true), |condition| scope.condition(condition))
+        self.condition
+            .map_or(Ok(true), |condition| scope.condition(condition))
     }
 
     /// Returns the evaluated properties, merged with the `Globals` of functions.
     fn evaluate(&self, scope: &Scope, globals: &Map<String, Json>) -> Result<Json, Fault> {
         let empty = Yaml::Mapping(YamlMapping::new());
-        let own = scope.evaluate(self.properties.unwrap_or(&empty)).map_err(|fault| fault.under("Properties"))?;
+        let own = scope
+            .evaluate(self.properties.unwrap_or(&empty))
+            .map_err(|fault| fault.under("Properties"))?;
         let own = own.unwrap_or_else(|| Json::Object(Map::new()));
-        Ok(if self.kind == Kind::Function { merged(Json::Object(globals.clone()), own) } else { own })
+        Ok(if self.kind == Kind::Function {
+            merged(Json::Object(globals.clone()), own)
+        } else {
+            own
+        })
     }
 }
 
 pub(super) fn read_all(source: &Source, scope: &Scope) -> Result<Stack, Fault> {
     let globals = globals(source, scope)?;
-    let mut stack = Stack { resources: local_aws::Resources::empty(), functions: Vec::new(), mappings: Vec::new() };
+    let mut stack = Stack {
+        resources: local_aws::Resources::empty(),
+        functions: Vec::new(),
+        mappings: Vec::new(),
+    };
     super::ACCOUNT.clone_into(&mut stack.resources.account);
     super::REGION.clone_into(&mut stack.resources.region);
     for (logical_id, declaration) in source.section("Resources")? {
-        read_one(logical_id, declaration, scope, &globals, &mut stack).map_err(|fault| fault.under(logical_id).under("Resources"))?;
+        read_one(logical_id, declaration, scope, &globals, &mut stack)
+            .map_err(|fault| fault.under(logical_id).under("Resources"))?;
     }
     Ok(stack)
 }
 
-fn read_one(logical_id: &str, declaration: &Yaml, scope: &Scope, globals: &Map<String, Json>, stack: &mut Stack) -> Result<(), Fault> {
+fn read_one(
+    logical_id: &str,
+    declaration: &Yaml,
+    scope: &Scope,
+    globals: &Map<String, Json>,
+    stack: &mut Stack,
+) -> Result<(), Fault> {
     let declared = Declared::read(declaration)?;
     if !declared.exists(scope)? {
         return Ok(());
@@ -77,24 +104,43 @@ fn read_one(logical_id: &str, declaration: &Yaml, scope: &Scope, globals: &Map<S
     let resources = &mut stack.resources;
     match declared.kind {
         Kind::Function => {
-            let build = declared.metadata.map_or(Ok(Json::Null), |metadata| scope.evaluate(metadata).map(Option::unwrap_or_default));
+            let build = declared.metadata.map_or(Ok(Json::Null), |metadata| {
+                scope.evaluate(metadata).map(Option::unwrap_or_default)
+            });
             let build: BuildMetadata = typed("Metadata", build?)?;
             let arn = scope.attribute(logical_id, "Arn")?;
-            let function = typed::<FunctionProperties>("Properties", properties)?.function(logical_id, name, arn, build);
+            let function = typed::<FunctionProperties>("Properties", properties)?
+                .function(logical_id, name, arn, build);
             resources.functions.push(declared.kind.name(logical_id));
             stack.functions.push(function.map_err(in_properties)?);
         }
         Kind::EventSourceMapping => {
-            stack.mappings.push(typed::<MappingProperties>("Properties", properties)?.mapping().map_err(in_properties)?);
+            stack.mappings.push(
+                typed::<MappingProperties>("Properties", properties)?
+                    .mapping()
+                    .map_err(in_properties)?,
+            );
         }
-        Kind::Queue => resources.queues.push(typed::<QueueProperties>("Properties", properties)?.spec(name)),
-        Kind::Table => resources.tables.push(typed::<TableProperties>("Properties", properties)?.spec(name).map_err(in_properties)?),
-        Kind::Bucket => resources.buckets.push(typed::<BucketProperties>("Properties", properties)?.spec(name)),
+        Kind::Queue => resources
+            .queues
+            .push(typed::<QueueProperties>("Properties", properties)?.spec(name)),
+        Kind::Table => resources.tables.push(
+            typed::<TableProperties>("Properties", properties)?
+                .spec(name)
+                .map_err(in_properties)?,
+        ),
+        Kind::Bucket => resources
+            .buckets
+            .push(typed::<BucketProperties>("Properties", properties)?.spec(name)),
         Kind::Key => {
             let _: KeyProperties = typed("Properties", properties)?;
             resources.keys.push(local_aws::KeySpec { name });
         }
-        Kind::Secret => resources.secrets.push(typed::<SecretProperties>("Properties", properties)?.spec(name).map_err(in_properties)?),
+        Kind::Secret => resources.secrets.push(
+            typed::<SecretProperties>("Properties", properties)?
+                .spec(name)
+                .map_err(in_properties)?,
+        ),
         Kind::EventBus => resources.event_buses.push(name),
         // Routes belong to their functions; the rest matters on AWS only.
         Kind::HttpApi
@@ -156,7 +202,11 @@ fn typed<T: DeserializeOwned>(section: &str, value: Json) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let steps: Vec<String> = error.path().iter().filter_map(step).collect();
         let fault = Fault::new(error.into_inner().to_string());
-        steps.into_iter().rev().fold(fault, Fault::under).under(section)
+        steps
+            .into_iter()
+            .rev()
+            .fold(fault, Fault::under)
+            .under(section)
     })
 }
 

@@ -18,7 +18,10 @@ pub struct Route {
 /// The properties of an `HttpApi` event.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct RouteProperties {
     path: Option<String>,
     method: Option<String>,
@@ -27,8 +30,14 @@ pub(super) struct RouteProperties {
 
 impl From<RouteProperties> for Route {
     fn from(properties: RouteProperties) -> Self {
-        let method = properties.method.map(|method| method.to_uppercase()).filter(|method| method != "ANY" && method != "*");
-        Self { method, path: properties.path.filter(|path| path != "$default") }
+        let method = properties
+            .method
+            .map(|method| method.to_uppercase())
+            .filter(|method| method != "ANY" && method != "*");
+        Self {
+            method,
+            path: properties.path.filter(|path| path != "$default"),
+        }
     }
 }
 
@@ -44,7 +53,12 @@ impl Route {
             None => (2, 0, 0),
             Some(pattern) => fit_path(pattern, path)?,
         };
-        Some((Reverse(greedy), length, Reverse(variables), self.method.is_some()))
+        Some((
+            Reverse(greedy),
+            length,
+            Reverse(variables),
+            self.method.is_some(),
+        ))
     }
 }
 
@@ -65,7 +79,10 @@ fn fit_path(pattern: &str, path: &str) -> Option<(u8, usize, usize)> {
             return None;
         }
     }
-    segments.next().is_none().then_some((0, variables, literals))
+    segments
+        .next()
+        .is_none()
+        .then_some((0, variables, literals))
 }
 
 #[cfg(test)]
@@ -74,7 +91,10 @@ mod tests {
 
     #[test]
     fn the_closest_route_answers() {
-        let route = |method: Option<&str>, path: Option<&str>| Route { method: method.map(str::to_owned), path: path.map(str::to_owned) };
+        let route = |method: Option<&str>, path: Option<&str>| Route {
+            method: method.map(str::to_owned),
+            path: path.map(str::to_owned),
+        };
         let routes = [
             route(None, None),
             route(None, Some("/v1/{proxy+}")),

@@ -21,7 +21,10 @@ pub struct Schedule {
 /// The properties of a `ScheduleV2` event.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct ScheduleProperties {
     schedule_expression: String,
     input: String,
@@ -32,18 +35,34 @@ pub(super) struct ScheduleProperties {
 
 impl ScheduleProperties {
     pub(super) fn schedule(self, name: String) -> Result<Schedule, String> {
-        let period = rate(&self.schedule_expression)
-            .ok_or_else(|| format!("{} is not supported: write rate(n minutes)", self.schedule_expression))?;
-        let input = serde_json::from_str(&self.input).map_err(|error| format!("Input is not JSON: {error}"))?;
-        Ok(Schedule { name, period, input })
+        let period = rate(&self.schedule_expression).ok_or_else(|| {
+            format!(
+                "{} is not supported: write rate(n minutes)",
+                self.schedule_expression
+            )
+        })?;
+        let input = serde_json::from_str(&self.input)
+            .map_err(|error| format!("Input is not JSON: {error}"))?;
+        Ok(Schedule {
+            name,
+            period,
+            input,
+        })
     }
 }
 
 /// Parses `rate(1 minute)` or `rate(2 hours)`. EventBridge requires the singular for one.
 fn rate(expression: &str) -> Option<Duration> {
-    let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let (count, unit) = expression
+        .strip_prefix("rate(")?
+        .strip_suffix(')')?
+        .split_once(' ')?;
     let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
-    let unit = if count == 1 { unit } else { unit.strip_suffix('s')? };
+    let unit = if count == 1 {
+        unit
+    } else {
+        unit.strip_suffix('s')?
+    };
     let seconds = match unit {
         "minute" => 60,
         "hour" => 3_600,
@@ -70,7 +89,11 @@ mod tests {
             ("cron(0 0 * * ? *)", None),
         ];
         for (expression, seconds) in cases {
-            assert_eq!(rate(expression), seconds.map(Duration::from_secs), "{expression}");
+            assert_eq!(
+                rate(expression),
+                seconds.map(Duration::from_secs),
+                "{expression}"
+            );
         }
     }
 }

@@ -34,14 +34,20 @@ impl Scope {
                 Some((function, argument)) => self.call(function, argument),
                 None => self.mapping(value).map(Some),
             },
-            Yaml::Tagged(tagged) => self.call(tagged.tag.to_string().trim_start_matches('!'), &tagged.value),
+            Yaml::Tagged(tagged) => self.call(
+                tagged.tag.to_string().trim_start_matches('!'),
+                &tagged.value,
+            ),
         }
     }
 
     fn items(&self, items: &[Yaml]) -> Result<Vec<Json>, Fault> {
         let mut evaluated = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            evaluated.extend(self.evaluate(item).map_err(|fault| fault.under(index.to_string()))?);
+            evaluated.extend(
+                self.evaluate(item)
+                    .map_err(|fault| fault.under(index.to_string()))?,
+            );
         }
         Ok(evaluated)
     }
@@ -59,13 +65,23 @@ impl Scope {
     fn call(&self, function: &str, argument: &Yaml) -> Result<Option<Json>, Fault> {
         match function {
             "Ref" if argument.as_str() == Some("AWS::NoValue") => Ok(None),
-            "Ref" => self.reference(text(argument)?).map(|value| Some(Json::String(value))),
-            "GetAtt" => self.attribute_of(argument).map(|value| Some(Json::String(value))),
-            "Sub" => self.substitute(argument).map(|value| Some(Json::String(value))),
+            "Ref" => self
+                .reference(text(argument)?)
+                .map(|value| Some(Json::String(value))),
+            "GetAtt" => self
+                .attribute_of(argument)
+                .map(|value| Some(Json::String(value))),
+            "Sub" => self
+                .substitute(argument)
+                .map(|value| Some(Json::String(value))),
             "Join" => self.join(argument).map(|value| Some(Json::String(value))),
             "If" => {
                 let [condition, then, otherwise] = arguments(argument)?;
-                self.evaluate(if self.condition(text(condition)?)? { then } else { otherwise })
+                self.evaluate(if self.condition(text(condition)?)? {
+                    then
+                } else {
+                    otherwise
+                })
             }
             other => Err(Fault::new(format!("!{other} is not supported here"))),
         }
@@ -84,13 +100,24 @@ impl Scope {
             "AWS::Partition" => "aws".into(),
             "AWS::URLSuffix" => "amazonaws.com".into(),
             "AWS::StackName" => STACK.into(),
-            _ => return Err(Fault::new(format!("{name} is no parameter, resource or pseudo parameter of this template"))),
+            _ => {
+                return Err(Fault::new(format!(
+                    "{name} is no parameter, resource or pseudo parameter of this template"
+                )));
+            }
         })
     }
 
     pub(super) fn attribute(&self, resource: &str, attribute: &str) -> Result<String, Fault> {
-        let physical = self.resources.get(resource).ok_or_else(|| Fault::new(format!("{resource} is not a resource of this template")))?;
-        physical.attributes.get(attribute).cloned().ok_or_else(|| Fault::new(format!("{resource} has no attribute {attribute} here")))
+        let physical = self
+            .resources
+            .get(resource)
+            .ok_or_else(|| Fault::new(format!("{resource} is not a resource of this template")))?;
+        physical
+            .attributes
+            .get(attribute)
+            .cloned()
+            .ok_or_else(|| Fault::new(format!("{resource} has no attribute {attribute} here")))
     }
 
     fn attribute_of(&self, argument: &Yaml) -> Result<String, Fault> {
@@ -107,7 +134,11 @@ impl Scope {
     fn join(&self, argument: &Yaml) -> Result<String, Fault> {
         let [separator, parts] = arguments(argument)?;
         let parts: Vec<String> = match parts {
-            Yaml::Sequence(parts) => self.items(parts)?.iter().map(scalar).collect::<Result<_, _>>()?,
+            Yaml::Sequence(parts) => self
+                .items(parts)?
+                .iter()
+                .map(scalar)
+                .collect::<Result<_, _>>()?,
             // The list may be a parameter.
             reference => match self.evaluate(reference)? {
                 Some(Json::String(list)) => list.split(',').map(str::to_owned).collect(),
@@ -123,7 +154,9 @@ impl Scope {
         let pattern = if let Yaml::Sequence(_) = argument {
             let [pattern, values] = arguments(argument)?;
             for (name, value) in entries(values)? {
-                let value = self.evaluate(value)?.ok_or_else(|| Fault::new(format!("{name} has no value")))?;
+                let value = self
+                    .evaluate(value)?
+                    .ok_or_else(|| Fault::new(format!("{name} has no value")))?;
                 own.insert(name, scalar(&value)?);
             }
             text(pattern)?
@@ -132,7 +165,9 @@ impl Scope {
         };
         let (mut written, mut rest) = (String::new(), pattern);
         while let Some((before, after)) = rest.split_once("${") {
-            let (name, after) = after.split_once('}').ok_or_else(|| Fault::new("${ without its }"))?;
+            let (name, after) = after
+                .split_once('}')
+                .ok_or_else(|| Fault::new("${ without its }"))?;
             written.push_str(before);
             match name.strip_prefix('!') {
                 Some(literal) => written.push_str(&format!("${{{literal}}}")),
@@ -153,7 +188,10 @@ impl Scope {
     }
 
     pub(super) fn condition(&self, name: &str) -> Result<bool, Fault> {
-        self.conditions.get(name).copied().ok_or_else(|| Fault::new(format!("{name} is no condition of this template")))
+        self.conditions
+            .get(name)
+            .copied()
+            .ok_or_else(|| Fault::new(format!("{name} is no condition of this template")))
     }
 
     /// Evaluates the expression of a condition. Conditions that it names must precede it.
@@ -176,19 +214,29 @@ impl Scope {
                 let [inner] = arguments(argument)?;
                 Ok(!self.decide(inner)?)
             }
-            "And" => self.decide_all(argument).map(|decided| decided.into_iter().all(|yes| yes)),
-            "Or" => self.decide_all(argument).map(|decided| decided.into_iter().any(|yes| yes)),
-            other => Err(Fault::new(format!("!{other} is not supported in a condition"))),
+            "And" => self
+                .decide_all(argument)
+                .map(|decided| decided.into_iter().all(|yes| yes)),
+            "Or" => self
+                .decide_all(argument)
+                .map(|decided| decided.into_iter().any(|yes| yes)),
+            other => Err(Fault::new(format!(
+                "!{other} is not supported in a condition"
+            ))),
         }
     }
 
     fn decide_all(&self, argument: &Yaml) -> Result<Vec<bool>, Fault> {
-        let Yaml::Sequence(parts) = argument else { return Err(Fault::new("takes a list of conditions")) };
+        let Yaml::Sequence(parts) = argument else {
+            return Err(Fault::new("takes a list of conditions"));
+        };
         parts.iter().map(|part| self.decide(part)).collect()
     }
 
     fn comparable(&self, value: &Yaml) -> Result<String, Fault> {
-        let value = self.evaluate(value)?.ok_or_else(|| Fault::new("AWS::NoValue cannot be compared"))?;
+        let value = self
+            .evaluate(value)?
+            .ok_or_else(|| Fault::new("AWS::NoValue cannot be compared"))?;
         scalar(&value)
     }
 }
@@ -196,15 +244,21 @@ impl Scope {
 /// Returns the function and argument of the long forms `{"Ref": …}` and `{"Fn::Sub": …}`.
 fn long_form(mapping: &Mapping) -> Option<(&str, &Yaml)> {
     let mut entries = mapping.iter();
-    let (Some((key, argument)), None) = (entries.next(), entries.next()) else { return None };
+    let (Some((key, argument)), None) = (entries.next(), entries.next()) else {
+        return None;
+    };
     match key.as_str()? {
         "Ref" => Some(("Ref", argument)),
-        key => key.strip_prefix("Fn::").map(|function| (function, argument)),
+        key => key
+            .strip_prefix("Fn::")
+            .map(|function| (function, argument)),
     }
 }
 
 fn text(value: &Yaml) -> Result<&str, Fault> {
-    value.as_str().ok_or_else(|| Fault::new("takes plain text here"))
+    value
+        .as_str()
+        .ok_or_else(|| Fault::new("takes plain text here"))
 }
 
 fn arguments<const N: usize>(value: &Yaml) -> Result<&[Yaml; N], Fault> {
@@ -212,7 +266,9 @@ fn arguments<const N: usize>(value: &Yaml) -> Result<&[Yaml; N], Fault> {
         Yaml::Sequence(items) => items.as_slice(),
         _ => &[],
     };
-    items.try_into().map_err(|_| Fault::new(format!("takes a list of {N}")))
+    items
+        .try_into()
+        .map_err(|_| Fault::new(format!("takes a list of {N}")))
 }
 
 /// Converts a scalar to text, as CloudFormation does to join, substitute and compare values.
@@ -221,7 +277,9 @@ fn scalar(value: &Json) -> Result<String, Fault> {
         Json::String(text) => Ok(text.clone()),
         Json::Bool(value) => Ok(value.to_string()),
         Json::Number(value) => Ok(value.to_string()),
-        Json::Null | Json::Array(_) | Json::Object(_) => Err(Fault::new("must be text, a number or a boolean")),
+        Json::Null | Json::Array(_) | Json::Object(_) => {
+            Err(Fault::new("must be text, a number or a boolean"))
+        }
     }
 }
 
@@ -236,7 +294,10 @@ mod tests {
 
     fn scope() -> Scope {
         Scope {
-            parameters: BTreeMap::from([("Level".to_owned(), "info".to_owned()), ("Count".to_owned(), "0".to_owned())]),
+            parameters: BTreeMap::from([
+                ("Level".to_owned(), "info".to_owned()),
+                ("Count".to_owned(), "0".to_owned()),
+            ]),
             conditions: BTreeMap::from([("Yes".to_owned(), true), ("No".to_owned(), false)]),
             resources: BTreeMap::from([("Tasks".to_owned(), Kind::Queue.physical("Tasks"))]),
         }
@@ -247,21 +308,38 @@ mod tests {
         let cases = [
             ("!Ref Level", json!("info")),
             ("!Ref AWS::Region", json!("us-east-1")),
-            ("!Ref Tasks", json!("https://sqs.us-east-1.amazonaws.com/000000000000/waybill-Tasks")),
-            ("!GetAtt Tasks.Arn", json!("arn:aws:sqs:us-east-1:000000000000:waybill-Tasks")),
+            (
+                "!Ref Tasks",
+                json!("https://sqs.us-east-1.amazonaws.com/000000000000/waybill-Tasks"),
+            ),
+            (
+                "!GetAtt Tasks.Arn",
+                json!("arn:aws:sqs:us-east-1:000000000000:waybill-Tasks"),
+            ),
             ("!GetAtt [Tasks, QueueName]", json!("waybill-Tasks")),
-            ("!Sub '${Level}/${Tasks.QueueName}/${!Kept}'", json!("info/waybill-Tasks/${Kept}")),
+            (
+                "!Sub '${Level}/${Tasks.QueueName}/${!Kept}'",
+                json!("info/waybill-Tasks/${Kept}"),
+            ),
             ("!Sub ['${A}-${Level}', {A: !Ref Count}]", json!("0-info")),
-            ("!Join ['-', [a, !Ref Level, 3, !Ref AWS::NoValue]]", json!("a-info-3")),
+            (
+                "!Join ['-', [a, !Ref Level, 3, !Ref AWS::NoValue]]",
+                json!("a-info-3"),
+            ),
             ("!If [Yes, 1, 2]", json!(1)),
-            ("{a: !If [No, 1, !Ref AWS::NoValue], b: true}", json!({"b": true})),
+            (
+                "{a: !If [No, 1, !Ref AWS::NoValue], b: true}",
+                json!({"b": true}),
+            ),
             ("[1, !Ref AWS::NoValue, null]", json!([1, null])),
             ("{'Fn::Sub': '${Level}'}", json!("info")),
             ("{Ref: Level}", json!("info")),
             ("{Level: x}", json!({"Level": "x"})),
         ];
         for (yaml, expected) in cases {
-            let value = scope().evaluate(&yaml_serde::from_str(yaml).unwrap()).unwrap();
+            let value = scope()
+                .evaluate(&yaml_serde::from_str(yaml).unwrap())
+                .unwrap();
             assert_eq!(value, Some(expected), "{yaml}");
         }
     }
@@ -280,7 +358,9 @@ mod tests {
             ("!Join ['-', [[a]]]", "must be text"),
         ];
         for (yaml, expected) in cases {
-            let fault = scope().evaluate(&yaml_serde::from_str(yaml).unwrap()).unwrap_err();
+            let fault = scope()
+                .evaluate(&yaml_serde::from_str(yaml).unwrap())
+                .unwrap_err();
             assert!(fault.what.contains(expected), "{yaml}: {}", fault.what);
         }
     }
@@ -296,15 +376,27 @@ mod tests {
             ("{'Fn::Equals': [true, 'true']}", true),
         ];
         for (yaml, expected) in cases {
-            assert_eq!(scope().decide(&yaml_serde::from_str(yaml).unwrap()).unwrap(), expected, "{yaml}");
+            assert_eq!(
+                scope()
+                    .decide(&yaml_serde::from_str(yaml).unwrap())
+                    .unwrap(),
+                expected,
+                "{yaml}"
+            );
         }
-        assert!(scope().decide(&yaml_serde::from_str("!Contains [a, b]").unwrap()).is_err());
+        assert!(
+            scope()
+                .decide(&yaml_serde::from_str("!Contains [a, b]").unwrap())
+                .is_err()
+        );
     }
 
     #[test]
     fn a_fault_carries_its_path() {
         let yaml = "{Environment: {Variables: {A: !Ref Nobody}}}";
-        let fault = scope().evaluate(&yaml_serde::from_str(yaml).unwrap()).unwrap_err();
+        let fault = scope()
+            .evaluate(&yaml_serde::from_str(yaml).unwrap())
+            .unwrap_err();
         assert_eq!(fault.path, ["Environment", "Variables", "A"]);
     }
 }

@@ -14,13 +14,26 @@ impl Source {
     pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
         let root = match yaml_serde::from_str(text) {
             Ok(Value::Mapping(root)) => root,
-            Ok(_) => return Err(TemplateError { line: 1, place: "the template".into(), what: "is not a mapping".into() }),
+            Ok(_) => {
+                return Err(TemplateError {
+                    line: 1,
+                    place: "the template".into(),
+                    what: "is not a mapping".into(),
+                });
+            }
             Err(error) => {
                 let line = error.location().map_or(1, |at| at.line());
-                return Err(TemplateError { line, place: "the template".into(), what: format!("is not YAML: {error}") });
+                return Err(TemplateError {
+                    line,
+                    place: "the template".into(),
+                    what: format!("is not YAML: {error}"),
+                });
             }
         };
-        Ok(Self { text: text.to_owned(), root })
+        Ok(Self {
+            text: text.to_owned(),
+            root,
+        })
     }
 
     pub(super) fn root(&self) -> &Mapping {
@@ -37,17 +50,31 @@ impl Source {
 
     pub(super) fn locate(&self, fault: Fault) -> TemplateError {
         let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
-        let place = if path.is_empty() { "the template".to_owned() } else { path.join(".") };
-        TemplateError { line: line_of(&self.text, &path), place, what: fault.what }
+        let place = if path.is_empty() {
+            "the template".to_owned()
+        } else {
+            path.join(".")
+        };
+        TemplateError {
+            line: line_of(&self.text, &path),
+            place,
+            what: fault.what,
+        }
     }
 }
 
 /// Returns the entries of a mapping with their keys as text.
 pub(super) fn entries(value: &Value) -> Result<Vec<(&str, &Value)>, Fault> {
-    let Value::Mapping(mapping) = value else { return Err(Fault::new("must be a mapping")) };
+    let Value::Mapping(mapping) = value else {
+        return Err(Fault::new("must be a mapping"));
+    };
     mapping
         .iter()
-        .map(|(key, value)| key.as_str().map(|key| (key, value)).ok_or_else(|| Fault::new("has a key that is not text")))
+        .map(|(key, value)| {
+            key.as_str()
+                .map(|key| (key, value))
+                .ok_or_else(|| Fault::new("has a key that is not text"))
+        })
         .collect()
 }
 
@@ -65,45 +92,77 @@ fn line_of(text: &str, path: &[&str]) -> usize {
         found = line;
         parent_indent = Some(indent);
         // The first key of an item is on the item's own line.
-        next = if step.parse::<usize>().is_ok() { line } else { line + 1 };
+        next = if step.parse::<usize>().is_ok() {
+            line
+        } else {
+            line + 1
+        };
     }
     found + 1
 }
 
 /// Returns the lines of the block under a parent, starting at line `next`, with their indentation.
-fn block<'a>(lines: &'a [&str], next: usize, parent_indent: Option<usize>) -> impl Iterator<Item = (usize, usize, &'a str)> {
-    let lines = lines.iter().enumerate().skip(next).filter_map(|(at, line)| {
-        let content = line.trim_start();
-        let says_something = !content.is_empty() && !content.starts_with('#');
-        says_something.then_some((at, line.len() - content.len(), content))
-    });
+fn block<'a>(
+    lines: &'a [&str],
+    next: usize,
+    parent_indent: Option<usize>,
+) -> impl Iterator<Item = (usize, usize, &'a str)> {
+    let lines = lines
+        .iter()
+        .enumerate()
+        .skip(next)
+        .filter_map(|(at, line)| {
+            let content = line.trim_start();
+            let says_something = !content.is_empty() && !content.starts_with('#');
+            says_something.then_some((at, line.len() - content.len(), content))
+        });
     lines.take_while(move |(_, indent, _)| parent_indent.is_none_or(|parent| *indent > parent))
 }
 
 /// Returns the line and indentation of a key of the mapping under a parent. The dash of a sequence
 /// counts as indentation.
-fn key(lines: &[&str], next: usize, parent_indent: Option<usize>, name: &str) -> Option<(usize, usize)> {
+fn key(
+    lines: &[&str],
+    next: usize,
+    parent_indent: Option<usize>,
+    name: &str,
+) -> Option<(usize, usize)> {
     // Inside an item, the first line of its block is the item's own.
-    let first = lines.get(next).filter(|line| line.trim_start().starts_with("- ")).map(|line| {
-        let content = line.trim_start().trim_start_matches("- ");
-        (next, line.len() - content.len(), content)
-    });
+    let first = lines
+        .get(next)
+        .filter(|line| line.trim_start().starts_with("- "))
+        .map(|line| {
+            let content = line.trim_start().trim_start_matches("- ");
+            (next, line.len() - content.len(), content)
+        });
     let rest = block(lines, next + usize::from(first.is_some()), parent_indent);
     let mut keys = first.into_iter().chain(rest).peekable();
     let own_indent = keys.peek()?.1;
-    keys.find(|(_, indent, content)| *indent == own_indent && is_key(content, name)).map(|(at, indent, _)| (at, indent))
+    keys.find(|(_, indent, content)| *indent == own_indent && is_key(content, name))
+        .map(|(at, indent, _)| (at, indent))
 }
 
 /// Returns the line and the indentation of the dash of an item of the sequence under a parent.
-fn item(lines: &[&str], next: usize, parent_indent: Option<usize>, index: usize) -> Option<(usize, usize)> {
-    let mut items = block(lines, next, parent_indent).filter(|(_, _, content)| content.starts_with("- ")).peekable();
+fn item(
+    lines: &[&str],
+    next: usize,
+    parent_indent: Option<usize>,
+    index: usize,
+) -> Option<(usize, usize)> {
+    let mut items = block(lines, next, parent_indent)
+        .filter(|(_, _, content)| content.starts_with("- "))
+        .peekable();
     let own_indent = items.peek()?.1;
-    items.filter(|(_, indent, _)| *indent == own_indent).nth(index).map(|(at, indent, _)| (at, indent))
+    items
+        .filter(|(_, indent, _)| *indent == own_indent)
+        .nth(index)
+        .map(|(at, indent, _)| (at, indent))
 }
 
 fn is_key(content: &str, key: &str) -> bool {
     let bare = content.strip_prefix('"').unwrap_or(content);
-    bare.strip_prefix(key).is_some_and(|rest| rest.strip_prefix('"').unwrap_or(rest).starts_with(':'))
+    bare.strip_prefix(key)
+        .is_some_and(|rest| rest.strip_prefix('"').unwrap_or(rest).starts_with(':'))
 }
 
 #[cfg(test)]
@@ -112,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_fault_is_placed_on_its_line() {
-        let text = "Resources:\n  A:\n    Type: x\n    Properties:\n      # Name: not this\n      Tags:\n        - Key: k\n          Name: n\n  B:\n    Properties:\n      Name: m\n";
+        let text = "Resources:\n  A:\n    Type: x\n    Properties:\n      # Name: not this\n      \
+             Tags:\n        - Key: k\n          Name: n\n  B:\n    Properties:\n      Name: m\n";
         let cases: &[(&[&str], usize)] = &[
             (&["Resources"], 1),
             (&["Resources", "A", "Type"], 3),
@@ -130,7 +190,9 @@ mod tests {
 
     #[test]
     fn what_is_not_yaml_is_refused_with_its_line() {
-        let error = Source::parse("A: 1\nB: [\n").err().expect("an open bracket");
+        let error = Source::parse("A: 1\nB: [\n")
+            .err()
+            .expect("an open bracket");
         assert!(error.line >= 2, "{error}");
         assert!(Source::parse("- 1\n").is_err());
     }

@@ -9,7 +9,10 @@ use super::property::{AwsOnly, Texts};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct StatementProperties {
     sid: Option<AwsOnly>,
     effect: EffectName,
@@ -30,7 +33,10 @@ impl StatementProperties {
         let mut conditions = Vec::new();
         for (operator, keys) in self.condition {
             for (key, values) in keys {
-                conditions.push(Condition::new(&operator, key, values.into_vec()).map_err(|error| error.to_string())?);
+                conditions.push(
+                    Condition::new(&operator, key, values.into_vec())
+                        .map_err(|error| error.to_string())?,
+                );
             }
         }
         Ok(Statement {

@@ -29,14 +29,19 @@ enum VersioningStatus {
 
 impl BucketProperties {
     pub(super) fn spec(self, name: String) -> BucketSpec {
-        let versioned = self.versioning_configuration.is_some_and(|versioning| matches!(versioning.status, VersioningStatus::Enabled));
+        let versioned = self
+            .versioning_configuration
+            .is_some_and(|versioning| matches!(versioning.status, VersioningStatus::Enabled));
         BucketSpec { name, versioned }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct KeyProperties {
     description: Option<AwsOnly>,
     enable_key_rotation: Option<AwsOnly>,
@@ -46,7 +51,10 @@ pub(super) struct KeyProperties {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct SecretProperties {
     generate_secret_string: Option<GenerateProperties>,
     secret_string: Option<String>,
@@ -74,7 +82,8 @@ impl SecretProperties {
             Some(properties) => Some(SecretValue::Generated(GenerateSecretString {
                 template: properties.secret_string_template,
                 key: properties.generate_string_key,
-                length: usize::try_from(properties.password_length.unwrap_or(PASSWORD_LENGTH).0).map_err(|error| error.to_string())?,
+                length: usize::try_from(properties.password_length.unwrap_or(PASSWORD_LENGTH).0)
+                    .map_err(|error| error.to_string())?,
                 exclude_punctuation: properties.exclude_punctuation,
             })),
         };

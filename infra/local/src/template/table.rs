@@ -7,7 +7,10 @@ use super::property::AwsOnly;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+#[expect(
+    dead_code,
+    reason = "the list of what is understood; some of it matters on AWS only"
+)]
 pub(super) struct TableProperties {
     attribute_definitions: Vec<AttributeProperties>,
     key_schema: Vec<KeyProperties>,
@@ -82,28 +85,41 @@ struct TimeToLive {
 
 impl TableProperties {
     pub(super) fn spec(self, name: String) -> Result<TableSpec, String> {
-        let attributes =
-            self.attribute_definitions.into_iter().map(|attribute| (attribute.attribute_name, attribute.attribute_type.into()));
-        let indexes = self.global_secondary_indexes.into_iter().map(IndexProperties::spec);
+        let attributes = self
+            .attribute_definitions
+            .into_iter()
+            .map(|attribute| (attribute.attribute_name, attribute.attribute_type.into()));
+        let indexes = self
+            .global_secondary_indexes
+            .into_iter()
+            .map(IndexProperties::spec);
         Ok(TableSpec {
             name,
             attributes: attributes.collect(),
             key: key(self.key_schema)?,
             indexes: indexes.collect::<Result<_, _>>()?,
-            ttl_attribute: self.time_to_live_specification.filter(|ttl| ttl.enabled).map(|ttl| ttl.attribute_name),
+            ttl_attribute: self
+                .time_to_live_specification
+                .filter(|ttl| ttl.enabled)
+                .map(|ttl| ttl.attribute_name),
         })
     }
 }
 
 impl IndexProperties {
     fn spec(self) -> Result<IndexSpec, String> {
-        let key = key(self.key_schema).map_err(|what| format!("index {}: {what}", self.index_name))?;
+        let key =
+            key(self.key_schema).map_err(|what| format!("index {}: {what}", self.index_name))?;
         let projection = match self.projection.projection_type {
             ProjectionType::KeysOnly => Projection::KeysOnly,
             ProjectionType::Include => Projection::Include(self.projection.non_key_attributes),
             ProjectionType::All => Projection::All,
         };
-        Ok(IndexSpec { name: self.index_name, key, projection })
+        Ok(IndexSpec {
+            name: self.index_name,
+            key,
+            projection,
+        })
     }
 }
 
@@ -118,7 +134,9 @@ impl From<AttributeName> for AttributeType {
 }
 
 fn key(parts: Vec<KeyProperties>) -> Result<KeySchema, String> {
-    let (hash, range): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.key_type == KeyType::Hash);
+    let (hash, range): (Vec<_>, Vec<_>) = parts
+        .into_iter()
+        .partition(|part| part.key_type == KeyType::Hash);
     let mut hash = hash.into_iter().map(|part| part.attribute_name);
     let mut range = range.into_iter().map(|part| part.attribute_name);
     match (hash.next(), hash.next(), range.next(), range.next()) {

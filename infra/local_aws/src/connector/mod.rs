@@ -11,7 +11,9 @@ pub(crate) use route::{access_key, scope_service};
 use std::fmt;
 use std::sync::Arc;
 
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -33,20 +35,36 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(engine: Arc<Engine>, caller: Caller) -> Self {
-        Self { engine, caller: Arc::new(caller) }
+        Self {
+            engine,
+            caller: Arc::new(caller),
+        }
     }
 
     /// Handles a request: identifies the call, checks the policy, applies faults, runs the engine
     /// and notifies the observers.
-    pub(crate) async fn answer(&self, request: http::Request<SdkBody>) -> Result<Response, Refused> {
+    pub(crate) async fn answer(
+        &self,
+        request: http::Request<SdkBody>,
+    ) -> Result<Response, Refused> {
         let (service, operation) = route::of(&request)?;
         let work = Work::prepare(service, &operation, request).await?;
         let mut targets = work.targets(&self.engine, &operation).await;
         for target in &mut targets {
             // All resources belong to one account.
-            target.context.insert("aws:ResourceAccount".to_owned(), vec![self.engine.place.account.clone()]);
+            target.context.insert(
+                "aws:ResourceAccount".to_owned(),
+                vec![self.engine.place.account.clone()],
+            );
         }
-        let mut call = Call { caller: self.caller.name.clone(), service, operation, targets, status: 0, consumed: Vec::new() };
+        let mut call = Call {
+            caller: self.caller.name.clone(),
+            service,
+            operation,
+            targets,
+            status: 0,
+            consumed: Vec::new(),
+        };
         let response = match self.refusal(&call) {
             Some(refusal) => wire::error(&call, &refusal),
             None => self.work(work, &mut call).await,
@@ -59,14 +77,30 @@ impl Connector {
     fn refusal(&self, call: &Call) -> Option<ServiceError> {
         let refusal = self.caller.policy.refuses(&call.targets)?;
         let message = refusal.message(&self.engine.place.account, &self.caller.name);
-        tracing::warn!(caller = call.caller, operation = call.operation, message, "access denied");
-        let status = if matches!(call.service, Service::S3 | Service::Lambda | Service::Sqs | Service::Ses) { 403 } else { 400 };
+        tracing::warn!(
+            caller = call.caller,
+            operation = call.operation,
+            message,
+            "access denied"
+        );
+        let status = if matches!(
+            call.service,
+            Service::S3 | Service::Lambda | Service::Sqs | Service::Ses
+        ) {
+            403
+        } else {
+            400
+        };
         Some(ServiceError::new(status, "AccessDeniedException", message))
     }
 
     async fn work(&self, mut work: Work, call: &mut Call) -> Response {
         let fault = self.engine.faults.about(call);
-        let withheld = if fault == Fault::Partly { partly::withhold(&mut work) } else { Withheld::Nothing };
+        let withheld = if fault == Fault::Partly {
+            partly::withhold(&mut work)
+        } else {
+            Withheld::Nothing
+        };
         match &fault {
             Fault::Refuse(error) => return wire::error(call, error),
             Fault::Delay(delay) => tokio::time::sleep(*delay).await,
@@ -98,21 +132,33 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let this = self.clone();
         HttpConnectorFuture::new(async move {
-            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let response = this.answer(request).await.map_err(|error| ConnectorError::user(error.into()))?;
-            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            let response = this
+                .answer(request)
+                .await
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            HttpResponse::try_from(response)
+                .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }
 
 impl HttpClient for Connector {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("caller", &self.caller.name).finish_non_exhaustive()
+        f.debug_struct("Connector")
+            .field("caller", &self.caller.name)
+            .finish_non_exhaustive()
     }
 }

@@ -24,23 +24,43 @@ pub(super) fn withhold(work: &mut Work) -> Withheld {
     match work {
         Work::DynamoDb(Ok(request)) => match &mut **request {
             Request::BatchExecuteStatement(request) => {
-                let positions = (0..request.statements.len()).filter(|position| position % 2 == 1).collect();
+                let positions = (0..request.statements.len())
+                    .filter(|position| position % 2 == 1)
+                    .collect();
                 drop(every_second(&mut request.statements));
                 Withheld::Statements(positions)
             }
             Request::BatchGetItem(request) => {
                 let tables = request.request_items.iter_mut().map(|(table, asked)| {
                     let keys = every_second(&mut asked.keys);
-                    (table.clone(), json!({"Keys": keys, "ConsistentRead": asked.consistent_read}))
+                    (
+                        table.clone(),
+                        json!({"Keys": keys, "ConsistentRead": asked.consistent_read}),
+                    )
                 });
-                Withheld::Keys(tables.filter(|(_, asked)| asked["Keys"].as_array().is_some_and(|keys| !keys.is_empty())).collect())
+                Withheld::Keys(
+                    tables
+                        .filter(|(_, asked)| {
+                            asked["Keys"]
+                                .as_array()
+                                .is_some_and(|keys| !keys.is_empty())
+                        })
+                        .collect(),
+                )
             }
             _ => Withheld::Nothing,
         },
         Work::Sqs(body) => {
-            let Ok(mut request) = serde_json::from_slice::<Value>(body) else { return Withheld::Nothing };
-            let Some(entries) = request["Entries"].as_array_mut() else { return Withheld::Nothing };
-            let ids = every_second(entries).into_iter().map(|entry| entry["Id"].clone()).collect();
+            let Ok(mut request) = serde_json::from_slice::<Value>(body) else {
+                return Withheld::Nothing;
+            };
+            let Some(entries) = request["Entries"].as_array_mut() else {
+                return Withheld::Nothing;
+            };
+            let ids = every_second(entries)
+                .into_iter()
+                .map(|entry| entry["Id"].clone())
+                .collect();
             *body = request.to_string().into();
             Withheld::Entries(ids)
         }
@@ -51,7 +71,11 @@ pub(super) fn withhold(work: &mut Work) -> Withheld {
 fn every_second<T>(all: &mut Vec<T>) -> Vec<T> {
     let (mut kept, mut taken) = (Vec::new(), Vec::new());
     for (position, entry) in std::mem::take(all).into_iter().enumerate() {
-        if position % 2 == 0 { kept.push(entry) } else { taken.push(entry) }
+        if position % 2 == 0 {
+            kept.push(entry)
+        } else {
+            taken.push(entry)
+        }
     }
     *all = kept;
     taken
@@ -60,7 +84,11 @@ fn every_second<T>(all: &mut Vec<T>) -> Vec<T> {
 impl Withheld {
     /// Adds to the response a report of what was not executed.
     pub(super) fn report(self, response: Response) -> Response {
-        let Some(mut body) = response.body().bytes().and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()) else {
+        let Some(mut body) = response
+            .body()
+            .bytes()
+            .and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
+        else {
             return response;
         };
         if !response.status().is_success() {
@@ -69,9 +97,14 @@ impl Withheld {
         match self {
             Self::Nothing => return response,
             Self::Statements(positions) => {
-                let Some(responses) = body["Responses"].as_array_mut() else { return response };
-                let throttled = json!({"Error": {"Code": "ThrottlingError", "Message": "Rate exceeded"}});
-                positions.into_iter().for_each(|position| responses.insert(position.min(responses.len()), throttled.clone()));
+                let Some(responses) = body["Responses"].as_array_mut() else {
+                    return response;
+                };
+                let throttled =
+                    json!({"Error": {"Code": "ThrottlingError", "Message": "Rate exceeded"}});
+                positions.into_iter().for_each(|position| {
+                    responses.insert(position.min(responses.len()), throttled.clone())
+                });
             }
             Self::Keys(unprocessed) => body["UnprocessedKeys"] = unprocessed.into(),
             Self::Entries(ids) => {

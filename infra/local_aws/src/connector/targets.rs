@@ -20,9 +20,15 @@ pub(super) fn sqs(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> 
     }
     let request: Request = serde_json::from_slice(body).unwrap_or_default();
     let action = operation.strip_suffix("Batch").unwrap_or(operation);
-    let by_url = request.queue_url.as_deref().and_then(|url| url.rsplit('/').next());
+    let by_url = request
+        .queue_url
+        .as_deref()
+        .and_then(|url| url.rsplit('/').next());
     let name = by_url.or(request.queue_name.as_deref()).unwrap_or("*");
-    vec![Target::new(format!("sqs:{action}"), engine.place.queue(name))]
+    vec![Target::new(
+        format!("sqs:{action}"),
+        engine.place.queue(name),
+    )]
 }
 
 /// Returns the targets of a KMS call, with its encryption context as condition keys.
@@ -36,14 +42,21 @@ pub(super) fn kms(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> 
         encryption_context: BTreeMap<String, String>,
     }
     let request: Request = serde_json::from_slice(body).unwrap_or_default();
-    let id = request.key_id.or_else(|| key_of_ciphertext(&request.ciphertext_blob?));
+    let id = request
+        .key_id
+        .or_else(|| key_of_ciphertext(&request.ciphertext_blob?));
     let resource = id.map_or_else(|| "*".to_owned(), |id| key_arn(engine, &id));
     let mut target = Target::new(format!("kms:{operation}"), resource);
     if !request.encryption_context.is_empty() {
-        target.context.insert("kms:EncryptionContextKeys".into(), request.encryption_context.keys().cloned().collect());
+        target.context.insert(
+            "kms:EncryptionContextKeys".into(),
+            request.encryption_context.keys().cloned().collect(),
+        );
     }
     for (key, value) in request.encryption_context {
-        target.context.insert(format!("kms:EncryptionContext:{key}"), vec![value]);
+        target
+            .context
+            .insert(format!("kms:EncryptionContext:{key}"), vec![value]);
     }
     vec![target]
 }
@@ -55,11 +68,15 @@ fn key_of_ciphertext(blob: &str) -> Option<String> {
 }
 
 fn key_arn(engine: &Engine, id: &str) -> String {
-    let id = id.rsplit_once(":alias/").map_or_else(|| id.to_owned(), |(_, alias)| format!("alias/{alias}"));
+    let id = id
+        .rsplit_once(":alias/")
+        .map_or_else(|| id.to_owned(), |(_, alias)| format!("alias/{alias}"));
     if id.starts_with("arn:") {
         return id;
     }
-    let known = id.strip_prefix("alias/").and_then(|alias| engine.key_ids.get(alias));
+    let known = id
+        .strip_prefix("alias/")
+        .and_then(|alias| engine.key_ids.get(alias));
     engine.place.key(known.unwrap_or(&id))
 }
 
@@ -71,16 +88,33 @@ pub(super) async fn secrets(engine: &Engine, operation: &str, body: &[u8]) -> Ve
         let name = request["Name"].as_str().unwrap_or("*");
         return vec![Target::new(action, engine.place.secret(name))];
     };
-    let (status, described) = engine.secrets.call("DescribeSecret", serde_json::json!({"SecretId": id}).to_string().into()).await;
+    let (status, described) = engine
+        .secrets
+        .call(
+            "DescribeSecret",
+            serde_json::json!({"SecretId": id}).to_string().into(),
+        )
+        .await;
     let described: Value = serde_json::from_slice(&described).unwrap_or_default();
     let arn = described["ARN"].as_str().filter(|_| status == 200);
     // The ARN of a secret that does not exist has no suffix, so the requested name is used.
-    let unknown = || if id.starts_with("arn:") { id.to_owned() } else { engine.place.secret(id) };
+    let unknown = || {
+        if id.starts_with("arn:") {
+            id.to_owned()
+        } else {
+            engine.place.secret(id)
+        }
+    };
     let mut target = Target::new(action, arn.map_or_else(unknown, str::to_owned));
     for tag in described["Tags"].as_array().into_iter().flatten() {
         if let (Some(key), Some(value)) = (tag["Key"].as_str(), tag["Value"].as_str()) {
-            target.context.insert(format!("secretsmanager:ResourceTag/{key}"), vec![value.to_owned()]);
-            target.context.insert(format!("aws:ResourceTag/{key}"), vec![value.to_owned()]);
+            target.context.insert(
+                format!("secretsmanager:ResourceTag/{key}"),
+                vec![value.to_owned()],
+            );
+            target
+                .context
+                .insert(format!("aws:ResourceTag/{key}"), vec![value.to_owned()]);
         }
     }
     vec![target]

@@ -24,14 +24,20 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) async fn prepare(service: Service, operation: &str, request: http::Request<SdkBody>) -> Result<Self, Refused> {
+    pub(super) async fn prepare(
+        service: Service,
+        operation: &str,
+        request: http::Request<SdkBody>,
+    ) -> Result<Self, Refused> {
         if service == Service::S3 {
             return Ok(Self::S3(Box::new(request)));
         }
         let (head, body) = request.into_parts();
         let body = read(body).await?;
         Ok(match service {
-            Service::DynamoDb => Self::DynamoDb(dynamodb::Request::decode(operation, &body).map(Box::new)),
+            Service::DynamoDb => {
+                Self::DynamoDb(dynamodb::Request::decode(operation, &body).map(Box::new))
+            }
             Service::Sqs => Self::Sqs(body),
             Service::Kms => Self::Kms(body),
             Service::SecretsManager => Self::Secrets(body),
@@ -52,17 +58,29 @@ impl Work {
             Self::S3(request) => s3::targets(operation, request),
             Self::Lambda(head, _) => {
                 let name = functions::function_name(head.uri.path()).unwrap_or_default();
-                vec![Target::new("lambda:InvokeFunction", engine.place.function(&name))]
+                vec![Target::new(
+                    "lambda:InvokeFunction",
+                    engine.place.function(&name),
+                )]
             }
             Self::Events(body) => {
                 let buses = events::buses(body).into_iter();
-                buses.map(|bus| Target::new(format!("events:{operation}"), engine.place.event_bus(&bus))).collect()
+                buses
+                    .map(|bus| {
+                        Target::new(format!("events:{operation}"), engine.place.event_bus(&bus))
+                    })
+                    .collect()
             }
             Self::Ses(head, body) => {
                 let identity = ses::identity_of(head.uri.path(), body);
                 // Sending from an address is allowed by its own identity or by its domain's.
-                let target = Target::new(format!("ses:{operation}"), engine.place.identity(&identity));
-                vec![if operation == "SendEmail" { target.with("ses:FromAddress", &identity) } else { target }]
+                let target =
+                    Target::new(format!("ses:{operation}"), engine.place.identity(&identity));
+                vec![if operation == "SendEmail" {
+                    target.with("ses:FromAddress", &identity)
+                } else {
+                    target
+                }]
             }
         }
     }
@@ -74,13 +92,20 @@ impl Work {
                     Ok(request) => engine.dynamodb.run(*request).await,
                     Err(refusal) => refusal,
                 };
-                return (wire::json(Service::DynamoDb, answer.status, answer.body), answer.consumed);
+                return (
+                    wire::json(Service::DynamoDb, answer.status, answer.body),
+                    answer.consumed,
+                );
             }
             Self::Sqs(body) => match engine.sqs.call(&call.operation, &body).await {
                 Ok(body) => wire::json(Service::Sqs, 200, body),
                 Err(refusal) => {
                     let mut response = wire::error(call, &refusal);
-                    wire::set(&mut response, HeaderName::from_static("x-amzn-query-error"), &sqs::query_error(&refusal));
+                    wire::set(
+                        &mut response,
+                        HeaderName::from_static("x-amzn-query-error"),
+                        &sqs::query_error(&refusal),
+                    );
                     response
                 }
             },
@@ -93,14 +118,22 @@ impl Work {
                 wire::json(Service::SecretsManager, status, body.to_vec())
             }
             Self::S3(request) => engine.s3.call(*request).await,
-            Self::Ses(head, body) => match engine.ses.call(&call.operation, head.uri.path(), &body) {
+            Self::Ses(head, body) => match engine.ses.call(&call.operation, head.uri.path(), &body)
+            {
                 Ok(answer) => wire::json(Service::Ses, 200, answer.to_string().into_bytes()),
                 Err(refusal) => wire::error(call, &refusal),
             },
-            Self::Events(body) => match engine.events.call(&call.operation, &body, &engine.place, &engine.functions) {
-                Ok(answer) => wire::json(Service::EventBridge, 200, answer.to_string().into_bytes()),
-                Err(refusal) => wire::error(call, &refusal),
-            },
+            Self::Events(body) => {
+                match engine
+                    .events
+                    .call(&call.operation, &body, &engine.place, &engine.functions)
+                {
+                    Ok(answer) => {
+                        wire::json(Service::EventBridge, 200, answer.to_string().into_bytes())
+                    }
+                    Err(refusal) => wire::error(call, &refusal),
+                }
+            }
             Self::Lambda(head, payload) => match engine.functions.invoke(&head, payload).await {
                 Ok(response) => response,
                 Err(refusal) => wire::error(call, &refusal),
@@ -115,5 +148,9 @@ async fn read(body: SdkBody) -> Result<Bytes, Refused> {
     if let Some(bytes) = body.bytes() {
         return Ok(Bytes::copy_from_slice(bytes));
     }
-    Ok(ByteStream::new(body).collect().await.map_err(Refused::Body)?.into_bytes())
+    Ok(ByteStream::new(body)
+        .collect()
+        .await
+        .map_err(Refused::Body)?
+        .into_bytes())
 }

@@ -80,10 +80,20 @@ pub(super) fn measure(field: &mut impl Meter, asked: Asked, kind: Kind) -> Vec<C
 }
 
 fn consumed(entry: &ConsumedCapacity, kind: Kind) -> Consumed {
-    let indexes = entry.global_secondary_indexes.iter().flatten().map(|(name, detail)| (name.clone(), detail.capacity_units)).collect();
+    let indexes = entry
+        .global_secondary_indexes
+        .iter()
+        .flatten()
+        .map(|(name, detail)| (name.clone(), detail.capacity_units))
+        .collect();
     let (read, write) = match kind {
         Kind::Read => (entry.capacity_units, 0.0),
         Kind::Write => (0.0, entry.capacity_units),
     };
-    Consumed { table: entry.table_name.clone(), read, write, indexes }
+    Consumed {
+        table: entry.table_name.clone(),
+        read,
+        write,
+        indexes,
+    }
 }

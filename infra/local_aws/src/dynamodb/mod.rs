@@ -34,11 +34,17 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn closed() -> Self {
-        Self::refusal(&DynoxideError::InternalServerError("the embedded DynamoDB has been closed".into()))
+        Self::refusal(&DynoxideError::InternalServerError(
+            "the embedded DynamoDB has been closed".into(),
+        ))
     }
 
     fn refusal(error: &DynoxideError) -> Self {
-        Self { status: error.status_code(), body: error.to_json().into_bytes(), consumed: Vec::new() }
+        Self {
+            status: error.status_code(),
+            body: error.to_json().into_bytes(),
+            consumed: Vec::new(),
+        }
     }
 }
 
@@ -58,7 +64,11 @@ pub(crate) struct DynamoDb {
 
 impl DynamoDb {
     /// Opens the database and creates the tables that it lacks.
-    pub(crate) fn open(place: Place<'_>, tables: &[TableSpec], mode: Mode) -> Result<Self, DynoxideError> {
+    pub(crate) fn open(
+        place: Place<'_>,
+        tables: &[TableSpec],
+        mode: Mode,
+    ) -> Result<Self, DynoxideError> {
         let database = match place {
             Place::File(path) => {
                 let database = Database::new(&path.to_string_lossy())?;
@@ -78,7 +88,11 @@ impl DynamoDb {
             Mode::Thread => Some(EngineThread::start(database.clone())),
             Mode::Inline => None,
         };
-        Ok(Self { database, thread, closed: AtomicBool::new(false) })
+        Ok(Self {
+            database,
+            thread,
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Runs one request.
@@ -95,7 +109,9 @@ impl DynamoDb {
     pub(crate) async fn sweep(&self) -> usize {
         let database = self.database.clone();
         let swept = if self.thread.is_some() {
-            tokio::task::spawn_blocking(move || database.sweep_ttl()).await.unwrap_or(Ok(0))
+            tokio::task::spawn_blocking(move || database.sweep_ttl())
+                .await
+                .unwrap_or(Ok(0))
         } else {
             database.sweep_ttl()
         };
@@ -118,7 +134,11 @@ impl DynamoDb {
 
     fn checkpoint(&self) -> Result<(), DynoxideError> {
         if let Some(path) = self.database.db_path()? {
-            rusqlite::Connection::open(path)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            rusqlite::Connection::open(path)?.query_row(
+                "PRAGMA wal_checkpoint(TRUNCATE)",
+                [],
+                |_| Ok(()),
+            )?;
         }
         Ok(())
     }
@@ -131,7 +151,10 @@ impl dynoxide::storage_backend::Clock for EngineClock {
         (self.0)() / 1000
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double's 53 bits")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 fit a double's 53 bits"
+    )]
     fn now_unix_secs_f64(&self) -> f64 {
         (self.0)() as f64 / 1000.0
     }

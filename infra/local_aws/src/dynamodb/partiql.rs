@@ -25,8 +25,16 @@ pub(super) fn read(statement: &str) -> Option<Statement> {
     if let Some(keyword) = before_table {
         words.find(|word| word.eq_ignore_ascii_case(keyword))?;
     }
-    let mut names = words.next()?.split('.').map(|name| name.trim_matches('"').to_owned());
-    Some(Statement { action, kind, table: names.next()?, index: names.next() })
+    let mut names = words
+        .next()?
+        .split('.')
+        .map(|name| name.trim_matches('"').to_owned());
+    Some(Statement {
+        action,
+        kind,
+        table: names.next()?,
+        index: names.next(),
+    })
 }
 
 #[cfg(test)]
@@ -37,9 +45,15 @@ mod tests {
     #[test]
     fn names_the_verb_table_and_index() {
         let update = read(r#"UPDATE "waybill-Table" SET a = ? WHERE pk = ?"#).unwrap();
-        assert_eq!((update.action, update.table.as_str(), update.index), ("dynamodb:PartiQLUpdate", "waybill-Table", None));
+        assert_eq!(
+            (update.action, update.table.as_str(), update.index),
+            ("dynamodb:PartiQLUpdate", "waybill-Table", None)
+        );
         let select = read(r#"select a, b from "waybill-Table"."due" where du_pk = ?"#).unwrap();
-        assert_eq!((select.action, select.index.as_deref()), ("dynamodb:PartiQLSelect", Some("due")));
+        assert_eq!(
+            (select.action, select.index.as_deref()),
+            ("dynamodb:PartiQLSelect", Some("due"))
+        );
         assert_eq!(read("DROP TABLE x"), None);
     }
 }

@@ -83,7 +83,9 @@ impl Request {
             "UpdateTimeToLive" => decode(body).map(Self::UpdateTimeToLive),
             "DescribeTable" => decode(body).map(Self::DescribeTable),
             "ListTables" => decode(body).map(Self::ListTables),
-            other => Err(DynoxideError::ValidationException(format!("the embedded DynamoDB does not offer {other}"))),
+            other => Err(DynoxideError::ValidationException(format!(
+                "the embedded DynamoDB does not offer {other}"
+            ))),
         };
         decoded.map_err(|error| Answer::refusal(&error))
     }
@@ -91,7 +93,9 @@ impl Request {
     /// Returns what IAM checks according to AWS's table of actions: item by item for transactions,
     /// statement by statement for PartiQL.
     pub(crate) fn targets(&self, place: &Place) -> Vec<Target> {
-        let on = |action: &str, table: &str| Target::new(format!("dynamodb:{action}"), place.table(table));
+        let on = |action: &str, table: &str| {
+            Target::new(format!("dynamodb:{action}"), place.table(table))
+        };
         let within = |action: &str, table: &str, index: &Option<String>| match index {
             Some(index) => Target::new(format!("dynamodb:{action}"), place.index(table, index)),
             None => on(action, table),
@@ -116,15 +120,34 @@ impl Request {
             Self::UpdateItem(request) => vec![on("UpdateItem", &request.table_name)],
             Self::Query(request) => vec![within("Query", &request.table_name, &request.index_name)],
             Self::Scan(request) => vec![within("Scan", &request.table_name, &request.index_name)],
-            Self::BatchGetItem(request) => of_tables("BatchGetItem", request.request_items.keys().collect()),
-            Self::BatchWriteItem(request) => of_tables("BatchWriteItem", request.request_items.keys().collect()),
-            Self::TransactWriteItems(request) => {
-                request.transact_items.iter().filter_map(written).map(|(action, table)| on(action, table)).collect()
+            Self::BatchGetItem(request) => {
+                of_tables("BatchGetItem", request.request_items.keys().collect())
             }
-            Self::TransactGetItems(request) => request.transact_items.iter().map(|item| on("GetItem", &item.get.table_name)).collect(),
+            Self::BatchWriteItem(request) => {
+                of_tables("BatchWriteItem", request.request_items.keys().collect())
+            }
+            Self::TransactWriteItems(request) => request
+                .transact_items
+                .iter()
+                .filter_map(written)
+                .map(|(action, table)| on(action, table))
+                .collect(),
+            Self::TransactGetItems(request) => request
+                .transact_items
+                .iter()
+                .map(|item| on("GetItem", &item.get.table_name))
+                .collect(),
             Self::ExecuteStatement(request) => stated(&request.statement).into_iter().collect(),
-            Self::BatchExecuteStatement(request) => request.statements.iter().filter_map(|item| stated(&item.statement)).collect(),
-            Self::ExecuteTransaction(request) => request.transact_statements.iter().filter_map(|item| stated(&item.statement)).collect(),
+            Self::BatchExecuteStatement(request) => request
+                .statements
+                .iter()
+                .filter_map(|item| stated(&item.statement))
+                .collect(),
+            Self::ExecuteTransaction(request) => request
+                .transact_statements
+                .iter()
+                .filter_map(|item| stated(&item.statement))
+                .collect(),
             Self::CreateTable(request) => vec![on("CreateTable", &request.table_name)],
             Self::DeleteTable(request) => vec![on("DeleteTable", &request.table_name)],
             Self::UpdateTimeToLive(request) => vec![on("UpdateTimeToLive", &request.table_name)],
@@ -143,26 +166,52 @@ impl Request {
             Self::Query(request) => metered!(database, query, request, Kind::Read),
             Self::Scan(request) => metered!(database, scan, request, Kind::Read),
             Self::BatchGetItem(request) => metered!(database, batch_get_item, request, Kind::Read),
-            Self::BatchWriteItem(request) => metered!(database, batch_write_item, request, Kind::Write),
-            Self::TransactWriteItems(request) => metered!(database, transact_write_items, request, Kind::Write),
-            Self::TransactGetItems(request) => metered!(database, transact_get_items, request, Kind::Read),
+            Self::BatchWriteItem(request) => {
+                metered!(database, batch_write_item, request, Kind::Write)
+            }
+            Self::TransactWriteItems(request) => {
+                metered!(database, transact_write_items, request, Kind::Write)
+            }
+            Self::TransactGetItems(request) => {
+                metered!(database, transact_get_items, request, Kind::Read)
+            }
             Self::ExecuteStatement(request) => {
                 let kind = kind_of([request.statement.as_str()]);
                 metered!(database, execute_statement, request, kind)
             }
             Self::BatchExecuteStatement(request) => {
-                let kind = kind_of(request.statements.iter().map(|item| item.statement.as_str()));
+                let kind = kind_of(
+                    request
+                        .statements
+                        .iter()
+                        .map(|item| item.statement.as_str()),
+                );
                 metered!(database, batch_execute_statement, request, kind)
             }
             Self::ExecuteTransaction(request) => {
-                let kind = kind_of(request.transact_statements.iter().map(|item| item.statement.as_str()));
+                let kind = kind_of(
+                    request
+                        .transact_statements
+                        .iter()
+                        .map(|item| item.statement.as_str()),
+                );
                 metered!(database, execute_transaction, request, kind)
             }
-            Self::CreateTable(request) => database.create_table(request).and_then(|response| answer(&response, Vec::new())),
-            Self::DeleteTable(request) => database.delete_table(request).and_then(|response| answer(&response, Vec::new())),
-            Self::UpdateTimeToLive(request) => database.update_time_to_live(request).and_then(|response| answer(&response, Vec::new())),
-            Self::DescribeTable(request) => database.describe_table(request).and_then(|response| answer(&response, Vec::new())),
-            Self::ListTables(request) => database.list_tables(request).and_then(|response| answer(&response, Vec::new())),
+            Self::CreateTable(request) => database
+                .create_table(request)
+                .and_then(|response| answer(&response, Vec::new())),
+            Self::DeleteTable(request) => database
+                .delete_table(request)
+                .and_then(|response| answer(&response, Vec::new())),
+            Self::UpdateTimeToLive(request) => database
+                .update_time_to_live(request)
+                .and_then(|response| answer(&response, Vec::new())),
+            Self::DescribeTable(request) => database
+                .describe_table(request)
+                .and_then(|response| answer(&response, Vec::new())),
+            Self::ListTables(request) => database
+                .list_tables(request)
+                .and_then(|response| answer(&response, Vec::new())),
         };
         answered.unwrap_or_else(|error| Answer::refusal(&error))
     }
@@ -179,17 +228,27 @@ fn written(item: &TransactWriteItem) -> Option<(&'static str, &str)> {
     if let Some(delete) = &item.delete {
         return Some(("DeleteItem", &delete.table_name));
     }
-    item.condition_check.as_ref().map(|check| ("ConditionCheckItem", check.table_name.as_str()))
+    item.condition_check
+        .as_ref()
+        .map(|check| ("ConditionCheckItem", check.table_name.as_str()))
 }
 
 /// A PartiQL request contains either reads or writes.
 fn kind_of<'a>(statements: impl IntoIterator<Item = &'a str>) -> Kind {
-    statements.into_iter().find_map(partiql::read).map_or(Kind::Read, |statement| statement.kind)
+    statements
+        .into_iter()
+        .find_map(partiql::read)
+        .map_or(Kind::Read, |statement| statement.kind)
 }
 
 fn answer(response: &impl Serialize, consumed: Vec<Consumed>) -> Result<Answer, DynoxideError> {
-    let body = serde_json::to_vec(response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
-    Ok(Answer { status: 200, body, consumed })
+    let body = serde_json::to_vec(response)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
+    Ok(Answer {
+        status: 200,
+        body,
+        consumed,
+    })
 }
 
 /// Decodes a request. dynoxide's decoders prefix the message with these markers for the kind of
@@ -201,8 +260,12 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
             Some(("VALIDATION" | "VALIDATION_REQUEST" | "VALIDATION_AS_READ", rest)) => {
                 DynoxideError::ValidationException(without_position(rest))
             }
-            Some(("SERIALIZATION" | "SERIALIZATION_AS_READ", rest)) => DynoxideError::SerializationException(without_position(rest)),
-            _ if error.is_data() && (message.contains("missing field") || message.contains("AttributeValue")) => {
+            Some(("SERIALIZATION" | "SERIALIZATION_AS_READ", rest)) => {
+                DynoxideError::SerializationException(without_position(rest))
+            }
+            _ if error.is_data()
+                && (message.contains("missing field") || message.contains("AttributeValue")) =>
+            {
                 DynoxideError::ValidationException(without_position(&message))
             }
             _ => DynoxideError::SerializationException(message),
@@ -211,5 +274,9 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
 }
 
 fn without_position(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).trim().to_owned()
+    message
+        .rsplit_once(" at line ")
+        .map_or(message, |(message, _)| message)
+        .trim()
+        .to_owned()
 }

@@ -16,11 +16,17 @@ pub(super) fn ensure(database: &Database, table: &TableSpec) -> Result<(), Dynox
             let key: Value = parsed(&existing.key_schema)?;
             if key != key_schema(&table.key) {
                 return Err(DynoxideError::ValidationException(format!(
-                    "the table {} in this data directory has other keys than the template; start with an empty data directory",
+                    "the table {} in this data directory has other keys than the template; start \
+                     with an empty data directory",
                     table.name
                 )));
             }
-            let indexes: Vec<Value> = existing.gsi_definitions.as_deref().map(parsed).transpose()?.unwrap_or_default();
+            let indexes: Vec<Value> = existing
+                .gsi_definitions
+                .as_deref()
+                .map(parsed)
+                .transpose()?
+                .unwrap_or_default();
             update_indexes(database, table, &indexes)?;
             if existing.ttl_enabled && existing.ttl_attribute == table.ttl_attribute {
                 return Ok(());
@@ -50,17 +56,32 @@ fn create(database: &Database, table: &TableSpec) -> Result<(), DynoxideError> {
     Ok(())
 }
 
-fn update_indexes(database: &Database, table: &TableSpec, existing: &[Value]) -> Result<(), DynoxideError> {
-    let named = |definition: &Value| definition["IndexName"].as_str().unwrap_or_default().to_owned();
+fn update_indexes(
+    database: &Database,
+    table: &TableSpec,
+    existing: &[Value],
+) -> Result<(), DynoxideError> {
+    let named = |definition: &Value| {
+        definition["IndexName"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let mut changes = Vec::new();
     for definition in existing {
-        let kept = table.indexes.iter().any(|spec| same(definition, &index(spec)));
+        let kept = table
+            .indexes
+            .iter()
+            .any(|spec| same(definition, &index(spec)));
         if !kept {
             changes.push(json!({"Delete": {"IndexName": named(definition)}}));
         }
     }
     for spec in &table.indexes {
-        if !existing.iter().any(|definition| same(definition, &index(spec))) {
+        if !existing
+            .iter()
+            .any(|definition| same(definition, &index(spec)))
+        {
             changes.push(json!({"Create": index(spec)}));
         }
     }
@@ -77,7 +98,9 @@ fn update_indexes(database: &Database, table: &TableSpec, existing: &[Value]) ->
 }
 
 fn same(existing: &Value, wanted: &Value) -> bool {
-    ["IndexName", "KeySchema", "Projection"].iter().all(|member| existing[member] == wanted[member])
+    ["IndexName", "KeySchema", "Projection"]
+        .iter()
+        .all(|member| existing[member] == wanted[member])
 }
 
 fn attributes(table: &TableSpec) -> Value {
@@ -94,23 +117,31 @@ fn attributes(table: &TableSpec) -> Value {
 
 fn key_schema(key: &KeySchema) -> Value {
     let mut schema = vec![json!({"AttributeName": key.hash, "KeyType": "HASH"})];
-    schema.extend(key.range.iter().map(|range| json!({"AttributeName": range, "KeyType": "RANGE"})));
+    schema.extend(
+        key.range
+            .iter()
+            .map(|range| json!({"AttributeName": range, "KeyType": "RANGE"})),
+    );
     Value::Array(schema)
 }
 
 fn index(spec: &IndexSpec) -> Value {
     let projection = match &spec.projection {
         Projection::KeysOnly => json!({"ProjectionType": "KEYS_ONLY"}),
-        Projection::Include(attributes) => json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": attributes}),
+        Projection::Include(attributes) => {
+            json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": attributes})
+        }
         Projection::All => json!({"ProjectionType": "ALL"}),
     };
     json!({"IndexName": spec.name, "KeySchema": key_schema(&spec.key), "Projection": projection})
 }
 
 fn request<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, DynoxideError> {
-    serde_json::from_value(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
+    serde_json::from_value(body)
+        .map_err(|error| DynoxideError::ValidationException(error.to_string()))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DynoxideError> {
-    serde_json::from_str(text).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+    serde_json::from_str(text)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }

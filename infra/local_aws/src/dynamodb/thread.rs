@@ -31,14 +31,18 @@ impl EngineThread {
                 }
             })
             .expect("a thread can be started");
-        Self { running: Mutex::new(Some((jobs, thread))) }
+        Self {
+            running: Mutex::new(Some((jobs, thread))),
+        }
     }
 
     pub(crate) async fn run(&self, request: Request) -> Answer {
         let (reply, answer) = oneshot::channel();
         let sent = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.as_ref().is_some_and(|(jobs, _)| jobs.send(Job { request, reply }).is_ok())
+            running
+                .as_ref()
+                .is_some_and(|(jobs, _)| jobs.send(Job { request, reply }).is_ok())
         };
         if sent && let Ok(answer) = answer.await {
             return answer;
@@ -48,7 +52,11 @@ impl EngineThread {
 
     /// Waits for the requests that were sent, then ends the thread.
     pub(crate) fn stop(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some((jobs, thread)) = running {
             drop(jobs);
             if thread.join().is_err() {

@@ -59,17 +59,21 @@ impl Policy {
     /// Parses a policy document. `Principal` is not evaluated.
     pub fn from_json(text: &str) -> Result<Self, UnreadableDocument> {
         let document: Document = serde_json::from_str(text)?;
-        let statements = document.statement.into_iter().map(StatementText::statement).collect::<Result<_, _>>()?;
+        let statements = document
+            .statement
+            .into_iter()
+            .map(StatementText::statement)
+            .collect::<Result<_, _>>()?;
         Ok(Self { statements })
     }
 }
 
 impl StatementText {
     fn statement(self) -> Result<Statement, UnknownOperator> {
-        let conditions = self
-            .condition
-            .into_iter()
-            .flat_map(|(operator, keys)| keys.into_iter().map(move |(key, values)| Condition::new(&operator, key, values.into())));
+        let conditions = self.condition.into_iter().flat_map(|(operator, keys)| {
+            keys.into_iter()
+                .map(move |(key, values)| Condition::new(&operator, key, values.into()))
+        });
         Ok(Statement {
             effect: match self.effect {
                 EffectText::Allow => Effect::Allow,

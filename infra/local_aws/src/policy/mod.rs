@@ -24,7 +24,10 @@ pub struct Caller {
 impl Caller {
     /// Creates a caller with a policy.
     pub fn new(name: impl Into<String>, policy: Policy) -> Self {
-        Self { name: name.into(), policy }
+        Self {
+            name: name.into(),
+            policy,
+        }
     }
 
     /// Creates a caller that may do everything, for tests and tools.
@@ -89,7 +92,11 @@ impl Policy {
     /// Returns the decision about a target.
     #[must_use]
     pub fn decide(&self, target: &Target) -> Decision {
-        let matching = |effect| self.statements.iter().any(|statement| statement.effect == effect && statement.matches(target));
+        let matching = |effect| {
+            self.statements
+                .iter()
+                .any(|statement| statement.effect == effect && statement.matches(target))
+        };
         match (matching(Effect::Deny), matching(Effect::Allow)) {
             (true, _) => Decision::Denied,
             (false, true) => Decision::Allowed,
@@ -101,16 +108,27 @@ impl Policy {
     pub(crate) fn refuses<'a>(&self, targets: &'a [Target]) -> Option<Refusal<'a>> {
         targets.iter().find_map(|target| match self.decide(target) {
             Decision::Allowed => None,
-            decision => Some(Refusal { target, denied: decision == Decision::Denied }),
+            decision => Some(Refusal {
+                target,
+                denied: decision == Decision::Denied,
+            }),
         })
     }
 }
 
 impl Statement {
     fn matches(&self, target: &Target) -> bool {
-        self.actions.iter().any(|action| pattern::matches_ignoring_case(action, &target.action))
-            && self.resources.iter().any(|resource| pattern::matches(resource, &target.resource))
-            && self.conditions.iter().all(|condition| condition.holds(&target.context))
+        self.actions
+            .iter()
+            .any(|action| pattern::matches_ignoring_case(action, &target.action))
+            && self
+                .resources
+                .iter()
+                .any(|resource| pattern::matches(resource, &target.resource))
+            && self
+                .conditions
+                .iter()
+                .all(|condition| condition.holds(&target.context))
     }
 }
 
@@ -124,14 +142,17 @@ pub(crate) struct Refusal<'a> {
 impl Refusal<'_> {
     /// Returns AWS's wording, so that a search for it finds AWS's documentation.
     pub(crate) fn message(&self, account: &str, caller: &str) -> String {
-        let Target { action, resource, .. } = self.target;
+        let Target {
+            action, resource, ..
+        } = self.target;
         let because = if self.denied {
             "with an explicit deny in an identity-based policy".to_owned()
         } else {
             format!("because no identity-based policy allows the {action} action")
         };
         format!(
-            "User: arn:aws:sts::{account}:assumed-role/{caller}/local is not authorized to perform: {action} on resource: {resource} {because}"
+            "User: arn:aws:sts::{account}:assumed-role/{caller}/local is not authorized to \
+             perform: {action} on resource: {resource} {because}"
         )
     }
 }
@@ -142,20 +163,40 @@ mod tests {
     use super::*;
 
     fn statement(effect: Effect, action: &str, resource: &str) -> Statement {
-        Statement { effect, actions: vec![action.into()], resources: vec![resource.into()], conditions: Vec::new() }
+        Statement {
+            effect,
+            actions: vec![action.into()],
+            resources: vec![resource.into()],
+            conditions: Vec::new(),
+        }
     }
 
     #[test]
     fn what_nothing_allows_is_refused_and_a_denial_wins() {
         let policy = Policy {
-            statements: vec![statement(Effect::Allow, "s3:*", "arn:aws:s3:::bucket/*"), statement(Effect::Deny, "s3:DeleteObject", "*")],
+            statements: vec![
+                statement(Effect::Allow, "s3:*", "arn:aws:s3:::bucket/*"),
+                statement(Effect::Deny, "s3:DeleteObject", "*"),
+            ],
         };
         let get = [Target::new("s3:GetObject", "arn:aws:s3:::bucket/a")];
         let delete = [Target::new("s3:DeleteObject", "arn:aws:s3:::bucket/a")];
-        let elsewhere = [get[0].clone(), Target::new("s3:GetObject", "arn:aws:s3:::other/a")];
+        let elsewhere = [
+            get[0].clone(),
+            Target::new("s3:GetObject", "arn:aws:s3:::other/a"),
+        ];
         assert!(policy.refuses(&get).is_none());
-        assert!(policy.refuses(&delete).unwrap().message("0", "api").contains("explicit deny"));
-        let refusal = policy.refuses(&elsewhere).unwrap().message("000000000000", "api");
+        assert!(
+            policy
+                .refuses(&delete)
+                .unwrap()
+                .message("0", "api")
+                .contains("explicit deny")
+        );
+        let refusal = policy
+            .refuses(&elsewhere)
+            .unwrap()
+            .message("000000000000", "api");
         assert_eq!(
             refusal,
             "User: arn:aws:sts::000000000000:assumed-role/api/local is not authorized to perform: s3:GetObject on resource: \

@@ -54,6 +54,9 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
         }
-        assert!(matches_ignoring_case("DynamoDB:putitem", "dynamodb:PutItem"));
+        assert!(matches_ignoring_case(
+            "DynamoDB:putitem",
+            "dynamodb:PutItem"
+        ));
     }
 }

@@ -32,7 +32,11 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// Opens the folder and creates the buckets that it lacks.
-    pub(crate) fn open(root: &Path, buckets: &[BucketSpec], secret: &str) -> Result<Self, s3s_fs::Error> {
+    pub(crate) fn open(
+        root: &Path,
+        buckets: &[BucketSpec],
+        secret: &str,
+    ) -> Result<Self, s3s_fs::Error> {
         for bucket in buckets {
             std::fs::create_dir_all(root.join(&bucket.name))?;
         }
@@ -44,23 +48,39 @@ impl S3 {
         // The engines' clock may be that of a simulation. The expiry of links is still checked.
         config.presigned_url_max_skew_time_secs = u32::MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Ok(Self { service: builder.build(), root: root.to_owned(), creations: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            service: builder.build(),
+            root: root.to_owned(),
+            creations: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Handles a request and verifies its signature.
     pub(crate) async fn call(&self, mut request: Request<SdkBody>) -> Response {
         if !request.headers().contains_key(HOST) {
-            let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+            let host = request
+                .uri()
+                .authority()
+                .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
             if let Some(host) = host {
                 request.headers_mut().insert(HOST, host);
             }
         }
         let head = request.method() == Method::HEAD;
-        let creates = request.method() == Method::PUT && request.headers().contains_key(IF_NONE_MATCH);
+        let creates =
+            request.method() == Method::PUT && request.headers().contains_key(IF_NONE_MATCH);
         let place = address::Address::of(&request);
-        let turn = if creates { Some(self.creations.lock().await) } else { None };
+        let turn = if creates {
+            Some(self.creations.lock().await)
+        } else {
+            None
+        };
         let answered = self.service.call(request.map(received)).await;
-        if creates && answered.as_ref().is_ok_and(|response| response.status() == http::StatusCode::BAD_REQUEST) {
+        if creates
+            && answered
+                .as_ref()
+                .is_ok_and(|response| response.status() == http::StatusCode::BAD_REQUEST)
+        {
             self.take_back(&place);
         }
         drop(turn);
@@ -81,8 +101,14 @@ impl S3 {
     /// Deletes an object whose hash does not match. s3s-fs compares hashes only after it has
     /// written the object.
     fn take_back(&self, place: &address::Address) {
-        let (Some(bucket), Some(key)) = (&place.bucket, &place.key) else { return };
-        if key.split('/').chain([&**bucket]).all(|segment| !matches!(segment, "" | "." | "..")) {
+        let (Some(bucket), Some(key)) = (&place.bucket, &place.key) else {
+            return;
+        };
+        if key
+            .split('/')
+            .chain([&**bucket])
+            .all(|segment| !matches!(segment, "" | "." | ".."))
+        {
             drop(std::fs::remove_file(self.root.join(bucket).join(key)));
         }
     }

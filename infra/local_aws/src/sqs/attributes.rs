@@ -38,16 +38,21 @@ impl Attribute {
         let kind = self.data_type.split('.').next().unwrap_or_default();
         match (kind, &self.string_value, &self.binary_value) {
             ("String" | "Number", Some(text), None) if !text.is_empty() => Ok(Value::Text(text)),
-            ("Binary", None, Some(encoded)) if !encoded.is_empty() => match STANDARD.decode(encoded) {
-                Ok(bytes) => Ok(Value::Bytes(bytes)),
-                Err(_) => Err(Refusal::InvalidParameters(format!("The message attribute '{name}' is not base64."))),
-            },
+            ("Binary", None, Some(encoded)) if !encoded.is_empty() => {
+                match STANDARD.decode(encoded) {
+                    Ok(bytes) => Ok(Value::Bytes(bytes)),
+                    Err(_) => Err(Refusal::InvalidParameters(format!(
+                        "The message attribute '{name}' is not base64."
+                    ))),
+                }
+            }
             ("String" | "Number" | "Binary", ..) => Err(Refusal::InvalidParameters(format!(
                 "The message attribute '{name}' must contain a non-empty value of its type '{}'.",
                 self.data_type
             ))),
             _ => Err(Refusal::InvalidParameters(format!(
-                "The message attribute '{name}' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String."
+                "The message attribute '{name}' has an invalid message attribute type, the set of \
+                 supported type prefixes is Binary, Number, and String."
             ))),
         }
     }
@@ -73,7 +78,9 @@ pub(super) fn check(attributes: &Attributes) -> Result<usize, Refusal> {
 
 fn check_name(name: &str) -> Result<(), Refusal> {
     let well_formed = (1..=256).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         && !name.starts_with('.')
         && !name.ends_with('.')
         && !name.contains("..");
@@ -81,7 +88,8 @@ fn check_name(name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::InvalidParameters(format!(
-        "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, underscore (_), hyphen (-), and period (.) characters."
+        "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, \
+         0-9, underscore (_), hyphen (-), and period (.) characters."
     )))
 }
 
@@ -98,7 +106,9 @@ pub(super) fn digest(attributes: &Attributes) -> Option<String> {
         buffer.extend_from_slice(bytes);
     };
     for (name, attribute) in attributes {
-        let Ok(value) = attribute.value(name) else { continue };
+        let Ok(value) = attribute.value(name) else {
+            continue;
+        };
         put(&mut buffer, name.as_bytes());
         put(&mut buffer, attribute.data_type.as_bytes());
         match value {
@@ -118,10 +128,12 @@ pub(super) fn digest(attributes: &Attributes) -> Option<String> {
 /// Selects the attributes that a receiver requested: by name, by `prefix.*`, or `All`.
 pub(super) fn select(mut attributes: Attributes, wanted: &[String]) -> Attributes {
     attributes.retain(|name, _| {
-        wanted.iter().any(|pattern| match pattern.strip_suffix(".*") {
-            Some(prefix) => name.starts_with(prefix),
-            None => pattern == "All" || pattern == name,
-        })
+        wanted
+            .iter()
+            .any(|pattern| match pattern.strip_suffix(".*") {
+                Some(prefix) => name.starts_with(prefix),
+                None => pattern == "All" || pattern == name,
+            })
     });
     attributes
 }
@@ -132,14 +144,22 @@ mod tests {
     use super::*;
 
     fn text(value: &str) -> Attribute {
-        Attribute { data_type: "String".into(), string_value: Some(value.into()), binary_value: None }
+        Attribute {
+            data_type: "String".into(),
+            string_value: Some(value.into()),
+            binary_value: None,
+        }
     }
 
     #[test]
     fn digests_as_the_service_does() {
-        // Known answer from the AWS documentation's algorithm, computed independently (Python, hashlib).
+        // Known answer from the AWS documentation's algorithm, computed independently (Python,
+        // hashlib).
         let attributes = Attributes::from([("traceparent".to_owned(), text("00-a-b-01"))]);
-        assert_eq!(digest(&attributes).unwrap(), "c32dba24e2565d6119d62e5e754c6977");
+        assert_eq!(
+            digest(&attributes).unwrap(),
+            "c32dba24e2565d6119d62e5e754c6977"
+        );
     }
 
     #[test]
@@ -166,7 +186,26 @@ mod tests {
         assert_eq!(one("ok", text("abc")), Ok(2 + 6 + 3));
         assert!(one("no spaces", text("x")).is_err());
         assert!(one("empty", text("")).is_err());
-        assert!(one("kind", Attribute { data_type: "Float".into(), ..text("1") }).is_err());
-        assert!(one("blob", Attribute { data_type: "Binary".into(), string_value: None, binary_value: Some("!".into()) }).is_err());
+        assert!(
+            one(
+                "kind",
+                Attribute {
+                    data_type: "Float".into(),
+                    ..text("1")
+                }
+            )
+            .is_err()
+        );
+        assert!(
+            one(
+                "blob",
+                Attribute {
+                    data_type: "Binary".into(),
+                    string_value: None,
+                    binary_value: Some("!".into())
+                }
+            )
+            .is_err()
+        );
     }
 }

@@ -47,15 +47,35 @@ pub(super) struct Found {
 }
 
 impl Engine {
-    pub(super) fn open(path: &std::path::Path, directory: Arc<Directory>, clock: NowMs) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        path: &std::path::Path,
+        directory: Arc<Directory>,
+        clock: NowMs,
+    ) -> Result<Self, OpenError> {
         let ledger = Ledger::open(path, &directory)?;
         let now_ms = clock();
-        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let failed = |source| OpenError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
         ledger.blame_crash().map_err(failed)?;
         let lanes = ledger.load(now_ms).map_err(failed)?;
-        let after_last = ledger.last_key().map_err(failed)?.map_or(0, |key| key.0 + 1);
-        let next_key = after_last.max(i64::try_from(now_ms).unwrap_or(0).saturating_mul(KEYS_PER_MS));
-        Ok(Self { ledger, directory, lanes, clock, next_key })
+        let after_last = ledger
+            .last_key()
+            .map_err(failed)?
+            .map_or(0, |key| key.0 + 1);
+        let next_key = after_last.max(
+            i64::try_from(now_ms)
+                .unwrap_or(0)
+                .saturating_mul(KEYS_PER_MS),
+        );
+        Ok(Self {
+            ledger,
+            directory,
+            lanes,
+            clock,
+            next_key,
+        })
     }
 
     /// Opens the transaction of all calls until [`Engine::commit`].
@@ -70,31 +90,54 @@ impl Engine {
     /// Discards the transaction after a failure and reads the file again. Messages in flight become
     /// visible, as after a restart.
     pub(super) fn recover(&mut self) {
-        let reloaded = self.ledger.roll_back().and_then(|()| self.ledger.load((self.clock)()));
+        let reloaded = self
+            .ledger
+            .roll_back()
+            .and_then(|()| self.ledger.load((self.clock)()));
         match reloaded {
             Ok(lanes) => {
                 let shares: Vec<Share> = self.lanes.iter().map(Lanes::share).collect();
                 self.lanes = lanes;
-                self.lanes.iter_mut().zip(shares).for_each(|(lanes, share)| lanes.divide(share));
+                self.lanes
+                    .iter_mut()
+                    .zip(shares)
+                    .for_each(|(lanes, share)| lanes.divide(share));
             }
             Err(error) => tracing::error!(%error, "failed to read the queue file again"),
         }
     }
 
-    pub(super) fn send(&mut self, queue: QueueId, messages: &[Outgoing]) -> Result<Vec<MessageKey>, Refusal> {
+    pub(super) fn send(
+        &mut self,
+        queue: QueueId,
+        messages: &[Outgoing],
+    ) -> Result<Vec<MessageKey>, Refusal> {
         let now_ms = (self.clock)();
         let waited_for = self.lanes(queue).next_visible_at_ms();
         let default_delay_seconds = self.queue(queue).spec.delay_seconds;
         let mut keys = Vec::with_capacity(messages.len());
         for message in messages {
             let key = MessageKey(self.next_key);
-            let visible_at_ms = now_ms + u64::from(message.delay_seconds.unwrap_or(default_delay_seconds)) * 1000;
-            self.ledger.add(key, queue, message, now_ms, visible_at_ms)?;
+            let visible_at_ms =
+                now_ms + u64::from(message.delay_seconds.unwrap_or(default_delay_seconds)) * 1000;
+            self.ledger
+                .add(key, queue, message, now_ms, visible_at_ms)?;
             self.next_key += 1;
             let group = message.group.as_deref().unwrap_or_default().into();
             let place = message.place.as_deref().unwrap_or_default().into();
             let state = State::until(visible_at_ms, now_ms);
-            self.arrive(queue, key, Entry { group, place, sent_at_ms: now_ms, receives: 0, crashes: 0, state });
+            self.arrive(
+                queue,
+                key,
+                Entry {
+                    group,
+                    place,
+                    sent_at_ms: now_ms,
+                    receives: 0,
+                    crashes: 0,
+                    state,
+                },
+            );
             keys.push(key);
         }
         self.ring_if_earlier(queue, waited_for);
@@ -104,7 +147,12 @@ impl Engine {
     /// Receives up to `count` messages and hides them, those of the tenant with the fewest messages
     /// in flight first. A message that was received too often is moved to the dead-letter queue
     /// instead. A message that may have killed a process is received alone.
-    pub(super) fn receive(&mut self, queue: QueueId, count: usize, visibility_seconds: u32) -> Result<Found, Refusal> {
+    pub(super) fn receive(
+        &mut self,
+        queue: QueueId,
+        count: usize,
+        visibility_seconds: u32,
+    ) -> Result<Found, Refusal> {
         let now_ms = (self.clock)();
         self.catch_up(queue, now_ms)?;
         let waited_for = self.lanes(queue).next_visible_at_ms();
@@ -114,14 +162,18 @@ impl Engine {
         }
         let mut messages = Vec::new();
         for _ in 0..MESSAGES_PER_STEP_MAX {
-            let Some(next) = self.lanes[queue.0].next(now_ms) else { break };
+            let Some(next) = self.lanes[queue.0].next(now_ms) else {
+                break;
+            };
             let (key, is_suspect) = (next.key, next.is_suspect());
             match self.queue(queue).dead_letters {
                 Some(dead_letters) if next.entry.receives >= dead_letters.max_receive_count => {
                     self.redrive(key, queue, dead_letters, now_ms)?;
                     continue;
                 }
-                _ if messages.len() == count.min(room) || is_suspect && !messages.is_empty() => break,
+                _ if messages.len() == count.min(room) || is_suspect && !messages.is_empty() => {
+                    break;
+                }
                 _ => messages.push(self.deliver(key, queue, now_ms, visibility_seconds)?),
             }
             if is_suspect {
@@ -130,14 +182,23 @@ impl Engine {
         }
         self.ring_if_earlier(queue, waited_for);
         let lanes = self.lanes(queue);
-        let next_in_ms = lanes.next_at_ms(now_ms).map(|at_ms| at_ms.saturating_sub(now_ms));
-        Ok(Found { messages, next_in_ms })
+        let next_in_ms = lanes
+            .next_at_ms(now_ms)
+            .map(|at_ms| at_ms.saturating_sub(now_ms));
+        Ok(Found {
+            messages,
+            next_in_ms,
+        })
     }
 
     /// Deletes the message of a receipt. If it no longer exists or was received again, nothing is
     /// deleted and the call succeeds, as in SQS.
     pub(super) fn delete(&mut self, queue: QueueId, receipt: Receipt) -> Result<(), Refusal> {
-        if self.lanes(queue).get(receipt.key).is_some_and(|entry| entry.receives == receipt.receives) {
+        if self
+            .lanes(queue)
+            .get(receipt.key)
+            .is_some_and(|entry| entry.receives == receipt.receives)
+        {
             self.ledger.delete(receipt.key)?;
             self.lanes[queue.0].remove(receipt.key);
             self.ring_if_ready(queue);
@@ -146,13 +207,23 @@ impl Engine {
     }
 
     /// Sets when a message in flight becomes visible again.
-    pub(super) fn hide(&mut self, queue: QueueId, receipt: Receipt, visibility_seconds: u32) -> Result<(), Refusal> {
+    pub(super) fn hide(
+        &mut self,
+        queue: QueueId,
+        receipt: Receipt,
+        visibility_seconds: u32,
+    ) -> Result<(), Refusal> {
         let now_ms = (self.clock)();
         self.lanes[queue.0].advance(now_ms);
-        let entry = self.lanes(queue).get(receipt.key).filter(|entry| entry.receives == receipt.receives);
+        let entry = self
+            .lanes(queue)
+            .get(receipt.key)
+            .filter(|entry| entry.receives == receipt.receives);
         let since_ms = match entry.map(|entry| entry.state) {
             None => return Err(gone(receipt, &self.queue(queue).spec.name)),
-            Some(State::Ready { .. } | State::Delayed { .. }) => return Err(Refusal::MessageNotInflight),
+            Some(State::Ready { .. } | State::Delayed { .. }) => {
+                return Err(Refusal::MessageNotInflight);
+            }
             Some(State::InFlight { since_ms, .. }) => since_ms,
         };
         let until_ms = now_ms + u64::from(visibility_seconds) * 1000;
@@ -160,7 +231,10 @@ impl Engine {
             return Err(Refusal::InvalidParameterValue {
                 parameter: "VisibilityTimeout",
                 value: visibility_seconds.to_string(),
-                reason: format!("Total VisibilityTimeout for the message is beyond the limit [{VISIBILITY_SECONDS_MAX} seconds]"),
+                reason: format!(
+                    "Total VisibilityTimeout for the message is beyond the limit \
+                     [{VISIBILITY_SECONDS_MAX} seconds]"
+                ),
             });
         }
         let waited_for = self.lanes(queue).next_visible_at_ms();
@@ -198,26 +272,62 @@ impl Engine {
     pub(super) fn oldest_age_ms(&mut self, queue: QueueId) -> Result<Option<u64>, Refusal> {
         let now_ms = (self.clock)();
         self.catch_up(queue, now_ms)?;
-        Ok(self.lanes(queue).oldest_sent_at_ms().map(|sent_at_ms| now_ms.saturating_sub(sent_at_ms)))
+        Ok(self
+            .lanes(queue)
+            .oldest_sent_at_ms()
+            .map(|sent_at_ms| now_ms.saturating_sub(sent_at_ms)))
     }
 
     pub(super) fn close(self) -> Result<(), Refusal> {
         Ok(self.ledger.close()?)
     }
 
-    fn deliver(&mut self, key: MessageKey, queue: QueueId, now_ms: u64, visibility_seconds: u32) -> Result<Delivered, Refusal> {
+    fn deliver(
+        &mut self,
+        key: MessageKey,
+        queue: QueueId,
+        now_ms: u64,
+        visibility_seconds: u32,
+    ) -> Result<Delivered, Refusal> {
         let content = self.ledger.receive(key, now_ms)?;
         let lanes = &mut self.lanes[queue.0];
         lanes.receive(key, now_ms, now_ms + u64::from(visibility_seconds) * 1000);
-        let entry = lanes.get(key).ok_or_else(|| Refusal::Storage(format!("message {} disappeared while it was received", key.0)))?;
-        let receipt = Receipt { key, receives: entry.receives };
-        Ok(Delivered { receipt, group: Arc::clone(&entry.group), sent_at_ms: entry.sent_at_ms, content })
+        let entry = lanes.get(key).ok_or_else(|| {
+            Refusal::Storage(format!(
+                "message {} disappeared while it was received",
+                key.0
+            ))
+        })?;
+        let receipt = Receipt {
+            key,
+            receives: entry.receives,
+        };
+        Ok(Delivered {
+            receipt,
+            group: Arc::clone(&entry.group),
+            sent_at_ms: entry.sent_at_ms,
+            content,
+        })
     }
 
-    fn redrive(&mut self, key: MessageKey, from: QueueId, to: DeadLetters, now_ms: u64) -> Result<(), Refusal> {
+    fn redrive(
+        &mut self,
+        key: MessageKey,
+        from: QueueId,
+        to: DeadLetters,
+        now_ms: u64,
+    ) -> Result<(), Refusal> {
         self.ledger.redrive(key, from, to.queue, now_ms)?;
         if let Some(entry) = self.lanes[from.0].remove(key) {
-            self.arrive(to.queue, key, Entry { crashes: 0, state: State::Ready { since_ms: now_ms }, ..entry });
+            self.arrive(
+                to.queue,
+                key,
+                Entry {
+                    crashes: 0,
+                    state: State::Ready { since_ms: now_ms },
+                    ..entry
+                },
+            );
         }
         Ok(())
     }
@@ -234,8 +344,13 @@ impl Engine {
     fn catch_up(&mut self, queue: QueueId, now_ms: u64) -> Result<(), Refusal> {
         self.lanes[queue.0].advance(now_ms);
         let retention_ms = u64::from(self.queue(queue).spec.message_retention_seconds) * 1000;
-        let Some(expired_ms) = now_ms.checked_sub(retention_ms) else { return Ok(()) };
-        for key in self.lanes(queue).sent_until(expired_ms, MESSAGES_PER_STEP_MAX) {
+        let Some(expired_ms) = now_ms.checked_sub(retention_ms) else {
+            return Ok(());
+        };
+        for key in self
+            .lanes(queue)
+            .sent_until(expired_ms, MESSAGES_PER_STEP_MAX)
+        {
             self.ledger.delete(key)?;
             self.lanes[queue.0].remove(key);
         }
@@ -272,6 +387,7 @@ fn gone(receipt: Receipt, queue: &str) -> Refusal {
     Refusal::InvalidParameterValue {
         parameter: "ReceiptHandle",
         value: receipt.handle(queue),
-        reason: "Message does not exist or is not available for visibility timeout change.".to_owned(),
+        reason: "Message does not exist or is not available for visibility timeout change."
+            .to_owned(),
     }
 }

@@ -41,7 +41,9 @@ impl Host {
             Mode::Inline => Ok(Self::Inline(Box::new(Mutex::new(Some(engine))))),
             Mode::Thread => {
                 let (tasks, inbox) = channel();
-                std::thread::Builder::new().name("sqs engine".to_owned()).spawn(move || serve(engine, &inbox))?;
+                std::thread::Builder::new()
+                    .name("sqs engine".to_owned())
+                    .spawn(move || serve(engine, &inbox))?;
                 Ok(Self::Thread(tasks))
             }
         }
@@ -63,7 +65,9 @@ impl Host {
         });
         match self {
             Self::Thread(tasks) => tasks.send(Task::Call(call)).map_err(|_| Refusal::Closed)?,
-            Self::Inline(engine) => transact(lock(engine).as_mut().ok_or(Refusal::Closed)?, call, || None),
+            Self::Inline(engine) => {
+                transact(lock(engine).as_mut().ok_or(Refusal::Closed)?, call, || None)
+            }
         }
         answered.await.unwrap_or(Err(Refusal::Closed))
     }
@@ -96,13 +100,15 @@ fn serve(mut engine: Engine, inbox: &Receiver<Task>) {
             // The last `Sqs` was dropped. Dropping the engine closes the file.
             Err(_) => return,
             Ok(Task::Close(answer)) => closing = Some(answer),
-            Ok(Task::Call(call)) => transact(&mut engine, call, || match inbox.try_recv().ok()? {
-                Task::Call(call) => Some(call),
-                Task::Close(answer) => {
-                    closing = Some(answer);
-                    None
-                }
-            }),
+            Ok(Task::Call(call)) => {
+                transact(&mut engine, call, || match inbox.try_recv().ok()? {
+                    Task::Call(call) => Some(call),
+                    Task::Close(answer) => {
+                        closing = Some(answer);
+                        None
+                    }
+                })
+            }
         }
     }
     let closed = engine.close();
@@ -119,10 +125,16 @@ fn transact(engine: &mut Engine, first: Call, mut next: impl FnMut() -> Option<C
     while let Some(run) = call {
         let done = run(engine);
         if done.storage_failed && outcome.is_ok() {
-            outcome = Err(Refusal::Storage("another call of the same transaction failed".to_owned()));
+            outcome = Err(Refusal::Storage(
+                "another call of the same transaction failed".to_owned(),
+            ));
         }
         answered.push(done.answer);
-        call = if answered.len() < CALLS_PER_TRANSACTION_MAX { next() } else { None };
+        call = if answered.len() < CALLS_PER_TRANSACTION_MAX {
+            next()
+        } else {
+            None
+        };
     }
     let outcome = outcome.and_then(|()| engine.commit());
     if outcome.is_err() {

@@ -70,11 +70,25 @@ pub(super) enum State {
 impl State {
     /// Returns the state of a message that can be received from a time on.
     pub(super) fn until(visible_at_ms: u64, now_ms: u64) -> Self {
-        if visible_at_ms > now_ms { Self::Delayed { until_ms: visible_at_ms } } else { Self::Ready { since_ms: visible_at_ms } }
+        if visible_at_ms > now_ms {
+            Self::Delayed {
+                until_ms: visible_at_ms,
+            }
+        } else {
+            Self::Ready {
+                since_ms: visible_at_ms,
+            }
+        }
     }
 
     fn is_at_work(self) -> bool {
-        matches!(self, Self::InFlight { put_back: false, .. })
+        matches!(
+            self,
+            Self::InFlight {
+                put_back: false,
+                ..
+            }
+        )
     }
 }
 
@@ -89,14 +103,25 @@ pub struct Share {
 
 impl Share {
     /// No limits, as in SQS.
-    pub const UNLIMITED: Self = Self { tenant: usize::MAX, place: usize::MAX };
+    pub const UNLIMITED: Self = Self {
+        tenant: usize::MAX,
+        place: usize::MAX,
+    };
 
     fn tenant_max(self, tenant: &str) -> usize {
-        if tenant.is_empty() { usize::MAX } else { self.tenant }
+        if tenant.is_empty() {
+            usize::MAX
+        } else {
+            self.tenant
+        }
     }
 
     fn place_max(self, place: &str) -> usize {
-        if place.is_empty() { usize::MAX } else { self.place }
+        if place.is_empty() {
+            usize::MAX
+        } else {
+            self.place
+        }
     }
 }
 
@@ -126,7 +151,10 @@ struct Lane {
 
 impl Lane {
     fn turn(&self, place: &Group, share: Share) -> Option<Turn> {
-        let &(since_ms, key) = self.ready.first().filter(|_| self.at_work < share.place_max(place))?;
+        let &(since_ms, key) = self
+            .ready
+            .first()
+            .filter(|_| self.at_work < share.place_max(place))?;
         Some((self.at_work, since_ms, key, Arc::clone(place)))
     }
 }
@@ -140,7 +168,10 @@ struct Tenant {
 
 impl Tenant {
     fn turn(&self, name: &Group, share: Share) -> Option<Turn> {
-        let (_, since_ms, key, _) = self.turns.first().filter(|_| self.at_work < share.tenant_max(name))?;
+        let (_, since_ms, key, _) = self
+            .turns
+            .first()
+            .filter(|_| self.at_work < share.tenant_max(name))?;
         Some((self.at_work, *since_ms, *key, Arc::clone(name)))
     }
 
@@ -232,7 +263,10 @@ impl Lanes {
     /// Returns the message to serve next: a suspect that is due, or else the first by the tenants'
     /// turns.
     pub(super) fn next(&self, now_ms: u64) -> Option<Next<'_>> {
-        let key = self.suspects.next(now_ms).or_else(|| self.turns.first().map(|turn| turn.2))?;
+        let key = self
+            .suspects
+            .next(now_ms)
+            .or_else(|| self.turns.first().map(|turn| turn.2))?;
         self.entries.get(&key).map(|entry| Next { key, entry })
     }
 
@@ -242,7 +276,9 @@ impl Lanes {
         while let Some(&(until_ms, key)) = self.waiting.first()
             && until_ms <= now_ms
         {
-            self.change(key, |entry| entry.state = State::Ready { since_ms: until_ms });
+            self.change(key, |entry| {
+                entry.state = State::Ready { since_ms: until_ms }
+            });
         }
     }
 
@@ -250,7 +286,11 @@ impl Lanes {
     pub(super) fn receive(&mut self, key: MessageKey, since_ms: u64, until_ms: u64) {
         self.change(key, |entry| {
             entry.receives += 1;
-            entry.state = State::InFlight { since_ms, until_ms, put_back: false };
+            entry.state = State::InFlight {
+                since_ms,
+                until_ms,
+                put_back: false,
+            };
         });
     }
 
@@ -259,7 +299,11 @@ impl Lanes {
     pub(super) fn put_back(&mut self, key: MessageKey, until_ms: u64) {
         self.change(key, |entry| {
             if let State::InFlight { since_ms, .. } = entry.state {
-                entry.state = State::InFlight { since_ms, until_ms, put_back: true };
+                entry.state = State::InFlight {
+                    since_ms,
+                    until_ms,
+                    put_back: true,
+                };
                 entry.crashes = 0;
             }
         });
@@ -267,7 +311,12 @@ impl Lanes {
 
     /// Returns at most `limit` messages that were sent at `sent_ms` or before, oldest first.
     pub(super) fn sent_until(&self, sent_ms: u64, limit: usize) -> Vec<MessageKey> {
-        self.entries.iter().take(limit).take_while(|(_, entry)| entry.sent_at_ms <= sent_ms).map(|(key, _)| *key).collect()
+        self.entries
+            .iter()
+            .take(limit)
+            .take_while(|(_, entry)| entry.sent_at_ms <= sent_ms)
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// Returns when the next waiting message becomes visible.
@@ -280,12 +329,20 @@ impl Lanes {
         if self.next(now_ms).is_some() {
             return Some(now_ms);
         }
-        [self.next_visible_at_ms(), self.suspects.next_look_at_ms(now_ms)].into_iter().flatten().min()
+        [
+            self.next_visible_at_ms(),
+            self.suspects.next_look_at_ms(now_ms),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Returns when the oldest message was sent. Keys grow with time, so it is the first.
     pub(super) fn oldest_sent_at_ms(&self) -> Option<u64> {
-        self.entries.first_key_value().map(|(_, entry)| entry.sent_at_ms)
+        self.entries
+            .first_key_value()
+            .map(|(_, entry)| entry.sent_at_ms)
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -316,7 +373,9 @@ impl Lanes {
                 self.counts.delayed += 1;
                 self.waiting.insert((until_ms, key));
             }
-            State::InFlight { since_ms, until_ms, .. } => {
+            State::InFlight {
+                since_ms, until_ms, ..
+            } => {
                 self.counts.in_flight += 1;
                 self.waiting.insert((until_ms, key));
                 if entry.state.is_at_work() {
@@ -381,15 +440,28 @@ mod tests {
 
     fn at(group: &str, place: &str, since_ms: u64) -> Entry {
         let state = State::Ready { since_ms };
-        Entry { group: group.into(), place: place.into(), sent_at_ms: since_ms, receives: 0, crashes: 0, state }
+        Entry {
+            group: group.into(),
+            place: place.into(),
+            sent_at_ms: since_ms,
+            receives: 0,
+            crashes: 0,
+            state,
+        }
     }
 
     /// Receives all messages and returns their groups in the order served.
     fn serve(lanes: &mut Lanes, count: usize) -> Vec<String> {
         let mut served = Vec::new();
         while served.len() < count {
-            let Some(Next { key, entry }) = lanes.next(0) else { break };
-            served.push(if entry.place.is_empty() { entry.group.to_string() } else { entry.place.to_string() });
+            let Some(Next { key, entry }) = lanes.next(0) else {
+                break;
+            };
+            served.push(if entry.place.is_empty() {
+                entry.group.to_string()
+            } else {
+                entry.place.to_string()
+            });
             lanes.receive(key, 0, 1_000);
         }
         served
@@ -406,7 +478,14 @@ mod tests {
         assert_eq!(serve(&mut lanes, 4), ["loud", "quiet", "calm", "loud"]);
         lanes.put(MessageKey(102), ready("quiet", 7));
         assert_eq!(serve(&mut lanes, 2), ["quiet", "loud"]);
-        assert_eq!(lanes.counts(), Counts { ready: 97, delayed: 0, in_flight: 6 });
+        assert_eq!(
+            lanes.counts(),
+            Counts {
+                ready: 97,
+                delayed: 0,
+                in_flight: 6
+            }
+        );
     }
 
     #[test]
@@ -427,9 +506,22 @@ mod tests {
     #[test]
     fn delayed_messages_are_not_in_flight() {
         let mut lanes = Lanes::default();
-        lanes.put(MessageKey(1), Entry { state: State::Delayed { until_ms: 30 }, ..ready("a", 0) });
+        lanes.put(
+            MessageKey(1),
+            Entry {
+                state: State::Delayed { until_ms: 30 },
+                ..ready("a", 0)
+            },
+        );
         assert!(lanes.next(0).is_none());
-        assert_eq!(lanes.counts(), Counts { ready: 0, delayed: 1, in_flight: 0 });
+        assert_eq!(
+            lanes.counts(),
+            Counts {
+                ready: 0,
+                delayed: 1,
+                in_flight: 0
+            }
+        );
         lanes.advance(30);
         assert_eq!(lanes.next(30).unwrap().key, MessageKey(1));
     }
@@ -454,26 +546,51 @@ mod tests {
     fn serves_by_tenant_first_and_then_by_place_however_many_groups_a_tenant_has() {
         let mut lanes = Lanes::default();
         for key in 0..40 {
-            lanes.put(MessageKey(key), at(&format!("acme/{}", key % 4), &format!("acme's {}", key % 2), 0));
+            lanes.put(
+                MessageKey(key),
+                at(
+                    &format!("acme/{}", key % 4),
+                    &format!("acme's {}", key % 2),
+                    0,
+                ),
+            );
         }
         for key in 40..44 {
             lanes.put(MessageKey(key), at("globex/0", "globex's", 9));
         }
-        assert_eq!(serve(&mut lanes, 6), ["acme's 0", "globex's", "acme's 1", "globex's", "acme's 0", "globex's"]);
+        assert_eq!(
+            serve(&mut lanes, 6),
+            [
+                "acme's 0", "globex's", "acme's 1", "globex's", "acme's 0", "globex's"
+            ]
+        );
     }
 
     #[test]
     fn no_tenant_and_no_place_has_more_at_work_than_its_share() {
         let mut lanes = Lanes::default();
         for key in 0..40 {
-            lanes.put(MessageKey(key), at("acme", if key < 38 { "silent" } else { "quick" }, 0));
+            lanes.put(
+                MessageKey(key),
+                at("acme", if key < 38 { "silent" } else { "quick" }, 0),
+            );
         }
-        lanes.divide(Share { tenant: 5, place: 3 });
-        assert_eq!(serve(&mut lanes, 40), ["silent", "quick", "silent", "quick", "silent"]);
+        lanes.divide(Share {
+            tenant: 5,
+            place: 3,
+        });
+        assert_eq!(
+            serve(&mut lanes, 40),
+            ["silent", "quick", "silent", "quick", "silent"]
+        );
         lanes.put(MessageKey(40), at("globex", "globex's", 9));
         assert_eq!(serve(&mut lanes, 40), ["globex's"]);
         lanes.put_back(MessageKey(0), 500);
-        assert_eq!(serve(&mut lanes, 40), ["silent"], "what was put back is no longer at work");
+        assert_eq!(
+            serve(&mut lanes, 40),
+            ["silent"],
+            "what was put back is no longer at work"
+        );
         lanes.divide(Share::UNLIMITED);
         assert_eq!(serve(&mut lanes, 40).len(), 34);
     }
@@ -482,8 +599,20 @@ mod tests {
     fn a_suspect_waits_is_taken_as_one_and_is_none_any_more_once_it_was_put_back() {
         let mut lanes = Lanes::default();
         lanes.advance(0);
-        lanes.put(MessageKey(1), Entry { crashes: 2, ..at("acme", "poison", 0) });
-        lanes.put(MessageKey(2), Entry { crashes: 1, ..at("acme", "bystander", 0) });
+        lanes.put(
+            MessageKey(1),
+            Entry {
+                crashes: 2,
+                ..at("acme", "poison", 0)
+            },
+        );
+        lanes.put(
+            MessageKey(2),
+            Entry {
+                crashes: 1,
+                ..at("acme", "bystander", 0)
+            },
+        );
         lanes.put(MessageKey(3), at("acme", "fresh", 5));
         assert_eq!(serve(&mut lanes, 3), ["fresh"]);
         let next = lanes.next(9_000).unwrap();

@@ -70,15 +70,28 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn open(path: &Path, directory: &Directory) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let failed = |source| OpenError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
         let connection = Connection::open(path).map_err(failed)?;
-        let found = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        let found = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed)?;
         if found > SCHEMA_VERSION {
-            return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+            return Err(OpenError::Newer {
+                path: path.to_owned(),
+                found,
+                known: SCHEMA_VERSION,
+            });
         }
         configure(&connection).map_err(failed)?;
         if found == 1 {
-            connection.execute_batch(&format!("BEGIN; {FROM_VERSION_1} PRAGMA user_version = 2; COMMIT;")).map_err(failed)?;
+            connection
+                .execute_batch(&format!(
+                    "BEGIN; {FROM_VERSION_1} PRAGMA user_version = 2; COMMIT;"
+                ))
+                .map_err(failed)?;
         }
         let rows = create(&connection, directory).map_err(failed)?;
         Ok(Self { connection, rows })
@@ -87,14 +100,17 @@ impl Ledger {
     /// Reads all messages by queue. Those that were in flight are visible again.
     pub(super) fn load(&self, now_ms: u64) -> rusqlite::Result<Vec<Lanes>> {
         let mut lanes: Vec<_> = self.rows.iter().map(|_| Lanes::default()).collect();
-        let mut read = self
-            .connection
-            .prepare_cached("SELECT queue, key, group_id, sent_at_ms, visible_at_ms, receives, place, crashes FROM message")?;
+        let mut read = self.connection.prepare_cached(
+            "SELECT queue, key, group_id, sent_at_ms, visible_at_ms, receives, \
+                 place, crashes FROM message",
+        )?;
         let mut rows = read.query([])?;
         while let Some(row) = rows.next()? {
             let queue: i64 = row.get(0)?;
             // A queue that is no longer declared keeps its messages until it is declared again.
-            let Some(place) = self.rows.iter().position(|known| *known == queue) else { continue };
+            let Some(place) = self.rows.iter().position(|known| *known == queue) else {
+                continue;
+            };
             let group: Option<Arc<str>> = row.get(2)?;
             let state = State::until(row.get(4)?, now_ms);
             let within: Option<Arc<str>> = row.get(6)?;
@@ -138,21 +154,27 @@ impl Ledger {
 
     /// Returns the bodies of all messages that were in flight when a process died.
     pub(super) fn interrupted(&self) -> rusqlite::Result<Vec<String>> {
-        let mut read = self.connection.prepare_cached("SELECT body FROM content JOIN message USING (key) WHERE crashes > 0")?;
+        let mut read = self.connection.prepare_cached(
+            "SELECT body FROM content JOIN message USING (key) WHERE crashes > 0",
+        )?;
         read.query_map([], |row| row.get(0))?.collect()
     }
 
     /// Records that a receiver returned a message, so that it has not killed its process.
     pub(super) fn put_back(&self, key: MessageKey) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("UPDATE message SET in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1")?
+            .prepare_cached(
+                "UPDATE message SET in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1",
+            )?
             .execute([key.0])
             .map(drop)
     }
 
     /// Returns the key of the newest message.
     pub(super) fn last_key(&self) -> rusqlite::Result<Option<MessageKey>> {
-        let key: Option<i64> = self.connection.query_row("SELECT max(key) FROM message", [], |row| row.get(0))?;
+        let key: Option<i64> =
+            self.connection
+                .query_row("SELECT max(key) FROM message", [], |row| row.get(0))?;
         Ok(key.map(MessageKey))
     }
 
@@ -165,11 +187,18 @@ impl Ledger {
     }
 
     pub(super) fn roll_back(&self) -> rusqlite::Result<()> {
-        if self.connection.is_autocommit() { Ok(()) } else { self.execute("ROLLBACK") }
+        if self.connection.is_autocommit() {
+            Ok(())
+        } else {
+            self.execute("ROLLBACK")
+        }
     }
 
     fn execute(&self, statement: &'static str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(statement)?.execute([]).map(drop)
+        self.connection
+            .prepare_cached(statement)?
+            .execute([])
+            .map(drop)
     }
 
     pub(super) fn add(
@@ -181,11 +210,28 @@ impl Ledger {
         visible_at_ms: u64,
     ) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("INSERT INTO message (key, queue, group_id, sent_at_ms, visible_at_ms, place) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![key.0, self.row(queue), message.group.as_deref(), sent_at_ms, visible_at_ms, message.place.as_deref()])?;
+            .prepare_cached(
+                "INSERT INTO message (key, queue, group_id, sent_at_ms, \
+                 visible_at_ms, place) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                key.0,
+                self.row(queue),
+                message.group.as_deref(),
+                sent_at_ms,
+                visible_at_ms,
+                message.place.as_deref()
+            ])?;
         self.connection
-            .prepare_cached("INSERT INTO content (key, body, attributes, trace_header) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![key.0, message.body, message.attributes, message.trace_header])?;
+            .prepare_cached(
+                "INSERT INTO content (key, body, attributes, trace_header) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                key.0,
+                message.body,
+                message.attributes,
+                message.trace_header
+            ])?;
         Ok(())
     }
 
@@ -214,16 +260,27 @@ impl Ledger {
     }
 
     pub(super) fn delete(&self, key: MessageKey) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([key.0])?;
-        self.connection.prepare_cached("DELETE FROM content WHERE key = ?1")?.execute([key.0])?;
+        self.connection
+            .prepare_cached("DELETE FROM message WHERE key = ?1")?
+            .execute([key.0])?;
+        self.connection
+            .prepare_cached("DELETE FROM content WHERE key = ?1")?
+            .execute([key.0])?;
         Ok(())
     }
 
     /// Moves a message to its dead-letter queue.
-    pub(super) fn redrive(&self, key: MessageKey, from: QueueId, to: QueueId, visible_at_ms: u64) -> rusqlite::Result<()> {
+    pub(super) fn redrive(
+        &self,
+        key: MessageKey,
+        from: QueueId,
+        to: QueueId,
+        visible_at_ms: u64,
+    ) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "UPDATE message SET queue = ?2, source = ?3, visible_at_ms = ?4, in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1",
+                "UPDATE message SET queue = ?2, source = ?3, visible_at_ms = ?4, \
+                 in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1",
             )?
             .execute(params![key.0, self.row(to), self.row(from), visible_at_ms])
             .map(drop)
@@ -231,15 +288,26 @@ impl Ledger {
 
     pub(super) fn purge(&self, queue: QueueId) -> rusqlite::Result<()> {
         let row = self.row(queue);
-        self.connection.prepare_cached("DELETE FROM content WHERE key IN (SELECT key FROM message WHERE queue = ?1)")?.execute([row])?;
-        self.connection.prepare_cached("DELETE FROM message WHERE queue = ?1")?.execute([row]).map(drop)
+        self.connection
+            .prepare_cached(
+                "DELETE FROM content WHERE key IN (SELECT key FROM message WHERE queue = ?1)",
+            )?
+            .execute([row])?;
+        self.connection
+            .prepare_cached("DELETE FROM message WHERE queue = ?1")?
+            .execute([row])
+            .map(drop)
     }
 
     /// Writes everything to the file and closes it. Messages still in flight were interrupted and
     /// did not kill the process.
     pub(super) fn close(self) -> rusqlite::Result<()> {
-        self.execute("UPDATE message SET in_flight_since_ms = NULL WHERE in_flight_since_ms IS NOT NULL")?;
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional()?;
+        self.execute(
+            "UPDATE message SET in_flight_since_ms = NULL WHERE in_flight_since_ms IS NOT NULL",
+        )?;
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .optional()?;
         self.connection.close().map_err(|(_, error)| error)
     }
 
@@ -262,8 +330,15 @@ fn create(connection: &Connection, directory: &Directory) -> rusqlite::Result<Ve
     directory
         .iter()
         .map(|(_, queue)| {
-            connection.execute("INSERT INTO queue (name) VALUES (?1) ON CONFLICT DO NOTHING", [&queue.spec.name])?;
-            connection.query_row("SELECT row FROM queue WHERE name = ?1", [&queue.spec.name], |row| row.get(0))
+            connection.execute(
+                "INSERT INTO queue (name) VALUES (?1) ON CONFLICT DO NOTHING",
+                [&queue.spec.name],
+            )?;
+            connection.query_row(
+                "SELECT row FROM queue WHERE name = ?1",
+                [&queue.spec.name],
+                |row| row.get(0),
+            )
         })
         .collect()
 }

@@ -89,14 +89,30 @@ pub struct Sqs {
 
 impl std::fmt::Debug for Sqs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sqs").field("queues", &self.directory.by_name().map(|(name, _)| name).collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Sqs")
+            .field(
+                "queues",
+                &self
+                    .directory
+                    .by_name()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
     }
 }
 
 impl Sqs {
     /// Opens the queues in a file, or in memory (`:memory:`). Messages that were in flight when the
     /// file was last used are visible.
-    pub fn open(path: &Path, queues: &[QueueSpec], account: &str, region: &str, clock: NowMs, mode: Mode) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        queues: &[QueueSpec],
+        account: &str,
+        region: &str,
+        clock: NowMs,
+        mode: Mode,
+    ) -> Result<Self, OpenError> {
         let directory = Arc::new(Directory::new(queues, account, region, clock())?);
         let engine = Engine::open(path, Arc::clone(&directory), clock)?;
         let host = Arc::new(Host::new(mode, engine).map_err(OpenError::Thread)?);
@@ -110,25 +126,38 @@ impl Sqs {
 
     /// Returns the URL of a queue, as `GetQueueUrl` does.
     pub fn queue_url(&self, name: &str) -> Option<&str> {
-        self.directory.named(name).map(|id| self.directory.get(id).url.as_str())
+        self.directory
+            .named(name)
+            .map(|id| self.directory.get(id).url.as_str())
     }
 
     /// Returns the ARN of a queue.
     pub fn queue_arn(&self, name: &str) -> Option<&str> {
-        self.directory.named(name).map(|id| self.directory.get(id).arn.as_str())
+        self.directory
+            .named(name)
+            .map(|id| self.directory.get(id).arn.as_str())
     }
 
     /// Returns the age of the oldest message of a queue (CloudWatch's
     /// `ApproximateAgeOfOldestMessage`); `None` if it is empty.
     pub async fn oldest_message_age_ms(&self, name: &str) -> Result<Option<u64>, ServiceError> {
-        let queue = self.directory.named(name).ok_or(Refusal::QueueDoesNotExist)?;
-        Ok(self.host.run(move |engine| engine.oldest_age_ms(queue)).await?)
+        let queue = self
+            .directory
+            .named(name)
+            .ok_or(Refusal::QueueDoesNotExist)?;
+        Ok(self
+            .host
+            .run(move |engine| engine.oldest_age_ms(queue))
+            .await?)
     }
 
     /// Limits how many messages of one tenant of a queue, and of one place within a tenant, may be
     /// processed at once. By default there is no limit.
     pub async fn divide(&self, name: &str, share: Share) -> Result<(), ServiceError> {
-        let queue = self.directory.named(name).ok_or(Refusal::QueueDoesNotExist)?;
+        let queue = self
+            .directory
+            .named(name)
+            .ok_or(Refusal::QueueDoesNotExist)?;
         let divide = move |engine: &mut Engine| {
             engine.divide(queue, share);
             Ok(())

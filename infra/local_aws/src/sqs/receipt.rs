@@ -19,7 +19,14 @@ impl MessageKey {
         id[6] = (id[6] & 0x0f) | 0x80;
         id[8] = (id[8] & 0x3f) | 0x80;
         let hex = hex(&id);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
     }
 }
 
@@ -40,7 +47,8 @@ impl Receipt {
     /// Parses a handle that was issued for this queue.
     pub(super) fn parse(handle: Option<&str>, queue: &str) -> Result<Self, Refusal> {
         let handle = handle.ok_or(Refusal::MissingParameter("ReceiptHandle"))?;
-        Self::decode(handle, queue).ok_or_else(|| Refusal::ReceiptHandleIsInvalid(handle.to_owned()))
+        Self::decode(handle, queue)
+            .ok_or_else(|| Refusal::ReceiptHandleIsInvalid(handle.to_owned()))
     }
 
     fn decode(handle: &str, queue: &str) -> Option<Self> {
@@ -50,7 +58,10 @@ impl Receipt {
         if name != queue || parts.next().is_some() {
             return None;
         }
-        Some(Self { key: MessageKey(key.parse().ok()?), receives: receives.parse().ok()? })
+        Some(Self {
+            key: MessageKey(key.parse().ok()?),
+            receives: receives.parse().ok()?,
+        })
     }
 }
 
@@ -60,5 +71,9 @@ pub(super) fn md5_hex(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('0')).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('0'))
+        .collect()
 }

@@ -16,13 +16,18 @@ pub(super) enum Refusal {
     #[error("The specified message isn't in flight.")]
     MessageNotInflight,
     #[error("Value {value} for parameter {parameter} is invalid. Reason: {reason}")]
-    InvalidParameterValue { parameter: &'static str, value: String, reason: String },
+    InvalidParameterValue {
+        parameter: &'static str,
+        value: String,
+        reason: String,
+    },
     #[error("One or more parameters are invalid. Reason: {0}")]
     InvalidParameters(String),
     #[error("The request must contain the parameter {0}.")]
     MissingParameter(&'static str),
     #[error(
-        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF."
+        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF \
+         | #xE000 to #xFFFD | #x10000 to #x10FFFF."
     )]
     InvalidMessageContents,
     #[error("Unknown Attribute {0}.")]
@@ -33,9 +38,14 @@ pub(super) enum Refusal {
     TooManyEntriesInBatchRequest(usize),
     #[error("Id {0} repeated.")]
     BatchEntryIdsNotDistinct(String),
-    #[error("A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.")]
+    #[error(
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It \
+         can be at most 80 letters long."
+    )]
     InvalidBatchEntryId,
-    #[error("Batch requests cannot be longer than {REQUEST_BYTES_MAX} bytes. You have sent {0} bytes.")]
+    #[error(
+        "Batch requests cannot be longer than {REQUEST_BYTES_MAX} bytes. You have sent {0} bytes."
+    )]
     BatchRequestTooLong(usize),
     #[error("Too many messages in flight: the limit is {IN_FLIGHT_MAX}.")]
     OverLimit,
@@ -57,20 +67,30 @@ impl Refusal {
             Self::InvalidAddress(_) => (404, "com.amazonaws.sqs#InvalidAddress"),
             Self::ReceiptHandleIsInvalid(_) => (404, "com.amazonaws.sqs#ReceiptHandleIsInvalid"),
             Self::MessageNotInflight => (400, "com.amazonaws.sqs#MessageNotInflight"),
-            Self::InvalidParameterValue { .. } | Self::InvalidParameters(_) => {
-                (400, "com.amazon.coral.service#InvalidParameterValueException")
-            }
-            Self::MissingParameter(_) => (400, "com.amazon.coral.service#MissingRequiredParameterException"),
+            Self::InvalidParameterValue { .. } | Self::InvalidParameters(_) => (
+                400,
+                "com.amazon.coral.service#InvalidParameterValueException",
+            ),
+            Self::MissingParameter(_) => (
+                400,
+                "com.amazon.coral.service#MissingRequiredParameterException",
+            ),
             Self::InvalidMessageContents => (400, "com.amazonaws.sqs#InvalidMessageContents"),
             Self::InvalidAttributeName(_) => (400, "com.amazonaws.sqs#InvalidAttributeName"),
             Self::EmptyBatchRequest(_) => (400, "com.amazonaws.sqs#EmptyBatchRequest"),
-            Self::TooManyEntriesInBatchRequest(_) => (400, "com.amazonaws.sqs#TooManyEntriesInBatchRequest"),
-            Self::BatchEntryIdsNotDistinct(_) => (400, "com.amazonaws.sqs#BatchEntryIdsNotDistinct"),
+            Self::TooManyEntriesInBatchRequest(_) => {
+                (400, "com.amazonaws.sqs#TooManyEntriesInBatchRequest")
+            }
+            Self::BatchEntryIdsNotDistinct(_) => {
+                (400, "com.amazonaws.sqs#BatchEntryIdsNotDistinct")
+            }
             Self::InvalidBatchEntryId => (400, "com.amazonaws.sqs#InvalidBatchEntryId"),
             Self::BatchRequestTooLong(_) => (400, "com.amazonaws.sqs#BatchRequestTooLong"),
             Self::OverLimit => (403, "com.amazonaws.sqs#OverLimit"),
             Self::Serialization(_) => (400, "com.amazon.coral.service#SerializationException"),
-            Self::UnknownOperation(_) => (400, "com.amazon.coral.service#UnknownOperationException"),
+            Self::UnknownOperation(_) => {
+                (400, "com.amazon.coral.service#UnknownOperationException")
+            }
             Self::Storage(_) => (500, "com.amazon.coral.service#InternalFailure"),
             Self::Closed => (503, "com.amazon.coral.service#ServiceUnavailableException"),
         }
@@ -110,7 +130,11 @@ impl From<rusqlite::Error> for Refusal {
 /// assert_eq!(local_aws::sqs::query_error(&error), "AWS.SimpleQueueService.NonExistentQueue;Sender");
 /// ```
 pub fn query_error(error: &ServiceError) -> String {
-    let side = if error.status < 500 { "Sender" } else { "Receiver" };
+    let side = if error.status < 500 {
+        "Sender"
+    } else {
+        "Receiver"
+    };
     format!("{};{side}", query_code(&error.code))
 }
 

@@ -34,26 +34,57 @@ pub(super) struct Digests {
 
 impl Outgoing {
     pub(super) fn check(sending: Sending) -> Result<(Self, Digests), Refusal> {
-        let body = sending.message_body.filter(|body| !body.is_empty()).ok_or(Refusal::MissingParameter("MessageBody"))?;
+        let body = sending
+            .message_body
+            .filter(|body| !body.is_empty())
+            .ok_or(Refusal::MissingParameter("MessageBody"))?;
         limits::body_characters(&body)?;
         let attribute_bytes = attributes::check(&sending.message_attributes)?;
         if body.len() + attribute_bytes > REQUEST_BYTES_MAX {
-            return Err(Refusal::InvalidParameters(format!("Message must be shorter than {REQUEST_BYTES_MAX} bytes.")));
+            return Err(Refusal::InvalidParameters(format!(
+                "Message must be shorter than {REQUEST_BYTES_MAX} bytes."
+            )));
         }
         attributes::check(&sending.message_system_attributes)?;
-        sending.message_group_id.as_deref().map(limits::group_id).transpose()?;
+        sending
+            .message_group_id
+            .as_deref()
+            .map(limits::group_id)
+            .transpose()?;
         let digests = Digests {
             body: md5_hex(body.as_bytes()),
             attributes: attributes::digest(&sending.message_attributes),
             system_attributes: attributes::digest(&sending.message_system_attributes),
         };
-        let place = sending.message_attributes.get(PLACE_ATTRIBUTE).and_then(|place| place.string_value.clone());
+        let place = sending
+            .message_attributes
+            .get(PLACE_ATTRIBUTE)
+            .and_then(|place| place.string_value.clone());
         let attributes = match sending.message_attributes {
             none if none.is_empty() => None,
-            some => Some(serde_json::to_string(&some).map_err(|error| Refusal::Serialization(error.to_string()))?),
+            some => Some(
+                serde_json::to_string(&some)
+                    .map_err(|error| Refusal::Serialization(error.to_string()))?,
+            ),
         };
-        let trace_header = sending.message_system_attributes.get("AWSTraceHeader").and_then(|header| header.string_value.clone());
-        let delay_seconds = sending.delay_seconds.map(limits::delay_seconds).transpose()?;
-        Ok((Self { body, attributes, trace_header, group: sending.message_group_id, place, delay_seconds }, digests))
+        let trace_header = sending
+            .message_system_attributes
+            .get("AWSTraceHeader")
+            .and_then(|header| header.string_value.clone());
+        let delay_seconds = sending
+            .delay_seconds
+            .map(limits::delay_seconds)
+            .transpose()?;
+        Ok((
+            Self {
+                body,
+                attributes,
+                trace_header,
+                group: sending.message_group_id,
+                place,
+                delay_seconds,
+            },
+            digests,
+        ))
     }
 }

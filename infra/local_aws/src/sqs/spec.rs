@@ -64,17 +64,28 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn new(specs: &[QueueSpec], account: &str, region: &str, now_ms: u64) -> Result<Self, OpenError> {
+    pub(super) fn new(
+        specs: &[QueueSpec],
+        account: &str,
+        region: &str,
+        now_ms: u64,
+    ) -> Result<Self, OpenError> {
         let mut by_name = BTreeMap::new();
         for (place, spec) in specs.iter().enumerate() {
             if by_name.insert(spec.name.clone(), QueueId(place)).is_some() {
-                return Err(OpenError::DuplicateQueue { name: spec.name.clone() });
+                return Err(OpenError::DuplicateQueue {
+                    name: spec.name.clone(),
+                });
             }
         }
         let queues = specs
             .iter()
             .map(|spec| {
-                let dead_letters = spec.redrive.as_ref().map(|redrive| find_dead_letters(&by_name, spec, redrive)).transpose()?;
+                let dead_letters = spec
+                    .redrive
+                    .as_ref()
+                    .map(|redrive| find_dead_letters(&by_name, spec, redrive))
+                    .transpose()?;
                 Ok(Queue {
                     url: format!("https://sqs.{region}.amazonaws.com/{account}/{}", spec.name),
                     arn: format!("arn:aws:sqs:{region}:{account}:{}", spec.name),
@@ -84,7 +95,12 @@ impl Directory {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { account: account.to_owned(), opened_at_seconds: now_ms / 1000, queues, by_name })
+        Ok(Self {
+            account: account.to_owned(),
+            opened_at_seconds: now_ms / 1000,
+            queues,
+            by_name,
+        })
     }
 
     pub(super) fn named(&self, name: &str) -> Option<QueueId> {
@@ -110,19 +126,34 @@ impl Directory {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        self.queues.iter().enumerate().map(|(place, queue)| (QueueId(place), queue))
+        self.queues
+            .iter()
+            .enumerate()
+            .map(|(place, queue)| (QueueId(place), queue))
     }
 
     /// Returns the queues by name, sorted.
     pub(super) fn by_name(&self) -> impl Iterator<Item = (&str, &Queue)> {
-        self.by_name.iter().map(|(name, id)| (name.as_str(), self.get(*id)))
+        self.by_name
+            .iter()
+            .map(|(name, id)| (name.as_str(), self.get(*id)))
     }
 }
 
-fn find_dead_letters(by_name: &BTreeMap<String, QueueId>, spec: &QueueSpec, redrive: &Redrive) -> Result<DeadLetters, OpenError> {
+fn find_dead_letters(
+    by_name: &BTreeMap<String, QueueId>,
+    spec: &QueueSpec,
+    redrive: &Redrive,
+) -> Result<DeadLetters, OpenError> {
     let queue = by_name
         .get(&redrive.dead_letter_queue)
         .copied()
-        .ok_or_else(|| OpenError::NoDeadLetterQueue { name: spec.name.clone(), dead_letter_queue: redrive.dead_letter_queue.clone() })?;
-    Ok(DeadLetters { queue, max_receive_count: redrive.max_receive_count })
+        .ok_or_else(|| OpenError::NoDeadLetterQueue {
+            name: spec.name.clone(),
+            dead_letter_queue: redrive.dead_letter_queue.clone(),
+        })?;
+    Ok(DeadLetters {
+        queue,
+        max_receive_count: redrive.max_receive_count,
+    })
 }

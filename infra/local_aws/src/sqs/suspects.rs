@@ -64,10 +64,16 @@ impl Suspects {
     pub(super) fn next(&self, now_ms: u64) -> Option<MessageKey> {
         let &(crashes, _, key) = self.ready.first()?;
         let wait_ms = (u64::from(crashes) * WAIT_MS_PER_CRASH).min(WAIT_MS_MAX);
-        if self.since_ms.is_none_or(|since_ms| now_ms < since_ms + wait_ms) {
+        if self
+            .since_ms
+            .is_none_or(|since_ms| now_ms < since_ms + wait_ms)
+        {
             return None;
         }
-        let unproven = self.at_work.values().filter(|(crashes, since_ms)| !has_survived(*crashes, *since_ms, now_ms));
+        let unproven = self
+            .at_work
+            .values()
+            .filter(|(crashes, since_ms)| !has_survived(*crashes, *since_ms, now_ms));
         let (mut count, mut is_alone) = (0, false);
         for (crashes, _) in unproven {
             count += 1;
@@ -91,7 +97,11 @@ impl Suspects {
 }
 
 fn has_survived(crashes: u32, since_ms: u64, now_ms: u64) -> bool {
-    let survived_ms = if crashes >= ALONE_CRASHES { SURVIVED_ALONE_MS } else { SURVIVED_MS };
+    let survived_ms = if crashes >= ALONE_CRASHES {
+        SURVIVED_ALONE_MS
+    } else {
+        SURVIVED_MS
+    };
     now_ms >= since_ms + survived_ms
 }
 
@@ -123,17 +133,23 @@ mod tests {
     fn twice_as_many_are_served_each_time_as_long_as_all_survive() {
         let mut suspects = suspects(1, 100);
         let times = (0..6).map(|round| WAIT_MS_PER_CRASH + round * SURVIVED_MS);
-        let served: Vec<usize> = times.map(|now_ms| serve(&mut suspects, 1, now_ms)).collect();
+        let served: Vec<usize> = times
+            .map(|now_ms| serve(&mut suspects, 1, now_ms))
+            .collect();
         assert_eq!(served, [1, 2, 4, 8, 16, 32]);
     }
 
     #[test]
     fn the_last_one_is_served_once_all_others_have_survived() {
         let mut suspects = suspects(1, 4);
-        let served: Vec<usize> = (0..4).map(|round| serve(&mut suspects, 1, WAIT_MS_PER_CRASH + round * SURVIVED_MS)).collect();
+        let served: Vec<usize> = (0..4)
+            .map(|round| serve(&mut suspects, 1, WAIT_MS_PER_CRASH + round * SURVIVED_MS))
+            .collect();
         assert_eq!(served, [1, 2, 1, 0]);
         let mut suspects = self::suspects(1, 3);
-        let served: Vec<usize> = (0..3).map(|round| serve(&mut suspects, 1, WAIT_MS_PER_CRASH + round * SURVIVED_MS)).collect();
+        let served: Vec<usize> = (0..3)
+            .map(|round| serve(&mut suspects, 1, WAIT_MS_PER_CRASH + round * SURVIVED_MS))
+            .collect();
         assert_eq!(served, [1, 1, 1], "alone, although two would be allowed");
     }
 
@@ -142,12 +158,33 @@ mod tests {
         let mut suspects = suspects(ALONE_CRASHES, 3);
         let start_ms = WAIT_MS_MAX;
         assert_eq!(serve(&mut suspects, ALONE_CRASHES, start_ms), 1);
-        assert_eq!(serve(&mut suspects, ALONE_CRASHES, start_ms + SURVIVED_ALONE_MS - 1), 0);
+        assert_eq!(
+            serve(
+                &mut suspects,
+                ALONE_CRASHES,
+                start_ms + SURVIVED_ALONE_MS - 1
+            ),
+            0
+        );
         suspects.end(MessageKey(0));
-        assert_eq!(serve(&mut suspects, ALONE_CRASHES, start_ms + SURVIVED_ALONE_MS - 1), 1);
+        assert_eq!(
+            serve(
+                &mut suspects,
+                ALONE_CRASHES,
+                start_ms + SURVIVED_ALONE_MS - 1
+            ),
+            1
+        );
         suspects.line_up(MessageKey(9), 1, 0);
-        assert!(suspects.next(start_ms + SURVIVED_ALONE_MS).is_none(), "one that saw fewer crashes waits, too");
-        assert_eq!(suspects.next(start_ms + 2 * SURVIVED_ALONE_MS), Some(MessageKey(9)), "but not for a slow one forever");
+        assert!(
+            suspects.next(start_ms + SURVIVED_ALONE_MS).is_none(),
+            "one that saw fewer crashes waits, too"
+        );
+        assert_eq!(
+            suspects.next(start_ms + 2 * SURVIVED_ALONE_MS),
+            Some(MessageKey(9)),
+            "but not for a slow one forever"
+        );
     }
 
     #[test]

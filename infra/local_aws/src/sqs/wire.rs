@@ -118,9 +118,15 @@ pub(super) struct Sent {
     pub(super) message_id: String,
     #[serde(rename = "MD5OfMessageBody")]
     pub(super) md5_of_message_body: String,
-    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "MD5OfMessageAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) md5_of_message_attributes: Option<String>,
-    #[serde(rename = "MD5OfMessageSystemAttributes", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "MD5OfMessageSystemAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) md5_of_message_system_attributes: Option<String>,
 }
 
@@ -150,7 +156,12 @@ pub(super) struct FailedEntry {
 
 impl FailedEntry {
     pub(super) fn new(id: String, refusal: &Refusal) -> Self {
-        Self { id, sender_fault: refusal.sender_fault(), code: refusal.entry_code(), message: refusal.to_string() }
+        Self {
+            id,
+            sender_fault: refusal.sender_fault(),
+            code: refusal.entry_code(),
+            message: refusal.to_string(),
+        }
     }
 }
 
@@ -170,7 +181,10 @@ pub(super) struct Message {
     pub(super) body: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attributes: BTreeMap<&'static str, String>,
-    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "MD5OfMessageAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) md5_of_message_attributes: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) message_attributes: Attributes,

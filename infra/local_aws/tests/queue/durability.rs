@@ -11,12 +11,24 @@ use super::embedded;
 
 /// A message becomes a dead letter after two receives.
 fn open(data: &Path) -> Engines {
-    embedded::open(data, Shape { max_receives: 2, ..Shape::default() }, Options::local())
+    embedded::open(
+        data,
+        Shape {
+            max_receives: 2,
+            ..Shape::default()
+        },
+        Options::local(),
+    )
 }
 
 async fn send(engines: &Engines, body: &str) -> String {
-    let sent =
-        embedded::client(engines).send_message().queue_url(engines.queue_url("work")).message_body(body).message_group_id("g").send().await;
+    let sent = embedded::client(engines)
+        .send_message()
+        .queue_url(engines.queue_url("work"))
+        .message_body(body)
+        .message_group_id("g")
+        .send()
+        .await;
     sent.unwrap().message_id.unwrap()
 }
 
@@ -25,9 +37,18 @@ async fn receive(engines: &Engines, queue: &str) -> Vec<Message> {
 }
 
 async fn receive_within(engines: &Engines, queue: &str, seconds: i32) -> Vec<Message> {
-    let receive = embedded::client(engines).receive_message().queue_url(engines.queue_url(queue)).max_number_of_messages(10);
+    let receive = embedded::client(engines)
+        .receive_message()
+        .queue_url(engines.queue_url(queue))
+        .max_number_of_messages(10);
     let receive = receive.wait_time_seconds(seconds);
-    receive.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap().messages.unwrap_or_default()
+    receive
+        .message_system_attribute_names(MessageSystemAttributeName::All)
+        .send()
+        .await
+        .unwrap()
+        .messages
+        .unwrap_or_default()
 }
 
 fn receives(message: &Message) -> &str {
@@ -49,7 +70,10 @@ async fn messages_survive_a_clean_close() {
     let engines = open(data.path());
     let id = send(&engines, "kept").await;
     engines.close().await;
-    assert!(!data.path().join("sqs.sqlite-wal").exists(), "everything is in the file itself");
+    assert!(
+        !data.path().join("sqs.sqlite-wal").exists(),
+        "everything is in the file itself"
+    );
     let messages = receive(&open(data.path()), "work").await;
     assert_eq!(messages[0].message_id(), Some(id.as_str()));
     assert_eq!(messages[0].body(), Some("kept"));
@@ -64,11 +88,20 @@ async fn what_was_answered_survives_a_killed_process() {
     }
     let deleted = receive(&engines, "work").await;
     for message in &deleted {
-        let delete = embedded::client(&engines).delete_message().queue_url(engines.queue_url("work"));
-        delete.set_receipt_handle(message.receipt_handle.clone()).send().await.unwrap();
+        let delete = embedded::client(&engines)
+            .delete_message()
+            .queue_url(engines.queue_url("work"));
+        delete
+            .set_receipt_handle(message.receipt_handle.clone())
+            .send()
+            .await
+            .unwrap();
     }
     let left = kill(data.path());
-    assert_eq!(receive(&open(left.path()), "work").await.len(), 20 - deleted.len());
+    assert_eq!(
+        receive(&open(left.path()), "work").await.len(),
+        20 - deleted.len()
+    );
 }
 
 #[tokio::test]
@@ -82,11 +115,21 @@ async fn messages_in_flight_are_visible_after_a_restart_and_keep_their_receive_c
     assert_eq!(receives(&receive_within(&after, "work", 10).await[0]), "2");
     after.close().await;
     let last = open(left.path());
-    assert!(receive_within(&last, "work", 2).await.is_empty(), "two receives were allowed");
+    assert!(
+        receive_within(&last, "work", 2).await.is_empty(),
+        "two receives were allowed"
+    );
     let dead = receive(&last, "work-dead-letters").await;
-    assert_eq!(dead[0].attributes().unwrap()[&MessageSystemAttributeName::DeadLetterQueueSourceArn], last.queue_arn("work"));
+    assert_eq!(
+        dead[0].attributes().unwrap()[&MessageSystemAttributeName::DeadLetterQueueSourceArn],
+        last.queue_arn("work")
+    );
     last.close().await;
-    assert_eq!(receive(&open(left.path()), "work-dead-letters").await.len(), 1, "a dead letter stays where it is");
+    assert_eq!(
+        receive(&open(left.path()), "work-dead-letters").await.len(),
+        1,
+        "a dead letter stays where it is"
+    );
 }
 
 #[tokio::test]
@@ -114,7 +157,10 @@ async fn a_newer_file_is_refused_and_left_alone() {
     drop(newer);
     let before = std::fs::read(&file).unwrap();
     let refused = Engines::open(data.path(), &Resources::empty(), Options::local());
-    assert!(matches!(refused, Err(OpenError::Sqs(sqs::OpenError::Newer { found: 99, .. }))));
+    assert!(matches!(
+        refused,
+        Err(OpenError::Sqs(sqs::OpenError::Newer { found: 99, .. }))
+    ));
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
@@ -125,14 +171,34 @@ async fn a_failing_file_loses_no_message_and_invents_none() {
     let engines = open(data.path());
     send(&engines, "before").await;
     let saboteur = rusqlite::Connection::open(data.path().join("sqs.sqlite")).unwrap();
-    saboteur.execute_batch("ALTER TABLE content RENAME TO hidden").unwrap();
-    let request = format!(r#"{{"QueueUrl":"{}","MessageBody":"lost"}}"#, engines.queue_url("work"));
-    let refused = engines.sqs().call("SendMessage", request.as_bytes()).await.unwrap_err();
-    assert_eq!((refused.status, refused.code.as_str()), (500, "com.amazon.coral.service#InternalFailure"));
-    saboteur.execute_batch("ALTER TABLE hidden RENAME TO content").unwrap();
+    saboteur
+        .execute_batch("ALTER TABLE content RENAME TO hidden")
+        .unwrap();
+    let request = format!(
+        r#"{{"QueueUrl":"{}","MessageBody":"lost"}}"#,
+        engines.queue_url("work")
+    );
+    let refused = engines
+        .sqs()
+        .call("SendMessage", request.as_bytes())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.status, refused.code.as_str()),
+        (500, "com.amazon.coral.service#InternalFailure")
+    );
+    saboteur
+        .execute_batch("ALTER TABLE hidden RENAME TO content")
+        .unwrap();
     send(&engines, "after").await;
     let messages = receive(&engines, "work").await;
-    assert_eq!(messages.iter().filter_map(Message::body).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(
+        messages
+            .iter()
+            .filter_map(Message::body)
+            .collect::<Vec<_>>(),
+        ["before", "after"]
+    );
 }
 
 /// A message that was in flight when a process died waits, is received alone, and is no longer
@@ -153,8 +219,15 @@ async fn after_a_crash_what_was_in_flight_is_handed_out_apart_from_the_rest() {
         let messages = receive_within(&after, "work", 10).await;
         assert_eq!(messages.len(), 1, "{messages:?}");
         bodies.push(messages[0].body().unwrap().to_owned());
-        let put_back = embedded::client(&after).change_message_visibility().queue_url(after.queue_url("work")).visibility_timeout(600);
-        put_back.set_receipt_handle(messages[0].receipt_handle.clone()).send().await.unwrap();
+        let put_back = embedded::client(&after)
+            .change_message_visibility()
+            .queue_url(after.queue_url("work"))
+            .visibility_timeout(600);
+        put_back
+            .set_receipt_handle(messages[0].receipt_handle.clone())
+            .send()
+            .await
+            .unwrap();
     }
     assert_eq!(bodies, ["fresh", "one", "two"]);
     assert!(after.sqs().interrupted().await.unwrap().is_empty());

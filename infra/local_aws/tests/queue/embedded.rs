@@ -18,12 +18,18 @@ pub(super) struct Embedded {
 
 impl Embedded {
     pub(super) fn new(mode: Mode) -> Self {
-        Self { mode, data: tempfile::tempdir().unwrap() }
+        Self {
+            mode,
+            data: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn options(&self) -> Options {
         match self.mode {
-            Mode::Thread => Options { durability: Durability::Memory, ..Options::local() },
+            Mode::Thread => Options {
+                durability: Durability::Memory,
+                ..Options::local()
+            },
             Mode::Inline => Options::simulated(tokio_clock()),
         }
     }
@@ -33,13 +39,21 @@ impl Backend for Embedded {
     async fn bed(&self, shape: Shape) -> Bed {
         let engines = open(self.data.path(), shape, self.options());
         let url = |name: &str| engines.queue_url(name);
-        Bed { client: client(&engines), name: "work".to_owned(), url: url("work"), dead_letters_url: url("work-dead-letters") }
+        Bed {
+            client: client(&engines),
+            name: "work".to_owned(),
+            url: url("work"),
+            dead_letters_url: url("work-dead-letters"),
+        }
     }
 }
 
 /// Opens engines in a data directory, with a queue `work` of this shape and its dead-letter queue.
 pub(super) fn open(data: &Path, shape: Shape, options: Options) -> Engines {
-    let resources = Resources { queues: specs(shape).into(), ..Resources::empty() };
+    let resources = Resources {
+        queues: specs(shape).into(),
+        ..Resources::empty()
+    };
     Engines::open(data, &resources, options).unwrap()
 }
 
@@ -55,10 +69,18 @@ pub(super) fn specs(shape: Shape) -> [QueueSpec; 2] {
         message_retention_seconds: 1_209_600,
         delay_seconds: shape.delay_seconds,
         receive_wait_seconds: shape.wait_seconds,
-        redrive: Some(Redrive { dead_letter_queue: "work-dead-letters".to_owned(), max_receive_count: shape.max_receives }),
+        redrive: Some(Redrive {
+            dead_letter_queue: "work-dead-letters".to_owned(),
+            max_receive_count: shape.max_receives,
+        }),
     };
-    let dead_letters =
-        QueueSpec { name: "work-dead-letters".to_owned(), delay_seconds: 0, receive_wait_seconds: 0, redrive: None, ..work.clone() };
+    let dead_letters = QueueSpec {
+        name: "work-dead-letters".to_owned(),
+        delay_seconds: 0,
+        receive_wait_seconds: 0,
+        redrive: None,
+        ..work.clone()
+    };
     [work, dead_letters]
 }
 

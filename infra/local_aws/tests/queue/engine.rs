@@ -15,7 +15,14 @@ use super::embedded::{self, Embedded};
 
 /// Opens the queues alone, without the SDK.
 fn queues(specs: &[QueueSpec], clock: NowMs, mode: Mode) -> Result<Sqs, OpenError> {
-    Sqs::open(Path::new(":memory:"), specs, "000000000000", "us-east-1", clock, mode)
+    Sqs::open(
+        Path::new(":memory:"),
+        specs,
+        "000000000000",
+        "us-east-1",
+        clock,
+        mode,
+    )
 }
 
 async fn bed() -> Bed {
@@ -27,11 +34,22 @@ async fn paused_bed() -> Bed {
 }
 
 async fn send(bed: &Bed, body: &str) {
-    bed.client.send_message().queue_url(&bed.url).message_body(body).send().await.unwrap();
+    bed.client
+        .send_message()
+        .queue_url(&bed.url)
+        .message_body(body)
+        .send()
+        .await
+        .unwrap();
 }
 
 async fn receive(bed: &Bed, visibility_seconds: i32) -> Vec<Message> {
-    let receive = bed.client.receive_message().queue_url(&bed.url).max_number_of_messages(10).visibility_timeout(visibility_seconds);
+    let receive = bed
+        .client
+        .receive_message()
+        .queue_url(&bed.url)
+        .max_number_of_messages(10)
+        .visibility_timeout(visibility_seconds);
     receive.send().await.unwrap().messages.unwrap_or_default()
 }
 
@@ -41,7 +59,12 @@ async fn a_long_poll_wakes_within_50_ms() {
     let bed = bed().await;
     let mut woke_after = Vec::new();
     for _ in 0..5 {
-        let poll = bed.client.receive_message().queue_url(&bed.url).wait_time_seconds(10).send();
+        let poll = bed
+            .client
+            .receive_message()
+            .queue_url(&bed.url)
+            .wait_time_seconds(10)
+            .send();
         let (polled, sent_at) = tokio::join!(poll, async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             send(&bed, "x").await;
@@ -51,14 +74,26 @@ async fn a_long_poll_wakes_within_50_ms() {
         woke_after.push(sent_at.elapsed());
     }
     woke_after.sort_unstable();
-    assert!(woke_after[2] < Duration::from_millis(50), "woke after {woke_after:?}");
+    assert!(
+        woke_after[2] < Duration::from_millis(50),
+        "woke after {woke_after:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_waiting_receiver_gets_one_of_a_batch() {
     let bed = paused_bed().await;
-    let polls: Vec<_> =
-        (0..5).map(|_| tokio::spawn(bed.client.receive_message().queue_url(&bed.url).wait_time_seconds(20).send())).collect();
+    let polls: Vec<_> = (0..5)
+        .map(|_| {
+            tokio::spawn(
+                bed.client
+                    .receive_message()
+                    .queue_url(&bed.url)
+                    .wait_time_seconds(20)
+                    .send(),
+            )
+        })
+        .collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let start = Instant::now();
     for body in ["1", "2", "3", "4", "5"] {
@@ -74,12 +109,31 @@ async fn every_waiting_receiver_gets_one_of_a_batch() {
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_notices_an_earlier_message() {
     let bed = paused_bed().await;
-    bed.client.send_message().queue_url(&bed.url).message_body("late").delay_seconds(15).send().await.unwrap();
+    bed.client
+        .send_message()
+        .queue_url(&bed.url)
+        .message_body("late")
+        .delay_seconds(15)
+        .send()
+        .await
+        .unwrap();
     let start = Instant::now();
-    let poll = bed.client.receive_message().queue_url(&bed.url).wait_time_seconds(20).send();
+    let poll = bed
+        .client
+        .receive_message()
+        .queue_url(&bed.url)
+        .wait_time_seconds(20)
+        .send();
     let (polled, ()) = tokio::join!(poll, async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        bed.client.send_message().queue_url(&bed.url).message_body("early").delay_seconds(2).send().await.unwrap();
+        bed.client
+            .send_message()
+            .queue_url(&bed.url)
+            .message_body("early")
+            .delay_seconds(2)
+            .send()
+            .await
+            .unwrap();
     });
     assert_eq!(polled.unwrap().messages()[0].body(), Some("early"));
     assert_eq!(start.elapsed().as_secs(), 3);
@@ -92,9 +146,25 @@ async fn a_stale_receipt_deletes_nothing_and_hides_nothing() {
     let stale = receive(&bed, 1).await.remove(0).receipt_handle.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(receive(&bed, 1).await.len(), 1);
-    bed.client.delete_message().queue_url(&bed.url).receipt_handle(&stale).send().await.unwrap();
-    let hidden = bed.client.change_message_visibility().queue_url(&bed.url).receipt_handle(&stale).visibility_timeout(60).send().await;
-    assert_eq!(hidden.unwrap_err().into_service_error().code(), Some("InvalidParameterValue"));
+    bed.client
+        .delete_message()
+        .queue_url(&bed.url)
+        .receipt_handle(&stale)
+        .send()
+        .await
+        .unwrap();
+    let hidden = bed
+        .client
+        .change_message_visibility()
+        .queue_url(&bed.url)
+        .receipt_handle(&stale)
+        .visibility_timeout(60)
+        .send()
+        .await;
+    assert_eq!(
+        hidden.unwrap_err().into_service_error().code(),
+        Some("InvalidParameterValue")
+    );
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(receive(&bed, 1).await.len(), 1, "it is still there");
 }
@@ -105,19 +175,51 @@ async fn a_message_that_is_visible_again_cannot_be_hidden() {
     send(&bed, "back").await;
     let handle = receive(&bed, 1).await.remove(0).receipt_handle.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let hidden = bed.client.change_message_visibility().queue_url(&bed.url).receipt_handle(handle).visibility_timeout(60).send().await;
-    assert!(hidden.unwrap_err().into_service_error().is_message_not_inflight());
+    let hidden = bed
+        .client
+        .change_message_visibility()
+        .queue_url(&bed.url)
+        .receipt_handle(handle)
+        .visibility_timeout(60)
+        .send()
+        .await;
+    assert!(
+        hidden
+            .unwrap_err()
+            .into_service_error()
+            .is_message_not_inflight()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_hidden_for_twelve_hours_in_all() {
     let bed = paused_bed().await;
     send(&bed, "held").await;
-    let handle = receive(&bed, 43_200).await.remove(0).receipt_handle.unwrap();
+    let handle = receive(&bed, 43_200)
+        .await
+        .remove(0)
+        .receipt_handle
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let change = bed.client.change_message_visibility().queue_url(&bed.url).receipt_handle(handle);
-    assert!(change.clone().visibility_timeout(43_140).send().await.is_ok());
-    let beyond = change.visibility_timeout(43_141).send().await.unwrap_err().into_service_error();
+    let change = bed
+        .client
+        .change_message_visibility()
+        .queue_url(&bed.url)
+        .receipt_handle(handle);
+    assert!(
+        change
+            .clone()
+            .visibility_timeout(43_140)
+            .send()
+            .await
+            .is_ok()
+    );
+    let beyond = change
+        .visibility_timeout(43_141)
+        .send()
+        .await
+        .unwrap_err()
+        .into_service_error();
     assert_eq!(beyond.code(), Some("InvalidParameterValue"));
 }
 
@@ -131,31 +233,67 @@ async fn a_message_past_its_retention_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn the_oldest_messages_age_is_known() {
-    let sqs = queues(&embedded::specs(Shape::default()), embedded::tokio_clock(), Mode::Inline).unwrap();
+    let sqs = queues(
+        &embedded::specs(Shape::default()),
+        embedded::tokio_clock(),
+        Mode::Inline,
+    )
+    .unwrap();
     assert_eq!(sqs.oldest_message_age_ms("work").await.unwrap(), None);
-    let send = format!(r#"{{"QueueUrl":"{}","MessageBody":"x"}}"#, sqs.queue_url("work").unwrap());
+    let send = format!(
+        r#"{{"QueueUrl":"{}","MessageBody":"x"}}"#,
+        sqs.queue_url("work").unwrap()
+    );
     sqs.call("SendMessage", send.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(90)).await;
-    assert_eq!(sqs.oldest_message_age_ms("work").await.unwrap(), Some(90_000));
+    assert_eq!(
+        sqs.oldest_message_age_ms("work").await.unwrap(),
+        Some(90_000)
+    );
     assert!(sqs.oldest_message_age_ms("nowhere").await.is_err());
 }
 
 #[tokio::test]
 async fn characters_outside_xml_are_refused() {
     let bed = bed().await;
-    let refused = bed.client.send_message().queue_url(&bed.url).message_body("bell \u{7}").send().await;
-    assert!(refused.unwrap_err().into_service_error().is_invalid_message_contents());
+    let refused = bed
+        .client
+        .send_message()
+        .queue_url(&bed.url)
+        .message_body("bell \u{7}")
+        .send()
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .into_service_error()
+            .is_invalid_message_contents()
+    );
 }
 
 #[tokio::test]
 async fn requests_that_are_none_are_refused() {
-    let sqs = queues(&embedded::specs(Shape::default()), Options::local().now, Mode::Thread).unwrap();
+    let sqs = queues(
+        &embedded::specs(Shape::default()),
+        Options::local().now,
+        Mode::Thread,
+    )
+    .unwrap();
     let unreadable = sqs.call("SendMessage", b"not json").await.unwrap_err();
-    assert_eq!((unreadable.status, unreadable.code.as_str()), (400, "com.amazon.coral.service#SerializationException"));
+    assert_eq!(
+        (unreadable.status, unreadable.code.as_str()),
+        (400, "com.amazon.coral.service#SerializationException")
+    );
     let unknown = sqs.call("CreateQueue", b"{}").await.unwrap_err();
-    assert_eq!(unknown.code, "com.amazon.coral.service#UnknownOperationException");
+    assert_eq!(
+        unknown.code,
+        "com.amazon.coral.service#UnknownOperationException"
+    );
     let elsewhere = br#"{"QueueUrl":"https://sqs.us-east-1.amazonaws.com/111111111111/work","MessageBody":"x"}"#;
-    assert_eq!(sqs.call("SendMessage", elsewhere).await.unwrap_err().code, "com.amazonaws.sqs#QueueDoesNotExist");
+    assert_eq!(
+        sqs.call("SendMessage", elsewhere).await.unwrap_err().code,
+        "com.amazonaws.sqs#QueueDoesNotExist"
+    );
     let gateway = br#"{"QueueUrl":"http://127.0.0.1:4566/000000000000/work","MessageBody":"x"}"#;
     assert!(sqs.call("SendMessage", gateway).await.is_ok());
 }
@@ -163,19 +301,36 @@ async fn requests_that_are_none_are_refused() {
 #[tokio::test]
 async fn a_redrive_to_nowhere_is_refused_at_opening() {
     let [mut work, _] = embedded::specs(Shape::default());
-    work.redrive = Some(Redrive { dead_letter_queue: "missing".to_owned(), max_receive_count: 3 });
+    work.redrive = Some(Redrive {
+        dead_letter_queue: "missing".to_owned(),
+        max_receive_count: 3,
+    });
     let opened = |specs: &[QueueSpec]| queues(specs, Options::local().now, Mode::Inline);
     let refused = opened(&[work.clone()]).unwrap_err();
-    assert_eq!(refused.to_string(), "queue work sends dead letters to missing, which does not exist");
+    assert_eq!(
+        refused.to_string(),
+        "queue work sends dead letters to missing, which does not exist"
+    );
     work.redrive = None;
-    assert!(matches!(opened(&[work.clone(), work]), Err(OpenError::DuplicateQueue { .. })));
+    assert!(matches!(
+        opened(&[work.clone(), work]),
+        Err(OpenError::DuplicateQueue { .. })
+    ));
 }
 
 #[tokio::test]
 async fn closing_ends_long_polls_and_refuses_later_calls() {
     for mode in [Mode::Thread, Mode::Inline] {
-        let sqs = queues(&embedded::specs(Shape::default()), Options::local().now, mode).unwrap();
-        let body = format!(r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#, sqs.queue_url("work").unwrap());
+        let sqs = queues(
+            &embedded::specs(Shape::default()),
+            Options::local().now,
+            mode,
+        )
+        .unwrap();
+        let body = format!(
+            r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#,
+            sqs.queue_url("work").unwrap()
+        );
         let poll = tokio::spawn({
             let sqs = sqs.clone();
             async move { sqs.call("ReceiveMessage", body.as_bytes()).await }

@@ -18,15 +18,32 @@ impl Fixture {
     async fn send(&self, group: &str, count: usize) {
         for first in (0..count).step_by(10) {
             let entries = (first..count.min(first + 10)).map(|number| {
-                let entry = SendMessageBatchRequestEntry::builder().id(number.to_string()).message_body("x");
-                entry.set_message_group_id((!group.is_empty()).then(|| group.to_owned())).build().unwrap()
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(number.to_string())
+                    .message_body("x");
+                entry
+                    .set_message_group_id((!group.is_empty()).then(|| group.to_owned()))
+                    .build()
+                    .unwrap()
             });
-            self.0.client.send_message_batch().queue_url(&self.0.url).set_entries(Some(entries.collect())).send().await.unwrap();
+            self.0
+                .client
+                .send_message_batch()
+                .queue_url(&self.0.url)
+                .set_entries(Some(entries.collect()))
+                .send()
+                .await
+                .unwrap();
         }
     }
 
     async fn receive(&self, count: i32) -> Vec<Message> {
-        let receive = self.0.client.receive_message().queue_url(&self.0.url).max_number_of_messages(count);
+        let receive = self
+            .0
+            .client
+            .receive_message()
+            .queue_url(&self.0.url)
+            .max_number_of_messages(count);
         receive
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .send()
@@ -40,7 +57,9 @@ impl Fixture {
 fn groups(messages: &[Message]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for message in messages {
-        let group = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId));
+        let group = message
+            .attributes()
+            .and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId));
         *counts.entry(group.map_or("", String::as_str)).or_default() += 1;
     }
     counts
@@ -51,10 +70,16 @@ async fn a_late_quiet_group_overtakes_a_loud_ones_backlog() {
     let queue = Fixture::new().await;
     queue.send("loud", 1_000).await;
     for _ in 0..5 {
-        assert_eq!(groups(&queue.receive(10).await), BTreeMap::from([("loud", 10)]));
+        assert_eq!(
+            groups(&queue.receive(10).await),
+            BTreeMap::from([("loud", 10)])
+        );
     }
     queue.send("quiet", 3).await;
-    assert_eq!(groups(&queue.receive(10).await), BTreeMap::from([("loud", 7), ("quiet", 3)]));
+    assert_eq!(
+        groups(&queue.receive(10).await),
+        BTreeMap::from([("loud", 7), ("quiet", 3)])
+    );
 }
 
 #[tokio::test]
@@ -63,7 +88,10 @@ async fn groups_share_a_receive_evenly() {
     for group in ["a", "b", "c", "d", "e"] {
         queue.send(group, 50).await;
     }
-    assert_eq!(groups(&queue.receive(10).await), BTreeMap::from([("a", 2), ("b", 2), ("c", 2), ("d", 2), ("e", 2)]));
+    assert_eq!(
+        groups(&queue.receive(10).await),
+        BTreeMap::from([("a", 2), ("b", 2), ("c", 2), ("d", 2), ("e", 2)])
+    );
 }
 
 #[tokio::test]
@@ -75,10 +103,22 @@ async fn a_group_is_quiet_again_once_its_messages_are_deleted() {
     let b = queue.receive(1).await;
     assert_eq!(groups(&b), BTreeMap::from([("b", 1)]));
     for message in &taken {
-        queue.0.client.delete_message().queue_url(&queue.0.url).set_receipt_handle(message.receipt_handle.clone()).send().await.unwrap();
+        queue
+            .0
+            .client
+            .delete_message()
+            .queue_url(&queue.0.url)
+            .set_receipt_handle(message.receipt_handle.clone())
+            .send()
+            .await
+            .unwrap();
     }
     queue.send("b", 1).await;
-    assert_eq!(groups(&queue.receive(1).await), BTreeMap::from([("a", 1)]), "b has one in flight, a none");
+    assert_eq!(
+        groups(&queue.receive(1).await),
+        BTreeMap::from([("a", 1)]),
+        "b has one in flight, a none"
+    );
 }
 
 #[tokio::test]
@@ -86,5 +126,8 @@ async fn messages_without_a_group_are_served_in_order_among_themselves() {
     let queue = Fixture::new().await;
     queue.send("", 3).await;
     queue.send("a", 1).await;
-    assert_eq!(groups(&queue.receive(2).await), BTreeMap::from([("", 1), ("a", 1)]));
+    assert_eq!(
+        groups(&queue.receive(2).await),
+        BTreeMap::from([("", 1), ("a", 1)])
+    );
 }

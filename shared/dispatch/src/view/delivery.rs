@@ -45,10 +45,12 @@ pub struct DeliveryFacts {
     /// The status of the delivery.
     #[schema(value_type = DeliveryStatusName)]
     pub status: DeliveryStatus,
-    /// The failure category; for a fallback without a failure of its own, that of the delivery it stands in for.
+    /// The failure category; for a fallback without a failure of its own, that of the delivery it
+    /// stands in for.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
-    /// What triggered the last attempt, or triggers the first one: `first`, `retry`, `manual` or `replay`; `fallback` for every fallback.
+    /// What triggered the last attempt, or triggers the first one: `first`, `retry`, `manual` or
+    /// `replay`; `fallback` for every fallback.
     #[schema(value_type = String, example = "first")]
     pub trigger: Trigger,
     /// Whether the delivery used up its retries.
@@ -62,7 +64,8 @@ pub struct DeliveryFacts {
     /// When the next attempt is due; null if none is planned.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
-    /// What it waits for although it is due: `pause`, `rate` or `concurrency`; null while it waits for nothing.
+    /// What it waits for although it is due: `pause`, `rate` or `concurrency`; null while it waits
+    /// for nothing.
     #[schema(value_type = Option<String>, example = "rate")]
     pub waiting_for: Option<WaitingFor>,
     /// When a delivery that waits is expected to start; null if that is not known.
@@ -204,7 +207,10 @@ impl Pauses {
     /// The destinations of an organization that are paused at `now`.
     #[must_use]
     pub fn of(routes: &Routes, now: Timestamp) -> Self {
-        let paused = routes.destinations.iter().filter_map(|route| Some((route.id, route.paused_until?)));
+        let paused = routes
+            .destinations
+            .iter()
+            .filter_map(|route| Some((route.id, route.paused_until?)));
         Self(paused.filter(|(_, until)| now < *until).collect())
     }
 
@@ -215,14 +221,24 @@ impl Pauses {
         self
     }
 
-    /// What a delivery waits for. Its record says so once its task has come up; a pause holds for all at once.
+    /// What a delivery waits for. Its record says so once its task has come up; a pause holds for
+    /// all at once.
     fn waiting(&self, delivery: &Delivery) -> Option<Waiting> {
         if delivery.status().is_finished() {
             return None;
         }
-        match self.0.get(&delivery.destination).filter(|_| !delivery.message.test) {
-            Some(until) => Some(Waiting { reason: WaitingFor::Pause, expected_at: Some(*until).filter(|until| *until < Timestamp::MAX) }),
-            None => delivery.waiting.filter(|waiting| waiting.reason != WaitingFor::Pause),
+        match self
+            .0
+            .get(&delivery.destination)
+            .filter(|_| !delivery.message.test)
+        {
+            Some(until) => Some(Waiting {
+                reason: WaitingFor::Pause,
+                expected_at: Some(*until).filter(|until| *until < Timestamp::MAX),
+            }),
+            None => delivery
+                .waiting
+                .filter(|waiting| waiting.reason != WaitingFor::Pause),
         }
     }
 }
@@ -271,7 +287,11 @@ impl DeliveryView {
     /// A delivery with its attempts, of which `omitted` are no longer kept.
     #[must_use]
     pub fn of(delivery: DeliveryFacts, attempts: Vec<Attempt>, omitted: u32) -> Self {
-        Self { delivery, attempts: attempts.into_iter().map(AttemptView::from).collect(), attempts_omitted: omitted }
+        Self {
+            delivery,
+            attempts: attempts.into_iter().map(AttemptView::from).collect(),
+            attempts_omitted: omitted,
+        }
     }
 }
 
@@ -287,7 +307,11 @@ impl DeliverySummary {
 }
 
 fn outcome(attempt: &Attempt) -> &'static str {
-    if attempt.failure.is_none() { "succeeded" } else { "failed" }
+    if attempt.failure.is_none() {
+        "succeeded"
+    } else {
+        "failed"
+    }
 }
 
 impl From<&Attempt> for LastAttempt {
@@ -298,7 +322,10 @@ impl From<&Attempt> for LastAttempt {
             duration_ms: attempt.duration_ms,
             outcome: outcome(attempt),
             reason: attempt.failure.as_ref().map(|failure| failure.reason),
-            detail: attempt.failure.as_ref().map(|failure| failure.detail.clone()),
+            detail: attempt
+                .failure
+                .as_ref()
+                .map(|failure| failure.detail.clone()),
             response_status: attempt.response.as_ref().map(|response| response.status),
         }
     }
@@ -307,7 +334,10 @@ impl From<&Attempt> for LastAttempt {
 impl From<Attempt> for AttemptView {
     fn from(attempt: Attempt) -> Self {
         let outcome = outcome(&attempt);
-        let (reason, detail) = attempt.failure.map(|failure| (failure.reason, failure.detail)).unzip();
+        let (reason, detail) = attempt
+            .failure
+            .map(|failure| (failure.reason, failure.detail))
+            .unzip();
         Self {
             number: attempt.number,
             trigger: attempt.trigger,
@@ -325,15 +355,37 @@ impl From<Attempt> for AttemptView {
 
 impl From<RequestRecord> for RequestView {
     fn from(request: RequestRecord) -> Self {
-        let RequestRecord { method, url, headers, size_bytes, body_sha256 } = request;
-        Self { method, url, headers: by_name(headers), size_bytes, body_sha256 }
+        let RequestRecord {
+            method,
+            url,
+            headers,
+            size_bytes,
+            body_sha256,
+        } = request;
+        Self {
+            method,
+            url,
+            headers: by_name(headers),
+            size_bytes,
+            body_sha256,
+        }
     }
 }
 
 impl From<ResponseRecord> for ResponseView {
     fn from(response: ResponseRecord) -> Self {
-        let ResponseRecord { status, headers, body, truncated } = response;
-        Self { status, headers: by_name(headers), body, truncated }
+        let ResponseRecord {
+            status,
+            headers,
+            body,
+            truncated,
+        } = response;
+        Self {
+            status,
+            headers: by_name(headers),
+            body,
+            truncated,
+        }
     }
 }
 

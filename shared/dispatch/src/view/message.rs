@@ -75,9 +75,15 @@ pub struct PayloadInfoView {
 }
 
 impl MessageView {
-    /// A message as its deliveries say it is at `now`; `None` if there are none. Links lead to `public_url`.
+    /// A message as its deliveries say it is at `now`; `None` if there are none. Links lead to
+    /// `public_url`.
     #[must_use]
-    pub fn of(deliveries: &[Delivery], pauses: &Pauses, now: Timestamp, public_url: &str) -> Option<Self> {
+    pub fn of(
+        deliveries: &[Delivery],
+        pauses: &Pauses,
+        now: Timestamp,
+        public_url: &str,
+    ) -> Option<Self> {
         let first = deliveries.first()?;
         let id = first.id.message;
         Some(Self {
@@ -88,7 +94,10 @@ impl MessageView {
             metadata: first.message.metadata.clone(),
             payload_info: first.message.payload.clone(),
             status: MessageStatus::of(deliveries),
-            deliveries: deliveries.iter().map(|delivery| DeliverySummary::of(delivery, pauses, now, public_url)).collect(),
+            deliveries: deliveries
+                .iter()
+                .map(|delivery| DeliverySummary::of(delivery, pauses, now, public_url))
+                .collect(),
             created_at: first.created_at,
             expires_at: first.message.expires_at,
             url: link(public_url, "messages", id),
@@ -100,7 +109,12 @@ impl MessageStatus {
     /// The status of a message with these deliveries.
     #[must_use]
     pub fn of(deliveries: &[Delivery]) -> Self {
-        let count = |test: fn(DeliveryStatus) -> bool| deliveries.iter().filter(|delivery| test(delivery.status())).count();
+        let count = |test: fn(DeliveryStatus) -> bool| {
+            deliveries
+                .iter()
+                .filter(|delivery| test(delivery.status()))
+                .count()
+        };
         let succeeded = count(|status| status == DeliveryStatus::Succeeded);
         match succeeded {
             _ if count(|status| !status.is_finished()) > 0 => Self::Pending,

@@ -39,11 +39,13 @@ words! {
     /// The roles of keys.
     RoleName("What a key may do, from everything to reading only.") = Role::ALL.iter().map(|role| role.as_str()).collect();
     /// The roles of people in the console.
-    PortalRoleName("What a person may do in the console.") = [Role::Viewer, Role::Manager, Role::Admin].map(Role::as_str).to_vec();
+    PortalRoleName("What a person may do in the console.") = [Role::Viewer, Role::Manager,
+        Role::Admin].map(Role::as_str).to_vec();
     /// The destination types.
     DestinationTypeName("A destination's type.") = names(DestinationType::ALL);
     /// The statuses of deliveries.
-    DeliveryStatusName("Where a delivery stands. More may be added; treat an unknown one as unfinished.") = names(DeliveryStatus::ALL);
+    DeliveryStatusName("Where a delivery stands. More may be added; treat an unknown one as \
+         unfinished.") = names(DeliveryStatus::ALL);
     /// The failure categories.
     ReasonName("Why an attempt or a delivery did not succeed. More may be added.") = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
 }

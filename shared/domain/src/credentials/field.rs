@@ -30,7 +30,8 @@ impl Shape {
     pub const MAP_MAX: usize = SECRET_HEADERS_MAX;
 }
 
-/// Whether a member decides which server receives the secrets beside it, or how that server proves its identity.
+/// Whether a member decides which server receives the secrets beside it, or how that server proves
+/// its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decides {
     /// It does not: it may change while stored secrets stay.
@@ -55,17 +56,42 @@ pub struct CredentialField {
 }
 
 impl CredentialField {
-    /// The object it is in and its name there; no object, when it is a member of the credentials themselves.
+    /// The object it is in and its name there; no object, when it is a member of the credentials
+    /// themselves.
     #[must_use]
     pub fn path(&self) -> (Option<&'static str>, &'static str) {
-        self.name.split_once('/').map_or((None, self.name), |(group, name)| (Some(group), name))
+        self.name
+            .split_once('/')
+            .map_or((None, self.name), |(group, name)| (Some(group), name))
     }
 }
 
-pub(super) const fn required(name: &'static str, shape: Shape, decides: Decides, max: usize) -> CredentialField {
-    CredentialField { name, shape, decides, required: true, max }
+pub(super) const fn required(
+    name: &'static str,
+    shape: Shape,
+    decides: Decides,
+    max: usize,
+) -> CredentialField {
+    CredentialField {
+        name,
+        shape,
+        decides,
+        required: true,
+        max,
+    }
 }
 
-pub(super) const fn optional(name: &'static str, shape: Shape, decides: Decides, max: usize) -> CredentialField {
-    CredentialField { name, shape, decides, required: false, max }
+pub(super) const fn optional(
+    name: &'static str,
+    shape: Shape,
+    decides: Decides,
+    max: usize,
+) -> CredentialField {
+    CredentialField {
+        name,
+        shape,
+        decides,
+        required: false,
+        max,
+    }
 }

@@ -1,4 +1,5 @@
-//! The kinds of credentials, and what each of them is made of for each destination type (destinations.md).
+//! The kinds of credentials, and what each of them is made of for each destination type
+//! (destinations.md).
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -64,12 +65,26 @@ pub(super) const SECRET_HEADERS_MAX: usize = 20;
 
 const NONE: &[CredentialField] = &[];
 const SECRET_URL: &[CredentialField] = &[required("url", Shape::Secret, Decides::Recipient, 2048)];
-const HEADERS: &[CredentialField] = &[required("headers", Shape::SecretMap, Decides::Nothing, TOKEN_MAX)];
-const API_KEY: &[CredentialField] =
-    &[required("header", Shape::Open, Decides::Nothing, 100), required("value", Shape::Secret, Decides::Nothing, TOKEN_MAX)];
-const BEARER: &[CredentialField] = &[required("token", Shape::Secret, Decides::Nothing, TOKEN_MAX)];
-const USER_PASSWORD: &[CredentialField] =
-    &[required("username", Shape::Open, Decides::Nothing, 255), required("password", Shape::Secret, Decides::Nothing, 1024)];
+const HEADERS: &[CredentialField] = &[required(
+    "headers",
+    Shape::SecretMap,
+    Decides::Nothing,
+    TOKEN_MAX,
+)];
+const API_KEY: &[CredentialField] = &[
+    required("header", Shape::Open, Decides::Nothing, 100),
+    required("value", Shape::Secret, Decides::Nothing, TOKEN_MAX),
+];
+const BEARER: &[CredentialField] = &[required(
+    "token",
+    Shape::Secret,
+    Decides::Nothing,
+    TOKEN_MAX,
+)];
+const USER_PASSWORD: &[CredentialField] = &[
+    required("username", Shape::Open, Decides::Nothing, 255),
+    required("password", Shape::Secret, Decides::Nothing, 1024),
+];
 const OAUTH2_CLIENT: &[CredentialField] = &[
     required("token_url", Shape::Open, Decides::Recipient, 2048),
     required("client_id", Shape::Open, Decides::Nothing, 512),
@@ -92,29 +107,56 @@ const OAUTH2_REFRESH: &[CredentialField] = &[
     required("refresh_token", Shape::Secret, Decides::Nothing, TOKEN_MAX),
     required("username", Shape::Open, Decides::Nothing, 255),
 ];
-const OAUTH2_AUTHORIZATION: &[CredentialField] =
-    &[required("authorization_id", Shape::Open, Decides::Nothing, 64), required("username", Shape::Open, Decides::Nothing, 255)];
+const OAUTH2_AUTHORIZATION: &[CredentialField] = &[
+    required("authorization_id", Shape::Open, Decides::Nothing, 64),
+    required("username", Shape::Open, Decides::Nothing, 255),
+];
 const ROLE: &[CredentialField] = &[required("role_arn", Shape::Open, Decides::Recipient, 2048)];
 const ACCESS_KEY: &[CredentialField] = &[
     required("access_key_id", Shape::Open, Decides::Nothing, 128),
     required("secret_access_key", Shape::Secret, Decides::Nothing, 256),
     optional("session_token", Shape::Secret, Decides::Nothing, TOKEN_MAX),
 ];
-const SERVICE_ACCOUNT: &[CredentialField] = &[required("json", Shape::SecretObject, Decides::Nothing, 16_384)];
-const ACCOUNT_KEY: &[CredentialField] = &[required("account_key", Shape::Secret, Decides::Nothing, 512)];
-const SAS_TOKEN: &[CredentialField] = &[required("sas_token", Shape::Secret, Decides::Nothing, TOKEN_MAX)];
+const SERVICE_ACCOUNT: &[CredentialField] = &[required(
+    "json",
+    Shape::SecretObject,
+    Decides::Nothing,
+    16_384,
+)];
+const ACCOUNT_KEY: &[CredentialField] = &[required(
+    "account_key",
+    Shape::Secret,
+    Decides::Nothing,
+    512,
+)];
+const SAS_TOKEN: &[CredentialField] = &[required(
+    "sas_token",
+    Shape::Secret,
+    Decides::Nothing,
+    TOKEN_MAX,
+)];
 const SERVICE_PRINCIPAL: &[CredentialField] = &[
     required("tenant_id", Shape::Open, Decides::Recipient, 255),
     required("client_id", Shape::Open, Decides::Nothing, 255),
     required("client_secret", Shape::Secret, Decides::Nothing, 1024),
 ];
-const SFTP_PASSWORD: &[CredentialField] = &[required("password", Shape::SecretText, Decides::Nothing, 1024)];
+const SFTP_PASSWORD: &[CredentialField] = &[required(
+    "password",
+    Shape::SecretText,
+    Decides::Nothing,
+    1024,
+)];
 const PRIVATE_KEY: &[CredentialField] = &[
     required("private_key", Shape::SecretText, Decides::Nothing, PEM_MAX),
     optional("passphrase", Shape::SecretText, Decides::Nothing, 1024),
 ];
 const CONNECTION_STRING: &[CredentialField] = &[
-    required("connection_string", Shape::SecretText, Decides::Recipient, 4096),
+    required(
+        "connection_string",
+        Shape::SecretText,
+        Decides::Recipient,
+        4096,
+    ),
     optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
 const DATABASE_PASSWORD: &[CredentialField] = &[
@@ -124,17 +166,40 @@ const DATABASE_PASSWORD: &[CredentialField] = &[
 ];
 const CLIENT_CERTIFICATE: &[CredentialField] = &[
     required("username", Shape::Open, Decides::Nothing, 255),
-    required("certificate_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
-    required("private_key_pem", Shape::SecretText, Decides::Nothing, PEM_MAX),
+    required(
+        "certificate_pem",
+        Shape::Certificate,
+        Decides::Recipient,
+        PEM_MAX,
+    ),
+    required(
+        "private_key_pem",
+        Shape::SecretText,
+        Decides::Nothing,
+        PEM_MAX,
+    ),
     optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
-const DATABASE_IAM: &[CredentialField] =
-    &[required("username", Shape::Open, Decides::Nothing, 255), optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX)];
+const DATABASE_IAM: &[CredentialField] = &[
+    required("username", Shape::Open, Decides::Nothing, 255),
+    optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
+];
 
-/// Beside any kind of a webhook: a certificate of its own (mTLS), and a private authority of the receiver's.
+/// Beside any kind of a webhook: a certificate of its own (mTLS), and a private authority of the
+/// receiver's.
 const WEBHOOK_TLS: &[CredentialField] = &[
-    optional("client_certificate/certificate_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
-    optional("client_certificate/private_key_pem", Shape::SecretText, Decides::Nothing, PEM_MAX),
+    optional(
+        "client_certificate/certificate_pem",
+        Shape::Certificate,
+        Decides::Recipient,
+        PEM_MAX,
+    ),
+    optional(
+        "client_certificate/private_key_pem",
+        Shape::SecretText,
+        Decides::Nothing,
+        PEM_MAX,
+    ),
     optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
 
@@ -160,12 +225,21 @@ impl CredentialKind {
                 ("oauth2_refresh_token", Self::Oauth2RefreshToken),
                 ("oauth2_authorization", Self::Oauth2Authorization),
             ],
-            DestinationType::S3 => &[("iam", Self::Iam), ("iam_role", Self::IamRole), ("access_key", Self::AccessKey)],
+            DestinationType::S3 => &[
+                ("iam", Self::Iam),
+                ("iam_role", Self::IamRole),
+                ("access_key", Self::AccessKey),
+            ],
             DestinationType::Gcs => &[("service_account", Self::ServiceAccount)],
-            DestinationType::AzureBlob => {
-                &[("account_key", Self::AccountKey), ("sas_token", Self::SasToken), ("service_principal", Self::ServicePrincipal)]
-            }
-            DestinationType::Sftp => &[("password", Self::Password), ("private_key", Self::PrivateKey)],
+            DestinationType::AzureBlob => &[
+                ("account_key", Self::AccountKey),
+                ("sas_token", Self::SasToken),
+                ("service_principal", Self::ServicePrincipal),
+            ],
+            DestinationType::Sftp => &[
+                ("password", Self::Password),
+                ("private_key", Self::PrivateKey),
+            ],
             DestinationType::Postgres | DestinationType::Mysql => &[
                 ("connection_string", Self::ConnectionString),
                 ("password", Self::Password),
@@ -183,7 +257,11 @@ impl CredentialKind {
 
     /// Its members, as a destination of this type takes them.
     pub fn fields(self, kind: DestinationType) -> impl Iterator<Item = &'static CredentialField> {
-        let beside = if kind == DestinationType::Webhook { WEBHOOK_TLS } else { NONE };
+        let beside = if kind == DestinationType::Webhook {
+            WEBHOOK_TLS
+        } else {
+            NONE
+        };
         self.own_fields(kind).iter().chain(beside)
     }
 
@@ -196,7 +274,9 @@ impl CredentialKind {
             Self::ApiKey => API_KEY,
             Self::Bearer => BEARER,
             Self::Basic | Self::SmtpPassword => USER_PASSWORD,
-            Self::Oauth2ClientCredentials if kind == DestinationType::Email => OAUTH2_CLIENT_MAILBOX,
+            Self::Oauth2ClientCredentials if kind == DestinationType::Email => {
+                OAUTH2_CLIENT_MAILBOX
+            }
             Self::Oauth2ClientCredentials => OAUTH2_CLIENT,
             Self::Oauth2RefreshToken => OAUTH2_REFRESH,
             Self::Oauth2Authorization => OAUTH2_AUTHORIZATION,

@@ -18,7 +18,8 @@ pub struct NewDelivery {
     pub destination: DestinationId,
     /// The type of that destination, which decides the queue.
     pub destination_type: DestinationType,
-    /// Whether that destination is disabled: the delivery is then skipped from the start, unless it is a test.
+    /// Whether that destination is disabled: the delivery is then skipped from the start, unless it
+    /// is a test.
     pub destination_disabled: bool,
     /// What it carries of its message.
     pub message: MessageFacts,
@@ -35,7 +36,8 @@ pub struct NewDelivery {
 }
 
 impl Delivery {
-    /// Accepts a delivery at `now`. A test goes to a disabled destination too: that is how its owner finds out whether enabling it works.
+    /// Accepts a delivery at `now`. A test goes to a disabled destination too: that is how its
+    /// owner finds out whether enabling it works.
     #[must_use]
     pub fn accept(new: NewDelivery, now: Timestamp) -> Self {
         let born_skipped = new.destination_disabled && !new.message.test;
@@ -53,7 +55,11 @@ impl Delivery {
             budget_start: 0,
             trigger: new.trigger,
             state: match born_skipped {
-                true => State::Skipped { finished_at: now, reason: SkipReason::DestinationDisabled, attempt_until: None },
+                true => State::Skipped {
+                    finished_at: now,
+                    reason: SkipReason::DestinationDisabled,
+                    attempt_until: None,
+                },
                 false => State::Queued,
             },
             waiting: None,
@@ -65,7 +71,8 @@ impl Delivery {
         }
     }
 
-    /// The same delivery as it was when its message was accepted, for the answer to a repeated submit.
+    /// The same delivery as it was when its message was accepted, for the answer to a repeated
+    /// submit.
     #[must_use]
     pub fn as_accepted(self) -> Self {
         let new = NewDelivery {

@@ -1,9 +1,11 @@
 //! A delivery: the job of getting one message to one destination, and the states it goes through.
 //!
-//! `queued → succeeded | retrying | failed | skipped | cancelled`, `retrying → ` the same, and a redeliver takes a finished one back to
-//! `retrying`. Drawn in `docs/ARCHITECTURE.md`. What an attempt leads to is decided in [`crate::settle`]. A delivery is created by
-//! [`Delivery::accept`] and changed by its transitions, each of which consumes it and may refuse: **accept**, **start**, **settle**,
-//! **skip**, **expire**, **dead_letter**, **cancel**, **reopen**, **wait**, **release**.
+//! `queued → succeeded | retrying | failed | skipped | cancelled`, `retrying → ` the same, and a
+//! redeliver takes a finished one back to `retrying`. Drawn in `docs/ARCHITECTURE.md`. What an
+//! attempt leads to is decided in [`crate::settle`]. A delivery is created by [`Delivery::accept`]
+//! and changed by its transitions, each of which consumes it and may refuse: **accept**, **start**,
+//! **settle**, **skip**, **expire**, **dead_letter**, **cancel**, **reopen**, **wait**,
+//! **release**.
 
 mod accept;
 mod state;
@@ -39,11 +41,13 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// When this last changed.
     pub updated_at: Timestamp,
-    /// Raised by everything that makes tasks already sent stale: redeliver, cancel, skip, sweep, reconcile.
+    /// Raised by everything that makes tasks already sent stale: redeliver, cancel, skip, sweep,
+    /// reconcile.
     pub generation: u32,
     /// The number of attempts recorded since the message was accepted.
     pub attempts: u32,
-    /// The value of `attempts` when the current retry budget began. Reopening the delivery begins another one.
+    /// The value of `attempts` when the current retry budget began. Reopening the delivery begins
+    /// another one.
     pub budget_start: u32,
     /// Why the next attempt is made.
     pub trigger: Trigger,
@@ -85,22 +89,37 @@ impl Delivery {
         matches!(self.state, State::Attempting { lease_until, .. } if now < lease_until)
     }
 
-    /// The failure category. A fallback that has not failed itself returns that of the delivery it stands in for.
+    /// The failure category. A fallback that has not failed itself returns that of the delivery it
+    /// stands in for.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        self.state.reason().or(self.fallback_of.map(|failed| failed.reason))
+        self.state
+            .reason()
+            .or(self.fallback_of.map(|failed| failed.reason))
     }
 
-    /// What triggered the last attempt, or will trigger the first one; [`Trigger::Fallback`] for every fallback.
+    /// What triggered the last attempt, or will trigger the first one; [`Trigger::Fallback`] for
+    /// every fallback.
     #[must_use]
     pub fn shown_trigger(&self) -> Trigger {
-        let last = self.last_attempt.as_ref().map_or(self.trigger, |attempt| attempt.trigger);
-        if self.fallback_of.is_some() { Trigger::Fallback } else { last }
+        let last = self
+            .last_attempt
+            .as_ref()
+            .map_or(self.trigger, |attempt| attempt.trigger);
+        if self.fallback_of.is_some() {
+            Trigger::Fallback
+        } else {
+            last
+        }
     }
 
-    /// When the next attempt may start, if that is known: the expected end of a wait, or else the time of the retry.
+    /// When the next attempt may start, if that is known: the expected end of a wait, or else the
+    /// time of the retry.
     #[must_use]
     pub fn starts_at(&self) -> Option<Timestamp> {
-        self.waiting.map_or_else(|| self.state.next_attempt_at(), |waiting| waiting.expected_at)
+        self.waiting.map_or_else(
+            || self.state.next_attempt_at(),
+            |waiting| waiting.expected_at,
+        )
     }
 }

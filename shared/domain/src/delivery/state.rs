@@ -9,17 +9,20 @@ use crate::{Reason, Timestamp};
 /// The state of a delivery, with the data that only this state has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Accepted, no attempt recorded. Entered on acceptance; left by the first attempt, a skip or a cancel.
+    /// Accepted, no attempt recorded. Entered on acceptance; left by the first attempt, a skip or a
+    /// cancel.
     Queued,
-    /// Will be tried (again). Entered by a failed attempt or a redeliver; left by the next attempt, a skip or a cancel.
+    /// Will be tried (again). Entered by a failed attempt or a redeliver; left by the next attempt,
+    /// a skip or a cancel.
     Retrying {
         /// The time of the next attempt.
         next_attempt_at: Timestamp,
         /// Why the last attempt failed; `None` after a redeliver.
         reason: Option<Reason>,
     },
-    /// A worker has leased it and makes an attempt. Entered by [`start`](super::Delivery::start); left by what the attempt led to, by
-    /// a skip or a cancel, and by whatever makes the attempt's task stale. People see the status of `pending`.
+    /// A worker has leased it and makes an attempt. Entered by [`start`](super::Delivery::start);
+    /// left by what the attempt led to, by a skip or a cancel, and by whatever makes the attempt's
+    /// task stale. People see the status of `pending`.
     Attempting {
         /// What the attempt started from, and what stands if the worker dies.
         pending: Pending,
@@ -30,7 +33,8 @@ pub enum State {
     Succeeded {
         /// When it was settled.
         finished_at: Timestamp,
-        /// What identifies it at the destination; `None` if the attempt that succeeded left no receipt.
+        /// What identifies it at the destination; `None` if the attempt that succeeded left no
+        /// receipt.
         receipt: Option<Receipt>,
     },
     /// It gave up. Left by a redeliver, or by a success that was still on its way.
@@ -41,7 +45,8 @@ pub enum State {
         reason: Reason,
         /// Whether retries ran out.
         exhausted: bool,
-        /// The end of the lease of an attempt that was running when the delivery was given up without it.
+        /// The end of the lease of an attempt that was running when the delivery was given up
+        /// without it.
         attempt_until: Option<Timestamp>,
     },
     /// Its destination was disabled or deleted. Left as `Failed` is.
@@ -85,8 +90,11 @@ pub enum SkipReason {
     DestinationDeleted,
 }
 
-/// The statuses by name, as in JSON and filters. A delivery under attempt has the status of what the attempt started from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+/// The statuses by name, as in JSON and filters. A delivery under attempt has the status of what
+/// the attempt started from.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
@@ -141,7 +149,9 @@ impl SkipReason {
     /// The reverse of [`Self::reason`]; `None` for the other categories.
     #[must_use]
     pub fn of(reason: Reason) -> Option<Self> {
-        [Self::DestinationDisabled, Self::DestinationDeleted].into_iter().find(|known| known.reason() == reason)
+        [Self::DestinationDisabled, Self::DestinationDeleted]
+            .into_iter()
+            .find(|known| known.reason() == reason)
     }
 }
 
@@ -165,7 +175,9 @@ impl Pending {
     pub fn next_attempt_at(self) -> Option<Timestamp> {
         match self {
             Self::Queued => None,
-            Self::Retrying { next_attempt_at, .. } => Some(next_attempt_at),
+            Self::Retrying {
+                next_attempt_at, ..
+            } => Some(next_attempt_at),
         }
     }
 
@@ -173,7 +185,10 @@ impl Pending {
     #[must_use]
     pub fn leased(self, lease_until: Option<Timestamp>) -> State {
         match lease_until {
-            Some(lease_until) => State::Attempting { pending: self, lease_until },
+            Some(lease_until) => State::Attempting {
+                pending: self,
+                lease_until,
+            },
             None => self.into(),
         }
     }
@@ -183,7 +198,13 @@ impl From<Pending> for State {
     fn from(pending: Pending) -> Self {
         match pending {
             Pending::Queued => Self::Queued,
-            Pending::Retrying { next_attempt_at, reason } => Self::Retrying { next_attempt_at, reason },
+            Pending::Retrying {
+                next_attempt_at,
+                reason,
+            } => Self::Retrying {
+                next_attempt_at,
+                reason,
+            },
         }
     }
 }
@@ -208,21 +229,31 @@ impl State {
     pub fn pending(&self) -> Option<Pending> {
         match self {
             Self::Queued => Some(Pending::Queued),
-            Self::Retrying { next_attempt_at, reason } => Some(Pending::Retrying { next_attempt_at: *next_attempt_at, reason: *reason }),
+            Self::Retrying {
+                next_attempt_at,
+                reason,
+            } => Some(Pending::Retrying {
+                next_attempt_at: *next_attempt_at,
+                reason: *reason,
+            }),
             Self::Attempting { pending, .. } => Some(*pending),
-            Self::Succeeded { .. } | Self::Failed { .. } | Self::Skipped { .. } | Self::Cancelled { .. } => None,
+            Self::Succeeded { .. }
+            | Self::Failed { .. }
+            | Self::Skipped { .. }
+            | Self::Cancelled { .. } => None,
         }
     }
 
-    /// The end of the lease under which an attempt may be running: also one that the delivery's end did not wait for.
+    /// The end of the lease under which an attempt may be running: also one that the delivery's end
+    /// did not wait for.
     #[must_use]
     pub fn attempt_until(&self) -> Option<Timestamp> {
         match self {
             Self::Queued | Self::Retrying { .. } | Self::Succeeded { .. } => None,
             Self::Attempting { lease_until, .. } => Some(*lease_until),
-            Self::Failed { attempt_until, .. } | Self::Skipped { attempt_until, .. } | Self::Cancelled { attempt_until, .. } => {
-                *attempt_until
-            }
+            Self::Failed { attempt_until, .. }
+            | Self::Skipped { attempt_until, .. }
+            | Self::Cancelled { attempt_until, .. } => *attempt_until,
         }
     }
 
@@ -269,6 +300,12 @@ impl State {
     /// Did it fail because its retries ran out?
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        matches!(self, Self::Failed { exhausted: true, .. })
+        matches!(
+            self,
+            Self::Failed {
+                exhausted: true,
+                ..
+            }
+        )
     }
 }

@@ -19,7 +19,8 @@ fn what_is_not_an_object_is_refused() {
 #[test]
 fn all_mistakes_are_reported_together() {
     let errors = Errors::default();
-    let body = parse_object(br#"{"name": 7, "n": 99, "inner": {"x/y": 1}, "list": ["a", 2]}"#).unwrap();
+    let body =
+        parse_object(br#"{"name": 7, "n": 99, "inner": {"x/y": 1}, "list": ["a", 2]}"#).unwrap();
     let mut fields = Fields::new("", body, &errors);
     fields.required_text("name", 1..=10);
     fields.required_text("missing", 1..=10);
@@ -28,7 +29,10 @@ fn all_mistakes_are_reported_together() {
     fields.parsed_list("list", 5, |text| Ok::<_, Malformed>(text.to_owned()));
     fields.finish();
     let found = errors.into_result(()).unwrap_err();
-    let found: Vec<(String, FieldCode)> = found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect();
+    let found: Vec<(String, FieldCode)> = found
+        .into_iter()
+        .map(|e| (e.pointer.unwrap(), e.code))
+        .collect();
     let expected = [
         ("/name", FieldCode::InvalidType),
         ("/missing", FieldCode::Required),
@@ -47,8 +51,26 @@ fn a_name_reads_as_it_is_written() {
         let read = Fields::new("", members, &errors).required_name("name", 1..=200);
         errors.into_result(read).is_ok()
     };
-    let good = ["Billing", "Größe & Co.", "שלום", "مرحبا", "日本語", "👩\u{200d}🚀", "a  b"];
+    let good = [
+        "Billing",
+        "Größe & Co.",
+        "שלום",
+        "مرحبا",
+        "日本語",
+        "👩\u{200d}🚀",
+        "a  b",
+    ];
     assert_eq!(good.into_iter().find(|name| !read(name)), None);
-    let bad = ["\u{202e}gnp.exe", "a\u{2066}b", "a\u{200f}", "a\nb", "a\tb", "a\u{2028}b", "\u{feff}a", "a\u{85}b", "a\u{200b}b"];
+    let bad = [
+        "\u{202e}gnp.exe",
+        "a\u{2066}b",
+        "a\u{200f}",
+        "a\nb",
+        "a\tb",
+        "a\u{2028}b",
+        "\u{feff}a",
+        "a\u{85}b",
+        "a\u{200b}b",
+    ];
     assert_eq!(bad.into_iter().find(|name| read(name)), None);
 }

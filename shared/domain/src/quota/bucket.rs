@@ -1,4 +1,5 @@
-//! A token bucket, kept as the time at which it is full again (the generic cell rate algorithm, ITU-T I.371).
+//! A token bucket, kept as the time at which it is full again (the generic cell rate algorithm,
+//! ITU-T I.371).
 
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ impl Rate {
     #[must_use]
     pub fn new(per_second: u32, burst_factor: u32) -> Self {
         let per_second = u64::from(per_second.max(1));
-        Self { per_second, burst: per_second * u64::from(burst_factor) }
+        Self {
+            per_second,
+            burst: per_second * u64::from(burst_factor),
+        }
     }
 
     /// The most that can be taken at once.
@@ -51,11 +55,16 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes what others took since `since`, if need be into a debt of at most another burst: what is taken here and there together then comes
-    /// down to the rate.
+    /// Takes what others took since `since`, if need be into a debt of at most another burst: what
+    /// is taken here and there together then comes down to the rate.
     pub fn charge(&mut self, rate: Rate, tokens: u64, since: Timestamp, now: Timestamp) {
-        let charged = self.full_at.max(micros(since)).saturating_add(rate.micros(tokens));
-        self.full_at = charged.min(micros(now) + 2 * rate.micros(rate.burst)).max(self.full_at);
+        let charged = self
+            .full_at
+            .max(micros(since))
+            .saturating_add(rate.micros(tokens));
+        self.full_at = charged
+            .min(micros(now) + 2 * rate.micros(rate.burst))
+            .max(self.full_at);
     }
 }
 
@@ -74,9 +83,20 @@ mod tests {
     #[test]
     fn a_full_bucket_gives_its_burst_and_then_its_rate() {
         let (rate, mut bucket) = (Rate::new(5, 4), Bucket::default());
-        assert_eq!((0..25).filter(|_| bucket.take(rate, 1, at(0)).is_ok()).count(), 20);
+        assert_eq!(
+            (0..25)
+                .filter(|_| bucket.take(rate, 1, at(0)).is_ok())
+                .count(),
+            20
+        );
         assert_eq!(bucket.take(rate, 1, at(0)), Err(Duration::from_millis(200)));
-        assert_eq!((0..1000).filter(|n| bucket.take(rate, 1, at(*n)).is_ok()).count(), 4, "one each 200 ms");
+        assert_eq!(
+            (0..1000)
+                .filter(|n| bucket.take(rate, 1, at(*n)).is_ok())
+                .count(),
+            4,
+            "one each 200 ms"
+        );
     }
 
     #[test]
@@ -85,7 +105,10 @@ mod tests {
         assert_eq!(bucket.take(rate, 150, at(0)), Ok(()));
         assert_eq!(bucket.take(rate, 60, at(0)), Err(Duration::from_secs(1)));
         assert_eq!(bucket.take(rate, 50, at(0)), Ok(()));
-        assert!(bucket.take(rate, 201, at(3_600_000)).is_err(), "more than it ever holds");
+        assert!(
+            bucket.take(rate, 201, at(3_600_000)).is_err(),
+            "more than it ever holds"
+        );
     }
 
     #[test]
@@ -93,9 +116,19 @@ mod tests {
         let rate = Rate::new(10, 4);
         let mut bucket = Bucket::default();
         bucket.charge(rate, 40, at(-1000), at(0));
-        assert_eq!((0..25).filter(|_| bucket.take(rate, 1, at(0)).is_ok()).count(), 10, "a second of filling since");
+        assert_eq!(
+            (0..25)
+                .filter(|_| bucket.take(rate, 1, at(0)).is_ok())
+                .count(),
+            10,
+            "a second of filling since"
+        );
         let mut empty = Bucket::default();
         empty.charge(rate, 1_000_000, at(0), at(0));
-        assert_eq!(empty.take(rate, 1, at(0)), Err(Duration::from_millis(4100)), "a debt of a burst at most");
+        assert_eq!(
+            empty.take(rate, 1, at(0)),
+            Err(Duration::from_millis(4100)),
+            "a debt of a burst at most"
+        );
     }
 }

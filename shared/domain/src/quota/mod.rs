@@ -1,7 +1,9 @@
-//! Quotas: how much of the service one organization may use, so that no organization takes it from the others (api.md, Quotas).
+//! Quotas: how much of the service one organization may use, so that no organization takes it from
+//! the others (api.md, Quotas).
 //!
-//! A deployment has [`Quotas`] that every organization starts with; the operator's [`QuotaOverrides`] replace them for one organization. What is
-//! counted by the second goes through a [`Bucket`].
+//! A deployment has [`Quotas`] that every organization starts with; the operator's
+//! [`QuotaOverrides`] replace them for one organization. What is counted by the second goes through
+//! a [`Bucket`].
 
 mod bucket;
 
@@ -88,7 +90,10 @@ impl Quotas {
             ("deliveries_per_second", DELIVERIES_PER_SECOND.schema()),
             ("checks_per_minute", CHECKS_PER_MINUTE.schema()),
             ("previews_per_minute", PREVIEWS_PER_MINUTE.schema()),
-            ("upload_bytes_outstanding", UPLOAD_BYTES_OUTSTANDING.schema()),
+            (
+                "upload_bytes_outstanding",
+                UPLOAD_BYTES_OUTSTANDING.schema(),
+            ),
         ])
     }
 
@@ -127,18 +132,53 @@ pub struct QuotaOverrides {
 }
 
 impl QuotaOverrides {
-    /// Reads a merge patch: absent members keep `self`'s values, null ones return to the deployment's.
+    /// Reads a merge patch: absent members keep `self`'s values, null ones return to the
+    /// deployment's.
     #[must_use]
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
-        fn read<T: Number>(fields: &mut Fields<'_>, quota: Quota, bounds: Bounds<T>, kept: Option<T>) -> Option<T> {
-            if fields.has(quota.as_str()) { bounds.read(fields, quota.as_str()) } else { kept }
+        fn read<T: Number>(
+            fields: &mut Fields<'_>,
+            quota: Quota,
+            bounds: Bounds<T>,
+            kept: Option<T>,
+        ) -> Option<T> {
+            if fields.has(quota.as_str()) {
+                bounds.read(fields, quota.as_str())
+            } else {
+                kept
+            }
         }
         Self {
-            requests_per_second: read(fields, Quota::RequestsPerSecond, REQUESTS_PER_SECOND, self.requests_per_second),
-            deliveries_per_second: read(fields, Quota::DeliveriesPerSecond, DELIVERIES_PER_SECOND, self.deliveries_per_second),
-            checks_per_minute: read(fields, Quota::ChecksPerMinute, CHECKS_PER_MINUTE, self.checks_per_minute),
-            previews_per_minute: read(fields, Quota::PreviewsPerMinute, PREVIEWS_PER_MINUTE, self.previews_per_minute),
-            upload_bytes_outstanding: read(fields, Quota::UploadBytesOutstanding, UPLOAD_BYTES_OUTSTANDING, self.upload_bytes_outstanding),
+            requests_per_second: read(
+                fields,
+                Quota::RequestsPerSecond,
+                REQUESTS_PER_SECOND,
+                self.requests_per_second,
+            ),
+            deliveries_per_second: read(
+                fields,
+                Quota::DeliveriesPerSecond,
+                DELIVERIES_PER_SECOND,
+                self.deliveries_per_second,
+            ),
+            checks_per_minute: read(
+                fields,
+                Quota::ChecksPerMinute,
+                CHECKS_PER_MINUTE,
+                self.checks_per_minute,
+            ),
+            previews_per_minute: read(
+                fields,
+                Quota::PreviewsPerMinute,
+                PREVIEWS_PER_MINUTE,
+                self.previews_per_minute,
+            ),
+            upload_bytes_outstanding: read(
+                fields,
+                Quota::UploadBytesOutstanding,
+                UPLOAD_BYTES_OUTSTANDING,
+                self.upload_bytes_outstanding,
+            ),
         }
     }
 
@@ -146,11 +186,21 @@ impl QuotaOverrides {
     #[must_use]
     pub fn over(&self, deployment: &Quotas) -> Quotas {
         Quotas {
-            requests_per_second: self.requests_per_second.unwrap_or(deployment.requests_per_second),
-            deliveries_per_second: self.deliveries_per_second.unwrap_or(deployment.deliveries_per_second),
-            checks_per_minute: self.checks_per_minute.unwrap_or(deployment.checks_per_minute),
-            previews_per_minute: self.previews_per_minute.unwrap_or(deployment.previews_per_minute),
-            upload_bytes_outstanding: self.upload_bytes_outstanding.unwrap_or(deployment.upload_bytes_outstanding),
+            requests_per_second: self
+                .requests_per_second
+                .unwrap_or(deployment.requests_per_second),
+            deliveries_per_second: self
+                .deliveries_per_second
+                .unwrap_or(deployment.deliveries_per_second),
+            checks_per_minute: self
+                .checks_per_minute
+                .unwrap_or(deployment.checks_per_minute),
+            previews_per_minute: self
+                .previews_per_minute
+                .unwrap_or(deployment.previews_per_minute),
+            upload_bytes_outstanding: self
+                .upload_bytes_outstanding
+                .unwrap_or(deployment.upload_bytes_outstanding),
         }
     }
 }
@@ -170,9 +220,19 @@ mod tests {
 
     #[test]
     fn a_patch_sets_keeps_and_resets() {
-        let first = patched(QuotaOverrides::default(), r#"{"requests_per_second": 5, "upload_bytes_outstanding": 9}"#);
-        let second = patched(first, r#"{"requests_per_second": null, "checks_per_minute": 7}"#);
-        let expected = Quotas { checks_per_minute: 7, upload_bytes_outstanding: 9, ..Quotas::default() };
+        let first = patched(
+            QuotaOverrides::default(),
+            r#"{"requests_per_second": 5, "upload_bytes_outstanding": 9}"#,
+        );
+        let second = patched(
+            first,
+            r#"{"requests_per_second": null, "checks_per_minute": 7}"#,
+        );
+        let expected = Quotas {
+            checks_per_minute: 7,
+            upload_bytes_outstanding: 9,
+            ..Quotas::default()
+        };
         assert_eq!(second.over(&Quotas::default()), expected);
     }
 

@@ -1,4 +1,5 @@
-//! A database: PostgreSQL or MySQL/MariaDB (destinations.md, postgres, mysql). One shape for both; the engine sets the defaults.
+//! A database: PostgreSQL or MySQL/MariaDB (destinations.md, postgres, mysql). One shape for both;
+//! the engine sets the defaults.
 
 pub mod connection_string;
 mod table;
@@ -23,7 +24,8 @@ pub const COLUMNS_MAX: usize = 500;
 /// Columns of a key (PostgreSQL takes 32 in an index, MySQL 16).
 pub const KEY_COLUMNS_MAX: usize = 16;
 
-/// Where the database worker records, next to a destination's table, which deliveries it has written.
+/// Where the database worker records, next to a destination's table, which deliveries it has
+/// written.
 pub const LEDGER_TABLE: &str = "waybill_deliveries";
 
 /// Settings that go with mode rows.
@@ -98,8 +100,11 @@ pub enum TlsMode {
 
 impl TlsMode {
     /// Every mode, by its name in JSON.
-    pub const ALL: &'static [(&'static str, Self)] =
-        &[("require", Self::Require), ("verify_ca", Self::VerifyCa), ("verify_full", Self::VerifyFull)];
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("require", Self::Require),
+        ("verify_ca", Self::VerifyCa),
+        ("verify_full", Self::VerifyFull),
+    ];
 }
 
 /// What a row is.
@@ -125,24 +130,39 @@ pub enum OnConflict {
 }
 
 impl DatabaseSettings {
-    /// Reads settings; `None` when the table is missing or unreadable, which is then recorded. Whether an address is there depends on the
-    /// credentials: [`Self::check_address`].
+    /// Reads settings; `None` when the table is missing or unreadable, which is then recorded.
+    /// Whether an address is there depends on the credentials: [`Self::check_address`].
     pub fn read(engine: Engine, fields: &mut Fields<'_>) -> Option<Self> {
         let host = fields.text("host", HOST);
         let port = PORT.read(fields, "port");
         let database = fields.text("database", NAME);
         let tls = fields.choice("tls", TlsMode::ALL);
         let table = read_table(engine, fields);
-        let mode = fields.choice("mode", &[("document", Mode::Document), ("rows", Mode::Rows)]).unwrap_or(Mode::Document);
+        let mode = fields
+            .choice(
+                "mode",
+                &[("document", Mode::Document), ("rows", Mode::Rows)],
+            )
+            .unwrap_or(Mode::Document);
         if mode == Mode::Document {
             refuse_in_document_mode(fields);
         }
         let columns = read_columns(fields);
-        let on_conflict =
-            fields.choice("on_conflict", &[("ignore", OnConflict::Ignore), ("update", OnConflict::Update), ("error", OnConflict::Error)]);
+        let on_conflict = fields.choice(
+            "on_conflict",
+            &[
+                ("ignore", OnConflict::Ignore),
+                ("update", OnConflict::Update),
+                ("error", OnConflict::Error),
+            ],
+        );
         let key_columns = read_key_columns(fields, columns.as_ref());
         if on_conflict == Some(OnConflict::Update) && key_columns.is_empty() {
-            fields.refuse("key_columns", FieldCode::Required, "key_columns is required to update rows");
+            fields.refuse(
+                "key_columns",
+                FieldCode::Required,
+                "key_columns is required to update rows",
+            );
         }
         let create_table = fields.boolean("create_table").unwrap_or(false);
         let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
@@ -161,7 +181,8 @@ impl DatabaseSettings {
         })
     }
 
-    /// As answers show them: what goes with rows alone is shown with rows alone, and so a patch can be merged onto it.
+    /// As answers show them: what goes with rows alone is shown with rows alone, and so a patch can
+    /// be merged onto it.
     pub(super) fn to_json(&self) -> serde_json::Result<Value> {
         let mut json = serde_json::to_value(self)?;
         if let (Mode::Document, Value::Object(members)) = (self.mode, &mut json) {
@@ -170,7 +191,8 @@ impl DatabaseSettings {
         Ok(json)
     }
 
-    /// What decides which server receives the secrets of a database destination. With a connection string, that names the address.
+    /// What decides which server receives the secrets of a database destination. With a connection
+    /// string, that names the address.
     pub(super) fn anchors(&self, engine: Engine) -> Vec<NamedAnchor<'_>> {
         let Self {
             host,
@@ -187,16 +209,28 @@ impl DatabaseSettings {
         } = self;
         let port = port.unwrap_or(engine.port());
         let address = host.as_deref().map(|host| Address::Host { host, port });
-        vec![("host", Anchor::Address(address)), ("tls", Anchor::AtLeast(*tls as u8))]
+        vec![
+            ("host", Anchor::Address(address)),
+            ("tls", Anchor::AtLeast(*tls as u8)),
+        ]
     }
 
-    /// Names what is missing or too much once the kind of credentials is known; `pointer` is the settings' own.
+    /// Names what is missing or too much once the kind of credentials is known; `pointer` is the
+    /// settings' own.
     pub fn check_address(&self, has_connection_string: bool, pointer: &str, errors: &Errors) {
-        let named = [("host", self.host.is_some()), ("port", self.port.is_some()), ("database", self.database.is_some())];
+        let named = [
+            ("host", self.host.is_some()),
+            ("port", self.port.is_some()),
+            ("database", self.database.is_some()),
+        ];
         for (name, is_there) in named {
             let at = format!("{pointer}/{name}");
             if has_connection_string && is_there {
-                errors.add(at, FieldCode::Conflict, "is already given by the connection string");
+                errors.add(
+                    at,
+                    FieldCode::Conflict,
+                    "is already given by the connection string",
+                );
             } else if !has_connection_string && !is_there && name != "port" {
                 errors.add(at, FieldCode::Required, format!("{name} is required"));
             }
@@ -207,8 +241,15 @@ impl DatabaseSettings {
 fn read_table(engine: Engine, fields: &mut Fields<'_>) -> Option<TableName> {
     let present = fields.has("table");
     let table = fields.parsed("table", |text| TableName::parse(engine, text));
-    if table.as_ref().is_some_and(|name| name.table.eq_ignore_ascii_case(LEDGER_TABLE)) {
-        fields.refuse("table", FieldCode::Reserved, "is where Waybill records which deliveries it has written; choose another table");
+    if table
+        .as_ref()
+        .is_some_and(|name| name.table.eq_ignore_ascii_case(LEDGER_TABLE))
+    {
+        fields.refuse(
+            "table",
+            FieldCode::Reserved,
+            "is where Waybill records which deliveries it has written; choose another table",
+        );
     }
     fields.require("table", present, table)
 }
@@ -226,7 +267,11 @@ fn read_columns(fields: &mut Fields<'_>) -> Option<BTreeMap<String, String>> {
     let pointer = fields.pointer_to("columns");
     let errors = fields.errors();
     if members.is_empty() || members.len() > COLUMNS_MAX {
-        errors.add(&*pointer, FieldCode::OutOfRange, format!("must have from 1 to {COLUMNS_MAX} columns"));
+        errors.add(
+            &*pointer,
+            FieldCode::OutOfRange,
+            format!("must have from 1 to {COLUMNS_MAX} columns"),
+        );
         return None;
     }
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
@@ -234,7 +279,11 @@ fn read_columns(fields: &mut Fields<'_>) -> Option<BTreeMap<String, String>> {
         let at = format!("{pointer}/{}", pointer_token(&field));
         match value {
             Value::String(column) if columns.values().any(|other| *other == column) => {
-                errors.add(at, FieldCode::Conflict, "another field is already mapped to this column");
+                errors.add(
+                    at,
+                    FieldCode::Conflict,
+                    "another field is already mapped to this column",
+                );
             }
             Value::String(column) if is_name(&column) => drop(columns.insert(field, column)),
             Value::String(_) => errors.add(at, FieldCode::InvalidFormat, "must be a column's name"),
@@ -244,10 +293,15 @@ fn read_columns(fields: &mut Fields<'_>) -> Option<BTreeMap<String, String>> {
     Some(columns)
 }
 
-fn read_key_columns(fields: &mut Fields<'_>, columns: Option<&BTreeMap<String, String>>) -> Vec<String> {
+fn read_key_columns(
+    fields: &mut Fields<'_>,
+    columns: Option<&BTreeMap<String, String>>,
+) -> Vec<String> {
     let key = fields.parsed_list("key_columns", KEY_COLUMNS_MAX, |text| match columns {
         _ if !is_name(text) => Err("must be a column's name"),
-        Some(columns) if columns.values().all(|column| column != text) => Err("must be one of the mapped columns"),
+        Some(columns) if columns.values().all(|column| column != text) => {
+            Err("must be one of the mapped columns")
+        }
         _ => Ok(text.to_owned()),
     });
     key.unwrap_or_default()

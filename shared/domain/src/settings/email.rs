@@ -98,7 +98,8 @@ pub enum Attach {
 }
 
 impl EmailSettings {
-    /// Reads settings; `None` when a required member is missing or unreadable, which is then recorded.
+    /// Reads settings; `None` when a required member is missing or unreadable, which is then
+    /// recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let transport = read_transport(fields);
         let given = fields.given("from");
@@ -107,21 +108,42 @@ impl EmailSettings {
         let to_given = fields.given("to");
         let to = fields.parsed_list("to", RECIPIENTS_MAX, Mailbox::parse);
         let to = fields.require("to", to_given, to);
-        let cc = fields.parsed_list("cc", RECIPIENTS_MAX, Mailbox::parse).unwrap_or_default();
-        let bcc = fields.parsed_list("bcc", RECIPIENTS_MAX, Mailbox::parse).unwrap_or_default();
+        let cc = fields
+            .parsed_list("cc", RECIPIENTS_MAX, Mailbox::parse)
+            .unwrap_or_default();
+        let bcc = fields
+            .parsed_list("bcc", RECIPIENTS_MAX, Mailbox::parse)
+            .unwrap_or_default();
         if let Some(to) = &to {
             let recipients = to.len() + cc.len() + bcc.len();
             if to.is_empty() {
-                fields.refuse("to", FieldCode::TooShort, "must have at least one recipient");
+                fields.refuse(
+                    "to",
+                    FieldCode::TooShort,
+                    "must have at least one recipient",
+                );
             } else if recipients > RECIPIENTS_MAX {
-                fields.refuse("to", FieldCode::TooLong, format!("to, cc and bcc must have at most {RECIPIENTS_MAX} recipients together"));
+                fields.refuse(
+                    "to",
+                    FieldCode::TooLong,
+                    format!(
+                        "to, cc and bcc must have at most {RECIPIENTS_MAX} recipients together"
+                    ),
+                );
             }
         }
         let reply_to = fields.parsed("reply_to", Mailbox::parse);
         let subject_template = fields.text("subject_template", SUBJECT_TEMPLATE);
         let text_template = fields.text("text_template", TEMPLATE);
         let html_template = fields.text("html_template", TEMPLATE);
-        let attach = fields.choice("attach", &[("auto", Attach::Auto), ("always", Attach::Always), ("never", Attach::Never)]);
+        let attach = fields.choice(
+            "attach",
+            &[
+                ("auto", Attach::Auto),
+                ("always", Attach::Always),
+                ("never", Attach::Never),
+            ],
+        );
         let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
         Some(Self {
             transport: transport?,
@@ -155,7 +177,11 @@ impl EmailSettings {
         } = self;
         let (kind, address, security) = match transport {
             Transport::Ses => ("ses", None, Security::Tls),
-            Transport::Smtp(Smtp { host, port, security }) => ("smtp", Some(Address::Host { host, port: *port }), *security),
+            Transport::Smtp(Smtp {
+                host,
+                port,
+                security,
+            }) => ("smtp", Some(Address::Host { host, port: *port }), *security),
         };
         vec![
             ("transport", Anchor::Exactly(Some(kind.into()))),
@@ -179,17 +205,31 @@ fn read_transport(fields: &mut Fields<'_>) -> Option<Transport> {
     match fields.take("transport") {
         None => refuse(fields, FieldCode::Required, "transport is required"),
         Some(Value::String(name)) if name == "ses" => Some(Transport::Ses),
-        Some(Value::Object(mut members)) if members.len() == 1 && members.contains_key("smtp") => match members.remove("smtp") {
-            Some(Value::Object(smtp)) => {
-                let mut inner = Fields::new(format!("{}/smtp", fields.pointer_to("transport")), smtp, fields.errors());
-                let smtp = read_smtp(&mut inner);
-                inner.finish();
-                smtp.map(Transport::Smtp)
+        Some(Value::Object(mut members)) if members.len() == 1 && members.contains_key("smtp") => {
+            match members.remove("smtp") {
+                Some(Value::Object(smtp)) => {
+                    let mut inner = Fields::new(
+                        format!("{}/smtp", fields.pointer_to("transport")),
+                        smtp,
+                        fields.errors(),
+                    );
+                    let smtp = read_smtp(&mut inner);
+                    inner.finish();
+                    smtp.map(Transport::Smtp)
+                }
+                _ => refuse(
+                    fields,
+                    FieldCode::InvalidType,
+                    "smtp must be an object with host, port and security",
+                ),
             }
-            _ => refuse(fields, FieldCode::InvalidType, "smtp must be an object with host, port and security"),
-        },
+        }
         Some(Value::Object(members)) => read_named(fields, members),
-        Some(_) => refuse(fields, FieldCode::InvalidValue, "must be \"ses\" or {\"smtp\": {\"host\", \"port\", \"security\"}}"),
+        Some(_) => refuse(
+            fields,
+            FieldCode::InvalidValue,
+            "must be \"ses\" or {\"smtp\": {\"host\", \"port\", \"security\"}}",
+        ),
     }
 }
 
@@ -214,10 +254,24 @@ fn read_named(fields: &Fields<'_>, members: Map<String, Value>) -> Option<Transp
 fn read_smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
     let host = fields.required_text("host", HOST);
     let port = SMTP_PORT.read(fields, "port");
-    let choices = [("starttls", Security::Starttls), ("tls", Security::Tls), ("none", Security::None)];
-    let security = fields.choice("security", &choices).unwrap_or(Security::Starttls);
-    let usual = if security == Security::Tls { SMTPS_PORT } else { SMTP_PORT.usual() };
-    Some(Smtp { host: host?, port: port.unwrap_or(usual), security })
+    let choices = [
+        ("starttls", Security::Starttls),
+        ("tls", Security::Tls),
+        ("none", Security::None),
+    ];
+    let security = fields
+        .choice("security", &choices)
+        .unwrap_or(Security::Starttls);
+    let usual = if security == Security::Tls {
+        SMTPS_PORT
+    } else {
+        SMTP_PORT.usual()
+    };
+    Some(Smtp {
+        host: host?,
+        port: port.unwrap_or(usual),
+        security,
+    })
 }
 
 /// The schema of `transport`.
@@ -235,7 +289,8 @@ pub fn transport_schema() -> Value {
     });
     json!({"oneOf": [
         {"const": "ses", "title": "Amazon SES"},
-        {"type": "object", "title": "SMTP", "properties": {"smtp": smtp}, "required": ["smtp"], "additionalProperties": false}
+        {"type": "object", "title": "SMTP", "properties": {"smtp": smtp}, "required": ["smtp"],
+            "additionalProperties": false}
     ]})
 }
 
@@ -249,38 +304,71 @@ mod tests {
         let mut fields = Fields::new("/settings", json.as_object().cloned().unwrap(), &errors);
         let settings = EmailSettings::read(&mut fields);
         fields.finish();
-        let found = errors.into_result(()).map_err(|found| found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect::<Vec<_>>());
+        let found = errors.into_result(()).map_err(|found| {
+            found
+                .into_iter()
+                .map(|e| (e.pointer.unwrap(), e.code))
+                .collect::<Vec<_>>()
+        });
         found.map(|()| settings.expect("no mistakes"))
     }
 
     #[test]
     fn what_is_stored_reads_back() {
-        let json =
-            json!({"transport": {"smtp": {"host": "smtp.example.com"}}, "from": "Reports <reports@acme.example>", "to": ["a@b.example"]});
+        let json = json!({"transport": {"smtp": {"host": "smtp.example.com"}},
+            "from": "Reports <reports@acme.example>", "to": ["a@b.example"]});
         let settings = read(json).unwrap();
-        let Transport::Smtp(smtp) = &settings.transport else { panic!("smtp") };
-        assert_eq!((smtp.port, smtp.security, settings.timeout_seconds), (587, Security::Starttls, 15));
+        let Transport::Smtp(smtp) = &settings.transport else {
+            panic!("smtp")
+        };
+        assert_eq!(
+            (smtp.port, smtp.security, settings.timeout_seconds),
+            (587, Security::Starttls, 15)
+        );
         let stored = serde_json::to_value(&settings).unwrap();
         assert_eq!(stored["from"], "Reports <reports@acme.example>");
         assert_eq!(read(stored).unwrap(), settings);
-        let named =
-            json!({"transport": {"kind": "smtp", "host": "h.example", "security": "tls"}, "from": "a@b.example", "to": ["a@b.example"]});
-        assert_eq!(read(named).unwrap().transport, Transport::Smtp(Smtp { host: "h.example".into(), port: 465, security: Security::Tls }));
+        let named = json!({"transport": {"kind": "smtp", "host": "h.example", "security": "tls"},
+            "from": "a@b.example", "to": ["a@b.example"]});
+        assert_eq!(
+            read(named).unwrap().transport,
+            Transport::Smtp(Smtp {
+                host: "h.example".into(),
+                port: 465,
+                security: Security::Tls
+            })
+        );
     }
 
     #[test]
     fn every_mistake_is_named_at_once() {
-        let json = json!({"transport": {"smtp": {"port": 0}}, "from": "nobody", "to": [], "cc": ["a@b.example\r\nBcc: c@d.example"], "reply_to": 1,
+        let json = json!({"transport": {"smtp": {"port": 0}}, "from": "nobody", "to": [],
+            "cc": ["a@b.example\r\nBcc: c@d.example"], "reply_to": 1,
             "attach": "maybe", "timeout_seconds": 61, "colour": "red"});
-        let mut found: Vec<String> = read(json).unwrap_err().into_iter().map(|(pointer, _)| pointer).collect();
+        let mut found: Vec<String> = read(json)
+            .unwrap_err()
+            .into_iter()
+            .map(|(pointer, _)| pointer)
+            .collect();
         found.sort();
-        let mut expected =
-            ["transport/smtp/host", "transport/smtp/port", "from", "to", "cc/0", "reply_to", "attach", "timeout_seconds", "colour"]
-                .map(|name| format!("/settings/{name}"));
+        let mut expected = [
+            "transport/smtp/host",
+            "transport/smtp/port",
+            "from",
+            "to",
+            "cc/0",
+            "reply_to",
+            "attach",
+            "timeout_seconds",
+            "colour",
+        ]
+        .map(|name| format!("/settings/{name}"));
         expected.sort();
         assert_eq!(found, expected);
         let many: Vec<String> = (0..30).map(|n| format!("u{n}@b.example")).collect();
-        let found = read(json!({"transport": "ses", "from": "a@b.example", "to": many, "cc": many})).unwrap_err();
+        let found =
+            read(json!({"transport": "ses", "from": "a@b.example", "to": many, "cc": many}))
+                .unwrap_err();
         assert_eq!(found, [("/settings/to".to_owned(), FieldCode::TooLong)]);
     }
 }

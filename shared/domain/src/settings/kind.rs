@@ -7,7 +7,9 @@ use super::Lane;
 use super::database::Engine;
 
 /// The destination types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DestinationType {
@@ -66,7 +68,9 @@ impl DestinationType {
         match self {
             Self::Postgres => Some(Engine::Postgres),
             Self::Mysql => Some(Engine::Mysql),
-            Self::Webhook | Self::Email | Self::S3 | Self::Gcs | Self::AzureBlob | Self::Sftp => None,
+            Self::Webhook | Self::Email | Self::S3 | Self::Gcs | Self::AzureBlob | Self::Sftp => {
+                None
+            }
         }
     }
 }

@@ -20,7 +20,13 @@ pub enum Lane {
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 5] = [Self::Webhook, Self::Email, Self::Storage, Self::Sftp, Self::Database];
+    pub const ALL: [Self; 5] = [
+        Self::Webhook,
+        Self::Email,
+        Self::Storage,
+        Self::Sftp,
+        Self::Database,
+    ];
 
     /// In words.
     #[must_use]

@@ -1,4 +1,5 @@
-//! What each destination type can be told; a file per type, and one enum so that the compiler lists what a new type still needs.
+//! What each destination type can be told; a file per type, and one enum so that the compiler lists
+//! what a new type still needs.
 
 mod address;
 mod anchor;
@@ -87,8 +88,12 @@ impl Settings {
             DestinationType::Gcs => GcsSettings::read(fields).map(Self::Gcs),
             DestinationType::AzureBlob => AzureBlobSettings::read(fields).map(Self::AzureBlob),
             DestinationType::Sftp => SftpSettings::read(fields).map(Self::Sftp),
-            DestinationType::Postgres => DatabaseSettings::read(Engine::Postgres, fields).map(Self::Postgres),
-            DestinationType::Mysql => DatabaseSettings::read(Engine::Mysql, fields).map(Self::Mysql),
+            DestinationType::Postgres => {
+                DatabaseSettings::read(Engine::Postgres, fields).map(Self::Postgres)
+            }
+            DestinationType::Mysql => {
+                DatabaseSettings::read(Engine::Mysql, fields).map(Self::Mysql)
+            }
         }
     }
 
@@ -130,9 +135,9 @@ impl Settings {
             Self::Email(settings) => settings.timeout_seconds,
             Self::Sftp(settings) => settings.timeout_seconds,
             Self::Postgres(settings) | Self::Mysql(settings) => settings.timeout_seconds,
-            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => {
-                self.object().map_or(TRANSFER_SECONDS.usual(), |object| object.timeout_seconds)
-            }
+            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => self
+                .object()
+                .map_or(TRANSFER_SECONDS.usual(), |object| object.timeout_seconds),
         }
     }
 
@@ -143,11 +148,16 @@ impl Settings {
             Self::S3(settings) => Some(&settings.object),
             Self::Gcs(settings) => Some(&settings.object),
             Self::AzureBlob(settings) => Some(&settings.object),
-            Self::Webhook(_) | Self::Email(_) | Self::Sftp(_) | Self::Postgres(_) | Self::Mysql(_) => None,
+            Self::Webhook(_)
+            | Self::Email(_)
+            | Self::Sftp(_)
+            | Self::Postgres(_)
+            | Self::Mysql(_) => None,
         }
     }
 
-    /// What decides which server receives a destination's secrets: always the same names, whatever their values.
+    /// What decides which server receives a destination's secrets: always the same names, whatever
+    /// their values.
     #[must_use]
     pub fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         match self {
@@ -162,7 +172,8 @@ impl Settings {
         }
     }
 
-    /// The addresses deliveries go to, each with its pointer inside the settings: what the egress guard must allow.
+    /// The addresses deliveries go to, each with its pointer inside the settings: what the egress
+    /// guard must allow.
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, Address<'_>)> {
         let address = |(name, anchor)| match anchor {
@@ -175,30 +186,66 @@ impl Settings {
     /// The texts that are templates.
     #[must_use]
     pub fn templates(&self) -> Vec<TemplateText<'_>> {
-        let line = |name, source| TemplateText { name, source, makes: TemplateKind::Line };
+        let line = |name, source| TemplateText {
+            name,
+            source,
+            makes: TemplateKind::Line,
+        };
         match self {
             Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
             Self::Webhook(settings) => {
-                let body = |source| TemplateText { name: "body_template", source, makes: TemplateKind::Text };
-                settings.body_template.as_deref().map(body).into_iter().collect()
+                let body = |source| TemplateText {
+                    name: "body_template",
+                    source,
+                    makes: TemplateKind::Text,
+                };
+                settings
+                    .body_template
+                    .as_deref()
+                    .map(body)
+                    .into_iter()
+                    .collect()
             }
             Self::Email(settings) => {
                 let texts = [
-                    ("subject_template", &settings.subject_template, TemplateKind::Line),
-                    ("text_template", &settings.text_template, TemplateKind::MailText),
-                    ("html_template", &settings.html_template, TemplateKind::MailHtml),
+                    (
+                        "subject_template",
+                        &settings.subject_template,
+                        TemplateKind::Line,
+                    ),
+                    (
+                        "text_template",
+                        &settings.text_template,
+                        TemplateKind::MailText,
+                    ),
+                    (
+                        "html_template",
+                        &settings.html_template,
+                        TemplateKind::MailHtml,
+                    ),
                 ];
                 texts
                     .into_iter()
-                    .filter_map(|(name, source, makes)| source.as_deref().map(|source| TemplateText { name, source, makes }))
+                    .filter_map(|(name, source, makes)| {
+                        source.as_deref().map(|source| TemplateText {
+                            name,
+                            source,
+                            makes,
+                        })
+                    })
                     .collect()
             }
             Self::Sftp(settings) => {
-                vec![line("directory_template", &settings.directory_template), line("filename_template", &settings.filename_template)]
+                vec![
+                    line("directory_template", &settings.directory_template),
+                    line("filename_template", &settings.filename_template),
+                ]
             }
-            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => {
-                self.object().map(|object| line("key_template", object.key_template.as_str())).into_iter().collect()
-            }
+            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => self
+                .object()
+                .map(|object| line("key_template", object.key_template.as_str()))
+                .into_iter()
+                .collect(),
         }
     }
 }

@@ -44,8 +44,8 @@ pub struct SftpSettings {
     pub port: u16,
     /// Who signs in.
     pub username: String,
-    /// The keys that the customer trusts: the server has to prove that it has one of them. Records of
-    /// earlier versions have one under the other name.
+    /// The keys that the customer trusts: the server has to prove that it has one of them. Records
+    /// of earlier versions have one under the other name.
     #[serde(alias = "host_key")]
     pub host_keys: HostKeys,
     /// Makes the directory's path; a relative one begins where signing in leads to.
@@ -58,7 +58,8 @@ pub struct SftpSettings {
     pub timeout_seconds: u32,
 }
 
-/// What happens when there is something else already at a file's path. A repeat of the very same delivery is success, always.
+/// What happens when there is something else already at a file's path. A repeat of the very same
+/// delivery is success, always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IfExists {
@@ -73,32 +74,63 @@ pub enum IfExists {
 impl SftpSettings {
     /// What decides which server receives the secrets of an SFTP destination.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self { host, port, username: _, host_keys, directory_template: _, filename_template: _, if_exists: _, timeout_seconds: _ } =
-            self;
+        let Self {
+            host,
+            port,
+            username: _,
+            host_keys,
+            directory_template: _,
+            filename_template: _,
+            if_exists: _,
+            timeout_seconds: _,
+        } = self;
         vec![
-            ("host", Anchor::Address(Some(Address::Host { host, port: *port }))),
-            ("host_keys", Anchor::Exactly(Some(host_keys.identity().into()))),
+            (
+                "host",
+                Anchor::Address(Some(Address::Host { host, port: *port })),
+            ),
+            (
+                "host_keys",
+                Anchor::Exactly(Some(host_keys.identity().into())),
+            ),
         ]
     }
 
-    /// Reads settings; `None` when host, username or host key are missing or unreadable, which is then recorded.
-    /// Whether the host may be reached is for the egress policy to judge.
+    /// Reads settings; `None` when host, username or host key are missing or unreadable, which is
+    /// then recorded. Whether the host may be reached is for the egress policy to judge.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let host = fields.required_text("host", HOST);
         let port = SFTP_PORT.read(fields, "port");
         let username = fields.required_text("username", USERNAME);
         let host_keys = read_host_keys(fields);
         let directory_template = fields.text("directory_template", 0..=TEMPLATE_MAX);
-        if directory_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
-            fields.refuse("directory_template", FieldCode::InvalidValue, "must not contain the segment ..");
+        if directory_template
+            .as_deref()
+            .is_some_and(|template| template.split('/').any(|segment| segment == ".."))
+        {
+            fields.refuse(
+                "directory_template",
+                FieldCode::InvalidValue,
+                "must not contain the segment ..",
+            );
         }
         let filename_template = fields.text("filename_template", 1..=TEMPLATE_MAX);
-        for (name, template) in [("directory_template", &directory_template), ("filename_template", &filename_template)] {
-            if template.as_deref().is_some_and(|template| literal_parts(template).any(|part| part.contains('\\'))) {
+        for (name, template) in [
+            ("directory_template", &directory_template),
+            ("filename_template", &filename_template),
+        ] {
+            if template
+                .as_deref()
+                .is_some_and(|template| literal_parts(template).any(|part| part.contains('\\')))
+            {
                 fields.refuse(name, FieldCode::InvalidValue, BACKSLASH);
             }
         }
-        let choices = [("replace", IfExists::Replace), ("fail", IfExists::Fail), ("skip", IfExists::Skip)];
+        let choices = [
+            ("replace", IfExists::Replace),
+            ("fail", IfExists::Fail),
+            ("skip", IfExists::Skip),
+        ];
         let if_exists = fields.choice("if_exists", &choices);
         let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
         Some(Self {
@@ -106,8 +138,10 @@ impl SftpSettings {
             port: port.unwrap_or(SFTP_PORT.usual()),
             username: username?,
             host_keys: host_keys?,
-            directory_template: directory_template.unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
-            filename_template: filename_template.unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
+            directory_template: directory_template
+                .unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
+            filename_template: filename_template
+                .unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
             if_exists: if_exists.unwrap_or(IfExists::Replace),
             timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
         })
@@ -120,38 +154,58 @@ const BACKSLASH: &str = "must not contain a backslash, which some servers take f
 fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
     let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
     let one = fields.text("host_key", HOST_KEY);
-    let list =
-        fields.parsed_list(
-            "host_keys",
-            HostKeys::MAX,
-            |text| if text.len() > *HOST_KEY.end() { Err(HostKeyError) } else { HostKey::parse(text) },
-        );
+    let list = fields.parsed_list("host_keys", HostKeys::MAX, |text| {
+        if text.len() > *HOST_KEY.end() {
+            Err(HostKeyError)
+        } else {
+            HostKey::parse(text)
+        }
+    });
     if one_given && list_given {
-        fields.refuse("host_key", FieldCode::Conflict, "cannot be combined with host_keys");
+        fields.refuse(
+            "host_key",
+            FieldCode::Conflict,
+            "cannot be combined with host_keys",
+        );
         return None;
     }
     if one_given {
         let parsed = HostKey::parse(&one?);
-        return parsed.map(HostKeys::one).map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string())).ok();
+        return parsed
+            .map(HostKeys::one)
+            .map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string()))
+            .ok();
     }
     let keys = fields.require("host_keys", list_given, list)?;
     let keys = HostKeys::new(keys);
     if keys.is_none() {
-        fields.refuse("host_keys", FieldCode::TooShort, "must have at least one host key");
+        fields.refuse(
+            "host_keys",
+            FieldCode::TooShort,
+            "must have at least one host key",
+        );
     }
     keys
 }
 
 /// What of a template stands there as it is: the text between its tags.
 fn literal_parts(template: &str) -> impl Iterator<Item = &str> {
-    template.split("}}").flat_map(|part| part.split("%}")).flat_map(|part| part.split("#}")).map(|part| {
-        let tag = ["{{", "{%", "{#"].iter().filter_map(|tag| part.find(tag)).min();
-        &part[..tag.unwrap_or(part.len())]
-    })
+    template
+        .split("}}")
+        .flat_map(|part| part.split("%}"))
+        .flat_map(|part| part.split("#}"))
+        .map(|part| {
+            let tag = ["{{", "{%", "{#"]
+                .iter()
+                .filter_map(|tag| part.find(tag))
+                .min();
+            &part[..tag.unwrap_or(part.len())]
+        })
 }
 
-/// Why the directory that a template was rendered to cannot be used; `None` when it can. It must not lead anywhere but down from where the
-/// customer said: only a template that begins with a slash leads down from the root.
+/// Why the directory that a template was rendered to cannot be used; `None` when it can. It must
+/// not lead anywhere but down from where the customer said: only a template that begins with a
+/// slash leads down from the root.
 #[must_use]
 pub fn directory_refusal(template: &str, directory: &str) -> Option<&'static str> {
     if directory.starts_with('/') && !template.starts_with('/') {
@@ -164,7 +218,10 @@ pub fn directory_refusal(template: &str, directory: &str) -> Option<&'static str
         Some("the directory's path contains a backslash, which some servers take for a slash")
     } else if directory.split('/').any(|segment| segment == "..") {
         Some("the directory's path contains the segment ..")
-    } else if directory.split('/').any(|segment| segment.len() > NAME_MAX_BYTES) {
+    } else if directory
+        .split('/')
+        .any(|segment| segment.len() > NAME_MAX_BYTES)
+    {
         Some("a directory's name has more than 255 bytes")
     } else {
         None
@@ -203,16 +260,30 @@ mod tests {
         let mut fields = Fields::new("/settings", parse_object(json.as_bytes()).unwrap(), &errors);
         let settings = SftpSettings::read(&mut fields);
         fields.finish();
-        let found = errors.into_result(()).map_err(|found| found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect::<Vec<_>>());
+        let found = errors.into_result(()).map_err(|found| {
+            found
+                .into_iter()
+                .map(|e| (e.pointer.unwrap(), e.code))
+                .collect::<Vec<_>>()
+        });
         found.map(|()| settings.expect("no mistakes"))
     }
 
     #[test]
     fn defaults_are_the_contract_s() {
-        let settings = read(&format!(r#"{{"host": "sftp.example", "username": "acme", "host_key": "{FINGERPRINT}"}}"#)).unwrap();
-        assert_eq!((settings.port, settings.timeout_seconds, settings.if_exists), (22, 300, IfExists::Replace));
+        let settings = read(&format!(
+            r#"{{"host": "sftp.example", "username": "acme", "host_key": "{FINGERPRINT}"}}"#
+        ))
+        .unwrap();
+        assert_eq!(
+            (settings.port, settings.timeout_seconds, settings.if_exists),
+            (22, 300, IfExists::Replace)
+        );
         assert_eq!(settings.directory_template, ".");
-        assert_eq!(settings.filename_template, "{{ message_id }}{{ filename | ext }}");
+        assert_eq!(
+            settings.filename_template,
+            "{{ message_id }}{{ filename | ext }}"
+        );
     }
 
     #[test]
@@ -220,30 +291,62 @@ mod tests {
         let with = |member: &str| read(&format!(r#"{{"host": "h", "username": "u", {member}}}"#));
         let other = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
         let one = with(&format!(r#""host_key": "{FINGERPRINT}""#)).unwrap();
-        assert_eq!(one, with(&format!(r#""host_keys": ["{FINGERPRINT}"]"#)).unwrap());
-        assert_eq!(serde_json::to_value(&one).unwrap()["host_keys"], serde_json::json!([FINGERPRINT]));
+        assert_eq!(
+            one,
+            with(&format!(r#""host_keys": ["{FINGERPRINT}"]"#)).unwrap()
+        );
+        assert_eq!(
+            serde_json::to_value(&one).unwrap()["host_keys"],
+            serde_json::json!([FINGERPRINT])
+        );
         let both = with(&format!(r#""host_keys": ["{FINGERPRINT}", "{other}"]"#)).unwrap();
         let turned = with(&format!(r#""host_keys": ["{other}", "{FINGERPRINT}"]"#)).unwrap();
         assert_eq!(both.anchors(), turned.anchors());
         assert_ne!(both.anchors(), one.anchors());
-        let six = format!(r#""host_keys": [{}]"#, vec![format!(r#""{other}""#); 6].join(","));
+        let six = format!(
+            r#""host_keys": [{}]"#,
+            vec![format!(r#""{other}""#); 6].join(",")
+        );
         for (member, pointer, code) in [
             ("\"port\": 22", "/settings/host_keys", FieldCode::Required),
-            ("\"host_keys\": []", "/settings/host_keys", FieldCode::TooShort),
-            ("\"host_keys\": [\"x\"]", "/settings/host_keys/0", FieldCode::InvalidFormat),
-            ("\"host_keys\": \"x\"", "/settings/host_keys", FieldCode::InvalidType),
+            (
+                "\"host_keys\": []",
+                "/settings/host_keys",
+                FieldCode::TooShort,
+            ),
+            (
+                "\"host_keys\": [\"x\"]",
+                "/settings/host_keys/0",
+                FieldCode::InvalidFormat,
+            ),
+            (
+                "\"host_keys\": \"x\"",
+                "/settings/host_keys",
+                FieldCode::InvalidType,
+            ),
             (&six, "/settings/host_keys", FieldCode::TooLong),
         ] {
-            assert_eq!(with(member).unwrap_err(), [(pointer.to_owned(), code)], "{member}");
+            assert_eq!(
+                with(member).unwrap_err(),
+                [(pointer.to_owned(), code)],
+                "{member}"
+            );
         }
-        let two_names = with(&format!(r#""host_keys": ["{other}"], "host_key": "{FINGERPRINT}""#));
-        assert_eq!(two_names.unwrap_err(), [("/settings/host_key".to_owned(), FieldCode::Conflict)]);
+        let two_names = with(&format!(
+            r#""host_keys": ["{other}"], "host_key": "{FINGERPRINT}""#
+        ));
+        assert_eq!(
+            two_names.unwrap_err(),
+            [("/settings/host_key".to_owned(), FieldCode::Conflict)]
+        );
     }
 
     #[test]
     fn records_of_earlier_versions_have_one_host_key() {
-        let json = serde_json::json!({"host": "h", "port": 22, "username": "u", "host_key": FINGERPRINT,
-            "directory_template": ".", "filename_template": "f", "if_exists": "fail", "timeout_seconds": 1});
+        let json = serde_json::json!({"host": "h", "port": 22, "username": "u",
+            "host_key": FINGERPRINT,
+            "directory_template": ".", "filename_template": "f", "if_exists": "fail",
+            "timeout_seconds": 1});
         let stored: SftpSettings = serde_json::from_value(json).unwrap();
         assert_eq!(stored.host_keys.identity(), FINGERPRINT);
     }
@@ -257,7 +360,10 @@ mod tests {
         let settings = read(&json).unwrap();
         let stored = serde_json::to_string(&settings).unwrap();
         assert_eq!(read(&stored).unwrap(), settings);
-        assert_eq!(serde_json::from_str::<SftpSettings>(&stored).unwrap(), settings);
+        assert_eq!(
+            serde_json::from_str::<SftpSettings>(&stored).unwrap(),
+            settings
+        );
     }
 
     #[test]
@@ -275,7 +381,10 @@ mod tests {
             ("/settings/timeout_seconds", FieldCode::OutOfRange),
             ("/settings/path", FieldCode::UnknownField),
         ];
-        assert_eq!(read(json).unwrap_err(), expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+        assert_eq!(
+            read(json).unwrap_err(),
+            expected.map(|(pointer, code)| (pointer.to_owned(), code))
+        );
     }
 
     #[test]
@@ -286,12 +395,28 @@ mod tests {
         for bad in ["..", "a/../b", "/..", "a\nb", "a\0", "a\\b", "..\\.."] {
             assert!(directory_refusal(bad, bad).is_some(), "{bad}");
         }
-        assert!(directory_refusal("{{ payload.directory }}", "/etc").is_some(), "the root was not the customer's choice");
-        assert_eq!(directory_refusal("/in/{{ payload.directory }}", "/in/a"), None);
+        assert!(
+            directory_refusal("{{ payload.directory }}", "/etc").is_some(),
+            "the root was not the customer's choice"
+        );
+        assert_eq!(
+            directory_refusal("/in/{{ payload.directory }}", "/in/a"),
+            None
+        );
         for good in ["a", "a b.csv", "...", "-rf", "ü.json"] {
             assert_eq!(filename_refusal(good), None, "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "/", "a\\b", "..\\x", "a\u{7f}", &"x".repeat(256)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/",
+            "a\\b",
+            "..\\x",
+            "a\u{7f}",
+            &"x".repeat(256),
+        ] {
             assert!(filename_refusal(bad).is_some(), "{bad}");
         }
     }
@@ -299,11 +424,22 @@ mod tests {
     #[test]
     fn a_backslash_is_refused_where_it_is_written_and_not_in_what_a_tag_says() {
         let read = |directory: &str, filename: &str| {
-            let json = serde_json::json!({"host": "h", "username": "u", "host_key": FINGERPRINT, "directory_template": directory, "filename_template": filename});
+            let json = serde_json::json!({"host": "h", "username": "u", "host_key": FINGERPRINT,
+                "directory_template": directory, "filename_template": filename});
             read(&json.to_string()).map(drop)
         };
-        assert_eq!(read("in/{{ a | replace('\\\\', '') }}", "{% if a == '\\\\' %}b{% endif %}.csv"), Ok(()));
-        let mistakes = ["/settings/directory_template", "/settings/filename_template"].map(|at| (at.to_owned(), FieldCode::InvalidValue));
+        assert_eq!(
+            read(
+                "in/{{ a | replace('\\\\', '') }}",
+                "{% if a == '\\\\' %}b{% endif %}.csv"
+            ),
+            Ok(())
+        );
+        let mistakes = [
+            "/settings/directory_template",
+            "/settings/filename_template",
+        ]
+        .map(|at| (at.to_owned(), FieldCode::InvalidValue));
         assert_eq!(read("in\\{{ a }}", "{{ a }}\\b"), Err(mistakes.to_vec()));
     }
 }

@@ -1,4 +1,5 @@
-//! Object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage (destinations.md, one connector).
+//! Object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage
+//! (destinations.md, one connector).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,7 +12,8 @@ use crate::input::{FieldCode, Fields, pointer_token};
 use crate::limits::URL;
 
 /// Where objects go when the customer has no opinion.
-pub const DEFAULT_KEY_TEMPLATE: &str = "{{ event_type }}/{{ created_at | date('%Y/%m/%d') }}/{{ message_id }}{{ filename | ext }}";
+pub const DEFAULT_KEY_TEMPLATE: &str =
+    "{{ event_type }}/{{ created_at | date('%Y/%m/%d') }}/{{ message_id }}{{ filename | ext }}";
 /// The longest key, in bytes: what all three take.
 pub const KEY_MAX_BYTES: usize = 1024;
 
@@ -96,7 +98,8 @@ pub struct ObjectSettings {
     pub timeout_seconds: u32,
 }
 
-/// What happens when there is something else already at an object's key. A repeat of the very same delivery is success, always.
+/// What happens when there is something else already at an object's key. A repeat of the very same
+/// delivery is success, always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IfExists {
@@ -131,93 +134,212 @@ impl ServerSideEncryption {
 }
 
 impl S3Settings {
-    /// What decides which server receives the secrets of a bucket of S3. At Amazon, bucket and region make the host's name.
+    /// What decides which server receives the secrets of a bucket of S3. At Amazon, bucket and
+    /// region make the host's name.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self { bucket, region, endpoint, server_side_encryption: _, kms_key_id: _, tags: _, object } = self;
+        let Self {
+            bucket,
+            region,
+            endpoint,
+            server_side_encryption: _,
+            kms_key_id: _,
+            tags: _,
+            object,
+        } = self;
         object.has_no_anchors();
         let at_amazon = endpoint.is_none();
         vec![
-            ("endpoint", Anchor::Address(endpoint.as_deref().map(Address::Url))),
+            (
+                "endpoint",
+                Anchor::Address(endpoint.as_deref().map(Address::Url)),
+            ),
             ("bucket", Anchor::Exactly(at_amazon.then(|| bucket.into()))),
-            ("region", Anchor::Exactly(region.as_deref().filter(|_| at_amazon).map(Into::into))),
+            (
+                "region",
+                Anchor::Exactly(region.as_deref().filter(|_| at_amazon).map(Into::into)),
+            ),
         ]
     }
 
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let bucket = take_s3_bucket(fields);
-        let region = formatted(fields, "region", WORD, is_region, "must be a region's name, such as eu-central-1");
+        let region = formatted(
+            fields,
+            "region",
+            WORD,
+            is_region,
+            "must be a region's name, such as eu-central-1",
+        );
         let endpoint = endpoint(fields);
-        let choices = [("none", None), ("AES256", Some(ServerSideEncryption::Aes256)), ("aws:kms", Some(ServerSideEncryption::AwsKms))];
+        let choices = [
+            ("none", None),
+            ("AES256", Some(ServerSideEncryption::Aes256)),
+            ("aws:kms", Some(ServerSideEncryption::AwsKms)),
+        ];
         let server_side_encryption = fields.choice("server_side_encryption", &choices).flatten();
-        let kms_key_id = formatted(fields, "kms_key_id", KMS_KEY_ID, is_visible, "must be a KMS key's id, ARN or alias");
+        let kms_key_id = formatted(
+            fields,
+            "kms_key_id",
+            KMS_KEY_ID,
+            is_visible,
+            "must be a KMS key's id, ARN or alias",
+        );
         if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
-            fields.refuse("kms_key_id", FieldCode::Conflict, "requires server_side_encryption aws:kms");
+            fields.refuse(
+                "kms_key_id",
+                FieldCode::Conflict,
+                "requires server_side_encryption aws:kms",
+            );
         }
         let tags = tags(fields, is_s3_tag);
         let object = ObjectSettings::read(fields);
-        Some(Self { bucket: bucket?, region, endpoint, server_side_encryption, kms_key_id, tags, object })
+        Some(Self {
+            bucket: bucket?,
+            region,
+            endpoint,
+            server_side_encryption,
+            kms_key_id,
+            tags,
+            object,
+        })
     }
 }
 
-/// Takes the member `bucket`: the name of a bucket of Amazon S3, and no ARN, which could name one in another way.
+/// Takes the member `bucket`: the name of a bucket of Amazon S3, and no ARN, which could name one
+/// in another way.
 pub fn take_s3_bucket(fields: &mut Fields<'_>) -> Option<String> {
-    name(fields, "bucket", S3_BUCKET, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens")
+    name(
+        fields,
+        "bucket",
+        S3_BUCKET,
+        is_s3_bucket,
+        "must be a bucket's name: lower-case letters, digits, dots and hyphens",
+    )
 }
 
 impl GcsSettings {
-    /// What decides which server receives the secrets of a bucket of Google Cloud Storage. Buckets stand in paths, not in host names.
+    /// What decides which server receives the secrets of a bucket of Google Cloud Storage. Buckets
+    /// stand in paths, not in host names.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self { bucket: _, endpoint, object } = self;
+        let Self {
+            bucket: _,
+            endpoint,
+            object,
+        } = self;
         object.has_no_anchors();
-        vec![("endpoint", Anchor::Address(endpoint.as_deref().map(Address::Url)))]
+        vec![(
+            "endpoint",
+            Anchor::Address(endpoint.as_deref().map(Address::Url)),
+        )]
     }
 
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let told = "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
+        let told =
+            "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
         let bucket = name(fields, "bucket", GCS_BUCKET, is_gcs_bucket, told);
         let endpoint = endpoint(fields);
         let object = ObjectSettings::read(fields);
-        Some(Self { bucket: bucket?, endpoint, object })
+        Some(Self {
+            bucket: bucket?,
+            endpoint,
+            object,
+        })
     }
 }
 
 impl AzureBlobSettings {
-    /// What decides which server receives the secrets of a container: the account makes the host's name, and is who signs.
+    /// What decides which server receives the secrets of a container: the account makes the host's
+    /// name, and is who signs.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self { account, container: _, endpoint, tags: _, object } = self;
+        let Self {
+            account,
+            container: _,
+            endpoint,
+            tags: _,
+            object,
+        } = self;
         object.has_no_anchors();
-        vec![("endpoint", Anchor::Address(endpoint.as_deref().map(Address::Url))), ("account", Anchor::Exactly(Some(account.into())))]
+        vec![
+            (
+                "endpoint",
+                Anchor::Address(endpoint.as_deref().map(Address::Url)),
+            ),
+            ("account", Anchor::Exactly(Some(account.into()))),
+        ]
     }
 
-    /// Reads settings; `None` when account or container are missing or unreadable, which is then recorded.
+    /// Reads settings; `None` when account or container are missing or unreadable, which is then
+    /// recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let account =
-            name(fields, "account", AZURE_ACCOUNT, is_azure_account, "must be a storage account's name: lower-case letters and digits");
+        let account = name(
+            fields,
+            "account",
+            AZURE_ACCOUNT,
+            is_azure_account,
+            "must be a storage account's name: lower-case letters and digits",
+        );
         let told = "must be a container's name: lower-case letters, digits and single hyphens";
-        let container = name(fields, "container", AZURE_CONTAINER, is_azure_container, told);
+        let container = name(
+            fields,
+            "container",
+            AZURE_CONTAINER,
+            is_azure_container,
+            told,
+        );
         let endpoint = endpoint(fields);
         let tags = tags(fields, is_azure_tag);
         let object = ObjectSettings::read(fields);
-        Some(Self { account: account?, container: container?, endpoint, tags, object })
+        Some(Self {
+            account: account?,
+            container: container?,
+            endpoint,
+            tags,
+            object,
+        })
     }
 }
 
 impl ObjectSettings {
-    /// None of these decides which server receives secrets; a new one does not compile until that has been decided.
+    /// None of these decides which server receives secrets; a new one does not compile until that
+    /// has been decided.
     fn has_no_anchors(&self) {
-        let Self { key_template: _, if_exists: _, storage_class: _, timeout_seconds: _ } = self;
+        let Self {
+            key_template: _,
+            if_exists: _,
+            storage_class: _,
+            timeout_seconds: _,
+        } = self;
     }
 
     fn read(fields: &mut Fields<'_>) -> Self {
         let key_template = fields.text("key_template", KEY_TEMPLATE);
-        if key_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
-            fields.refuse("key_template", FieldCode::InvalidValue, "must not contain the segment ..");
+        if key_template
+            .as_deref()
+            .is_some_and(|template| template.split('/').any(|segment| segment == ".."))
+        {
+            fields.refuse(
+                "key_template",
+                FieldCode::InvalidValue,
+                "must not contain the segment ..",
+            );
         }
-        let if_exists = fields.choice("if_exists", &[("fail", IfExists::Fail), ("replace", IfExists::Replace), ("skip", IfExists::Skip)]);
-        let storage_class =
-            formatted(fields, "storage_class", WORD, is_word, "must be a storage class, such as STANDARD_IA, NEARLINE or Cool");
+        let if_exists = fields.choice(
+            "if_exists",
+            &[
+                ("fail", IfExists::Fail),
+                ("replace", IfExists::Replace),
+                ("skip", IfExists::Skip),
+            ],
+        );
+        let storage_class = formatted(
+            fields,
+            "storage_class",
+            WORD,
+            is_word,
+            "must be a storage class, such as STANDARD_IA, NEARLINE or Cool",
+        );
         let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
         Self {
             key_template: key_template.unwrap_or_else(|| DEFAULT_KEY_TEMPLATE.to_owned()),
@@ -228,7 +350,8 @@ impl ObjectSettings {
     }
 }
 
-/// Why a rendered key cannot be an object's; `None` when it can. It must mean the same in every store and in every URL.
+/// Why a rendered key cannot be an object's; `None` when it can. It must mean the same in every
+/// store and in every URL.
 #[must_use]
 pub fn key_refusal(key: &str) -> Option<&'static str> {
     if key.is_empty() {
@@ -246,7 +369,13 @@ pub fn key_refusal(key: &str) -> Option<&'static str> {
     }
 }
 
-fn name(fields: &mut Fields<'_>, name: &'static str, length: RangeInclusive<usize>, good: fn(&str) -> bool, told: &str) -> Option<String> {
+fn name(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    length: RangeInclusive<usize>,
+    good: fn(&str) -> bool,
+    told: &str,
+) -> Option<String> {
     let text = fields.required_text(name, length)?;
     if good(&text) {
         return Some(text);
@@ -273,13 +402,25 @@ fn formatted(
 /// Scheme and address are for the egress policy to judge.
 fn endpoint(fields: &mut Fields<'_>) -> Option<String> {
     let told = "must be a URL without query and fragment";
-    formatted(fields, "endpoint", URL, |text| is_visible(text) && !text.contains(['?', '#']), told)
+    formatted(
+        fields,
+        "endpoint",
+        URL,
+        |text| is_visible(text) && !text.contains(['?', '#']),
+        told,
+    )
 }
 
 fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, String> {
-    let Some(members) = fields.members("tags") else { return BTreeMap::new() };
+    let Some(members) = fields.members("tags") else {
+        return BTreeMap::new();
+    };
     if members.len() > TAGS_MAX {
-        fields.refuse("tags", FieldCode::TooLong, format!("must have at most {TAGS_MAX} tags"));
+        fields.refuse(
+            "tags",
+            FieldCode::TooLong,
+            format!("must have at most {TAGS_MAX} tags"),
+        );
         return BTreeMap::new();
     }
     let errors = fields.errors();
@@ -287,30 +428,38 @@ fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, S
     for (name, value) in members {
         let pointer = format!("{}/{}", fields.pointer_to("tags"), pointer_token(&name));
         match value {
-            _ if !is_tag(&name) || !TAG_NAME.contains(&name.chars().count()) => {
-                errors.add(&*pointer, FieldCode::InvalidFormat, "is not a valid tag name")
-            }
+            _ if !is_tag(&name) || !TAG_NAME.contains(&name.chars().count()) => errors.add(
+                &*pointer,
+                FieldCode::InvalidFormat,
+                "is not a valid tag name",
+            ),
             Value::String(value) if is_tag(&value) && value.chars().count() <= TAG_VALUE_MAX => {
                 tags.insert(name, value);
             }
-            Value::String(_) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a valid tag value"),
+            Value::String(_) => errors.add(
+                &*pointer,
+                FieldCode::InvalidFormat,
+                "is not a valid tag value",
+            ),
             _ => errors.add(&*pointer, FieldCode::InvalidType, "must be a string"),
         }
     }
     tags
 }
 
-/// Letters, digits and spaces of any script, and `+ - . : = _ / @`; the prefix `aws:` is Amazon's own (S3 User Guide, Categorizing your
-/// storage using tags).
+/// Letters, digits and spaces of any script, and `+ - . : = _ / @`; the prefix `aws:` is Amazon's
+/// own (S3 User Guide, Categorizing your storage using tags).
 fn is_s3_tag(text: &str) -> bool {
     let is_space = |c: char| c.is_whitespace() && !c.is_control();
-    let is_allowed = |c: char| c.is_alphabetic() || c.is_numeric() || is_space(c) || "+-.:=_/@".contains(c);
+    let is_allowed =
+        |c: char| c.is_alphabetic() || c.is_numeric() || is_space(c) || "+-.:=_/@".contains(c);
     text.chars().all(is_allowed) && !text.starts_with("aws:")
 }
 
 /// ASCII letters, digits, spaces and `+ - . : = _ /` (Set Blob Tags, Remarks).
 fn is_azure_tag(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b" +-.:=_/".contains(&b))
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b" +-.:=_/".contains(&b))
 }
 
 fn is_lower(byte: u8) -> bool {
@@ -318,11 +467,15 @@ fn is_lower(byte: u8) -> bool {
 }
 
 fn is_s3_bucket(text: &str) -> bool {
-    text.bytes().all(|b| is_lower(b) || b".-".contains(&b)) && has_plain_ends(text) && !text.contains("..")
+    text.bytes().all(|b| is_lower(b) || b".-".contains(&b))
+        && has_plain_ends(text)
+        && !text.contains("..")
 }
 
 fn is_gcs_bucket(text: &str) -> bool {
-    text.bytes().all(|b| is_lower(b) || b".-_".contains(&b)) && has_plain_ends(text) && !text.contains("..")
+    text.bytes().all(|b| is_lower(b) || b".-_".contains(&b))
+        && has_plain_ends(text)
+        && !text.contains("..")
 }
 
 fn is_azure_account(text: &str) -> bool {
@@ -330,7 +483,9 @@ fn is_azure_account(text: &str) -> bool {
 }
 
 fn is_azure_container(text: &str) -> bool {
-    let named = text.bytes().all(|b| is_lower(b) || b == b'-') && has_plain_ends(text) && !text.contains("--");
+    let named = text.bytes().all(|b| is_lower(b) || b == b'-')
+        && has_plain_ends(text)
+        && !text.contains("--");
     named || matches!(text, "$root" | "$web")
 }
 
@@ -344,7 +499,8 @@ fn is_region(text: &str) -> bool {
 }
 
 fn is_word(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 fn is_visible(text: &str) -> bool {
@@ -356,12 +512,20 @@ mod tests {
     use super::*;
     use crate::input::{Errors, parse_object};
 
-    fn read<T>(json: &str, reader: fn(&mut Fields<'_>) -> Option<T>) -> Result<T, Vec<(String, FieldCode)>> {
+    fn read<T>(
+        json: &str,
+        reader: fn(&mut Fields<'_>) -> Option<T>,
+    ) -> Result<T, Vec<(String, FieldCode)>> {
         let errors = Errors::default();
         let mut fields = Fields::new("/settings", parse_object(json.as_bytes()).unwrap(), &errors);
         let settings = reader(&mut fields);
         fields.finish();
-        let found = errors.into_result(()).map_err(|found| found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect::<Vec<_>>());
+        let found = errors.into_result(()).map_err(|found| {
+            found
+                .into_iter()
+                .map(|e| (e.pointer.unwrap(), e.code))
+                .collect::<Vec<_>>()
+        });
         found.map(|()| settings.expect("no mistakes"))
     }
 
@@ -369,8 +533,19 @@ mod tests {
     fn defaults_are_the_contract_s() {
         let s3 = read(r#"{"bucket": "reports"}"#, S3Settings::read).unwrap();
         assert_eq!(s3.object.key_template, DEFAULT_KEY_TEMPLATE);
-        assert_eq!((s3.object.if_exists, s3.object.timeout_seconds, s3.server_side_encryption), (IfExists::Fail, 300, None));
-        let azure = read(r#"{"account": "acme1", "container": "$web", "if_exists": "skip"}"#, AzureBlobSettings::read).unwrap();
+        assert_eq!(
+            (
+                s3.object.if_exists,
+                s3.object.timeout_seconds,
+                s3.server_side_encryption
+            ),
+            (IfExists::Fail, 300, None)
+        );
+        let azure = read(
+            r#"{"account": "acme1", "container": "$web", "if_exists": "skip"}"#,
+            AzureBlobSettings::read,
+        )
+        .unwrap();
         assert_eq!(azure.object.if_exists, IfExists::Skip);
     }
 
@@ -381,14 +556,21 @@ mod tests {
         let settings = read(json, S3Settings::read).unwrap();
         let stored = serde_json::to_value(&settings).unwrap();
         assert_eq!(stored["if_exists"], "replace");
-        assert_eq!(serde_json::from_value::<S3Settings>(stored).unwrap(), settings);
+        assert_eq!(
+            serde_json::from_value::<S3Settings>(stored).unwrap(),
+            settings
+        );
     }
 
     #[test]
     fn every_mistake_is_named_at_once() {
         let json = r#"{"bucket": "No", "region": "EU", "endpoint": "https://x?y", "server_side_encryption": "rot13", "kms_key_id": "k",
             "tags": {"a&b": "c", "d": 1}, "if_exists": "maybe", "key_template": "a/../b", "storage_class": "a b", "timeout_seconds": 601, "prefix": "x"}"#;
-        let mut found: Vec<String> = read(json, S3Settings::read).unwrap_err().into_iter().map(|(pointer, _)| pointer).collect();
+        let mut found: Vec<String> = read(json, S3Settings::read)
+            .unwrap_err()
+            .into_iter()
+            .map(|(pointer, _)| pointer)
+            .collect();
         found.sort();
         let mut expected = [
             "bucket",
@@ -408,21 +590,35 @@ mod tests {
         expected.sort();
         assert_eq!(found, expected);
         let found = read(r#"{"tags": {}}"#, GcsSettings::read).unwrap_err();
-        assert_eq!(found, [("/settings/bucket".to_owned(), FieldCode::Required), ("/settings/tags".to_owned(), FieldCode::UnknownField)]);
+        assert_eq!(
+            found,
+            [
+                ("/settings/bucket".to_owned(), FieldCode::Required),
+                ("/settings/tags".to_owned(), FieldCode::UnknownField)
+            ]
+        );
         assert_eq!(read("{}", AzureBlobSettings::read).unwrap_err().len(), 2);
     }
 
     #[test]
     fn tags_hold_what_their_store_allows() {
         for value in ["ops@example.com", "Zürich 東京", "a+b-c.d:e=f_g/h", ""] {
-            let json = serde_json::json!({"bucket": "reports", "tags": {"owner": value}}).to_string();
+            let json =
+                serde_json::json!({"bucket": "reports", "tags": {"owner": value}}).to_string();
             assert_eq!(read(&json, S3Settings::read).unwrap().tags["owner"], value);
         }
-        for (name, value) in [("a&b", "c"), ("a", "b\nc"), ("a", "<b>"), ("aws:a", "b"), ("a", &"x".repeat(257))] {
+        for (name, value) in [
+            ("a&b", "c"),
+            ("a", "b\nc"),
+            ("a", "<b>"),
+            ("aws:a", "b"),
+            ("a", &"x".repeat(257)),
+        ] {
             let json = serde_json::json!({"bucket": "reports", "tags": {name: value}}).to_string();
             assert!(read(&json, S3Settings::read).is_err(), "{name}: {value}");
         }
-        let json = r#"{"account": "acme1", "container": "reports", "tags": {"owner": "ops@example.com"}}"#;
+        let json =
+            r#"{"account": "acme1", "container": "reports", "tags": {"owner": "ops@example.com"}}"#;
         assert!(read(json, AzureBlobSettings::read).is_err());
     }
 
@@ -431,7 +627,19 @@ mod tests {
         for good in ["a", "a/b.json", "…/ü", "..a/b..", "a b/%2e%2e", "a\\b"] {
             assert_eq!(key_refusal(good), None, "{good:?}");
         }
-        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a/.", "a\nb", "a\0", &"x".repeat(1025)] {
+        for bad in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "..",
+            "a/../b",
+            "./a",
+            "a/.",
+            "a\nb",
+            "a\0",
+            &"x".repeat(1025),
+        ] {
             assert!(key_refusal(bad).is_some(), "{bad:?}");
         }
     }

@@ -95,7 +95,8 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckDepth {
-    /// A signed POST of type `waybill.destination.check`; success expected. A chat service shows it as a message, and PagerDuty opens no incident.
+    /// A signed POST of type `waybill.destination.check`; success expected. A chat service shows it
+    /// as a message, and PagerDuty opens no incident.
     Request,
     /// Stops after TLS, for receivers that must know the secret first.
     Connect,
@@ -105,7 +106,8 @@ pub enum CheckDepth {
 impl Default for WebhookSettings {
     fn default() -> Self {
         let errors = Errors::default();
-        Self::read(&mut Fields::new("", Map::new(), &errors)).expect("every setting of a webhook has a default")
+        Self::read(&mut Fields::new("", Map::new(), &errors))
+            .expect("every setting of a webhook has a default")
     }
 }
 
@@ -113,7 +115,10 @@ impl WebhookSettings {
     /// The default settings of a webhook at this URL.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: Some(url.into()), ..Self::default() }
+        Self {
+            url: Some(url.into()),
+            ..Self::default()
+        }
     }
 
     /// What decides which server receives the secrets of a webhook.
@@ -137,29 +142,69 @@ impl WebhookSettings {
     /// Reads settings. Whether a URL must be there depends on the credentials.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let url = fields.text("url", URL);
-        let method = fields.choice("method", &[("POST", Method::Post), ("PUT", Method::Put), ("PATCH", Method::Patch)]);
+        let method = fields.choice(
+            "method",
+            &[
+                ("POST", Method::Post),
+                ("PUT", Method::Put),
+                ("PATCH", Method::Patch),
+            ],
+        );
         let headers = read_headers(fields);
-        let enabled = fields.object("signature", |signature| signature.boolean("enabled")).flatten();
+        let enabled = fields
+            .object("signature", |signature| signature.boolean("enabled"))
+            .flatten();
         let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
         let user_agent = fields.text("user_agent", HEADER_TEXT);
-        if user_agent.as_deref().is_some_and(|agent| !is_header_value(agent)) {
-            fields.refuse("user_agent", FieldCode::InvalidFormat, "must be printable ASCII");
+        if user_agent
+            .as_deref()
+            .is_some_and(|agent| !is_header_value(agent))
+        {
+            fields.refuse(
+                "user_agent",
+                FieldCode::InvalidFormat,
+                "must be printable ASCII",
+            );
         }
-        let check = fields.choice("check", &[("request", CheckDepth::Request), ("connect", CheckDepth::Connect)]);
-        let presets = [("slack", Preset::Slack), ("teams", Preset::Teams), ("discord", Preset::Discord), ("pagerduty", Preset::Pagerduty)];
+        let check = fields.choice(
+            "check",
+            &[
+                ("request", CheckDepth::Request),
+                ("connect", CheckDepth::Connect),
+            ],
+        );
+        let presets = [
+            ("slack", Preset::Slack),
+            ("teams", Preset::Teams),
+            ("discord", Preset::Discord),
+            ("pagerduty", Preset::Pagerduty),
+        ];
         let preset = fields.choice("preset", &presets);
         let body_template = fields.text("body_template", BODY_TEMPLATE);
         let content_type = fields.text("content_type", HEADER_TEXT);
-        if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
-            fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as application/json");
+        if content_type
+            .as_deref()
+            .is_some_and(|kind| !is_media_type(kind))
+        {
+            fields.refuse(
+                "content_type",
+                FieldCode::InvalidFormat,
+                "must be a media type, such as application/json",
+            );
         } else if content_type.is_some() && body_template.is_none() {
-            fields.refuse("content_type", FieldCode::Conflict, "is allowed only with body_template");
+            fields.refuse(
+                "content_type",
+                FieldCode::Conflict,
+                "is allowed only with body_template",
+            );
         }
         Some(Self {
             url,
             method: method.unwrap_or(Method::Post),
             headers,
-            signature: Signature { enabled: enabled.unwrap_or(true) },
+            signature: Signature {
+                enabled: enabled.unwrap_or(true),
+            },
             timeout_seconds: timeout.unwrap_or(CALL_SECONDS.usual()),
             user_agent,
             check: check.unwrap_or(CheckDepth::Request),
@@ -172,9 +217,15 @@ impl WebhookSettings {
 }
 
 fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
-    let Some(members) = fields.members("headers") else { return BTreeMap::new() };
+    let Some(members) = fields.members("headers") else {
+        return BTreeMap::new();
+    };
     if members.len() > HEADERS_MAX {
-        fields.refuse("headers", FieldCode::TooLong, format!("must have at most {HEADERS_MAX} headers"));
+        fields.refuse(
+            "headers",
+            FieldCode::TooLong,
+            format!("must have at most {HEADERS_MAX} headers"),
+        );
         return BTreeMap::new();
     }
     let errors = fields.errors();
@@ -185,18 +236,30 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         let refuse = |code, detail: &str| errors.add(&*pointer, code, detail);
         match value {
             _ if !is_header_name(&name) => refuse(FieldCode::InvalidFormat, "is not a header name"),
-            _ if is_reserved_header(&name) => refuse(FieldCode::Reserved, "is a header that Waybill or HTTP sets itself"),
+            _ if is_reserved_header(&name) => refuse(
+                FieldCode::Reserved,
+                "is a header that Waybill or HTTP sets itself",
+            ),
             _ if header_carries_secret(&name) => {
                 refuse(
                     FieldCode::Reserved,
-                    "carries a secret, which settings show to every reader; send it in credentials of the kind headers",
+                    "carries a secret, which settings show to every reader; send it in \
+                     credentials of the kind headers",
                 );
             }
-            _ if !seen.insert(name.to_ascii_lowercase()) => refuse(FieldCode::Conflict, "is the same header as another one here"),
+            _ if !seen.insert(name.to_ascii_lowercase()) => refuse(
+                FieldCode::Conflict,
+                "is the same header as another one here",
+            ),
             Value::String(value) if value.len() > HEADER_VALUE_MAX_BYTES => {
-                refuse(FieldCode::TooLong, &format!("must have at most {HEADER_VALUE_MAX_BYTES} bytes"));
+                refuse(
+                    FieldCode::TooLong,
+                    &format!("must have at most {HEADER_VALUE_MAX_BYTES} bytes"),
+                );
             }
-            Value::String(value) if !is_header_value(&value) => refuse(FieldCode::InvalidFormat, "must be printable ASCII"),
+            Value::String(value) if !is_header_value(&value) => {
+                refuse(FieldCode::InvalidFormat, "must be printable ASCII")
+            }
             Value::String(value) => {
                 headers.insert(name, value);
             }
@@ -210,8 +273,16 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
 #[must_use]
 pub fn is_media_type(text: &str) -> bool {
     let essence = text.split(';').next().unwrap_or_default().trim();
-    let is_token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
-    is_header_value(text) && essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+    let is_token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
+    };
+    is_header_value(text)
+        && essence
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
 /// RFC 9110 §5.1: a token.
@@ -227,8 +298,8 @@ pub fn is_header_value(value: &str) -> bool {
     value.trim() == value && value.bytes().all(|b| matches!(b, 0x20..=0x7e | b'\t'))
 }
 
-/// Whether a header's name says that its value proves who sends it. Settings are readable by everybody who may read the destination, so
-/// such a value belongs to the credentials.
+/// Whether a header's name says that its value proves who sends it. Settings are readable by
+/// everybody who may read the destination, so such a value belongs to the credentials.
 #[must_use]
 pub fn header_carries_secret(name: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -269,17 +340,28 @@ pub fn header_carries_secret(name: &str) -> bool {
         "subscription",
     ];
     let name = name.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
-    let runs_together = |word: &str| word.ends_with("token") || word.ends_with("secret") || word.ends_with("apikey");
+    let words: Vec<&str> = name
+        .split(['-', '_', '.'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let runs_together = |word: &str| {
+        word.ends_with("token") || word.ends_with("secret") || word.ends_with("apikey")
+    };
     match &*words {
-        _ if words.iter().any(|word| matches!(*word, "cookie" | "cookie2" | "authorization")) => true,
+        _ if words
+            .iter()
+            .any(|word| matches!(*word, "cookie" | "cookie2" | "authorization")) =>
+        {
+            true
+        }
         [.., before, "key"] => KEYS.contains(before),
         [.., last] => WORDS.contains(last) || runs_together(last),
         [] => false,
     }
 }
 
-/// Headers no customer may set (api.md, Settled details): HTTP's own, hop-by-hop ones, and those that vouch for us.
+/// Headers no customer may set (api.md, Settled details): HTTP's own, hop-by-hop ones, and those
+/// that vouch for us.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {
     const NAMES: &[&str] = &[
@@ -337,9 +419,19 @@ mod tests {
         ] {
             assert!(header_carries_secret(secret), "{secret}");
         }
-        for plain in
-            ["X-A", "X-Team", "X-Environment", "X-Token-Type", "X-Partition-Key", "X-Sort-Key", "X-Author", "Accept", "X-Key", "-", ""]
-        {
+        for plain in [
+            "X-A",
+            "X-Team",
+            "X-Environment",
+            "X-Token-Type",
+            "X-Partition-Key",
+            "X-Sort-Key",
+            "X-Author",
+            "Accept",
+            "X-Key",
+            "-",
+            "",
+        ] {
             assert!(!header_carries_secret(plain), "{plain}");
         }
     }

@@ -1,7 +1,13 @@
 //! The decisions about deliveries, as a table and as properties.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
-#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+#![allow(
+    missing_docs,
+    reason = "tests are named so that they read as what they hold"
+)]
 
 mod diagram;
 mod managed;
@@ -18,7 +24,10 @@ use domain::settle::{AfterAttempt, Settlement};
 use domain::{Reason, Timestamp};
 
 pub fn receipt() -> Receipt {
-    Receipt::HttpResponse { id: None, status: 200 }
+    Receipt::HttpResponse {
+        id: None,
+        status: 200,
+    }
 }
 
 pub fn attempt(delivery: &Delivery, failure: Option<Reason>, now: Timestamp) -> Attempt {
@@ -27,7 +36,10 @@ pub fn attempt(delivery: &Delivery, failure: Option<Reason>, now: Timestamp) -> 
         trigger: delivery.trigger,
         started_at: now,
         duration_ms: 1,
-        failure: failure.map(|reason| Failure { reason, detail: String::new() }),
+        failure: failure.map(|reason| Failure {
+            reason,
+            detail: String::new(),
+        }),
         request: None,
         response: None,
         trace_id: delivery.message.trace,
@@ -40,5 +52,7 @@ pub fn apply(delivery: Delivery, settlement: &Settlement, now: Timestamp) -> Del
         AfterAttempt::Retrying { reason, .. } | AfterAttempt::Failed { reason, .. } => Some(reason),
     };
     let record = attempt(&delivery, failure, now);
-    delivery.settle(record, settlement.after.clone(), now).unwrap()
+    delivery
+        .settle(record, settlement.after.clone(), now)
+        .unwrap()
 }

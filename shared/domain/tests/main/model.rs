@@ -1,4 +1,5 @@
-//! No sequence of outcomes and manual actions loses a delivery, sends after its end without a redeliver, or exceeds its budget.
+//! No sequence of outcomes and manual actions loses a delivery, sends after its end without a
+//! redeliver, or exceeds its budget.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Outcome::Retry(Reason::Timeout)),
         Just(Outcome::ClientError(Reason::Rejected)),
         Just(Outcome::Reject(Reason::Rejected)),
-        (0..100_000u64).prop_map(|s| Outcome::Throttled(Reason::RateLimited, Duration::from_secs(s))),
+        (0..100_000u64)
+            .prop_map(|s| Outcome::Throttled(Reason::RateLimited, Duration::from_secs(s))),
     ];
     let step = prop_oneof![
         6 => outcome.prop_map(Step::Attempt),
@@ -38,7 +40,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn whatever_happens_a_delivery_is_finished_or_something_brings_it_back(steps in steps(), max_retries in 0u32..4, chance in 0.0..1.0f64) {
+    fn whatever_happens_a_delivery_is_finished_or_something_brings_it_back(steps in steps(),
+        max_retries in 0u32..4, chance in 0.0..1.0f64) {
         let policy = RetryPolicy { max_retries, ..RetryPolicy::default() };
         let (mut delivery, mut now, mut in_budget) = (delivery(), at(0), 0);
         for step in steps {
@@ -50,7 +53,8 @@ proptest! {
                     let settled = settle(&delivery, outcome, &policy, now, chance);
                     delivery = apply(delivery, &settled, now);
                     in_budget += 1;
-                    prop_assert!(in_budget <= max_retries + 1, "one attempt and {max_retries} retries a budget");
+                    prop_assert!(in_budget <= max_retries + 1, "one attempt and {max_retries} \
+                         retries a budget");
                     let back_at = match settled.queue {
                         QueueAction::Acknowledge => None,
                         QueueAction::Hold(until) | QueueAction::LeaveToDueIndex(until) => Some(until),
@@ -58,23 +62,28 @@ proptest! {
                     match &delivery.state {
                         State::Retrying { next_attempt_at, .. } => {
                             prop_assert_eq!(back_at, Some(*next_attempt_at));
-                            prop_assert!(*next_attempt_at >= now.plus(Duration::from_secs(1)), "never earlier than the back-off");
+                            prop_assert!(*next_attempt_at >= now.plus(Duration::from_secs(1)),
+                                "never earlier than the back-off");
                             now = *next_attempt_at;
                         }
                         state => prop_assert!(back_at.is_none() && state.status().is_finished()),
                     }
-                    prop_assert_eq!(delivery.generation, before.generation, "the task at hand keeps meaning the delivery");
+                    prop_assert_eq!(delivery.generation, before.generation, "the task at hand \
+                         keeps meaning the delivery");
                 }
-                Step::Redeliver { force } => match delivery.clone().reopen(Trigger::Manual, force, now) {
+                Step::Redeliver { force } => match delivery.clone().reopen(Trigger::Manual, force,
+                    now) {
                     Ok(after) => {
                         prop_assert!(after.generation > delivery.generation);
                         prop_assert_eq!(after.attempts, delivery.attempts, "attempt numbers go on");
                         delivery = after;
                         in_budget = 0;
                     }
-                    Err(TransitionRefused::StillQueued) => prop_assert_eq!(&delivery.state, &State::Queued),
+                    Err(TransitionRefused::StillQueued) => prop_assert_eq!(&delivery.state,
+                        &State::Queued),
                     Err(_) => {
-                        let refused_rightly = !force && matches!(delivery.state, State::Succeeded { .. });
+                        let refused_rightly = !force && matches!(delivery.state,
+                            State::Succeeded { .. });
                         prop_assert!(refused_rightly);
                     }
                 },

@@ -34,11 +34,24 @@ async fn send(client: &Client, url: &str, millis: u64) -> Result<u16, Failure> {
 /// Starts a receiver that answers the first request of its first connection, takes this turn with
 /// the second, and answers all others.
 async fn spoils_the_first(turn: Turn) -> Receiver {
-    Receiver::start(move |connection, request| if (connection, request) == (1, 2) { turn.clone() } else { Turn::ok() }).await
+    Receiver::start(move |connection, request| {
+        if (connection, request) == (1, 2) {
+            turn.clone()
+        } else {
+            Turn::ok()
+        }
+    })
+    .await
 }
 
 async fn http_2_spoils_the_first(authority: &Authority, turn: Turn) -> Receiver {
-    let script = move |connection, request| if (connection, request) == (1, 2) { turn.clone() } else { Turn::ok_http_2() };
+    let script = move |connection, request| {
+        if (connection, request) == (1, 2) {
+            turn.clone()
+        } else {
+            Turn::ok_http_2()
+        }
+    };
     Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await
 }
 
@@ -47,8 +60,16 @@ async fn a_kept_connection_that_is_closed_costs_no_attempt() {
     for turn in [Turn::Close, Turn::Reset] {
         let (client, receiver) = (client(), spoils_the_first(turn.clone()).await);
         for expected in [(1, 1), (2, 3), (2, 4)] {
-            assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200, "{turn:?}");
-            assert_eq!((receiver.connections(), receiver.requests()), expected, "{turn:?}");
+            assert_eq!(
+                send(&client, &receiver.url(), 2_000).await.unwrap(),
+                200,
+                "{turn:?}"
+            );
+            assert_eq!(
+                (receiver.connections(), receiver.requests()),
+                expected,
+                "{turn:?}"
+            );
         }
     }
 }
@@ -60,7 +81,11 @@ async fn http_2_says_what_was_not_processed() {
         let client = client_of(guard(), authority.roots());
         let receiver = http_2_spoils_the_first(&authority, turn.clone()).await;
         for requests in [1, 3, 4] {
-            assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200, "{turn:?}");
+            assert_eq!(
+                send(&client, &receiver.url(), 2_000).await.unwrap(),
+                200,
+                "{turn:?}"
+            );
             assert_eq!(receiver.requests(), requests, "{turn:?}");
         }
     }
@@ -73,8 +98,15 @@ async fn a_shared_connection_of_http_2_that_is_closed_costs_none_of_its_requests
     let authority = Authority::new();
     for turn in [Turn::Close, Turn::Reset, Turn::GoAway, Turn::Refuse] {
         let (first, expected) = (AtomicBool::new(true), turn.clone());
-        let script = move |_, _| if first.swap(false, Ordering::SeqCst) { turn.clone() } else { Turn::ok_http_2() };
-        let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
+        let script = move |_, _| {
+            if first.swap(false, Ordering::SeqCst) {
+                turn.clone()
+            } else {
+                Turn::ok_http_2()
+            }
+        };
+        let receiver =
+            Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
         let client = client_of(guard(), authority.roots());
         let url = receiver.url();
         let statuses = join_all((0..10).map(|_| send(&client, &url, 5_000))).await;
@@ -87,15 +119,25 @@ async fn a_shared_connection_of_http_2_that_is_closed_costs_none_of_its_requests
 #[tokio::test]
 async fn a_new_connection_of_http_2_that_is_closed_is_a_failure_at_once() {
     let authority = Authority::new();
-    let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), |_, _| Turn::Close).await;
+    let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), |_, _| {
+        Turn::Close
+    })
+    .await;
     let client = client_of(guard(), authority.roots());
     for requests in [1, 2] {
-        assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap_err().kind(), FailureKind::Protocol);
+        assert_eq!(
+            send(&client, &receiver.url(), 2_000)
+                .await
+                .unwrap_err()
+                .kind(),
+            FailureKind::Protocol
+        );
         assert_eq!(receiver.requests(), requests);
     }
 }
 
-const TIMED_OUT: &str = "HTTP/1.1 408 Request Time-out\r\nconnection: close\r\ncontent-length: 4\r\n\r\nidle";
+const TIMED_OUT: &str =
+    "HTTP/1.1 408 Request Time-out\r\nconnection: close\r\ncontent-length: 4\r\n\r\nidle";
 
 #[tokio::test]
 async fn a_kept_connection_that_timed_out_costs_no_attempt() {
@@ -114,7 +156,10 @@ async fn a_request_that_timed_out_is_answered_408() {
     assert_eq!(send(&client(), &receiver.url(), 2_000).await.unwrap(), 408);
     assert_eq!(receiver.requests(), 1);
 
-    let receiver = spoils_the_first(Turn::text("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")).await;
+    let receiver = spoils_the_first(Turn::text(
+        "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
+    ))
+    .await;
     let client = client();
     assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200);
     assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 408);
@@ -127,17 +172,40 @@ async fn a_new_connection_that_is_closed_is_a_failure_at_once() {
     for turn in [Turn::Close, Turn::Reset] {
         let expected = turn.clone();
         let receiver = Receiver::start(move |_, _| turn.clone()).await;
-        assert_eq!(send(&client(), &receiver.url(), 2_000).await.unwrap_err().kind(), FailureKind::Protocol);
-        assert_eq!((receiver.connections(), receiver.requests()), (1, 1), "{expected:?}");
+        assert_eq!(
+            send(&client(), &receiver.url(), 2_000)
+                .await
+                .unwrap_err()
+                .kind(),
+            FailureKind::Protocol
+        );
+        assert_eq!(
+            (receiver.connections(), receiver.requests()),
+            (1, 1),
+            "{expected:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_request_is_sent_once_more_and_not_twice() {
-    let receiver = Receiver::start(|connection, request| if (connection, request) == (1, 1) { Turn::ok() } else { Turn::Close }).await;
+    let receiver = Receiver::start(|connection, request| {
+        if (connection, request) == (1, 1) {
+            Turn::ok()
+        } else {
+            Turn::Close
+        }
+    })
+    .await;
     let client = client();
     assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200);
-    assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap_err().kind(), FailureKind::Protocol);
+    assert_eq!(
+        send(&client, &receiver.url(), 2_000)
+            .await
+            .unwrap_err()
+            .kind(),
+        FailureKind::Protocol
+    );
     assert_eq!((receiver.connections(), receiver.requests()), (2, 3));
 }
 
@@ -151,8 +219,16 @@ async fn a_silent_http_2_connection_is_found_within_an_attempt() {
     for connections in [1, 2, 2] {
         let started = Instant::now();
         assert_eq!(send(&client, &receiver.url(), 10_000).await.unwrap(), 200);
-        assert!(started.elapsed() < Duration::from_secs(9), "took {:?}", started.elapsed());
-        assert!(receiver.connections() >= connections, "{} connections", receiver.connections());
+        assert!(
+            started.elapsed() < Duration::from_secs(9),
+            "took {:?}",
+            started.elapsed()
+        );
+        assert!(
+            receiver.connections() >= connections,
+            "{} connections",
+            receiver.connections()
+        );
     }
 }
 
@@ -164,8 +240,18 @@ async fn after_a_time_out_a_new_connection_is_used() {
     let receiver = http_2_spoils_the_first(&authority, Turn::FallSilent).await;
     let client = client_of(guard(), authority.roots());
     assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200);
-    assert_eq!(send(&client, &receiver.url(), 700).await.unwrap_err().kind(), FailureKind::Timeout);
-    assert_eq!(send(&client, &receiver.url(), 700).await.unwrap(), 200, "on a new connection");
+    assert_eq!(
+        send(&client, &receiver.url(), 700)
+            .await
+            .unwrap_err()
+            .kind(),
+        FailureKind::Timeout
+    );
+    assert_eq!(
+        send(&client, &receiver.url(), 700).await.unwrap(),
+        200,
+        "on a new connection"
+    );
     assert_eq!((receiver.connections(), receiver.requests()), (2, 3));
 }
 
@@ -174,9 +260,17 @@ async fn organizations_share_no_connection() {
     let sink = Sink::start().await;
     let client = client();
     for organization in ["org_a", "org_b", "org_a"] {
-        on_behalf_of(organization, send(&client, &sink.url(), 2_000)).await.unwrap();
+        on_behalf_of(organization, send(&client, &sink.url(), 2_000))
+            .await
+            .unwrap();
     }
-    assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 2, 1]);
+    assert_eq!(
+        sink.requests()
+            .iter()
+            .map(|request| request.connection)
+            .collect::<Vec<_>>(),
+        [1, 2, 1]
+    );
 }
 
 #[tokio::test]
@@ -185,7 +279,15 @@ async fn a_stream_that_was_read_from_is_not_sent_again() {
     let client = client();
     assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200);
     let body = Outgoing::streamed(4, stream::iter([Ok(Bytes::from_static(b"once"))]));
-    let sent = client.send_body(Method::PUT, &target(&receiver.url()), HeaderMap::new(), body, within(2_000)).await;
+    let sent = client
+        .send_body(
+            Method::PUT,
+            &target(&receiver.url()),
+            HeaderMap::new(),
+            body,
+            within(2_000),
+        )
+        .await;
     assert_eq!(sent.unwrap_err().kind(), FailureKind::Protocol);
     assert_eq!((receiver.connections(), receiver.requests()), (1, 2));
 }
@@ -198,7 +300,11 @@ async fn an_empty_body_says_so() {
         (request.method, request.body) = (method, Bytes::new());
         client().send(request).await.unwrap();
     }
-    let lengths: Vec<_> = sink.requests().iter().map(|request| request.header("content-length").map(str::to_owned)).collect();
+    let lengths: Vec<_> = sink
+        .requests()
+        .iter()
+        .map(|request| request.header("content-length").map(str::to_owned))
+        .collect();
     assert_eq!(lengths, vec![Some("0".to_owned()); 3]);
 }
 
@@ -217,11 +323,17 @@ impl BlackHole {
         while let Ok(stream) = timeout(Duration::from_millis(200), connect(address)).await {
             waiting.push(stream);
         }
-        Self { _listener: listener, _waiting: waiting }
+        Self {
+            _listener: listener,
+            _waiting: waiting,
+        }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "what Waybill may connect to is not what is tested here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what Waybill may connect to is not what is tested here"
+)]
 async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
@@ -236,18 +348,39 @@ async fn another_address_of_the_name_is_tried_within_the_attempt() {
         holes.push(BlackHole::at(SocketAddr::new(address.parse().unwrap(), port)).await);
     }
     let all = &["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"][..];
-    let guard = Guard::with_resolver(Policy::parse("127.0.0.0/8").unwrap(), Script::of(&[all, all, all, all]));
+    let guard = Guard::with_resolver(
+        Policy::parse("127.0.0.0/8").unwrap(),
+        Script::of(&[all, all, all, all]),
+    );
     let client = client_of(guard.clone(), RootCertStore::empty());
     let url = format!("http://hooks.example.com:{port}/");
     assert!(client.probe(&target(&url), within(3_000)).await.passed());
     let started = Instant::now();
     assert_eq!(send(&client, &url, 3_000).await.unwrap(), 200);
-    assert!(started.elapsed() < Duration::from_millis(500), "those that failed last are tried last: {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(500),
+        "those that failed last are tried last: {:?}",
+        started.elapsed()
+    );
 
-    let guard = Guard::with_resolver(Policy::parse("127.0.0.0/8").unwrap(), Script::of(&[all, all]));
+    let guard = Guard::with_resolver(
+        Policy::parse("127.0.0.0/8").unwrap(),
+        Script::of(&[all, all]),
+    );
     let client = client_of(guard.clone(), RootCertStore::empty());
-    assert_eq!(send(&client, &url, 3_000).await.unwrap(), 200, "three of four are dead");
-    assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>().len(), 2);
+    assert_eq!(
+        send(&client, &url, 3_000).await.unwrap(),
+        200,
+        "three of four are dead"
+    );
+    assert_eq!(
+        sink.requests()
+            .iter()
+            .map(|request| request.connection)
+            .collect::<Vec<_>>()
+            .len(),
+        2
+    );
 }
 
 /// An address whose TLS handshake hangs does not delay others. If it is the only one, the failure
@@ -261,14 +394,29 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
     let policy = || Policy::parse("127.0.0.0/8").unwrap();
     let url = format!("https://hooks.example.com:{port}/");
 
-    let client = client_of(Guard::with_resolver(policy(), Script::of(&[&["127.0.0.2"], &["127.0.0.2"]])), authority.roots());
+    let client = client_of(
+        Guard::with_resolver(policy(), Script::of(&[&["127.0.0.2"], &["127.0.0.2"]])),
+        authority.roots(),
+    );
     let failure = send(&client, &url, 700).await.unwrap_err();
-    assert_eq!((failure.kind(), failure.detail()), (FailureKind::Timeout, "the TLS handshake with hooks.example.com took too long"));
+    assert_eq!(
+        (failure.kind(), failure.detail()),
+        (
+            FailureKind::Timeout,
+            "the TLS handshake with hooks.example.com took too long"
+        )
+    );
 
     let both = &["127.0.0.2", "127.0.0.1"][..];
-    let client = client_of(Guard::with_resolver(policy(), Script::of(&[both, both])), authority.roots());
+    let client = client_of(
+        Guard::with_resolver(policy(), Script::of(&[both, both])),
+        authority.roots(),
+    );
     assert!(client.probe(&target(&url), within(3_000)).await.passed());
-    let client = client_of(Guard::with_resolver(policy(), Script::of(&[both, both])), authority.roots());
+    let client = client_of(
+        Guard::with_resolver(policy(), Script::of(&[both, both])),
+        authority.roots(),
+    );
     assert_eq!(send(&client, &url, 3_000).await.unwrap(), 200);
     drop(mute);
 }
@@ -284,12 +432,29 @@ async fn connecting_takes_ten_seconds_at_most() {
     let started = Instant::now();
     let guard = Guard::new(Policy::parse("127.0.0.0/8").unwrap());
     let host = egress::Host::parse("127.0.0.5").unwrap();
-    let failure = guard.connect(&host, address.port(), within(60_000)).await.unwrap_err();
+    let failure = guard
+        .connect(&host, address.port(), within(60_000))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Timeout);
     let client = client_of(guard, RootCertStore::empty());
     let url = format!("http://{address}/");
-    assert_eq!(send(&client, &url, 60_000).await.unwrap_err().kind(), FailureKind::Timeout);
-    assert_eq!(client.probe(&target(&url), within(60_000)).await.failure().unwrap().kind(), FailureKind::Timeout);
+    assert_eq!(
+        send(&client, &url, 60_000).await.unwrap_err().kind(),
+        FailureKind::Timeout
+    );
+    assert_eq!(
+        client
+            .probe(&target(&url), within(60_000))
+            .await
+            .failure()
+            .unwrap()
+            .kind(),
+        FailureKind::Timeout
+    );
     let took = started.elapsed();
-    assert!((30..33).contains(&took.as_secs()), "three attempts took {took:?}");
+    assert!(
+        (30..33).contains(&took.as_secs()),
+        "three attempts took {took:?}"
+    );
 }

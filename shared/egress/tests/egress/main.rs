@@ -47,7 +47,13 @@ fn within(millis: u64) -> Instant {
 }
 
 fn post(url: &str) -> Request {
-    Request { method: Method::POST, target: target(url), headers: HeaderMap::new(), body: "{}".into(), deadline: within(5_000) }
+    Request {
+        method: Method::POST,
+        target: target(url),
+        headers: HeaderMap::new(),
+        body: "{}".into(),
+        deadline: within(5_000),
+    }
 }
 
 fn addresses(texts: &[&str]) -> Vec<IpAddr> {
@@ -61,7 +67,9 @@ struct Script(Arc<Mutex<VecDeque<Vec<IpAddr>>>>);
 
 impl Script {
     fn of(answers: &[&[&str]]) -> Self {
-        Self(Arc::new(Mutex::new(answers.iter().map(|answer| addresses(answer)).collect())))
+        Self(Arc::new(Mutex::new(
+            answers.iter().map(|answer| addresses(answer)).collect(),
+        )))
     }
 
     fn lookups_left(&self) -> usize {

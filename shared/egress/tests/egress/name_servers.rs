@@ -9,7 +9,10 @@ use kit::{dns::NameServer, sink::Sink};
 use tokio::time::{Instant, timeout};
 
 fn guard(server: &NameServer) -> Guard {
-    Guard::with_resolver(Policy::parse("127.0.0.0/8, ::1").unwrap(), SystemResolver::asking(server.address()))
+    Guard::with_resolver(
+        Policy::parse("127.0.0.0/8, ::1").unwrap(),
+        SystemResolver::asking(server.address()),
+    )
 }
 
 fn name(name: &str) -> Host {
@@ -27,17 +30,38 @@ async fn names_that_are_not_answered_hold_up_no_others() {
         let guard = guard.clone();
         let lookup = async move {
             let host = name(&format!("n{number}.slow.example"));
-            guard.resolve(&host, 443, within(3_000)).await.map(|_| ()).map_err(|failure| failure.kind())
+            guard
+                .resolve(&host, 443, within(3_000))
+                .await
+                .map(|_| ())
+                .map_err(|failure| failure.kind())
         };
         waiting.push(tokio::spawn(on_behalf_of(format!("org_{number}"), lookup)));
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
-    assert_eq!(guard.resolve(&name("fast.example"), 443, within(3_000)).await.unwrap().len(), 1);
-    assert!(started.elapsed() < Duration::from_millis(1_500), "took {:?}", started.elapsed());
+    assert_eq!(
+        guard
+            .resolve(&name("fast.example"), 443, within(3_000))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        started.elapsed() < Duration::from_millis(1_500),
+        "took {:?}",
+        started.elapsed()
+    );
     for lookup in waiting {
-        let failed = timeout(Duration::from_secs(8), lookup).await.expect("it gives up with its caller").unwrap();
-        assert!(matches!(failed, Err(FailureKind::Timeout | FailureKind::Dns)), "{failed:?}");
+        let failed = timeout(Duration::from_secs(8), lookup)
+            .await
+            .expect("it gives up with its caller")
+            .unwrap();
+        assert!(
+            matches!(failed, Err(FailureKind::Timeout | FailureKind::Dns)),
+            "{failed:?}"
+        );
     }
 }
 
@@ -52,24 +76,51 @@ async fn an_organization_has_a_bounded_number_of_lookups_under_way() {
     let guard = guard(&server);
     let find = |organization: &'static str, host: String, millis| {
         let guard = guard.clone();
-        on_behalf_of(organization, async move { guard.resolve(&name(&host), 443, within(millis)).await.map(|_| ()) })
+        on_behalf_of(organization, async move {
+            guard
+                .resolve(&name(&host), 443, within(millis))
+                .await
+                .map(|_| ())
+        })
     };
-    find("org_slow", "known.example".to_owned(), 3_000).await.unwrap();
-    let silent = (0..100).map(|number| tokio::spawn(find("org_slow", format!("n{number}.slow.example"), 3_000)));
+    find("org_slow", "known.example".to_owned(), 3_000)
+        .await
+        .unwrap();
+    let silent = (0..100)
+        .map(|number| tokio::spawn(find("org_slow", format!("n{number}.slow.example"), 3_000)));
     let silent: Vec<_> = silent.collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let names =
-        |server: &NameServer| server.asked().into_iter().filter(|name| name.ends_with("slow.example")).collect::<HashSet<_>>().len();
+    let names = |server: &NameServer| {
+        server
+            .asked()
+            .into_iter()
+            .filter(|name| name.ends_with("slow.example"))
+            .collect::<HashSet<_>>()
+            .len()
+    };
     assert_eq!(names(&server), 64);
     let started = Instant::now();
-    find("org_fast", "fast.example".to_owned(), 2_000).await.unwrap();
-    find("org_slow", "known.example".to_owned(), 2_000).await.unwrap();
-    assert!(started.elapsed() < Duration::from_millis(1_500), "took {:?}", started.elapsed());
+    find("org_fast", "fast.example".to_owned(), 2_000)
+        .await
+        .unwrap();
+    find("org_slow", "known.example".to_owned(), 2_000)
+        .await
+        .unwrap();
+    assert!(
+        started.elapsed() < Duration::from_millis(1_500),
+        "took {:?}",
+        started.elapsed()
+    );
     for lookup in join_all(silent).await {
-        assert!(matches!(lookup.unwrap().unwrap_err().kind(), FailureKind::Timeout | FailureKind::Dns));
+        assert!(matches!(
+            lookup.unwrap().unwrap_err().kind(),
+            FailureKind::Timeout | FailureKind::Dns
+        ));
     }
     server.set("late.example", &["127.0.0.1"], 60);
-    find("org_slow", "late.example".to_owned(), 2_000).await.expect("places are free again");
+    find("org_slow", "late.example".to_owned(), 2_000)
+        .await
+        .expect("places are free again");
 }
 
 /// A lookup of a name that is being looked up waits for the same answer.
@@ -82,7 +133,11 @@ async fn lookups_of_one_name_at_once_are_one() {
     for found in join_all((0..100).map(|_| guard.resolve(&host, 443, within(3_000)))).await {
         found.unwrap();
     }
-    assert_eq!(server.asked(), ["one.example", "one.example"], "once for each family");
+    assert_eq!(
+        server.asked(),
+        ["one.example", "one.example"],
+        "once for each family"
+    );
 
     server.silence("silent.example");
     let host = name("silent.example");
@@ -97,13 +152,34 @@ async fn both_families_are_found_and_a_missing_name_is_missing() {
     let server = NameServer::start().await;
     server.set("both.example", &["127.0.0.1", "127.0.0.2", "::1"], 60);
     let guard = guard(&server);
-    let found = guard.resolve(&name("both.example"), 80, within(3_000)).await.unwrap();
-    let found: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
+    let found = guard
+        .resolve(&name("both.example"), 80, within(3_000))
+        .await
+        .unwrap();
+    let found: Vec<String> = found
+        .iter()
+        .map(|address| address.ip().to_string())
+        .collect();
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(found[0], "::1", "the families alternate, IPv6 first");
-    let failure = guard.resolve(&name("none.example"), 80, within(3_000)).await.unwrap_err();
-    assert_eq!((failure.kind(), failure.detail()), (FailureKind::Dns, "none.example does not resolve to an address"));
-    assert!(guard.resolve(&name("localhost"), 80, within(3_000)).await.is_ok(), "the hosts file comes first");
+    let failure = guard
+        .resolve(&name("none.example"), 80, within(3_000))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.kind(), failure.detail()),
+        (
+            FailureKind::Dns,
+            "none.example does not resolve to an address"
+        )
+    );
+    assert!(
+        guard
+            .resolve(&name("localhost"), 80, within(3_000))
+            .await
+            .is_ok(),
+        "the hosts file comes first"
+    );
 }
 
 /// The name's TTL is a day, but a failed connection looks it up again immediately.
@@ -112,9 +188,19 @@ async fn a_host_that_moved_is_found() {
     let (server, sink) = (NameServer::start().await, Sink::start().await);
     let (guard, port) = (guard(&server), sink.address().port());
     server.set("moves.example", &["127.0.0.9"], 86_400);
-    assert_eq!(guard.connect(&name("moves.example"), port, within(2_000)).await.unwrap_err().kind(), FailureKind::Connect);
+    assert_eq!(
+        guard
+            .connect(&name("moves.example"), port, within(2_000))
+            .await
+            .unwrap_err()
+            .kind(),
+        FailureKind::Connect
+    );
     server.set("moves.example", &["127.0.0.1"], 86_400);
-    let stream = guard.connect(&name("moves.example"), port, within(2_000)).await.unwrap();
+    let stream = guard
+        .connect(&name("moves.example"), port, within(2_000))
+        .await
+        .unwrap();
     assert_eq!(stream.peer_addr().unwrap(), sink.address());
 }
 
@@ -122,6 +208,9 @@ async fn a_host_that_moved_is_found() {
 async fn a_blocked_address_of_either_family_refuses_the_name() {
     let server = NameServer::start().await;
     server.set("mixed.example", &["127.0.0.1", "fd00::1"], 60);
-    let failure = guard(&server).connect(&name("mixed.example"), 443, within(2_000)).await.unwrap_err();
+    let failure = guard(&server)
+        .connect(&name("mixed.example"), 443, within(2_000))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Blocked);
 }

@@ -36,14 +36,22 @@ fn every_spelling_of_an_inner_address() {
     ] {
         let address = Host::Address(address.parse().unwrap());
         assert_eq!(Host::parse(host).as_ref(), Ok(&address), "{host}");
-        for url in [format!("https://{host}/hook"), format!("http://{host}:8080"), format!("https:\\\\{host}\\hook")] {
+        for url in [
+            format!("https://{host}/hook"),
+            format!("http://{host}:8080"),
+            format!("https:\\\\{host}\\hook"),
+        ] {
             let target = parse(&url).unwrap_or_else(|refusal| panic!("{url}: {refusal}"));
             assert_eq!(target.host(), &address, "{url}");
             let refusal = Policy::public().admit(target.host()).unwrap_err();
             assert!(refusal.is_blocked_address(), "{url}");
         }
     }
-    assert_eq!(Host::parse("::1"), Ok(Host::Address("::1".parse().unwrap())), "brackets are for URLs");
+    assert_eq!(
+        Host::parse("::1"),
+        Ok(Host::Address("::1".parse().unwrap())),
+        "brackets are for URLs"
+    );
 }
 
 #[test]
@@ -60,18 +68,34 @@ fn names_are_normalised() {
     ] {
         let name = Host::Name(name.to_owned());
         assert_eq!(Host::parse(host).as_ref(), Ok(&name), "{host}");
-        assert_eq!(parse(&format!("https://{host}/")).unwrap().host(), &name, "{host}");
-        assert_eq!(Policy::public().admit(&name), Ok(()), "a name is judged when it is resolved");
+        assert_eq!(
+            parse(&format!("https://{host}/")).unwrap().host(),
+            &name,
+            "{host}"
+        );
+        assert_eq!(
+            Policy::public().admit(&name),
+            Ok(()),
+            "a name is judged when it is resolved"
+        );
     }
 }
 
 #[test]
 fn targets_are_normalised() {
-    let target = parse("HTTPS://Hooks.Example.com.:443/a b/../c?q=1#secret".replace(' ', "%20").as_str()).unwrap();
+    let target = parse(
+        "HTTPS://Hooks.Example.com.:443/a b/../c?q=1#secret"
+            .replace(' ', "%20")
+            .as_str(),
+    )
+    .unwrap();
     assert_eq!(target.url().as_str(), "https://hooks.example.com/c?q=1");
     assert_eq!((target.port(), target.is_tls()), (443, true));
     let target = parse("http://[::ffff:192.0.2.1]:8080/").unwrap();
-    assert_eq!((target.url().as_str(), target.port(), target.is_tls()), ("http://192.0.2.1:8080/", 8080, false));
+    assert_eq!(
+        (target.url().as_str(), target.port(), target.is_tls()),
+        ("http://192.0.2.1:8080/", 8080, false)
+    );
 }
 
 #[test]
@@ -95,9 +119,24 @@ fn what_misleads_is_refused() {
         (" https://example.com/", Refusal::Characters),
         ("https://example.com/\n", Refusal::Characters),
         ("https://exam\tple.com/", Refusal::Characters),
-        ("ftp://example.com/", Refusal::Scheme { accepted: "https or http" }),
-        ("file:///etc/passwd", Refusal::Scheme { accepted: "https or http" }),
-        ("gopher://127.0.0.1:25/", Refusal::Scheme { accepted: "https or http" }),
+        (
+            "ftp://example.com/",
+            Refusal::Scheme {
+                accepted: "https or http",
+            },
+        ),
+        (
+            "file:///etc/passwd",
+            Refusal::Scheme {
+                accepted: "https or http",
+            },
+        ),
+        (
+            "gopher://127.0.0.1:25/",
+            Refusal::Scheme {
+                accepted: "https or http",
+            },
+        ),
         (&long_label, Refusal::TooLong),
         (&long_name, Refusal::TooLong),
     ] {
@@ -115,8 +154,22 @@ fn what_misleads_is_refused() {
     ] {
         assert!(!parse(url).unwrap_err().is_blocked_address(), "{url}");
     }
-    for host in ["", "a b", "user@host", "a/b", "host:22", "fe80::1%eth0", "[fe80::1%25eth0]", "..", "a..b", "1.2.3.4.5"] {
-        assert!(!Host::parse(host).unwrap_err().is_blocked_address(), "{host}");
+    for host in [
+        "",
+        "a b",
+        "user@host",
+        "a/b",
+        "host:22",
+        "fe80::1%eth0",
+        "[fe80::1%25eth0]",
+        "..",
+        "a..b",
+        "1.2.3.4.5",
+    ] {
+        assert!(
+            !Host::parse(host).unwrap_err().is_blocked_address(),
+            "{host}"
+        );
     }
 }
 
@@ -128,8 +181,12 @@ fn a_backslash_ends_the_authority() {
 
 #[test]
 fn plain_http_where_allowed() {
-    let refusal = Target::parse("http://example.com/", Schemes::with_plain_http(false)).unwrap_err();
-    assert_eq!((refusal.to_string().as_str(), refusal.is_blocked_address()), ("the scheme must be https", false));
+    let refusal =
+        Target::parse("http://example.com/", Schemes::with_plain_http(false)).unwrap_err();
+    assert_eq!(
+        (refusal.to_string().as_str(), refusal.is_blocked_address()),
+        ("the scheme must be https", false)
+    );
     assert!(Target::parse("http://example.com/", Schemes::with_plain_http(true)).is_ok());
     assert!(Target::parse("https://example.com/", Schemes::with_plain_http(false)).is_ok());
 }

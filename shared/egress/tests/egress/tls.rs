@@ -20,10 +20,27 @@ async fn certificates_are_verified() {
     let sink = Sink::start_tls(authority.server(&["127.0.0.1", "hooks.example.com"], &[])).await;
     let port = sink.address().port();
 
-    assert_eq!(client(&authority).send(post(&sink.url())).await.unwrap().status, 200);
+    assert_eq!(
+        client(&authority)
+            .send(post(&sink.url()))
+            .await
+            .unwrap()
+            .status,
+        200
+    );
     let script = Script::of(&[&["127.0.0.1"], &["127.0.0.1"]]);
-    let named = client_of(Guard::with_resolver(Policy::parse("127.0.0.1").unwrap(), script), authority.roots());
-    assert_eq!(named.send(post(&format!("https://hooks.example.com:{port}/"))).await.unwrap().status, 200);
+    let named = client_of(
+        Guard::with_resolver(Policy::parse("127.0.0.1").unwrap(), script),
+        authority.roots(),
+    );
+    assert_eq!(
+        named
+            .send(post(&format!("https://hooks.example.com:{port}/")))
+            .await
+            .unwrap()
+            .status,
+        200
+    );
     let (kind, told) = failure_of(&named, &format!("https://other.example.com:{port}/")).await;
     assert_eq!(kind, FailureKind::Tls);
     assert!(told.contains("not valid for this name"), "{told}");
@@ -44,18 +61,25 @@ async fn a_server_without_tls() {
     let authority = Authority::new();
     let plain = Sink::start().await;
     let url = format!("https://{}/", plain.address());
-    assert_eq!(failure_of(&client(&authority), &url).await.0, FailureKind::Tls);
+    assert_eq!(
+        failure_of(&client(&authority), &url).await.0,
+        FailureKind::Tls
+    );
 
     let mute = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("https://{}/", mute.local_addr().unwrap());
     let probe = client(&authority).probe(&target(&url), within(200)).await;
     assert!(matches!(probe.steps[1].outcome, StepOutcome::Passed));
-    assert!(matches!(&probe.steps[2].outcome, StepOutcome::Failed(failure) if failure.kind() == FailureKind::Timeout));
+    assert!(matches!(&probe.steps[2].outcome,
+            StepOutcome::Failed(failure) if failure.kind() == FailureKind::Timeout));
 
     tokio::spawn(async move { while mute.accept().await.is_ok() {} });
     let (kind, told) = failure_of(&client(&authority), &url).await;
     assert_eq!(kind, FailureKind::Tls);
-    assert!(told.contains("closed the connection during the TLS handshake"), "{told}");
+    assert!(
+        told.contains("closed the connection during the TLS handshake"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -65,19 +89,36 @@ async fn http_2_is_used_if_the_server_supports_it() {
     let client = client(&authority);
     for _ in 0..3 {
         let response = client.send(post(&sink.url())).await.unwrap();
-        assert_eq!((response.status.as_u16(), response.peer), (200, Some(sink.address())));
+        assert_eq!(
+            (response.status.as_u16(), response.peer),
+            (200, Some(sink.address()))
+        );
     }
-    assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(
+        sink.requests()
+            .iter()
+            .map(|request| request.connection)
+            .collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
     sink.drops();
-    assert_eq!(failure_of(&client, &sink.url()).await.0, FailureKind::Protocol);
+    assert_eq!(
+        failure_of(&client, &sink.url()).await.0,
+        FailureKind::Protocol
+    );
 }
 
 #[tokio::test]
 async fn a_probe_performs_a_tls_handshake() {
     let authority = Authority::new();
     let sink = Sink::start_tls(authority.server(&["127.0.0.1"], &[])).await;
-    let probe = client(&authority).probe(&target(&sink.url()), within(1_000)).await;
+    let probe = client(&authority)
+        .probe(&target(&sink.url()), within(1_000))
+        .await;
     assert!(probe.passed());
     assert_eq!(probe.steps[2].name, StepName::Tls);
-    assert_eq!(probe.steps[2].detail, "the certificate is valid for 127.0.0.1");
+    assert_eq!(
+        probe.steps[2].detail,
+        "the certificate is valid for 127.0.0.1"
+    );
 }

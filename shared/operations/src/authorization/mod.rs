@@ -1,5 +1,6 @@
-//! Authorizations: a client **requests** one and hands its address to a person; the person's browser comes **back** with a code, which the
-//! e-mail worker exchanges; a destination that names one is **resolved** when it is saved. Nothing is opened here: the api only seals.
+//! Authorizations: a client **requests** one and hands its address to a person; the person's
+//! browser comes **back** with a code, which the e-mail worker exchanges; a destination that names
+//! one is **resolved** when it is saved. Nothing is opened here: the api only seals.
 
 mod callback;
 mod input;
@@ -39,7 +40,8 @@ pub struct CreateAuthorization {
     /// The provider of the mailbox: `google`, `microsoft` or `custom`.
     #[schema(example = "google")]
     pub provider: String,
-    /// The client ID of the application that you registered at the provider, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
+    /// The client ID of the application that you registered at the provider, with
+    /// `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
     pub client_id: String,
     /// The client secret of the application that you registered at the provider.
     pub client_secret: String,
@@ -49,8 +51,8 @@ pub struct CreateAuthorization {
     pub token_url: Option<String>,
     /// The scopes to request. Default: sending mail by SMTP; for `custom`, none.
     pub scope: Option<String>,
-    /// The mail servers that access tokens may be sent to, and no others: `host`, or `host:port`. Left out: those of the provider; for
-    /// `custom`, the first one that a destination uses.
+    /// The mail servers that access tokens may be sent to, and no others: `host`, or `host:port`.
+    /// Left out: those of the provider; for `custom`, the first one that a destination uses.
     pub mail_servers: Option<Vec<String>>,
 }
 
@@ -66,12 +68,23 @@ struct Request {
 
 impl Operations {
     /// `POST /v1/oauth2/authorizations`.
-    pub async fn create_authorization(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewAuthorization, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn create_authorization(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<NewAuthorization, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let members = body.object()?;
         no_parameters(query)?;
-        let request = read_members(members, Errors::default(), |fields| input::read(fields, &self.addresses()));
-        let request = self.noted(ctx, organization, request.map_err(Refusal::from)).await?;
+        let request = read_members(members, Errors::default(), |fields| {
+            input::read(fields, &self.addresses())
+        });
+        let request = self
+            .noted(ctx, organization, request.map_err(Refusal::from))
+            .await?;
         self.limit(organization, Limited::Check).await?;
         let id: AuthorizationId = self.id_for(ctx, organization);
         let place = Authorization::place(id);
@@ -85,10 +98,19 @@ impl Operations {
             .await?
             .pop()
             .ok_or_else(|| Refusal::internal("no secret was sealed"))?;
-        let sealed_verifier = self.vault.seal(organization, place, VERIFIER, &verifier).await?;
+        let sealed_verifier = self
+            .vault
+            .seal(organization, place, VERIFIER, &verifier)
+            .await?;
         let redirect_uri = format!("{}{CALLBACK_PATH}", ctx.base_url);
-        let state = State { id, organization, secret }.to_string();
-        let url = consent_url(&request, &redirect_uri, &state, &verifier).map_err(Refusal::internal)?;
+        let state = State {
+            id,
+            organization,
+            secret,
+        }
+        .to_string();
+        let url =
+            consent_url(&request, &redirect_uri, &state, &verifier).map_err(Refusal::internal)?;
         let now = self.clock.now();
         let state_sha256 = hex(&state);
         let authorization = Authorization {
@@ -100,31 +122,59 @@ impl Operations {
             client_secret,
             scope: request.scope,
             mail_servers: request.mail_servers,
-            consent: Consent::Requested { state_sha256, verifier: sealed_verifier, redirect_uri },
+            consent: Consent::Requested {
+                state_sha256,
+                verifier: sealed_verifier,
+                redirect_uri,
+            },
             revision: 1,
             created_at: now,
             expires_at: now.plus(LIFE),
         };
         if !self.store.create_authorization(&authorization).await? {
-            let detail = format!("an organization has at most {AUTHORIZATIONS_MAX} authorizations; delete those that are no longer used");
+            let detail = format!(
+                "an organization has at most {AUTHORIZATIONS_MAX} authorizations; delete those \
+                 that are no longer used"
+            );
             return Err(Refusal::new(RefusalCode::LimitReached, detail));
         }
-        self.store.record_audit(&self.event(ctx, organization, "authorization.requested", id, Vec::new())).await?;
-        Ok(NewAuthorization { view: authorization.into(), url })
+        self.store
+            .record_audit(&self.event(ctx, organization, "authorization.requested", id, Vec::new()))
+            .await?;
+        Ok(NewAuthorization {
+            view: authorization.into(),
+            url,
+        })
     }
 
     /// `GET /v1/oauth2/authorizations/{id}`.
-    pub async fn authorization(&self, ctx: &Context, id: &str, mut query: Query) -> Result<AuthorizationView, Refusal> {
+    pub async fn authorization(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<AuthorizationView, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
         let id: AuthorizationId = self.own_id(ctx, organization, id).await?;
-        let found = self.store.authorization(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        let found = self
+            .store
+            .authorization(organization, id)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         no_parameters(query)?;
         Ok(found.into())
     }
 
     /// `DELETE /v1/oauth2/authorizations/{id}`: destinations that name it can sign in no longer.
-    pub async fn delete_authorization(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn delete_authorization(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<(), Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let id: AuthorizationId = self.own_id(ctx, organization, id).await?;
         if self.store.authorization(organization, id).await?.is_none() {
             return Err(Refusal::not_found());
@@ -133,29 +183,48 @@ impl Operations {
         if !self.store.delete_authorization(organization, id).await? {
             return Err(Refusal::not_found());
         }
-        self.store.record_audit(&self.event(ctx, organization, "authorization.deleted", id, Vec::new())).await?;
+        self.store
+            .record_audit(&self.event(ctx, organization, "authorization.deleted", id, Vec::new()))
+            .await?;
         Ok(())
     }
 }
 
 /// Where a person consents (RFC 6749 §4.1.1, RFC 7636 §4.3).
-fn consent_url(request: &Request, redirect_uri: &str, state: &str, verifier: &SecretString) -> Result<String, url::ParseError> {
+fn consent_url(
+    request: &Request,
+    redirect_uri: &str,
+    state: &str,
+    verifier: &SecretString,
+) -> Result<String, url::ParseError> {
     let mut url = Url::parse(&request.authorize_url)?;
     let challenge = BASE64.encode(Sha256::digest(verifier.expose_secret()));
     {
         let mut query = url.query_pairs_mut();
-        query.append_pair("response_type", "code").append_pair("client_id", &request.client_id);
-        query.append_pair("redirect_uri", redirect_uri).append_pair("state", state);
-        query.append_pair("code_challenge", &challenge).append_pair("code_challenge_method", "S256");
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &request.client_id);
+        query
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("state", state);
+        query
+            .append_pair("code_challenge", &challenge)
+            .append_pair("code_challenge_method", "S256");
         if let Some(scope) = &request.scope {
             query.append_pair("scope", scope);
         }
-        query.extend_pairs(request.provider.facts().map_or(&[][..], |facts| facts.parameters));
+        query.extend_pairs(
+            request
+                .provider
+                .facts()
+                .map_or(&[][..], |facts| facts.parameters),
+        );
     }
     Ok(url.into())
 }
 
-/// What comes back with the browser: which authorization, whose, and the proof that it is this request's.
+/// What comes back with the browser: which authorization, whose, and the proof that it is this
+/// request's.
 struct State {
     id: AuthorizationId,
     organization: OrganizationId,
@@ -165,8 +234,16 @@ struct State {
 impl State {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '.');
-        let (id, organization, secret) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.to_owned());
-        Some(Self { id, organization, secret })
+        let (id, organization, secret) = (
+            parts.next()?.parse().ok()?,
+            parts.next()?.parse().ok()?,
+            parts.next()?.to_owned(),
+        );
+        Some(Self {
+            id,
+            organization,
+            secret,
+        })
     }
 }
 
@@ -200,7 +277,13 @@ mod tests {
         };
         // The pair of RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into();
-        let url = consent_url(&request, "https://waybill.example/v1/oauth2/callback", "the-state", &verifier).unwrap();
+        let url = consent_url(
+            &request,
+            "https://waybill.example/v1/oauth2/callback",
+            "the-state",
+            &verifier,
+        )
+        .unwrap();
         let expected = [
             "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
             "code_challenge_method=S256",
@@ -210,7 +293,10 @@ mod tests {
             "scope=https%3A%2F%2Fmail.google.com%2F",
         ];
         for part in expected {
-            assert!(url.split(['?', '&']).any(|found| found == part), "{part} in {url}");
+            assert!(
+                url.split(['?', '&']).any(|found| found == part),
+                "{part} in {url}"
+            );
         }
         assert!(!url.contains("dBjf") && !url.contains("s3cret"), "{url}");
     }
@@ -218,10 +304,22 @@ mod tests {
     #[test]
     fn a_state_reads_back_and_anything_else_is_none() {
         let ulid = Ulid::first_at(Timestamp::from_millis(7));
-        let state = State { id: ulid.into(), organization: ulid.into(), secret: "a.b".to_owned() };
+        let state = State {
+            id: ulid.into(),
+            organization: ulid.into(),
+            secret: "a.b".to_owned(),
+        };
         let read = State::parse(&state.to_string()).unwrap();
-        assert_eq!((read.id, read.organization, read.secret.as_str()), (state.id, state.organization, "a.b"));
-        for text in ["", "..", "x.y.z", &format!("{}.{}", state.id, state.organization)] {
+        assert_eq!(
+            (read.id, read.organization, read.secret.as_str()),
+            (state.id, state.organization, "a.b")
+        );
+        for text in [
+            "",
+            "..",
+            "x.y.z",
+            &format!("{}.{}", state.id, state.organization),
+        ] {
             assert!(State::parse(text).is_none(), "{text}");
         }
     }

@@ -1,5 +1,5 @@
-//! A destination that names an authorization: it is the organization's own, somebody has consented, and its mail server is one that the
-//! consent is for.
+//! A destination that names an authorization: it is the organization's own, somebody has consented,
+//! and its mail server is one that the consent is for.
 
 use domain::authorization::{Authorization, Consent};
 use domain::credentials::CredentialKind;
@@ -14,8 +14,8 @@ use crate::{Context, Operations, Refusal};
 const POINTER: &str = "/credentials/authorization_id";
 
 impl Operations {
-    /// Refuses credentials that name an authorization which does not exist, is another organization's, is not granted, or is not for the
-    /// mail server that the settings name.
+    /// Refuses credentials that name an authorization which does not exist, is another
+    /// organization's, is not granted, or is not for the mail server that the settings name.
     pub(crate) async fn resolve_authorization(
         &self,
         ctx: &Context,
@@ -26,38 +26,74 @@ impl Operations {
         if credentials.kind != CredentialKind::Oauth2Authorization {
             return Ok(());
         }
-        let named = credentials.open.get("authorization_id").map(String::as_str).unwrap_or_default();
+        let named = credentials
+            .open
+            .get("authorization_id")
+            .map(String::as_str)
+            .unwrap_or_default();
         let id = AuthorizationId::named(named);
-        let id = id.map_err(|error| Refusal::invalid(vec![FieldError::at(POINTER, FieldCode::InvalidFormat, error.to_string())]))?;
-        let found =
-            if self.owns_or_records(ctx, organization, id).await { self.store.authorization(organization, id).await? } else { None };
+        let id = id.map_err(|error| {
+            Refusal::invalid(vec![FieldError::at(
+                POINTER,
+                FieldCode::InvalidFormat,
+                error.to_string(),
+            )])
+        })?;
+        let found = if self.owns_or_records(ctx, organization, id).await {
+            self.store.authorization(organization, id).await?
+        } else {
+            None
+        };
         let Some(authorization) = found else {
-            let error = FieldError::at(POINTER, FieldCode::NotFound, "there is no such authorization");
-            return Err(Refusal { errors: vec![error], ..Refusal::not_found() });
+            let error = FieldError::at(
+                POINTER,
+                FieldCode::NotFound,
+                "there is no such authorization",
+            );
+            return Err(Refusal {
+                errors: vec![error],
+                ..Refusal::not_found()
+            });
         };
         match &authorization.consent {
             Consent::Granted { .. } => must_admit(&authorization, settings),
-            Consent::Requested { .. } => Err(not_granted("nobody has consented yet; open the authorization's url in a browser")),
-            Consent::Refused { detail } => Err(not_granted(&format!("it was refused: {detail}; request another"))),
+            Consent::Requested { .. } => Err(not_granted(
+                "nobody has consented yet; open the authorization's url in a browser",
+            )),
+            Consent::Refused { detail } => Err(not_granted(&format!(
+                "it was refused: {detail}; request another"
+            ))),
         }
     }
 }
 
-/// A consent is for its mail servers. Its id is readable and proves nothing, so naming it again does not lead it to another one.
+/// A consent is for its mail servers. Its id is readable and proves nothing, so naming it again
+/// does not lead it to another one.
 fn must_admit(authorization: &Authorization, settings: &Settings) -> Result<(), Refusal> {
     for (_, address) in settings.addresses() {
-        let Address::Host { host, port } = address else { continue };
+        let Address::Host { host, port } = address else {
+            continue;
+        };
         let server = Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_url_host());
         if authorization.admits(&format!("{server}:{port}")) == Some(false) {
-            let detail =
-                format!("the authorization is for {}; request another one for this mail server", authorization.mail_servers_in_words());
+            let detail = format!(
+                "the authorization is for {}; request another one for this mail server",
+                authorization.mail_servers_in_words()
+            );
             let error = FieldError::at(POINTER, FieldCode::Required, detail.clone());
-            return Err(Refusal { errors: vec![error], ..Refusal::credentials_required(detail) });
+            return Err(Refusal {
+                errors: vec![error],
+                ..Refusal::credentials_required(detail)
+            });
         }
     }
     Ok(())
 }
 
 fn not_granted(detail: &str) -> Refusal {
-    Refusal::invalid(vec![FieldError::at(POINTER, FieldCode::InvalidValue, detail)])
+    Refusal::invalid(vec![FieldError::at(
+        POINTER,
+        FieldCode::InvalidValue,
+        detail,
+    )])
 }

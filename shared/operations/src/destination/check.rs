@@ -1,4 +1,5 @@
-//! The connection check, made by the worker that will deliver: with the sealed credentials that are then saved.
+//! The connection check, made by the worker that will deliver: with the sealed credentials that are
+//! then saved.
 
 use dispatch::{CheckError, Checker};
 use domain::check::CheckReport;
@@ -13,39 +14,82 @@ use crate::view::destination::Checked;
 use crate::{Body, Context, Operations, Query, Refusal};
 
 impl Operations {
-    /// Has the worker check a destination, which counts against its organization's quota. Request and answer are never logged.
-    pub(crate) async fn run_check(&self, ctx: &Context, destination: &Destination) -> Result<CheckReport, Refusal> {
-        self.limit(destination.organization_id, Limited::Check).await?;
+    /// Has the worker check a destination, which counts against its organization's quota. Request
+    /// and answer are never logged.
+    pub(crate) async fn run_check(
+        &self,
+        ctx: &Context,
+        destination: &Destination,
+    ) -> Result<CheckReport, Refusal> {
+        self.limit(destination.organization_id, Limited::Check)
+            .await?;
         let checker = Checker::new(self.lambda.clone(), self.settings.worker_functions.clone());
-        let report = checker.check(destination).await.map_err(|error| match error {
-            CheckError::Unavailable(_) | CheckError::Failed(_) => Refusal::unavailable(error),
-            CheckError::Request(_) | CheckError::Unreadable(_) => Refusal::internal(error),
-        })?;
-        self.note_blocked_check(ctx, destination.organization_id, &destination.id.to_string(), &report).await;
+        let report = checker
+            .check(destination)
+            .await
+            .map_err(|error| match error {
+                CheckError::Unavailable(_) | CheckError::Failed(_) => Refusal::unavailable(error),
+                CheckError::Request(_) | CheckError::Unreadable(_) => Refusal::internal(error),
+            })?;
+        self.note_blocked_check(
+            ctx,
+            destination.organization_id,
+            &destination.id.to_string(),
+            &report,
+        )
+        .await;
         Ok(report)
     }
 
     /// Refuses to save what does not pass its check.
-    pub(crate) async fn must_pass_check(&self, ctx: &Context, destination: &Destination) -> Result<(), Refusal> {
+    pub(crate) async fn must_pass_check(
+        &self,
+        ctx: &Context,
+        destination: &Destination,
+    ) -> Result<(), Refusal> {
         let report = self.run_check(ctx, destination).await?;
-        if report.ok { Ok(()) } else { Err(Refusal::connection_check_failed(report)) }
+        if report.ok {
+            Ok(())
+        } else {
+            Err(Refusal::connection_check_failed(report))
+        }
     }
 
     /// `POST /v1/destinations/check`: a create that saves nothing.
-    pub async fn check_new_destination(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Checked, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn check_new_destination(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<Checked, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let members = body.object()?;
         let errors = Errors::default();
         query.finish(&errors);
         let draft = self.read_new(ctx, organization, members, errors).await?;
-        self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
-        let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
-        Ok(Checked { check: self.run_check(ctx, &destination).await? })
+        self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials)
+            .await?;
+        let Drafted { destination, .. } = self
+            .drafted(self.ids.mint(organization, 1), organization, draft)
+            .await?;
+        Ok(Checked {
+            check: self.run_check(ctx, &destination).await?,
+        })
     }
 
     /// `POST /v1/destinations/{id}/check`: of one that is saved. Counts as no failure.
-    pub async fn check_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<Checked, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn check_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<Checked, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
@@ -61,9 +105,21 @@ impl Operations {
     async fn note_verified(&self, ctx: &Context, before: Destination) -> Result<(), Refusal> {
         let now = self.clock.now();
         let revision = before.revision();
-        let after = Destination { verified_at: Some(now), managed_by: before.managed_by.next(), ..before };
-        let event = self.event(ctx, after.organization_id, "destination.verified", after.id, Vec::new());
-        self.store.save_destination(&after, revision, &event).await?;
+        let after = Destination {
+            verified_at: Some(now),
+            managed_by: before.managed_by.next(),
+            ..before
+        };
+        let event = self.event(
+            ctx,
+            after.organization_id,
+            "destination.verified",
+            after.id,
+            Vec::new(),
+        );
+        self.store
+            .save_destination(&after, revision, &event)
+            .await?;
         Ok(())
     }
 }

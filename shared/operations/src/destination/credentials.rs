@@ -32,17 +32,32 @@ impl CredentialsDraft {
     }
 
     fn of(kind: CredentialKind) -> Self {
-        Self { kind, ..Self::none() }
+        Self {
+            kind,
+            ..Self::none()
+        }
     }
 
     fn kept(stored: &Credentials) -> Self {
-        let secrets = stored.secrets.iter().map(|(name, field)| (name.clone(), SecretDraft::Kept(field.clone()))).collect();
-        Self { kind: stored.kind, open: stored.open.clone(), secrets, shown: stored.shown.clone() }
+        let secrets = stored
+            .secrets
+            .iter()
+            .map(|(name, field)| (name.clone(), SecretDraft::Kept(field.clone())))
+            .collect();
+        Self {
+            kind: stored.kind,
+            open: stored.open.clone(),
+            secrets,
+            shown: stored.shown.clone(),
+        }
     }
 
     /// The secrets that were not sent again.
     pub(crate) fn kept_secrets(&self) -> impl Iterator<Item = &str> {
-        self.secrets.iter().filter(|(_, secret)| matches!(secret, SecretDraft::Kept(_))).map(|(name, _)| &**name)
+        self.secrets
+            .iter()
+            .filter(|(_, secret)| matches!(secret, SecretDraft::Kept(_)))
+            .map(|(name, _)| &**name)
     }
 
     /// A secret that was sent with this request.
@@ -55,13 +70,20 @@ impl CredentialsDraft {
 
     /// Whether anything differs from what is stored.
     pub(crate) fn differs_from(&self, stored: &Credentials) -> bool {
-        let given = self.secrets.values().any(|secret| matches!(secret, SecretDraft::Given(_)));
-        given || self.secrets.len() != stored.secrets.len() || self.kind != stored.kind || self.open != stored.open
+        let given = self
+            .secrets
+            .values()
+            .any(|secret| matches!(secret, SecretDraft::Given(_)));
+        given
+            || self.secrets.len() != stored.secrets.len()
+            || self.kind != stored.kind
+            || self.open != stored.open
     }
 }
 
-/// Takes `credentials`. Left out, they stay as stored; without stored ones, or as null, they are none, which only a signed destination may have.
-/// The same kind merges with what is stored, another one replaces it.
+/// Takes `credentials`. Left out, they stay as stored; without stored ones, or as null, they are
+/// none, which only a signed destination may have. The same kind merges with what is stored,
+/// another one replaces it.
 pub(crate) fn take_credentials(
     fields: &mut Fields<'_>,
     kind: DestinationType,
@@ -82,17 +104,29 @@ pub(crate) fn take_credentials(
         (None, Some(stored)) => Some(CredentialsDraft::kept(stored)),
         (Some(None) | None, _) if signed => Some(CredentialsDraft::none()),
         (Some(None) | None, _) if kind == DestinationType::Webhook => {
-            fields.refuse("credentials", FieldCode::Required, "credentials are required while signatures are off");
+            fields.refuse(
+                "credentials",
+                FieldCode::Required,
+                "credentials are required while signatures are off",
+            );
             None
         }
         (Some(None) | None, _) => {
-            fields.refuse("credentials", FieldCode::Required, "credentials is required");
+            fields.refuse(
+                "credentials",
+                FieldCode::Required,
+                "credentials is required",
+            );
             None
         }
     }
 }
 
-fn read_credentials(fields: &mut Fields<'_>, destination: DestinationType, stored: Option<&Credentials>) -> Option<CredentialsDraft> {
+fn read_credentials(
+    fields: &mut Fields<'_>,
+    destination: DestinationType,
+    stored: Option<&Credentials>,
+) -> Option<CredentialsDraft> {
     let kind = match (fields.given("kind"), stored) {
         (false, Some(stored)) => stored.kind,
         (given, _) => {
@@ -105,8 +139,15 @@ fn read_credentials(fields: &mut Fields<'_>, destination: DestinationType, store
         }
     };
     let kept = stored.filter(|stored| stored.kind == kind);
-    let mut reading = Reading { destination, kept, draft: CredentialsDraft::of(kind), complete: true };
-    let (grouped, plain): (Vec<_>, Vec<_>) = kind.fields(destination).partition(|field| field.path().0.is_some());
+    let mut reading = Reading {
+        destination,
+        kept,
+        draft: CredentialsDraft::of(kind),
+        complete: true,
+    };
+    let (grouped, plain): (Vec<_>, Vec<_>) = kind
+        .fields(destination)
+        .partition(|field| field.path().0.is_some());
     for field in plain {
         reading.take(fields, field);
     }
@@ -142,14 +183,24 @@ impl Reading<'_> {
         let mut groups: Vec<&str> = grouped.iter().filter_map(|field| field.path().0).collect();
         groups.dedup();
         for group in groups {
-            let members: Vec<CredentialField> = grouped.iter().filter(|field| field.path().0 == Some(group)).map(|field| **field).collect();
+            let members: Vec<CredentialField> = grouped
+                .iter()
+                .filter(|field| field.path().0 == Some(group))
+                .map(|field| **field)
+                .collect();
             match fields.take_nullable(group) {
                 Some(None) => {}
                 None => members.iter().for_each(|field| self.keep(field.name)),
                 Some(Some(Value::Object(values))) => {
                     let mut inner = Fields::new(fields.pointer_to(group), values, fields.errors());
                     for field in &members {
-                        self.take(&mut inner, &CredentialField { required: true, ..*field });
+                        self.take(
+                            &mut inner,
+                            &CredentialField {
+                                required: true,
+                                ..*field
+                            },
+                        );
                     }
                     inner.finish();
                 }
@@ -168,14 +219,17 @@ impl Reading<'_> {
             self.draft.open.insert(name.to_owned(), value.clone());
         }
         if let Some(secret) = kept.secrets.get(name) {
-            self.draft.secrets.insert(name.to_owned(), SecretDraft::Kept(secret.clone()));
+            self.draft
+                .secrets
+                .insert(name.to_owned(), SecretDraft::Kept(secret.clone()));
         }
         // What is shown of it stays shown.
         self.draft.shown.extend(kept.shown.clone());
     }
 
     fn is_kept(&self, name: &str) -> bool {
-        self.kept.is_some_and(|kept| kept.open.contains_key(name) || kept.secrets.contains_key(name))
+        self.kept
+            .is_some_and(|kept| kept.open.contains_key(name) || kept.secrets.contains_key(name))
     }
 
     fn take_open(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
@@ -187,7 +241,11 @@ impl Reading<'_> {
         let value = match fields.take_nullable(name) {
             Some(Some(Value::String(text))) => text,
             Some(Some(Value::Object(members))) if is_masked(&members) => {
-                fields.refuse(name, FieldCode::MaskedValue, "is masked; leave it out to keep the stored one");
+                fields.refuse(
+                    name,
+                    FieldCode::MaskedValue,
+                    "is masked; leave it out to keep the stored one",
+                );
                 return false;
             }
             Some(Some(_)) => {
@@ -197,7 +255,9 @@ impl Reading<'_> {
             Some(None) | None => return missing(fields, field),
         };
         let shape = field.shape;
-        match length_mistake(&value, field.max).or_else(|| open_mistake(self.destination, self.draft.kind, field.name, shape, &value)) {
+        match length_mistake(&value, field.max)
+            .or_else(|| open_mistake(self.destination, self.draft.kind, field.name, shape, &value))
+        {
             Some((code, detail)) => {
                 fields.refuse(name, code, detail);
                 false
@@ -215,7 +275,9 @@ impl Reading<'_> {
             self.keep(field.name);
             return true;
         }
-        let Some(Some(value)) = fields.take_nullable(name) else { return missing(fields, field) };
+        let Some(Some(value)) = fields.take_nullable(name) else {
+            return missing(fields, field);
+        };
         match self.given(field, field.name, value) {
             Ok(secret) => {
                 self.draft.secrets.insert(field.name.to_owned(), secret);
@@ -231,47 +293,77 @@ impl Reading<'_> {
     /// A map of secrets: a patch names those that change, and with null those that go.
     fn take_map(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
         let prefix = format!("{}/", field.name);
-        let stored = self.kept.into_iter().flat_map(|kept| kept.secrets.keys()).filter(|name| name.starts_with(&prefix));
+        let stored = self
+            .kept
+            .into_iter()
+            .flat_map(|kept| kept.secrets.keys())
+            .filter(|name| name.starts_with(&prefix));
         let stored: Vec<String> = stored.cloned().collect();
         if !fields.has(field.name) && !stored.is_empty() {
             stored.iter().for_each(|name| self.keep(name));
             return true;
         }
-        let Some(members) = fields.members(field.name) else { return missing(fields, field) };
-        stored.iter().filter(|name| !members.contains_key(&name[prefix.len()..])).for_each(|name| self.keep(name));
+        let Some(members) = fields.members(field.name) else {
+            return missing(fields, field);
+        };
+        stored
+            .iter()
+            .filter(|name| !members.contains_key(&name[prefix.len()..]))
+            .for_each(|name| self.keep(name));
         let mut complete = true;
         for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
             let full = format!("{prefix}{name}");
             match self.given(field, &full, value) {
                 Ok(secret) => drop(self.draft.secrets.insert(full, secret)),
                 Err((code, detail)) => {
-                    let pointer = format!("{}/{}", fields.pointer_to(field.name), pointer_token(&name));
+                    let pointer =
+                        format!("{}/{}", fields.pointer_to(field.name), pointer_token(&name));
                     fields.errors().add(pointer, code, detail);
                     complete = false;
                 }
             }
         }
-        let count = self.draft.secrets.keys().filter(|name| name.starts_with(&prefix)).count();
+        let count = self
+            .draft
+            .secrets
+            .keys()
+            .filter(|name| name.starts_with(&prefix))
+            .count();
         if count == 0 || count > Shape::MAP_MAX {
-            fields.refuse(field.name, FieldCode::OutOfRange, format!("must have from 1 to {} members", Shape::MAP_MAX));
+            fields.refuse(
+                field.name,
+                FieldCode::OutOfRange,
+                format!("must have from 1 to {} members", Shape::MAP_MAX),
+            );
             return false;
         }
         complete
     }
 
     /// A secret as it was sent, unless something is wrong with it. Nothing of it is ever repeated.
-    fn given(&self, field: &CredentialField, name: &str, value: Value) -> Result<SecretDraft, Mistake> {
+    fn given(
+        &self,
+        field: &CredentialField,
+        name: &str,
+        value: Value,
+    ) -> Result<SecretDraft, Mistake> {
         let text = match (field.shape, value) {
             (_, Value::Object(members)) if is_masked(&members) => {
-                return Err((FieldCode::MaskedValue, "is a masked secret; leave it out to keep the stored one".to_owned()));
+                return Err((
+                    FieldCode::MaskedValue,
+                    "is a masked secret; leave it out to keep the stored one".to_owned(),
+                ));
             }
             (Shape::SecretObject, Value::Object(members)) => Value::Object(members).to_string(),
-            (Shape::SecretObject, _) => return Err((FieldCode::InvalidType, "must be an object".to_owned())),
+            (Shape::SecretObject, _) => {
+                return Err((FieldCode::InvalidType, "must be an object".to_owned()));
+            }
             (_, Value::String(text)) => text,
             (_, _) => return Err((FieldCode::InvalidType, "must be a string".to_owned())),
         };
-        let mistake =
-            length_mistake(&text, field.max).or_else(|| secret_mistake(self.destination, self.draft.kind, name, field.shape, &text));
+        let mistake = length_mistake(&text, field.max).or_else(|| {
+            secret_mistake(self.destination, self.draft.kind, name, field.shape, &text)
+        });
         mistake.map_or_else(|| Ok(SecretDraft::Given(SecretString::from(text))), Err)
     }
 }
@@ -293,7 +385,10 @@ fn is_masked(members: &Map<String, Value>) -> bool {
 fn length_mistake(text: &str, max: usize) -> Option<Mistake> {
     match text.chars().count() {
         0 => Some((FieldCode::TooShort, "must not be empty".to_owned())),
-        characters if characters > max => Some((FieldCode::TooLong, format!("must have at most {max} characters"))),
+        characters if characters > max => Some((
+            FieldCode::TooLong,
+            format!("must have at most {max} characters"),
+        )),
         _ => None,
     }
 }
@@ -306,22 +401,39 @@ mod tests {
     use domain::input::{Errors, FieldError};
     use serde_json::json;
 
-    fn read(credentials: Value, stored: Option<&Credentials>, signed: bool) -> Result<CredentialsDraft, Vec<FieldError>> {
+    fn read(
+        credentials: Value,
+        stored: Option<&Credentials>,
+        signed: bool,
+    ) -> Result<CredentialsDraft, Vec<FieldError>> {
         let errors = Errors::default();
         let mut body = serde_json::Map::new();
         if credentials != json!("absent") {
             body.insert("credentials".to_owned(), credentials);
         }
-        let draft = take_credentials(&mut Fields::new("", body, &errors), DestinationType::Webhook, stored, signed);
+        let draft = take_credentials(
+            &mut Fields::new("", body, &errors),
+            DestinationType::Webhook,
+            stored,
+            signed,
+        );
         errors.into_result(()).map(|()| draft.unwrap())
     }
 
     fn mistakes(result: Result<CredentialsDraft, Vec<FieldError>>) -> Vec<(String, FieldCode)> {
-        result.unwrap_err().into_iter().map(|error| (error.pointer.unwrap(), error.code)).collect()
+        result
+            .unwrap_err()
+            .into_iter()
+            .map(|error| (error.pointer.unwrap(), error.code))
+            .collect()
     }
 
     fn basic() -> Credentials {
-        let field = SecretField { sealed: Sealed("ciphertext".to_owned()), hint: None, updated_at: Timestamp::from_millis(0) };
+        let field = SecretField {
+            sealed: Sealed("ciphertext".to_owned()),
+            hint: None,
+            updated_at: Timestamp::from_millis(0),
+        };
         Credentials {
             kind: CredentialKind::Basic,
             open: [("username".to_owned(), "ada".to_owned())].into(),
@@ -332,24 +444,52 @@ mod tests {
 
     #[test]
     fn left_out_they_are_none_while_signatures_are_on() {
-        assert_eq!(read(json!("absent"), None, true).unwrap().kind, CredentialKind::None);
-        assert_eq!(mistakes(read(json!("absent"), None, false)), [("/credentials".to_owned(), FieldCode::Required)]);
-        assert_eq!(mistakes(read(json!(null), Some(&basic()), false)), [("/credentials".to_owned(), FieldCode::Required)]);
+        assert_eq!(
+            read(json!("absent"), None, true).unwrap().kind,
+            CredentialKind::None
+        );
+        assert_eq!(
+            mistakes(read(json!("absent"), None, false)),
+            [("/credentials".to_owned(), FieldCode::Required)]
+        );
+        assert_eq!(
+            mistakes(read(json!(null), Some(&basic()), false)),
+            [("/credentials".to_owned(), FieldCode::Required)]
+        );
     }
 
     #[test]
     fn every_member_of_a_kind_is_required() {
-        let expected = [("/credentials/header".to_owned(), FieldCode::Required), ("/credentials/value".to_owned(), FieldCode::Required)];
-        assert_eq!(mistakes(read(json!({"kind": "api_key"}), None, true)), expected);
-        assert_eq!(mistakes(read(json!({}), None, true)), [("/credentials/kind".to_owned(), FieldCode::Required)]);
-        let unknown = mistakes(read(json!({"kind": "bearer", "token": "t", "user": "x"}), None, true));
-        assert_eq!(unknown, [("/credentials/user".to_owned(), FieldCode::UnknownField)]);
+        let expected = [
+            ("/credentials/header".to_owned(), FieldCode::Required),
+            ("/credentials/value".to_owned(), FieldCode::Required),
+        ];
+        assert_eq!(
+            mistakes(read(json!({"kind": "api_key"}), None, true)),
+            expected
+        );
+        assert_eq!(
+            mistakes(read(json!({}), None, true)),
+            [("/credentials/kind".to_owned(), FieldCode::Required)]
+        );
+        let unknown = mistakes(read(
+            json!({"kind": "bearer", "token": "t", "user": "x"}),
+            None,
+            true,
+        ));
+        assert_eq!(
+            unknown,
+            [("/credentials/user".to_owned(), FieldCode::UnknownField)]
+        );
     }
 
     #[test]
     fn what_clients_cannot_read_they_cannot_write_back_masked() {
         let masked = json!({"kind": "basic", "password": {"set": true, "hint": null}});
-        assert_eq!(mistakes(read(masked, Some(&basic()), true)), [("/credentials/password".to_owned(), FieldCode::MaskedValue)]);
+        assert_eq!(
+            mistakes(read(masked, Some(&basic()), true)),
+            [("/credentials/password".to_owned(), FieldCode::MaskedValue)]
+        );
     }
 
     #[test]
@@ -359,7 +499,11 @@ mod tests {
         assert_eq!(renamed.open["username"], "bob");
         assert!(renamed.differs_from(&stored));
         assert_eq!(renamed.kept_secrets().collect::<Vec<_>>(), ["password"]);
-        assert!(!read(json!({"kind": "basic"}), Some(&stored), true).unwrap().differs_from(&stored));
+        assert!(
+            !read(json!({"kind": "basic"}), Some(&stored), true)
+                .unwrap()
+                .differs_from(&stored)
+        );
         assert_eq!(
             mistakes(read(json!({"kind": "bearer"}), Some(&stored), true)),
             [("/credentials/token".to_owned(), FieldCode::Required)]
@@ -368,10 +512,31 @@ mod tests {
 
     #[test]
     fn a_value_that_no_header_can_carry_is_refused() {
-        let found = mistakes(read(json!({"kind": "bearer", "token": "a\r\nx: y"}), None, true));
-        assert_eq!(found, [("/credentials/token".to_owned(), FieldCode::InvalidFormat)]);
-        let reserved = mistakes(read(json!({"kind": "api_key", "header": "Webhook-Id", "value": "v"}), None, true));
-        assert_eq!(reserved, [("/credentials/header".to_owned(), FieldCode::Reserved)]);
-        assert!(read(json!({"kind": "basic", "username": "ada", "password": "päss wörd"}), None, true).is_ok());
+        let found = mistakes(read(
+            json!({"kind": "bearer", "token": "a\r\nx: y"}),
+            None,
+            true,
+        ));
+        assert_eq!(
+            found,
+            [("/credentials/token".to_owned(), FieldCode::InvalidFormat)]
+        );
+        let reserved = mistakes(read(
+            json!({"kind": "api_key", "header": "Webhook-Id", "value": "v"}),
+            None,
+            true,
+        ));
+        assert_eq!(
+            reserved,
+            [("/credentials/header".to_owned(), FieldCode::Reserved)]
+        );
+        assert!(
+            read(
+                json!({"kind": "basic", "username": "ada", "password": "päss wörd"}),
+                None,
+                true
+            )
+            .is_ok()
+        );
     }
 }

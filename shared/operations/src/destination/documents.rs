@@ -1,4 +1,5 @@
-//! The bodies of destination requests, as the OpenAPI document shows them; [`super::input`] reads them.
+//! The bodies of destination requests, as the OpenAPI document shows them; [`super::input`] reads
+//! them.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -27,11 +28,13 @@ pub struct CreateDestination {
     /// The credentials. Optional for a webhook that signs its requests.
     #[schema(value_type = Option<Object>, example = json!({"kind": "bearer", "token": "…"}))]
     pub credentials: Option<Value>,
-    /// The customer's own secret: `whsec_` and the base64 of 24 to 64 bytes, or `{"secret_arn", "role_arn?"}`: a
-    /// secret in AWS Secrets Manager that was granted to the organization, or that a role of its own may read. Left out, one is generated.
+    /// The customer's own secret: `whsec_` and the base64 of 24 to 64 bytes, or
+    /// `{"secret_arn", "role_arn?"}`: a secret in AWS Secrets Manager that was granted to the
+    /// organization, or that a role of its own may read. Left out, one is generated.
     #[schema(value_type = Option<Object>)]
     pub signing_secret: Option<Value>,
-    /// The event types that the destination subscribes to. `*` stands for one segment, `**` for any number.
+    /// The event types that the destination subscribes to. `*` stands for one segment, `**` for any
+    /// number.
     #[schema(example = json!(["invoice.*"]))]
     pub event_types: Option<Vec<String>>,
     /// The destination's own retry policy, in place of the organization's.
@@ -56,7 +59,8 @@ pub struct PatchDestination {
     /// What changes of the settings.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
-    /// Of the same `kind`: what changes. Of another: the whole. A change of scheme, host or port needs every secret again.
+    /// Of the same `kind`: what changes. Of another: the whole. A change of scheme, host or port
+    /// needs every secret again.
     #[schema(value_type = Option<Object>)]
     pub credentials: Option<Value>,
     /// The event types that the destination subscribes to. The list is replaced as a whole.
@@ -67,7 +71,8 @@ pub struct PatchDestination {
     pub failure_policy: Option<FailurePolicyBody>,
     /// The limits that change; null to use the organization's limits.
     pub delivery_limits: Option<DeliveryLimitsBody>,
-    /// The destinations that get a message whose delivery to this one has failed. The list is replaced as a whole.
+    /// The destinations that get a message whose delivery to this one has failed. The list is
+    /// replaced as a whole.
     pub on_exhausted: Option<OnExhaustedBody>,
 }
 
@@ -83,7 +88,8 @@ pub struct DisableDestination {
 pub struct PauseDestination {
     /// The reason, which is shown in the console.
     pub reason: Option<String>,
-    /// When the destination resumes by itself. If it is left out, the destination stays paused until it is resumed.
+    /// When the destination resumes by itself. If it is left out, the destination stays paused
+    /// until it is resumed.
     #[schema(format = DateTime)]
     pub until: Option<String>,
 }

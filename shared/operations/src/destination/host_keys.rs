@@ -39,8 +39,15 @@ pub struct HostKeysView {
 
 impl Operations {
     /// `POST /v1/host-keys`.
-    pub async fn host_keys(&self, ctx: &Context, mut query: Query, body: Body) -> Result<HostKeysView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn host_keys(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<HostKeysView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let members = body.object()?;
         no_parameters(query)?;
         let addresses = self.addresses();
@@ -53,24 +60,43 @@ impl Operations {
             }
             Some(HostKeysPlace { host, port })
         });
-        let place = self.noted(ctx, organization, place.map_err(Refusal::from)).await?;
+        let place = self
+            .noted(ctx, organization, place.map_err(Refusal::from))
+            .await?;
         self.limit(organization, Limited::Check).await?;
-        let request = serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;
+        let request =
+            serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;
         let function = self.settings.worker_functions.of(Lane::Sftp);
-        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
-        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;
+        let call = self
+            .lambda
+            .invoke()
+            .function_name(function)
+            .payload(Blob::new(request))
+            .send();
+        let answer = tokio::time::timeout(INVOCATION_MAX, call)
+            .await
+            .map_err(Refusal::unavailable)?
+            .map_err(Refusal::unavailable)?;
         if let Some(error) = answer.function_error() {
-            return Err(Refusal::unavailable(format!("the worker that looks at host keys failed: {error}")));
+            return Err(Refusal::unavailable(format!(
+                "the worker that looks at host keys failed: {error}"
+            )));
         }
-        let answer = serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default()).map_err(Refusal::internal)?;
+        let answer = serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default())
+            .map_err(Refusal::internal)?;
         match answer {
             HostKeysAnswer::Keys { host_keys } => Ok(HostKeysView { host_keys }),
             HostKeysAnswer::Refused { steps, ok } => {
                 let report = domain::check::CheckReport { ok, steps };
-                self.note_blocked_check(ctx, organization, "host-keys", &report).await;
+                self.note_blocked_check(ctx, organization, "host-keys", &report)
+                    .await;
                 let refusal = Refusal::connection_check_failed(report);
                 Err(Refusal {
-                    errors: vec![domain::input::FieldError::at("/host", FieldCode::InvalidValue, refusal.detail.clone())],
+                    errors: vec![domain::input::FieldError::at(
+                        "/host",
+                        FieldCode::InvalidValue,
+                        refusal.detail.clone(),
+                    )],
                     ..refusal
                 })
             }

@@ -1,4 +1,5 @@
-//! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure: nothing is sealed or saved here.
+//! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure:
+//! nothing is sealed or saved here.
 
 use std::ops::RangeInclusive;
 
@@ -62,7 +63,11 @@ pub(crate) struct Addresses<'p> {
 }
 
 /// Reads a create's body, with the mistakes already found in its query.
-pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Addresses<'_>) -> Result<Draft, Vec<FieldError>> {
+pub(crate) fn read_new(
+    body: Map<String, Value>,
+    errors: Errors,
+    addresses: &Addresses<'_>,
+) -> Result<Draft, Vec<FieldError>> {
     read_members(body, errors, |fields| {
         let given = fields.given("type");
         let kind = fields.choice("type", DestinationType::ALL);
@@ -70,14 +75,21 @@ pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Add
         let signing_secret = match kind {
             Some(kind) if kind != DestinationType::Webhook => {
                 if fields.given("signing_secret") {
-                    fields.refuse("signing_secret", FieldCode::Conflict, "is allowed only for webhooks: other destinations are not signed");
+                    fields.refuse(
+                        "signing_secret",
+                        FieldCode::Conflict,
+                        "is allowed only for webhooks: other destinations are not signed",
+                    );
                 }
                 fields.take("signing_secret").and(None)
             }
             _ => take_secret(fields, "signing_secret", addresses.account_id),
         };
         let draft = read(fields, kind, None, addresses)?;
-        Some(Draft { signing_secret, ..draft })
+        Some(Draft {
+            signing_secret,
+            ..draft
+        })
     })
 }
 
@@ -88,10 +100,19 @@ pub(crate) fn read_patch(
     stored: &Destination,
     addresses: &Addresses<'_>,
 ) -> Result<Draft, Refusal> {
-    let named = patch.get("credentials").is_some_and(|credentials| credentials.get("authorization_id").is_some());
+    let named = patch
+        .get("credentials")
+        .is_some_and(|credentials| credentials.get("authorization_id").is_some());
     let draft = read_members(patch, errors, |fields| {
-        if fields.take("type").is_some_and(|kind| kind != stored.kind().as_str()) {
-            fields.refuse("type", FieldCode::ReadOnly, "a destination's type cannot change");
+        if fields
+            .take("type")
+            .is_some_and(|kind| kind != stored.kind().as_str())
+        {
+            fields.refuse(
+                "type",
+                FieldCode::ReadOnly,
+                "a destination's type cannot change",
+            );
         }
         fields.read_only(&["signing_secret"]);
         read(fields, Some(stored.kind()), Some(stored), addresses)
@@ -100,16 +121,38 @@ pub(crate) fn read_patch(
     Ok(draft)
 }
 
-fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&Destination>, addresses: &Addresses<'_>) -> Option<Draft> {
+fn read(
+    fields: &mut Fields<'_>,
+    kind: Option<DestinationType>,
+    stored: Option<&Destination>,
+    addresses: &Addresses<'_>,
+) -> Option<Draft> {
     fields.read_only(READ_ONLY);
-    let stored_name = stored.filter(|_| !fields.has("name")).map(|stored| stored.name.clone());
+    let stored_name = stored
+        .filter(|_| !fields.has("name"))
+        .map(|stored| stored.name.clone());
     let name = stored_name.or_else(|| fields.required_name("name", NAME));
-    let external_id = optional_text(fields, "external_id", REFERENCE, stored.map(|stored| &stored.external_id));
-    let description = optional_text(fields, "description", DESCRIPTION, stored.map(|stored| &stored.description));
+    let external_id = optional_text(
+        fields,
+        "external_id",
+        REFERENCE,
+        stored.map(|stored| &stored.external_id),
+    );
+    let description = optional_text(
+        fields,
+        "description",
+        DESCRIPTION,
+        stored.map(|stored| &stored.description),
+    );
     let settings = read_settings(fields, kind, stored, addresses);
     let signed = settings.as_ref().is_none_or(is_signed);
     let credentials = match kind {
-        Some(kind) => take_credentials(fields, kind, stored.map(|stored| &stored.credentials), signed),
+        Some(kind) => take_credentials(
+            fields,
+            kind,
+            stored.map(|stored| &stored.credentials),
+            signed,
+        ),
         None => fields.take("credentials").and(None),
     };
     if let (Some(settings), Some(credentials)) = (&settings, &credentials) {
@@ -124,7 +167,12 @@ fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&
     let stored_policy = stored.and_then(|stored| stored.failure_policy.as_ref());
     let failure_policy = take_policy(fields, "failure_policy", stored_policy, FailurePolicy::read);
     let stored_limits = stored.and_then(|stored| stored.delivery_limits.as_ref());
-    let delivery_limits = take_policy(fields, "delivery_limits", stored_limits, DeliveryLimits::read);
+    let delivery_limits = take_policy(
+        fields,
+        "delivery_limits",
+        stored_limits,
+        DeliveryLimits::read,
+    );
     let on_exhausted = take_fallbacks(fields, stored);
     Some(Draft {
         external_id,
@@ -147,22 +195,37 @@ fn take_fallbacks(fields: &mut Fields<'_>, stored: Option<&Destination>) -> Opti
         return stored.and_then(|stored| stored.on_exhausted.clone());
     }
     let wanted = fields.object("on_exhausted", OnExhausted::read).flatten()?;
-    if let Some(position) = stored.and_then(|stored| wanted.destination_ids.iter().position(|id| *id == stored.id)) {
+    if let Some(position) = stored.and_then(|stored| {
+        wanted
+            .destination_ids
+            .iter()
+            .position(|id| *id == stored.id)
+    }) {
         let pointer = format!("/on_exhausted/destination_ids/{position}");
-        fields.errors().add(pointer, FieldCode::InvalidValue, "a destination cannot be its own fallback");
+        fields.errors().add(
+            pointer,
+            FieldCode::InvalidValue,
+            "a destination cannot be its own fallback",
+        );
     }
     Some(wanted)
 }
 
 /// A text that may be absent: a patch keeps it when it does not name it and drops it as null.
-fn optional_text(fields: &mut Fields<'_>, name: &str, length: RangeInclusive<usize>, stored: Option<&Option<String>>) -> Option<String> {
+fn optional_text(
+    fields: &mut Fields<'_>,
+    name: &str,
+    length: RangeInclusive<usize>,
+    stored: Option<&Option<String>>,
+) -> Option<String> {
     match stored {
         Some(stored) if !fields.has(name) => stored.clone(),
         _ => fields.text(name, length),
     }
 }
 
-/// A policy of the destination's own: absent members keep the stored values or the defaults, and null goes back to the organization's.
+/// A policy of the destination's own: absent members keep the stored values or the defaults, and
+/// null goes back to the organization's.
 fn take_policy<'e, T: Default + Clone>(
     fields: &mut Fields<'e>,
     name: &str,
@@ -172,10 +235,13 @@ fn take_policy<'e, T: Default + Clone>(
     if !fields.has(name) {
         return stored.cloned();
     }
-    fields.object(name, |inner| read(&stored.cloned().unwrap_or_default(), inner))
+    fields.object(name, |inner| {
+        read(&stored.cloned().unwrap_or_default(), inner)
+    })
 }
 
-/// Takes `settings`, merged onto the stored ones where there are some, and sees whether deliveries may go there.
+/// Takes `settings`, merged onto the stored ones where there are some, and sees whether deliveries
+/// may go there.
 pub(super) fn read_settings(
     fields: &mut Fields<'_>,
     kind: Option<DestinationType>,
@@ -207,22 +273,31 @@ pub(super) fn read_settings(
     let settings = settings?;
     for (name, address) in settings.addresses() {
         if let Err(refusal) = admit(address, addresses) {
-            fields.errors().add(format!("/settings/{name}"), refused(&refusal), refusal.to_string());
+            fields.errors().add(
+                format!("/settings/{name}"),
+                refused(&refusal),
+                refusal.to_string(),
+            );
         }
     }
     for template in settings.templates() {
         if let Err(mistake) = compiled(template) {
-            fields.errors().add(format!("/settings/{}", template.name), FieldCode::InvalidFormat, mistake.to_string());
+            fields.errors().add(
+                format!("/settings/{}", template.name),
+                FieldCode::InvalidFormat,
+                mistake.to_string(),
+            );
         }
     }
     Some(settings)
 }
 
-/// The stored settings that a patch is merged onto. A `host_key` replaces the stored `host_keys`, which
-/// would otherwise conflict with it.
+/// The stored settings that a patch is merged onto. A `host_key` replaces the stored `host_keys`,
+/// which would otherwise conflict with it.
 fn patchable(stored: &Settings, patch: &Value) -> Value {
     let mut json = stored.to_json();
-    let replaces = patch.get("host_key").is_some_and(|key| !key.is_null()) && patch.get("host_keys").is_none();
+    let replaces =
+        patch.get("host_key").is_some_and(|key| !key.is_null()) && patch.get("host_keys").is_none();
     if let Value::Object(members) = &mut json
         && replaces
     {
@@ -232,7 +307,10 @@ fn patchable(stored: &Settings, patch: &Value) -> Value {
 }
 
 /// May deliveries go there, as far as the address itself tells?
-pub(crate) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(), egress::Refusal> {
+pub(crate) fn admit(
+    address: Address<'_>,
+    addresses: &Addresses<'_>,
+) -> Result<(), egress::Refusal> {
     match address {
         Address::Url(url) => {
             let target = Target::parse(url, Schemes::with_plain_http(addresses.plain_http))?;
@@ -244,7 +322,11 @@ pub(crate) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(
 
 /// A refused address's code among the errors.
 pub(crate) fn refused(refusal: &egress::Refusal) -> FieldCode {
-    if refusal.is_blocked_address() { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat }
+    if refusal.is_blocked_address() {
+        FieldCode::BlockedAddress
+    } else {
+        FieldCode::InvalidFormat
+    }
 }
 
 fn compiled(text: TemplateText<'_>) -> Result<Template, TemplateError> {
@@ -262,7 +344,9 @@ fn is_signed(settings: &Settings) -> bool {
 
 /// RFC 7396, section 2.
 fn merge(target: Value, patch: Value) -> Value {
-    let Value::Object(patch) = patch else { return patch };
+    let Value::Object(patch) = patch else {
+        return patch;
+    };
     let mut members = match target {
         Value::Object(members) => members,
         _ => Map::new(),

@@ -22,13 +22,27 @@ const READS_MAX: usize = 10;
 
 impl Operations {
     /// `GET /v1/destinations`: oldest first.
-    pub async fn destinations(&self, ctx: &Context, mut query: Query) -> Result<Page<DestinationView>, Refusal> {
+    pub async fn destinations(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<DestinationView>, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let kind = query.choice("type", &errors, DestinationType::ALL);
-        let status = query.choice("status", &errors, &[("enabled", "enabled"), ("paused", "paused"), ("disabled", "disabled")]);
-        let with_health = query.choice("include", &errors, &[("health", ())]).is_some();
+        let status = query.choice(
+            "status",
+            &errors,
+            &[
+                ("enabled", "enabled"),
+                ("paused", "paused"),
+                ("disabled", "disabled"),
+            ],
+        );
+        let with_health = query
+            .choice("include", &errors, &[("health", ())])
+            .is_some();
         query.finish(&errors);
         errors.into_result(())?;
         let scope = ListScope::of("/v1/destinations")
@@ -40,8 +54,15 @@ impl Operations {
         let mut found: Vec<Destination> = Vec::new();
         let now = self.clock.now();
         for _ in 0..READS_MAX {
-            let batch = self.store.destinations_page(organization, after, READ_AT_ONCE).await?;
-            after = batch.items.last().map(|destination| destination.id).filter(|_| batch.more);
+            let batch = self
+                .store
+                .destinations_page(organization, after, READ_AT_ONCE)
+                .await?;
+            after = batch
+                .items
+                .last()
+                .map(|destination| destination.id)
+                .filter(|_| batch.more);
             let matches = |destination: &Destination| {
                 let is_in = |status| status == crate::view::destination::status(destination, now);
                 kind.is_none_or(|kind| kind == destination.kind()) && status.is_none_or(is_in)
@@ -56,17 +77,33 @@ impl Operations {
             after = found.last().map(|destination| destination.id);
         }
         let next_cursor = self.next_cursor(&scope, after);
-        Ok(Page { data: self.destination_views(ctx, &found, with_health).await?, next_cursor })
+        Ok(Page {
+            data: self.destination_views(ctx, &found, with_health).await?,
+            next_cursor,
+        })
     }
 
-    async fn destination_views(&self, ctx: &Context, found: &[Destination], with_health: bool) -> Result<Vec<DestinationView>, Refusal> {
-        let Some(first) = found.first() else { return Ok(Vec::new()) };
+    async fn destination_views(
+        &self,
+        ctx: &Context,
+        found: &[Destination],
+        with_health: bool,
+    ) -> Result<Vec<DestinationView>, Refusal> {
+        let Some(first) = found.first() else {
+            return Ok(Vec::new());
+        };
         let settings = self.settings_of(first.organization_id).await?;
         let healths = match with_health {
-            true => self.health_views(first.organization_id, found).await?.into_iter().map(Some).collect(),
+            true => self
+                .health_views(first.organization_id, found)
+                .await?
+                .into_iter()
+                .map(Some)
+                .collect(),
             false => found.iter().map(|_| None).collect::<Vec<_>>(),
         };
-        let view = |(destination, health)| self.destination_view(ctx, destination, &settings, health);
+        let view =
+            |(destination, health)| self.destination_view(ctx, destination, &settings, health);
         let mut views: Vec<DestinationView> = found.iter().zip(healths).map(view).collect();
         if !with_health {
             self.add_next_checks(found, &settings, &mut views).await?;
@@ -81,7 +118,9 @@ impl Operations {
         settings: &OrganizationSettings,
         views: &mut [DestinationView],
     ) -> Result<(), Refusal> {
-        let recoverable = |destination: &Destination| is_recoverable(destination, destination.policy(&settings.failure_policy));
+        let recoverable = |destination: &Destination| {
+            is_recoverable(destination, destination.policy(&settings.failure_policy))
+        };
         let (ids, views): (Vec<DestinationId>, Vec<&mut DestinationView>) = found
             .iter()
             .zip(views)
@@ -90,14 +129,19 @@ impl Operations {
             .unzip();
         for (health, view) in self.store.healths(&ids).await?.into_iter().zip(views) {
             if let Some(disabled) = &mut view.disabled {
-                disabled.next_check_at = health.recovery.and_then(|recovery| recovery.next_check_at);
+                disabled.next_check_at =
+                    health.recovery.and_then(|recovery| recovery.next_check_at);
             }
         }
         Ok(())
     }
 
     /// `GET /v1/destination-types`.
-    pub async fn destination_types(&self, ctx: &Context, mut query: Query) -> Result<DestinationTypes, Refusal> {
+    pub async fn destination_types(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<DestinationTypes, Refusal> {
         self.require(ctx, Permission::Read).await?;
         query.take_all("organization_id");
         no_parameters(query)?;
@@ -106,6 +150,9 @@ impl Operations {
             settings: scheme::settings(*kind),
             credentials: scheme::credentials(*kind),
         };
-        Ok(DestinationTypes { data: DestinationType::ALL.iter().map(describe).collect(), next_cursor: None })
+        Ok(DestinationTypes {
+            data: DestinationType::ALL.iter().map(describe).collect(),
+            next_cursor: None,
+        })
     }
 }

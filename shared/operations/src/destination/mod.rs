@@ -1,6 +1,7 @@
-//! Destinations: a client **drafts** one; its secrets are **sealed**, its connection is **checked** by the worker that will deliver, and the
-//! identical record is **saved**, on condition of the revision it was made from. Then it is **switched** on and off, its signing secret
-//! **rotated**, and it is **tried** with a test.
+//! Destinations: a client **drafts** one; its secrets are **sealed**, its connection is **checked**
+//! by the worker that will deliver, and the identical record is **saved**, on condition of the
+//! revision it was made from. Then it is **switched** on and off, its signing secret **rotated**,
+//! and it is **tried** with a test.
 
 mod check;
 mod credential_rules;
@@ -22,7 +23,10 @@ mod trial;
 mod x509;
 
 pub(crate) use credentials::CredentialsDraft;
-pub use documents::{CreateDestination, DisableDestination, PatchDestination, PauseDestination, RotateSecret, TestDestination};
+pub use documents::{
+    CreateDestination, DisableDestination, PatchDestination, PauseDestination, RotateSecret,
+    TestDestination,
+};
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
 pub use preview::PreviewDestination;
@@ -57,16 +61,25 @@ pub(crate) struct Drafted {
 }
 
 /// Runs `read` on a thread that serves no requests.
-pub(crate) async fn off_thread<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(read).await.map_err(Refusal::internal)
+pub(crate) async fn off_thread<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(Refusal::internal)
 }
 
 impl Operations {
     pub(crate) fn addresses(&self) -> Addresses<'_> {
-        Addresses { policy: &self.egress, plain_http: self.settings.plain_http, account_id: &self.settings.account_id }
+        Addresses {
+            policy: &self.egress,
+            plain_http: self.settings.plain_http,
+            account_id: &self.settings.account_id,
+        }
     }
 
-    /// Reads a create's body off the threads that serve requests: it may hold templates, which take time to compile.
+    /// Reads a create's body off the threads that serve requests: it may hold templates, which take
+    /// time to compile.
     pub(crate) async fn read_new(
         &self,
         ctx: &Context,
@@ -76,29 +89,58 @@ impl Operations {
     ) -> Result<Draft, Refusal> {
         let operations = self.clone();
         let read = off_thread(move || read_new(members, errors, &operations.addresses())).await?;
-        self.noted(ctx, organization, read.map_err(Refusal::invalid)).await
+        self.noted(ctx, organization, read.map_err(Refusal::invalid))
+            .await
     }
 
     /// Reads a merge patch of a stored destination in the same way.
-    async fn read_patch(&self, ctx: &Context, patch: Map<String, Value>, errors: Errors, stored: &Destination) -> Result<Draft, Refusal> {
-        let (operations, stored, organization) = (self.clone(), stored.clone(), stored.organization_id);
-        let read = off_thread(move || read_patch(patch, errors, &stored, &operations.addresses())).await?;
+    async fn read_patch(
+        &self,
+        ctx: &Context,
+        patch: Map<String, Value>,
+        errors: Errors,
+        stored: &Destination,
+    ) -> Result<Draft, Refusal> {
+        let (operations, stored, organization) =
+            (self.clone(), stored.clone(), stored.organization_id);
+        let read =
+            off_thread(move || read_patch(patch, errors, &stored, &operations.addresses())).await?;
         self.noted(ctx, organization, read).await
     }
 
     /// `POST /v1/destinations`.
-    pub async fn create_destination(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewDestination, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn create_destination(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<NewDestination, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let members = body.object()?;
         let errors = Errors::default();
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
         let draft = self.read_new(ctx, organization, members, errors).await?;
-        self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref()).await?;
-        self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
-        let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
+        self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref())
+            .await?;
+        self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials)
+            .await?;
+        let Drafted {
+            destination,
+            generated,
+        } = self
+            .drafted(self.id_for(ctx, organization), organization, draft)
+            .await?;
         let destination = self.checked(ctx, destination, skip_check).await?;
-        let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
+        let event = self.event(
+            ctx,
+            organization,
+            "destination.created",
+            destination.id,
+            skipped_check(skip_check),
+        );
         match self.store.create_destination(&destination, &event).await? {
             Created::Done => {}
             Created::TooMany => {
@@ -109,29 +151,55 @@ impl Operations {
             }
             // A request that broke off had come this far.
             Created::Conflict if ctx.reserved.is_some() => {
-                let destination = self.existing_destination(organization, destination.id).await?;
+                let destination = self
+                    .existing_destination(organization, destination.id)
+                    .await?;
                 return Ok(NewDestination {
-                    view: self.destination_view(ctx, &destination, &self.settings_of(organization).await?, None),
+                    view: self.destination_view(
+                        ctx,
+                        &destination,
+                        &self.settings_of(organization).await?,
+                        None,
+                    ),
                     signing_secret: None,
                 });
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
         let view = self.view_with_health(ctx, &destination).await?;
-        Ok(NewDestination { view, signing_secret: generated.map(|secret| secret.expose_secret().to_owned()) })
+        Ok(NewDestination {
+            view,
+            signing_secret: generated.map(|secret| secret.expose_secret().to_owned()),
+        })
     }
 
     /// A new destination, with its secrets sealed; not saved.
-    async fn drafted(&self, id: DestinationId, organization: OrganizationId, draft: Draft) -> Result<Drafted, Refusal> {
+    async fn drafted(
+        &self,
+        id: DestinationId,
+        organization: OrganizationId,
+        draft: Draft,
+    ) -> Result<Drafted, Refusal> {
         let now = self.clock.now();
-        let credentials = self.seal_credentials(organization, id, &draft.settings, draft.credentials, now).await?;
+        let credentials = self
+            .seal_credentials(organization, id, &draft.settings, draft.credentials, now)
+            .await?;
         let secret = match draft.settings.kind() {
-            DestinationType::Webhook => {
-                Some(self.new_signing_secret(organization, id, draft.signing_secret, "/signing_secret", now).await?)
-            }
+            DestinationType::Webhook => Some(
+                self.new_signing_secret(
+                    organization,
+                    id,
+                    draft.signing_secret,
+                    "/signing_secret",
+                    now,
+                )
+                .await?,
+            ),
             _ => None,
         };
-        let (stored, generated) = secret.map(|secret| (secret.stored, secret.generated)).unzip();
+        let (stored, generated) = secret
+            .map(|secret| (secret.stored, secret.generated))
+            .unzip();
         let destination = Destination {
             external_id: draft.external_id,
             description: draft.description,
@@ -144,20 +212,39 @@ impl Operations {
             on_exhausted: draft.on_exhausted,
             ..Destination::new(id, organization, draft.name, draft.settings, now)
         };
-        Ok(Drafted { destination, generated: generated.flatten() })
+        Ok(Drafted {
+            destination,
+            generated: generated.flatten(),
+        })
     }
 
     /// The destination with what its check says, unless the client skips it.
-    async fn checked(&self, ctx: &Context, destination: Destination, skip_check: bool) -> Result<Destination, Refusal> {
+    async fn checked(
+        &self,
+        ctx: &Context,
+        destination: Destination,
+        skip_check: bool,
+    ) -> Result<Destination, Refusal> {
         if skip_check {
-            return Ok(Destination { verified_at: None, ..destination });
+            return Ok(Destination {
+                verified_at: None,
+                ..destination
+            });
         }
         self.must_pass_check(ctx, &destination).await?;
-        Ok(Destination { verified_at: Some(self.clock.now()), ..destination })
+        Ok(Destination {
+            verified_at: Some(self.clock.now()),
+            ..destination
+        })
     }
 
     /// `GET /v1/destinations/{id}`.
-    pub async fn destination(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DestinationView, Refusal> {
+    pub async fn destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<DestinationView, Refusal> {
         let places = self.places(ctx, Permission::Read, &mut query, id).await?;
         for (organization, id) in places {
             if let Some(destination) = self.visible_destination(organization, id).await? {
@@ -169,9 +256,20 @@ impl Operations {
     }
 
     /// Every destination that is named as a fallback exists.
-    async fn must_have_fallbacks(&self, ctx: &Context, organization: OrganizationId, named: Option<&OnExhausted>) -> Result<(), Refusal> {
-        let Some(OnExhausted { destination_ids }) = named else { return Ok(()) };
-        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+    async fn must_have_fallbacks(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        named: Option<&OnExhausted>,
+    ) -> Result<(), Refusal> {
+        let Some(OnExhausted { destination_ids }) = named else {
+            return Ok(());
+        };
+        let routes = self
+            .store
+            .routes(organization)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         let mut missing = Vec::new();
         for (position, id) in destination_ids.iter().enumerate() {
             if !routes.destinations.iter().any(|route| route.id == *id) {
@@ -179,21 +277,40 @@ impl Operations {
                 missing.push(format!("/on_exhausted/destination_ids/{position}"));
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(Refusal::not_found_at(missing)) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::not_found_at(missing))
+        }
     }
 
     /// A destination of the organization that is not deleted.
-    pub(crate) async fn own_destination(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Destination, Refusal> {
+    pub(crate) async fn own_destination(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        id: &str,
+    ) -> Result<Destination, Refusal> {
         let id: DestinationId = self.own_id(ctx, organization, id).await?;
         self.existing_destination(organization, id).await
     }
 
-    async fn existing_destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Destination, Refusal> {
-        self.visible_destination(organization, id).await?.ok_or_else(Refusal::not_found)
+    async fn existing_destination(
+        &self,
+        organization: OrganizationId,
+        id: DestinationId,
+    ) -> Result<Destination, Refusal> {
+        self.visible_destination(organization, id)
+            .await?
+            .ok_or_else(Refusal::not_found)
     }
 
     /// A destination that is neither deleted nor Waybill's own.
-    async fn visible_destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Destination>, Refusal> {
+    async fn visible_destination(
+        &self,
+        organization: OrganizationId,
+        id: DestinationId,
+    ) -> Result<Option<Destination>, Refusal> {
         let found = self.store.destination(organization, id).await?;
         Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
     }
@@ -207,7 +324,9 @@ impl Operations {
         mut query: Query,
         body: Body,
     ) -> Result<DestinationView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         let patch = body.object()?;
         let mut skip_check = false;
@@ -217,31 +336,49 @@ impl Operations {
             skip_check = query.flag("skip_check", &errors);
             query.finish(&errors);
             let draft = self.read_patch(ctx, patch.clone(), errors, &before).await?;
-            if draft.settings != before.settings || draft.credentials.differs_from(&before.credentials) {
-                self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
+            if draft.settings != before.settings
+                || draft.credentials.differs_from(&before.credentials)
+            {
+                self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials)
+                    .await?;
             }
             if draft.on_exhausted != before.on_exhausted {
-                self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref()).await?;
+                self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref())
+                    .await?;
             }
             must_match(if_match, &before)?;
-            let after = self.patched_destination(ctx, &before, draft, skip_check).await?;
-            let Some(after) = after else { return self.view_with_health(ctx, &before).await };
+            let after = self
+                .patched_destination(ctx, &before, draft, skip_check)
+                .await?;
+            let Some(after) = after else {
+                return self.view_with_health(ctx, &before).await;
+            };
             let mut changed = changes(&auditable(&before), &auditable(&after));
             if after.verified_at.is_none() {
                 changed.extend(skipped_check(skip_check));
             }
             let event = self.event(ctx, organization, "destination.updated", after.id, changed);
-            match self.store.save_destination(&after, before.revision(), &event).await? {
+            match self
+                .store
+                .save_destination(&after, before.revision(), &event)
+                .await?
+            {
                 Saved::Done => {
                     if after.delivery_limits != before.delivery_limits {
                         self.store.reset_turns(&after, self.clock.now()).await?;
                     }
                     return self.view_with_health(ctx, &after).await;
                 }
-                Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
+                Saved::Conflict => {
+                    before = self.existing_destination(organization, before.id).await?
+                }
             }
         }
-        tracing::warn!(skip_check, destination = %before.id, "failed to update a destination: other requests kept changing it");
+        tracing::warn!(
+            skip_check,
+            destination = %before.id,
+            "failed to update a destination: other requests kept changing it"
+        );
         Err(Refusal::contended())
     }
 
@@ -254,8 +391,17 @@ impl Operations {
         skip_check: bool,
     ) -> Result<Option<Destination>, Refusal> {
         let now = self.clock.now();
-        let reaches = draft.settings != before.settings || draft.credentials.differs_from(&before.credentials);
-        let credentials = self.seal_credentials(before.organization_id, before.id, &draft.settings, draft.credentials, now).await?;
+        let reaches = draft.settings != before.settings
+            || draft.credentials.differs_from(&before.credentials);
+        let credentials = self
+            .seal_credentials(
+                before.organization_id,
+                before.id,
+                &draft.settings,
+                draft.credentials,
+                now,
+            )
+            .await?;
         let after = Destination {
             external_id: draft.external_id,
             name: draft.name,
@@ -273,12 +419,25 @@ impl Operations {
             return Ok(None);
         }
         let after = after.revised(now);
-        if reaches { Ok(Some(self.checked(ctx, after, skip_check).await?)) } else { Ok(Some(after)) }
+        if reaches {
+            Ok(Some(self.checked(ctx, after, skip_check).await?))
+        } else {
+            Ok(Some(after))
+        }
     }
 
-    /// `DELETE /v1/destinations/{id}`: its secrets go, its history stays readable, what is pending becomes `skipped`.
-    pub async fn delete_destination(&self, ctx: &Context, id: &str, if_match: Option<&str>, mut query: Query) -> Result<(), Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    /// `DELETE /v1/destinations/{id}`: its secrets go, its history stays readable, what is pending
+    /// becomes `skipped`.
+    pub async fn delete_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        if_match: Option<&str>,
+        mut query: Query,
+    ) -> Result<(), Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         no_parameters(query)?;
         for _ in 0..RACES_MAX {
@@ -291,14 +450,27 @@ impl Operations {
                 verified_at: None,
                 ..before.revised(now)
             };
-            let event = self.event(ctx, organization, "destination.deleted", before.id, Vec::new());
-            match self.store.save_destination(&after, before.revision(), &event).await? {
+            let event = self.event(
+                ctx,
+                organization,
+                "destination.deleted",
+                before.id,
+                Vec::new(),
+            );
+            match self
+                .store
+                .save_destination(&after, before.revision(), &event)
+                .await?
+            {
                 Saved::Done => {
                     self.store.watch_destination(&after).await?;
-                    self.skip_retrying(&after, SkipReason::DestinationDeleted).await;
+                    self.skip_retrying(&after, SkipReason::DestinationDeleted)
+                        .await;
                     return Ok(());
                 }
-                Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
+                Saved::Conflict => {
+                    before = self.existing_destination(organization, before.id).await?
+                }
             }
         }
         Err(Refusal::contended())
@@ -316,27 +488,61 @@ impl Operations {
     }
 
     /// What an organization chose.
-    pub(crate) async fn settings_of(&self, organization: OrganizationId) -> Result<OrganizationSettings, Refusal> {
-        Ok(self.store.routes(organization).await?.map(|routes| routes.settings).unwrap_or_default())
+    pub(crate) async fn settings_of(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<OrganizationSettings, Refusal> {
+        Ok(self
+            .store
+            .routes(organization)
+            .await?
+            .map(|routes| routes.settings)
+            .unwrap_or_default())
     }
 
-    pub(crate) async fn view_with_health(&self, ctx: &Context, destination: &Destination) -> Result<DestinationView, Refusal> {
+    pub(crate) async fn view_with_health(
+        &self,
+        ctx: &Context,
+        destination: &Destination,
+    ) -> Result<DestinationView, Refusal> {
         let settings = self.settings_of(destination.organization_id).await?;
-        let health = self.health_views(destination.organization_id, std::slice::from_ref(destination)).await?.pop();
+        let health = self
+            .health_views(
+                destination.organization_id,
+                std::slice::from_ref(destination),
+            )
+            .await?
+            .pop();
         Ok(self.destination_view(ctx, destination, &settings, health))
     }
 }
 
 /// RFC 9110 §13.1.1: `If-Match` names the revision that a change was made for.
 fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), Refusal> {
-    let Some(header) = if_match else { return Ok(()) };
+    let Some(header) = if_match else {
+        return Ok(());
+    };
     let etag = format!("\"{}\"", destination.revision());
-    let matches = header.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag);
-    if matches { Ok(()) } else { Err(Refusal::new(RefusalCode::RevisionConflict, "the destination has changed; read it again")) }
+    let matches = header
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag == etag);
+    if matches {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            RefusalCode::RevisionConflict,
+            "the destination has changed; read it again",
+        ))
+    }
 }
 
 /// A save without its check is told in the audit trail.
 fn skipped_check(skipped: bool) -> Vec<Change> {
-    let change = Change { path: "/skip_check".to_owned(), before: serde_json::Value::Null, after: true.into() };
+    let change = Change {
+        path: "/skip_check".to_owned(),
+        before: serde_json::Value::Null,
+        after: true.into(),
+    };
     if skipped { vec![change] } else { Vec::new() }
 }

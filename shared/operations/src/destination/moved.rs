@@ -10,29 +10,46 @@ use super::input::Draft;
 use super::seal::secret_hint;
 use crate::Refusal;
 
-/// Refuses a patch that leads stored secrets elsewhere: to another recipient, or to one that has to prove less. `named`: the patch sends
-/// the authorization's id, whose mail servers are compared when it is resolved.
-pub(super) fn must_carry_secrets(stored: &Destination, draft: &Draft, named: bool) -> Result<(), Refusal> {
+/// Refuses a patch that leads stored secrets elsewhere: to another recipient, or to one that has to
+/// prove less. `named`: the patch sends the authorization's id, whose mail servers are compared
+/// when it is resolved.
+pub(super) fn must_carry_secrets(
+    stored: &Destination,
+    draft: &Draft,
+    named: bool,
+) -> Result<(), Refusal> {
     let weaker = is_weaker(&stored.settings, &draft.settings);
     let credentials = &draft.credentials;
     let recipient = Recipient::new(&draft.settings, credentials.kind, &credentials.open);
     if !weaker && recipient == Recipient::of(stored) && !secret_address_changes(stored, draft) {
         return Ok(());
     }
-    // An authorization stands for the secret it holds, and its id is no secret: repeated, it proves nothing.
+    // An authorization stands for the secret it holds, and its id is no secret: repeated, it proves
+    // nothing.
     let is_consent = credentials.kind == CredentialKind::Oauth2Authorization;
-    let is_same = credentials.open.get("authorization_id") == stored.credentials.open.get("authorization_id");
+    let is_same =
+        credentials.open.get("authorization_id") == stored.credentials.open.get("authorization_id");
     let consent = Some("authorization_id").filter(|_| is_consent && is_same && (weaker || !named));
     let kept: Vec<FieldError> = credentials
         .kept_secrets()
         .chain(consent)
-        .map(|name| FieldError::at(pointer(name), FieldCode::Required, "must be sent again, because it would go to another server"))
+        .map(|name| {
+            FieldError::at(
+                pointer(name),
+                FieldCode::Required,
+                "must be sent again, because it would go to another server",
+            )
+        })
         .collect();
     if kept.is_empty() {
         return Ok(());
     }
-    let detail = "the change decides where secrets are sent or how the server proves its identity; send every secret again";
-    Err(Refusal { errors: kept, ..Refusal::credentials_required(detail) })
+    let detail = "the change decides where secrets are sent or how the server proves its \
+         identity; send every secret again";
+    Err(Refusal {
+        errors: kept,
+        ..Refusal::credentials_required(detail)
+    })
 }
 
 fn pointer(name: &str) -> String {
@@ -44,23 +61,38 @@ fn pointer(name: &str) -> String {
 
 fn is_weaker(before: &Settings, after: &Settings) -> bool {
     let level = |settings: &Settings| -> Vec<u8> {
-        let levels = settings.anchors().into_iter().filter_map(|(_, anchor)| match anchor {
-            Anchor::AtLeast(level) => Some(level),
-            Anchor::Address(_) | Anchor::Exactly(_) => None,
-        });
+        let levels = settings
+            .anchors()
+            .into_iter()
+            .filter_map(|(_, anchor)| match anchor {
+                Anchor::AtLeast(level) => Some(level),
+                Anchor::Address(_) | Anchor::Exactly(_) => None,
+            });
         levels.collect()
     };
-    level(before).into_iter().zip(level(after)).any(|(before, after)| after < before)
+    level(before)
+        .into_iter()
+        .zip(level(after))
+        .any(|(before, after)| after < before)
 }
 
-/// Whether an address that is itself a secret is replaced by one that leads elsewhere, as far as its hint tells.
+/// Whether an address that is itself a secret is replaced by one that leads elsewhere, as far as
+/// its hint tells.
 fn secret_address_changes(stored: &Destination, draft: &Draft) -> bool {
     let credentials = &draft.credentials;
-    let mut deciding =
-        credentials.kind.fields(stored.kind()).filter(|field| field.decides == Decides::Recipient && field.shape.is_secret());
+    let mut deciding = credentials
+        .kind
+        .fields(stored.kind())
+        .filter(|field| field.decides == Decides::Recipient && field.shape.is_secret());
     deciding.any(|field| {
-        let Some(given) = credentials.given(field.name) else { return false };
-        let hint = stored.credentials.secrets.get(field.name).and_then(|secret| secret.hint.clone());
+        let Some(given) = credentials.given(field.name) else {
+            return false;
+        };
+        let hint = stored
+            .credentials
+            .secrets
+            .get(field.name)
+            .and_then(|secret| secret.hint.clone());
         hint.is_none() || hint != secret_hint(credentials.kind, given)
     })
 }

@@ -20,12 +20,23 @@ use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 /// Destinations whose turns are reset at once.
 const DESTINATIONS_AT_ONCE: u32 = 50;
 /// What the request that resumes a destination releases; the monitor releases the rest.
-const RELEASED: Extent = Extent { at_most: 2000, within: Duration::from_secs(10) };
+const RELEASED: Extent = Extent {
+    at_most: 2000,
+    within: Duration::from_secs(10),
+};
 
 impl Operations {
     /// `POST /v1/destinations/{id}/pause`: again with another reason or end, it replaces those.
-    pub async fn pause_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DestinationView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn pause_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<DestinationView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
@@ -41,16 +52,26 @@ impl Operations {
         for _ in 0..RACES_MAX {
             let at = match &before.state {
                 DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
-                    return Err(Refusal::new(RefusalCode::DestinationDisabled, "the destination is disabled; enable it first"));
+                    return Err(Refusal::new(
+                        RefusalCode::DestinationDisabled,
+                        "the destination is disabled; enable it first",
+                    ));
                 }
                 DestinationState::Paused { at, .. } if before.paused_until(now).is_some() => *at,
                 DestinationState::Enabled | DestinationState::Paused { .. } => now,
             };
-            let state = DestinationState::Paused { at, reason: reason.clone(), until };
+            let state = DestinationState::Paused {
+                at,
+                reason: reason.clone(),
+                until,
+            };
             if state == before.state {
                 return self.view_with_health(ctx, &before).await;
             }
-            match self.save_state(ctx, &before, state, "destination.paused").await? {
+            match self
+                .save_state(ctx, &before, state, "destination.paused")
+                .await?
+            {
                 Some(paused) => return self.view_with_health(ctx, &paused).await,
                 None => before = self.existing_destination(organization, before.id).await?,
             }
@@ -59,8 +80,16 @@ impl Operations {
     }
 
     /// `POST /v1/destinations/{id}/resume`: what waits goes out, oldest first.
-    pub async fn resume_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DestinationView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn resume_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<DestinationView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
@@ -69,21 +98,40 @@ impl Operations {
     }
 
     /// Ends a pause, if there is one.
-    pub(crate) async fn resume(&self, ctx: &Context, mut before: Destination) -> Result<DestinationView, Refusal> {
+    pub(crate) async fn resume(
+        &self,
+        ctx: &Context,
+        mut before: Destination,
+    ) -> Result<DestinationView, Refusal> {
         for _ in 0..RACES_MAX {
             match &before.state {
                 DestinationState::Enabled => return self.view_with_health(ctx, &before).await,
                 DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
-                    return Err(Refusal::new(RefusalCode::DestinationDisabled, "the destination is disabled; enable it instead"));
+                    return Err(Refusal::new(
+                        RefusalCode::DestinationDisabled,
+                        "the destination is disabled; enable it instead",
+                    ));
                 }
                 DestinationState::Paused { .. } => {}
             }
-            match self.save_state(ctx, &before, DestinationState::Enabled, "destination.resumed").await? {
+            match self
+                .save_state(
+                    ctx,
+                    &before,
+                    DestinationState::Enabled,
+                    "destination.resumed",
+                )
+                .await?
+            {
                 Some(resumed) => {
                     self.release(&resumed).await;
                     return self.view_with_health(ctx, &resumed).await;
                 }
-                None => before = self.existing_destination(before.organization_id, before.id).await?,
+                None => {
+                    before = self
+                        .existing_destination(before.organization_id, before.id)
+                        .await?
+                }
             }
         }
         Err(Refusal::contended())
@@ -97,37 +145,70 @@ impl Operations {
         state: DestinationState,
         action: &str,
     ) -> Result<Option<Destination>, Refusal> {
-        let after = Destination { state, ..before.revised(self.clock.now()) };
-        let changes = crate::audit::changes(&serde_json::json!({"state": before.state}), &serde_json::json!({"state": after.state}));
+        let after = Destination {
+            state,
+            ..before.revised(self.clock.now())
+        };
+        let changes = crate::audit::changes(
+            &serde_json::json!({"state": before.state}),
+            &serde_json::json!({"state": after.state}),
+        );
         let event = self.event(ctx, before.organization_id, action, before.id, changes);
-        let saved = self.store.save_flow(&after, before.revision(), &event).await?;
+        let saved = self
+            .store
+            .save_flow(&after, before.revision(), &event)
+            .await?;
         Ok((saved == Saved::Done).then_some(after))
     }
 
-    /// Voids the turns of every destination that the organization's default limits hold for, because those have changed.
-    pub(crate) async fn reset_default_turns(&self, organization: OrganizationId) -> Result<(), Refusal> {
+    /// Voids the turns of every destination that the organization's default limits hold for,
+    /// because those have changed.
+    pub(crate) async fn reset_default_turns(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<(), Refusal> {
         let now = self.clock.now();
         let mut after = None;
         loop {
-            let page = self.store.destinations_page(organization, after, DESTINATIONS_AT_ONCE).await?;
-            let by_default = page.items.iter().filter(|destination| destination.delivery_limits.is_none());
-            try_join_all(by_default.map(|destination| self.store.reset_turns(destination, now))).await?;
-            after = page.items.last().map(|destination| destination.id).filter(|_| page.more);
+            let page = self
+                .store
+                .destinations_page(organization, after, DESTINATIONS_AT_ONCE)
+                .await?;
+            let by_default = page
+                .items
+                .iter()
+                .filter(|destination| destination.delivery_limits.is_none());
+            try_join_all(by_default.map(|destination| self.store.reset_turns(destination, now)))
+                .await?;
+            after = page
+                .items
+                .last()
+                .map(|destination| destination.id)
+                .filter(|_| page.more);
             if after.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// Releases the oldest of what waits. What is left, should this break off, the monitor releases.
+    /// Releases the oldest of what waits. What is left, should this break off, the monitor
+    /// releases.
     async fn release(&self, destination: &Destination) {
         let released = async {
-            let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, store::StoreError>(0) };
+            let Some(routes) = self.store.routes(destination.organization_id).await? else {
+                return Ok::<_, store::StoreError>(0);
+            };
             let limits = (routes.shards, routes.settings.delivery_limits);
-            self.dispatch.release_paused(destination, limits, self.clock.now(), RELEASED).await
+            self.dispatch
+                .release_paused(destination, limits, self.clock.now(), RELEASED)
+                .await
         };
         if let Err(error) = released.await {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to release what waits; the monitor does it");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                destination = %destination.id,
+                "failed to release what waits; the monitor does it"
+            );
         }
     }
 }

@@ -47,7 +47,8 @@ pub struct PreviewDestination {
     /// Its settings.
     #[schema(value_type = Object)]
     pub settings: Value,
-    /// What would be sent: `event_type`, `payload`, `reference`, `metadata`, `filename`, `content_type`; all of them optional.
+    /// What would be sent: `event_type`, `payload`, `reference`, `metadata`, `filename`,
+    /// `content_type`; all of them optional.
     #[schema(value_type = Option<Object>)]
     pub sample: Option<Value>,
 }
@@ -60,8 +61,15 @@ struct Draft {
 
 impl Operations {
     /// `POST /v1/destinations/preview`.
-    pub async fn preview_destination(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Value, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn preview_destination(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<Value, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let (members, payload) = Sample::split(&body.bytes()?)?;
         no_parameters(query)?;
         let (id, now) = (organization.to_string(), self.clock.now().to_string());
@@ -73,7 +81,11 @@ impl Operations {
                 let kind = fields.require("type", given, kind);
                 let settings = read_settings(fields, kind, None, &operations.addresses());
                 let wording = take_sample(fields, &id, &now, &payload);
-                Some(Draft { settings: settings?, wording, payload })
+                Some(Draft {
+                    settings: settings?,
+                    wording,
+                    payload,
+                })
             })
         });
         let draft = self.noted(ctx, organization, draft.await?).await?;
@@ -81,13 +93,19 @@ impl Operations {
         let late = |_| Refusal::rate_limited(1);
         let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
         let _place = place.map_err(Refusal::internal)?;
-        render::off_thread(None, move |stop| rendered(&draft, stop)).await.map_err(|fault| {
-            if fault.is_ours {
-                return Refusal::rate_limited(1);
-            }
-            let pointer = format!("/settings/{}", fault.name);
-            Refusal::invalid(vec![domain::input::FieldError::at(pointer, FieldCode::InvalidValue, fault.detail)])
-        })
+        render::off_thread(None, move |stop| rendered(&draft, stop))
+            .await
+            .map_err(|fault| {
+                if fault.is_ours {
+                    return Refusal::rate_limited(1);
+                }
+                let pointer = format!("/settings/{}", fault.name);
+                Refusal::invalid(vec![domain::input::FieldError::at(
+                    pointer,
+                    FieldCode::InvalidValue,
+                    fault.detail,
+                )])
+            })
     }
 }
 
@@ -98,7 +116,9 @@ impl Sample {
     /// The request without its sample's payload, and that payload.
     fn split(json: &Bytes) -> Result<(RawMembers, Bytes), Refusal> {
         let mut members = RawMembers::parse(json)?;
-        let Some(sample) = members.take("sample") else { return Ok((members, Bytes::from_static(DEFAULT_PAYLOAD))) };
+        let Some(sample) = members.take("sample") else {
+            return Ok((members, Bytes::from_static(DEFAULT_PAYLOAD)));
+        };
         let mut payload = None;
         let sample = match RawMembers::parse(&sample) {
             // What is no object is refused with the other fields.
@@ -110,24 +130,39 @@ impl Sample {
             }
         };
         members.put("sample", sample);
-        Ok((members, payload.unwrap_or(Bytes::from_static(DEFAULT_PAYLOAD))))
+        Ok((
+            members,
+            payload.unwrap_or(Bytes::from_static(DEFAULT_PAYLOAD)),
+        ))
     }
 }
 
 /// A sample with what its sender left out.
-fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str, payload: &Bytes) -> Wording {
+fn take_sample(
+    fields: &mut Fields<'_>,
+    organization_id: &str,
+    now: &str,
+    payload: &Bytes,
+) -> Wording {
     let sample = fields.object("sample", |sample| {
         if payload.len() > PAYLOAD_READ_BYTES_MAX {
             sample.refuse("payload", FieldCode::TooLong, "must have at most 1 MiB");
         } else if depth(payload) > PAYLOAD_DEPTH_MAX {
-            sample.refuse("payload", FieldCode::TooDeep, format!("must not nest deeper than {PAYLOAD_DEPTH_MAX} levels"));
+            sample.refuse(
+                "payload",
+                FieldCode::TooDeep,
+                format!("must not nest deeper than {PAYLOAD_DEPTH_MAX} levels"),
+            );
         }
         let metadata = sample.members("metadata").unwrap_or_default();
         let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
         (
             sample.text("event_type", EVENT_TYPE),
             sample.text("reference", REFERENCE),
-            metadata.into_iter().filter_map(text).collect::<BTreeMap<_, _>>(),
+            metadata
+                .into_iter()
+                .filter_map(text)
+                .collect::<BTreeMap<_, _>>(),
             sample.text("filename", FILENAME),
             sample.text("content_type", MEDIA_TYPE),
         )
@@ -152,31 +187,55 @@ fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str, payloa
 }
 
 fn rendered(draft: &Draft, stop: &Stop) -> Result<Value, Fault> {
-    let Draft { settings, wording, payload } = draft;
+    let Draft {
+        settings,
+        wording,
+        payload,
+    } = draft;
     match settings {
         Settings::Webhook(webhook) => {
             let body = render::webhook::body(webhook, wording, payload.clone(), "…", stop)?;
-            let mut headers: Map<String, Value> =
-                webhook.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+            let mut headers: Map<String, Value> = webhook
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().into()))
+                .collect();
             headers.insert("content-type".to_owned(), body.content_type.into());
-            headers.insert("waybill-event-type".to_owned(), wording.event_type.as_str().into());
-            Ok(json!({"method": webhook.method.as_str(), "headers": headers, "body": String::from_utf8_lossy(&body.bytes)}))
+            headers.insert(
+                "waybill-event-type".to_owned(),
+                wording.event_type.as_str().into(),
+            );
+            Ok(
+                json!({"method": webhook.method.as_str(), "headers": headers,
+                    "body": String::from_utf8_lossy(&body.bytes)}),
+            )
         }
         Settings::Email(email) => {
-            // The delivery is not known here, so the link is a sample; a large payload is linked when it is delivered.
-            let link = Link { url: SAMPLE_LINK, is_required: email.attach == Attach::Never };
+            // The delivery is not known here, so the link is a sample; a large payload is linked
+            // when it is delivered.
+            let link = Link {
+                url: SAMPLE_LINK,
+                is_required: email.attach == Attach::Never,
+            };
             let mail = render::mail::mail(email, wording, Some(link), stop)?;
             Ok(json!({"subject": mail.subject, "text": mail.text, "html": mail.html}))
         }
-        Settings::S3(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?})),
-        Settings::Gcs(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?})),
-        Settings::AzureBlob(container) => Ok(json!({"key": render::line::key(&container.object, wording, stop)?})),
+        Settings::S3(bucket) => {
+            Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?}))
+        }
+        Settings::Gcs(bucket) => {
+            Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?}))
+        }
+        Settings::AzureBlob(container) => {
+            Ok(json!({"key": render::line::key(&container.object, wording, stop)?}))
+        }
         Settings::Sftp(sftp) => {
             let (directory, filename) = render::line::file(sftp, wording, stop)?;
             Ok(json!({"directory": directory, "filename": filename}))
         }
         Settings::Postgres(database) | Settings::Mysql(database) => {
-            Ok(json!({"table": database.table, "mode": database.mode, "body": String::from_utf8_lossy(payload)}))
+            Ok(json!({"table": database.table, "mode": database.mode,
+                "body": String::from_utf8_lossy(payload)}))
         }
     }
 }

@@ -6,7 +6,9 @@ use domain::destination::Destination;
 use domain::id::SecretId;
 use domain::input::{Errors, Fields};
 use domain::role::Permission;
-use domain::signing_secret::{LIVE_SECRETS_MAX, OVERLAP_SECONDS, SigningSecret, TooManySecrets, rotate};
+use domain::signing_secret::{
+    LIVE_SECRETS_MAX, OVERLAP_SECONDS, SigningSecret, TooManySecrets, rotate,
+};
 use secrecy::ExposeSecret as _;
 use store::Saved;
 
@@ -16,39 +18,78 @@ use crate::organization::no_parameters;
 use crate::view::destination::RotatedSecret;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// Reads a rotation: the secret, where the customer brings one, and how long older ones go on signing.
-pub(crate) fn read_rotation(fields: &mut Fields<'_>, own_account: &str) -> Option<(Option<SecretInput>, Duration)> {
+/// Reads a rotation: the secret, where the customer brings one, and how long older ones go on
+/// signing.
+pub(crate) fn read_rotation(
+    fields: &mut Fields<'_>,
+    own_account: &str,
+) -> Option<(Option<SecretInput>, Duration)> {
     let secret = take_secret(fields, "secret", own_account);
-    let seconds = OVERLAP_SECONDS.read(fields, "overlap_seconds").unwrap_or(OVERLAP_SECONDS.usual());
+    let seconds = OVERLAP_SECONDS
+        .read(fields, "overlap_seconds")
+        .unwrap_or(OVERLAP_SECONDS.usual());
     Some((secret, Duration::from_secs(seconds.into())))
 }
 
 /// 409: a rotation would leave more secrets signing than receivers can be asked to check.
 pub(crate) fn too_many_secrets(_: TooManySecrets) -> Refusal {
-    let detail = format!("at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with overlap_seconds 0");
+    let detail = format!(
+        "at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with \
+         overlap_seconds 0"
+    );
     Refusal::new(RefusalCode::TooManySecrets, detail)
 }
 
 impl Operations {
     /// `POST /v1/destinations/{id}/rotate-secret`: until the overlap ends all live secrets sign.
-    pub async fn rotate_secret(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<RotatedSecret, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn rotate_secret(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<RotatedSecret, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         if before.kind() != domain::settings::DestinationType::Webhook {
-            return Err(Refusal::new(RefusalCode::NotSigned, "only webhooks are signed; this destination has no signing secret"));
+            return Err(Refusal::new(
+                RefusalCode::NotSigned,
+                "only webhooks are signed; this destination has no signing secret",
+            ));
         }
-        let (secret, overlap) = read_members(members, Errors::default(), |fields| read_rotation(fields, &self.settings.account_id))?;
+        let (secret, overlap) = read_members(members, Errors::default(), |fields| {
+            read_rotation(fields, &self.settings.account_id)
+        })?;
         let now = self.clock.now();
-        let new = self.new_signing_secret(organization, before.id, secret, "/secret", now).await?;
+        let new = self
+            .new_signing_secret(organization, before.id, secret, "/secret", now)
+            .await?;
         let overlap_ends = now.plus(overlap);
         for _ in 0..RACES_MAX {
-            let rotated = rotate(&before.signing_secrets, new.stored.clone(), now, overlap_ends).map_err(too_many_secrets)?;
-            if self.save_secrets(ctx, &before, rotated, "destination.secret_rotated").await? == Saved::Done {
+            let rotated = rotate(
+                &before.signing_secrets,
+                new.stored.clone(),
+                now,
+                overlap_ends,
+            )
+            .map_err(too_many_secrets)?;
+            if self
+                .save_secrets(ctx, &before, rotated, "destination.secret_rotated")
+                .await?
+                == Saved::Done
+            {
                 let previous_valid_until = Some(overlap_ends).filter(|_| !overlap.is_zero());
-                let signing_secret = new.generated.map(|secret| secret.expose_secret().to_owned());
-                return Ok(RotatedSecret { signing_secret, previous_valid_until });
+                let signing_secret = new
+                    .generated
+                    .map(|secret| secret.expose_secret().to_owned());
+                return Ok(RotatedSecret {
+                    signing_secret,
+                    previous_valid_until,
+                });
             }
             before = self.existing_destination(organization, before.id).await?;
         }
@@ -56,8 +97,16 @@ impl Operations {
     }
 
     /// `DELETE /v1/destinations/{id}/signing-secrets/{secret}`: ends one early, but not the last.
-    pub async fn end_secret(&self, ctx: &Context, id: &str, secret: &str, mut query: Query) -> Result<(), Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn end_secret(
+        &self,
+        ctx: &Context,
+        id: &str,
+        secret: &str,
+        mut query: Query,
+    ) -> Result<(), Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         let secret: SecretId = self.own_id(ctx, organization, secret).await?;
         no_parameters(query)?;
@@ -68,9 +117,16 @@ impl Operations {
             }
             let remaining = without(&live, secret);
             if remaining.is_empty() {
-                return Err(Refusal::new(RefusalCode::LastSecret, "the last signing secret cannot be ended; rotate it instead"));
+                return Err(Refusal::new(
+                    RefusalCode::LastSecret,
+                    "the last signing secret cannot be ended; rotate it instead",
+                ));
             }
-            if self.save_secrets(ctx, &before, remaining, "destination.secret_ended").await? == Saved::Done {
+            if self
+                .save_secrets(ctx, &before, remaining, "destination.secret_ended")
+                .await?
+                == Saved::Done
+            {
                 return Ok(());
             }
             before = self.existing_destination(organization, before.id).await?;
@@ -85,15 +141,26 @@ impl Operations {
         signing_secrets: Vec<SigningSecret>,
         action: &str,
     ) -> Result<Saved, Refusal> {
-        let after = Destination { signing_secrets, ..before.revised(self.clock.now()) };
+        let after = Destination {
+            signing_secrets,
+            ..before.revised(self.clock.now())
+        };
         let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
-        Ok(self.store.save_destination(&after, before.revision(), &event).await?)
+        Ok(self
+            .store
+            .save_destination(&after, before.revision(), &event)
+            .await?)
     }
 }
 
-/// The live secrets but one. The newest of them has no end: a destination that signs today signs tomorrow.
+/// The live secrets but one. The newest of them has no end: a destination that signs today signs
+/// tomorrow.
 fn without(live: &[&SigningSecret], ended: SecretId) -> Vec<SigningSecret> {
-    let mut remaining: Vec<SigningSecret> = live.iter().filter(|secret| secret.id != ended).map(|secret| (*secret).clone()).collect();
+    let mut remaining: Vec<SigningSecret> = live
+        .iter()
+        .filter(|secret| secret.id != ended)
+        .map(|secret| (*secret).clone())
+        .collect();
     if let Some(newest) = remaining.first_mut() {
         newest.valid_until = None;
     }

@@ -1,4 +1,5 @@
-//! From a draft to a destination: every new secret is sealed for this organization, this destination and its own field.
+//! From a draft to a destination: every new secret is sealed for this organization, this
+//! destination and its own field.
 
 use std::collections::BTreeMap;
 
@@ -55,18 +56,37 @@ impl Operations {
             }
         }
         if !plain.is_empty() {
-            let fields: Vec<(&str, SecretString)> = plain.iter().map(|(name, secret)| (&**name, secret.clone())).collect();
+            let fields: Vec<(&str, SecretString)> = plain
+                .iter()
+                .map(|(name, secret)| (&**name, secret.clone()))
+                .collect();
             let recipient = Recipient::new(settings, draft.kind, &draft.open);
-            let sealed = self.vault.seal_for(&recipient, organization, destination, &fields).await?;
+            let sealed = self
+                .vault
+                .seal_for(&recipient, organization, destination, &fields)
+                .await?;
             for ((name, (_, secret)), sealed) in names.into_iter().zip(&plain).zip(sealed) {
                 let hint = secret_hint(draft.kind, secret.expose_secret());
-                secrets.insert(name, SecretField { sealed, hint, updated_at: now });
+                secrets.insert(
+                    name,
+                    SecretField {
+                        sealed,
+                        hint,
+                        updated_at: now,
+                    },
+                );
             }
         }
-        Ok(Credentials { kind: draft.kind, open: draft.open, secrets, shown })
+        Ok(Credentials {
+            kind: draft.kind,
+            open: draft.open,
+            secrets,
+            shown,
+        })
     }
 
-    /// Makes the signing secret that a client brought, or a new one. `pointer` names it in the request.
+    /// Makes the signing secret that a client brought, or a new one. `pointer` names it in the
+    /// request.
     pub(crate) async fn new_signing_secret(
         &self,
         organization: OrganizationId,
@@ -77,23 +97,61 @@ impl Operations {
     ) -> Result<NewSecret, Refusal> {
         let id: SecretId = self.ids.mint(organization, 1);
         let (source, hint, generated) = match brought {
-            Some(SecretInput::Referenced { arn, role }) => (self.referenced(organization, &arn, role, pointer).await?, None, None),
+            Some(SecretInput::Referenced { arn, role }) => (
+                self.referenced(organization, &arn, role, pointer).await?,
+                None,
+                None,
+            ),
             Some(SecretInput::Inline(secret)) => {
-                let sealed = self.vault.seal(organization, destination, &SigningSecret::sealed_name(id), &secret).await?;
-                (SecretSource::Provided { sealed }, hint(secret.expose_secret()), None)
+                let sealed = self
+                    .vault
+                    .seal(
+                        organization,
+                        destination,
+                        &SigningSecret::sealed_name(id),
+                        &secret,
+                    )
+                    .await?;
+                (
+                    SecretSource::Provided { sealed },
+                    hint(secret.expose_secret()),
+                    None,
+                )
             }
             None => {
-                let secret = SigningKey::generate(|buffer| buffer.copy_from_slice(&self.random.bytes::<32>())).to_secret_string();
-                let sealed = self.vault.seal(organization, destination, &SigningSecret::sealed_name(id), &secret).await?;
-                (SecretSource::Generated { sealed }, hint(secret.expose_secret()), Some(secret))
+                let secret = SigningKey::generate(|buffer| {
+                    buffer.copy_from_slice(&self.random.bytes::<32>())
+                })
+                .to_secret_string();
+                let sealed = self
+                    .vault
+                    .seal(
+                        organization,
+                        destination,
+                        &SigningSecret::sealed_name(id),
+                        &secret,
+                    )
+                    .await?;
+                (
+                    SecretSource::Generated { sealed },
+                    hint(secret.expose_secret()),
+                    Some(secret),
+                )
             }
         };
-        let stored = SigningSecret { id, source, hint, created_at: now, valid_until: None };
+        let stored = SigningSecret {
+            id,
+            source,
+            hint,
+            created_at: now,
+            valid_until: None,
+        };
         Ok(NewSecret { stored, generated })
     }
 
-    /// A secret in Secrets Manager is read with a role of the customer's own. With the deployment's role it is read only when the operator
-    /// granted it to the organization (design §6). A secret of the deployment's own is never read.
+    /// A secret in Secrets Manager is read with a role of the customer's own. With the deployment's
+    /// role it is read only when the operator granted it to the organization (design §6). A secret
+    /// of the deployment's own is never read.
     async fn referenced(
         &self,
         organization: OrganizationId,
@@ -101,25 +159,53 @@ impl Operations {
         role: Option<RoleArn>,
         pointer: &str,
     ) -> Result<SecretSource, Refusal> {
-        let refused = |code, detail| Err(Refusal::invalid(vec![FieldError::at(format!("{pointer}/secret_arn"), code, detail)]));
+        let refused = |code, detail| {
+            Err(Refusal::invalid(vec![FieldError::at(
+                format!("{pointer}/secret_arn"),
+                code,
+                detail,
+            )]))
+        };
         if self.is_own_secret(arn) {
-            return refused(FieldCode::Reserved, "is Waybill's own; name a secret of your own");
+            return refused(
+                FieldCode::Reserved,
+                "is Waybill's own; name a secret of your own",
+            );
         }
         let organization = self.existing_organization(organization).await?;
         let external_id = organization.aws_external_id;
-        let role = role.map(|role| SecretRole { role_arn: role.as_str().to_owned(), external_id });
-        if role.is_none() && !organization.grants.secret_arns.iter().any(|granted| granted == arn.as_str()) {
-            let detail = "this secret has not been granted to the organization; ask the operator, or name a role_arn that may read it";
+        let role = role.map(|role| SecretRole {
+            role_arn: role.as_str().to_owned(),
+            external_id,
+        });
+        if role.is_none()
+            && !organization
+                .grants
+                .secret_arns
+                .iter()
+                .any(|granted| granted == arn.as_str())
+        {
+            let detail = "this secret has not been granted to the organization; ask the operator, \
+                 or name a role_arn that may read it";
             return refused(FieldCode::InvalidValue, detail);
         }
-        Ok(SecretSource::SecretsManager { arn: arn.as_str().to_owned(), role })
+        Ok(SecretSource::SecretsManager {
+            arn: arn.as_str().to_owned(),
+            role,
+        })
     }
 
     /// Whether an ARN, complete or partial, leads to a secret of the deployment's own.
     pub(crate) fn is_own_secret(&self, arn: &SecretArn) -> bool {
         // The operator may have named one of them by a partial ARN, too.
-        let is_led_to = |own: &String| own.parse().is_ok_and(|own: SecretArn| own.leads_to(arn.as_str()));
-        self.settings.own_secret_arns.iter().any(|own| arn.leads_to(own) || is_led_to(own))
+        let is_led_to = |own: &String| {
+            own.parse()
+                .is_ok_and(|own: SecretArn| own.leads_to(arn.as_str()))
+        };
+        self.settings
+            .own_secret_arns
+            .iter()
+            .any(|own| arn.leads_to(own) || is_led_to(own))
     }
 }
 
@@ -127,10 +213,17 @@ impl Operations {
 pub(super) fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> {
     match kind {
         // A chat service's address is the secret, but not its host.
-        CredentialKind::SecretUrl => Target::parse(secret, Schemes::HttpAndHttps).ok().map(|target| {
-            let url = target.url();
-            format!("{}/…", url[..url::Position::BeforePath].trim_end_matches('/'))
-        }),
+        CredentialKind::SecretUrl => {
+            Target::parse(secret, Schemes::HttpAndHttps)
+                .ok()
+                .map(|target| {
+                    let url = target.url();
+                    format!(
+                        "{}/…",
+                        url[..url::Position::BeforePath].trim_end_matches('/')
+                    )
+                })
+        }
         // Certificates' keys, key files and connection strings end alike.
         CredentialKind::ServiceAccount
         | CredentialKind::ConnectionString
@@ -144,11 +237,18 @@ pub(super) fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> 
 /// What reads show besides, of what was sent or kept: where a connection string leads.
 fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Value> {
     let mut shown = draft.shown.clone();
-    for (name, value) in draft.open.iter().filter(|(name, _)| name.ends_with("certificate_pem") || name.ends_with("ca_pem")) {
+    for (name, value) in draft
+        .open
+        .iter()
+        .filter(|(name, _)| name.ends_with("certificate_pem") || name.ends_with("ca_pem"))
+    {
         shown.extend(x509::described(value).map(|described| (name.clone(), described)));
     }
     shown.retain(|name, _| !name.ends_with("_pem") || draft.open.contains_key(name));
-    if let Some(said) = draft.given("connection_string").and_then(|text| connection_string(settings, text)) {
+    if let Some(said) = draft
+        .given("connection_string")
+        .and_then(|text| connection_string(settings, text))
+    {
         let members: [(&str, Value); 4] = [
             ("host", said.host.into()),
             ("port", said.port.into()),
@@ -160,16 +260,23 @@ fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Valu
     shown
 }
 
-/// What an audit event shows of a destination: no ciphertext, and the word `secret` where a secret stands.
+/// What an audit event shows of a destination: no ciphertext, and the word `secret` where a secret
+/// stands.
 pub(crate) fn auditable(destination: &Destination) -> serde_json::Value {
     let mut credentials = serde_json::Map::new();
-    credentials.insert("kind".to_owned(), destination.credentials.kind.as_str().into());
+    credentials.insert(
+        "kind".to_owned(),
+        destination.credentials.kind.as_str().into(),
+    );
     for (name, value) in &destination.credentials.open {
         credentials.insert(name.clone(), value.as_str().into());
     }
     for (name, secret) in &destination.credentials.secrets {
         // The time makes a replaced secret a change; its value never shows.
-        credentials.insert(name.clone(), format!("secret, set {}", secret.updated_at).into());
+        credentials.insert(
+            name.clone(),
+            format!("secret, set {}", secret.updated_at).into(),
+        );
     }
     serde_json::json!({
         "external_id": destination.external_id,

@@ -1,4 +1,5 @@
-//! Reading the signing secrets that customers bring: inline, or by the ARN of a Secrets Manager secret.
+//! Reading the signing secrets that customers bring: inline, or by the ARN of a Secrets Manager
+//! secret.
 
 use domain::input::{FieldCode, Fields};
 use domain::role_arn::RoleArn;
@@ -18,13 +19,19 @@ pub(crate) enum SecretInput {
     Referenced {
         /// The secret.
         arn: SecretArn,
-        /// The customer's role that reads it. Without one, the organization must have been granted the secret.
+        /// The customer's role that reads it. Without one, the organization must have been granted
+        /// the secret.
         role: Option<RoleArn>,
     },
 }
 
-/// Takes a signing secret; absent, one is generated. A role of the deployment's own account is refused.
-pub(crate) fn take_secret(fields: &mut Fields<'_>, name: &str, own_account: &str) -> Option<SecretInput> {
+/// Takes a signing secret; absent, one is generated. A role of the deployment's own account is
+/// refused.
+pub(crate) fn take_secret(
+    fields: &mut Fields<'_>,
+    name: &str,
+    own_account: &str,
+) -> Option<SecretInput> {
     match fields.take(name)? {
         Value::String(text) => match SigningKey::parse(&text) {
             Ok(key) => Some(SecretInput::Inline(key.to_secret_string())),
@@ -34,20 +41,31 @@ pub(crate) fn take_secret(fields: &mut Fields<'_>, name: &str, own_account: &str
             }
         },
         Value::Object(members) if members.contains_key("set") => {
-            fields.refuse(name, FieldCode::MaskedValue, "is a masked secret; leave it out");
+            fields.refuse(
+                name,
+                FieldCode::MaskedValue,
+                "is a masked secret; leave it out",
+            );
             None
         }
         Value::Object(members) => {
             let mut inner = Fields::new(fields.pointer_to(name), members, fields.errors());
             let given = inner.given("secret_arn");
-            let arn = inner.parsed("secret_arn", |text| text.parse::<SecretArn>().map_err(|error: NotASecretArn| error.to_string()));
+            let arn = inner.parsed("secret_arn", |text| {
+                text.parse::<SecretArn>()
+                    .map_err(|error: NotASecretArn| error.to_string())
+            });
             let arn = inner.require("secret_arn", given, arn);
             let role = take_role(&mut inner, own_account);
             inner.finish();
             Some(SecretInput::Referenced { arn: arn?, role })
         }
         _ => {
-            fields.refuse(name, FieldCode::InvalidType, "must be a string, or an object with secret_arn");
+            fields.refuse(
+                name,
+                FieldCode::InvalidType,
+                "must be a string, or an object with secret_arn",
+            );
             None
         }
     }

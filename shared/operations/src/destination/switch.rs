@@ -25,7 +25,8 @@ const SKIPPED_AT_ONCE_MAX: usize = 1000;
 /// The body of `POST /v1/destinations/{id}/enable`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnableDestination {
-    /// Also delivers what failed or was skipped since a time, since `disabled_at`, or since `first_failure_at`.
+    /// Also delivers what failed or was skipped since a time, since `disabled_at`, or since
+    /// `first_failure_at`.
     #[schema(example = "disabled_at")]
     pub replay_since: Option<String>,
 }
@@ -55,19 +56,32 @@ impl ReplaySince {
         match text {
             "disabled_at" => Ok(Self::Disabled),
             "first_failure_at" => Ok(Self::FirstFailure),
-            time => Timestamp::parse(time).map(Self::Time).map_err(|error| format!("{error}, `disabled_at` or `first_failure_at`")),
+            time => Timestamp::parse(time)
+                .map(Self::Time)
+                .map_err(|error| format!("{error}, `disabled_at` or `first_failure_at`")),
         }
     }
 }
 
 impl Operations {
-    /// `POST /v1/destinations/{id}/enable`: resets the counter, checks nothing; delivers again what it missed, when asked to.
-    pub async fn enable_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<EnabledDestination, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    /// `POST /v1/destinations/{id}/enable`: resets the counter, checks nothing; delivers again what
+    /// it missed, when asked to.
+    pub async fn enable_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<EnabledDestination, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
-        let since = read_members(members, Errors::default(), |fields| Some(fields.parsed("replay_since", ReplaySince::parse)))?;
+        let since = read_members(members, Errors::default(), |fields| {
+            Some(fields.parsed("replay_since", ReplaySince::parse))
+        })?;
         let disabled_at = match &destination.state {
             DestinationState::Disabled { at, .. } => Some(*at),
             _ => None,
@@ -88,27 +102,52 @@ impl Operations {
         let view = if destination.takes_deliveries() {
             self.resume(ctx, destination).await?
         } else {
-            self.switch(ctx, destination, DestinationState::Enabled, "destination.enabled").await?
+            self.switch(
+                ctx,
+                destination,
+                DestinationState::Enabled,
+                "destination.enabled",
+            )
+            .await?
         };
         let job = match missed {
             Some(since) => Some(self.replay(ctx, organization, id, since).await?),
             None => None,
         };
-        Ok(EnabledDestination { destination: view, job })
+        Ok(EnabledDestination {
+            destination: view,
+            job,
+        })
     }
 
-    /// `POST /v1/destinations/{id}/disable`: queued and retrying deliveries become `skipped` as they come up.
-    pub async fn disable_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DestinationView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    /// `POST /v1/destinations/{id}/disable`: queued and retrying deliveries become `skipped` as
+    /// they come up.
+    pub async fn disable_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<DestinationView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
-        let reason = read_members(members, Errors::default(), |fields| Some(fields.text("reason", DESCRIPTION)))?;
+        let reason = read_members(members, Errors::default(), |fields| {
+            Some(fields.text("reason", DESCRIPTION))
+        })?;
         if !destination.takes_deliveries() {
             return self.view_with_health(ctx, &destination).await;
         }
-        let disabled = DestinationState::Disabled { at: self.clock.now(), by: DisabledBy::User, reason };
-        self.switch(ctx, destination, disabled, "destination.disabled").await
+        let disabled = DestinationState::Disabled {
+            at: self.clock.now(),
+            by: DisabledBy::User,
+            reason,
+        };
+        self.switch(ctx, destination, disabled, "destination.disabled")
+            .await
     }
 
     async fn switch(
@@ -122,33 +161,63 @@ impl Operations {
             if before.takes_deliveries() == (state == DestinationState::Enabled) {
                 return self.view_with_health(ctx, &before).await;
             }
-            let after = Destination { state: state.clone(), ..before.revised(self.clock.now()) };
+            let after = Destination {
+                state: state.clone(),
+                ..before.revised(self.clock.now())
+            };
             let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
             let alert = self.alert_of_switch(ctx, &after).await?;
-            match self.store.switch_destination(&after, before.revision(), &event, &alert).await? {
+            match self
+                .store
+                .switch_destination(&after, before.revision(), &event, &alert)
+                .await?
+            {
                 Saved::Done => {
                     self.tell(ctx, alert).await;
                     if !after.is_enabled() {
-                        self.skip_retrying(&after, SkipReason::DestinationDisabled).await;
+                        self.skip_retrying(&after, SkipReason::DestinationDisabled)
+                            .await;
                     }
                     return self.view_with_health(ctx, &after).await;
                 }
-                Saved::Conflict => before = self.existing_destination(before.organization_id, before.id).await?,
+                Saved::Conflict => {
+                    before = self
+                        .existing_destination(before.organization_id, before.id)
+                        .await?
+                }
             }
         }
         Err(Refusal::contended())
     }
 
-    async fn alert_of_switch(&self, ctx: &Context, destination: &Destination) -> Result<Alert, Refusal> {
-        let routes = self.store.routes(destination.organization_id).await?.ok_or_else(Refusal::not_found)?;
+    async fn alert_of_switch(
+        &self,
+        ctx: &Context,
+        destination: &Destination,
+    ) -> Result<Alert, Refusal> {
+        let routes = self
+            .store
+            .routes(destination.organization_id)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         let health = self.store.health(destination.id).await?;
         let (kind, health) = if destination.is_enabled() {
-            (AlertKind::Enabled, Health { consecutive_failures: 0, first_failure_at: None, ..health })
+            (
+                AlertKind::Enabled,
+                Health {
+                    consecutive_failures: 0,
+                    first_failure_at: None,
+                    ..health
+                },
+            )
         } else {
             (AlertKind::Disabled, health)
         };
         let url = ctx.link("destinations", destination.id);
-        Ok(self.dispatch.alert_about(&self.ids, &routes, destination, &health, kind, &url).await?)
+        Ok(self
+            .dispatch
+            .alert_about(&self.ids, &routes, destination, &health, kind, &url)
+            .await?)
     }
 
     /// Tells of an alert that is kept. When that fails, the monitor does it.
@@ -156,24 +225,40 @@ impl Operations {
         let id = alert.id;
         let told = async {
             match self.store.routes(alert.organization_id).await? {
-                Some(routes) => self.dispatch.announce_alert(&self.ids, &routes, alert, ctx.trace).await.map(drop),
+                Some(routes) => self
+                    .dispatch
+                    .announce_alert(&self.ids, &routes, alert, ctx.trace)
+                    .await
+                    .map(drop),
                 None => Ok(()),
             }
         };
         if let Err(error) = told.await {
-            tracing::warn!(error = %domain::chain(&error), alert = %id, "failed to announce an alert; the monitor announces it");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                alert = %id,
+                "failed to announce an alert; the monitor announces it"
+            );
         }
     }
 
-    /// Skips what waits for a retry to a destination that takes no more deliveries. What is left, should this break off, the monitor skips, and
-    /// what is queued the worker as it comes up.
+    /// Skips what waits for a retry to a destination that takes no more deliveries. What is left,
+    /// should this break off, the monitor skips, and what is queued the worker as it comes up.
     pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: SkipReason) {
         let skipped = async {
-            let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, dispatch::EndError>(0) };
-            self.dispatch.skip_retrying(destination, routes.shards, reason, SKIPPED_AT_ONCE_MAX).await
+            let Some(routes) = self.store.routes(destination.organization_id).await? else {
+                return Ok::<_, dispatch::EndError>(0);
+            };
+            self.dispatch
+                .skip_retrying(destination, routes.shards, reason, SKIPPED_AT_ONCE_MAX)
+                .await
         };
         if let Err(error) = skipped.await {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to skip waiting deliveries; the monitor skips them");
+            tracing::warn!(
+                error = %domain::chain(&error),
+                destination = %destination.id,
+                "failed to skip waiting deliveries; the monitor skips them"
+            );
         }
     }
 }

@@ -11,6 +11,11 @@ pub(super) fn described(pem: &str) -> Option<Value> {
     let (_, parsed) = X509Certificate::from_der(first).ok()?;
     let digest = Sha256::digest(first.as_ref());
     let fingerprint: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
-    let not_after = domain::Timestamp::from_millis(parsed.validity().not_after.timestamp().saturating_mul(1000));
-    Some(json!({"set": true, "fingerprint": format!("SHA256:{}", fingerprint.join(":")), "not_after": not_after}))
+    let not_after = domain::Timestamp::from_millis(
+        parsed.validity().not_after.timestamp().saturating_mul(1000),
+    );
+    Some(
+        json!({"set": true, "fingerprint": format!("SHA256:{}", fingerprint.join(":")),
+            "not_after": not_after}),
+    )
 }

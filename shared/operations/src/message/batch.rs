@@ -1,7 +1,8 @@
 //! A batch: up to 100 messages, each accepted or refused on its own.
 //!
-//! A batch's `Idempotency-Key` is one claim for all of it: it records each message's id and targets, and what was refused for want of a
-//! destination. A repeat answers each message from its deliveries; those that were cut off before their commit are sent then.
+//! A batch's `Idempotency-Key` is one claim for all of it: it records each message's id and
+//! targets, and what was refused for want of a destination. A repeat answers each message from its
+//! deliveries; those that were cut off before their commit are sent then.
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ use crate::view::message::{BatchResult, BatchView};
 use crate::view::problem::Problem;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-/// Messages of a batch times their destinations: what one request can commit and answer within its function's time.
+/// Messages of a batch times their destinations: what one request can commit and answer within its
+/// function's time.
 pub const BATCH_DELIVERIES_MAX: usize = 1000;
 /// Messages of a batch that are committed at once.
 const AT_ONCE: usize = 25;
@@ -40,7 +42,8 @@ const COMMIT_TIME: Duration = Duration::from_secs(6);
 /// How long it takes at most to read whether a message was committed.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
-/// A batch's time: what was not begun until then, or has not ended, is answered with an error of its own.
+/// A batch's time: what was not begun until then, or has not ended, is answered with an error of
+/// its own.
 #[derive(Clone, Copy, Debug)]
 struct Time {
     begin_until: Instant,
@@ -50,14 +53,20 @@ struct Time {
 impl Time {
     fn within(function: Duration) -> Self {
         let end = Instant::now() + function.saturating_sub(ANSWER_TIME);
-        Self { begin_until: end - COMMIT_TIME.min(function / 2), end }
+        Self {
+            begin_until: end - COMMIT_TIME.min(function / 2),
+            end,
+        }
     }
 }
 
 /// 503 of a message that a batch had no time for.
 fn out_of_time() -> Refusal {
     let detail = "the batch ran out of time before this message was accepted; submit it again";
-    Refusal { detail: detail.to_owned(), ..Refusal::unavailable("a batch ran out of time") }
+    Refusal {
+        detail: detail.to_owned(),
+        ..Refusal::unavailable("a batch ran out of time")
+    }
 }
 
 /// What a batch was answered with.
@@ -69,7 +78,8 @@ pub struct SubmittedBatch {
     pub replayed: bool,
 }
 
-/// What a batch's claim records. Target lists are told once, however many messages go to the same destinations.
+/// What a batch's claim records. Target lists are told once, however many messages go to the same
+/// destinations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct RecordedBatch {
     #[serde(rename = "l")]
@@ -118,7 +128,9 @@ impl Planned {
     fn deliveries(&self, routes: &Routes) -> Option<usize> {
         match self {
             Self::Send(_, _, targets) => Some(targets.len()),
-            Self::Keyed(input, _) => resolve(routes, input.named.as_deref(), &input.event_type).map(|targets| targets.len()).ok(),
+            Self::Keyed(input, _) => resolve(routes, input.named.as_deref(), &input.event_type)
+                .map(|targets| targets.len())
+                .ok(),
             Self::Refused(_) => None,
         }
     }
@@ -126,34 +138,57 @@ impl Planned {
 
 impl Operations {
     /// `POST /v1/messages/batch`.
-    pub async fn submit_batch(&self, ctx: &Context, mut query: Query, body: Body) -> Result<SubmittedBatch, Refusal> {
+    pub async fn submit_batch(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<SubmittedBatch, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
         let routes = self.routes(ctx, organization).await?;
         not_suspended(routes.status)?;
-        let entry = Entry { ctx, organization, routes: &routes, counted: true };
+        let entry = Entry {
+            ctx,
+            organization,
+            routes: &routes,
+            counted: true,
+        };
         let json = body.bytes()?;
         let messages = read_batch(&json)?;
         no_parameters(query)?;
-        let time = Time::within(Duration::from_secs(self.settings.function_timeout_seconds.into()));
+        let time = Time::within(Duration::from_secs(
+            self.settings.function_timeout_seconds.into(),
+        ));
         let planned = self.plan(&entry, &messages, time).await;
-        let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
+        let print = ctx
+            .idempotency_key
+            .as_ref()
+            .map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
         self.admit_batch(&entry, print.as_ref(), &planned).await?;
         let (planned, replayed) = match &print {
             None => (planned, false),
             Some(print) => self.plan_once(&entry, print, &messages, planned).await?,
         };
-        let results = planned.into_iter().map(|planned| self.carry_out(&entry, planned, replayed, time));
+        let results = planned
+            .into_iter()
+            .map(|planned| self.carry_out(&entry, planned, replayed, time));
         let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
         if let Some(print) = &print
             && results.iter().any(|result| result.status >= 500)
         {
             self.yield_claim(print).await;
         }
-        Ok(SubmittedBatch { results: BatchView { results }, replayed })
+        Ok(SubmittedBatch {
+            results: BatchView { results },
+            replayed,
+        })
     }
 
     async fn plan(&self, entry: &Entry<'_>, messages: &[Bytes], time: Time) -> Vec<Planned> {
-        let planned = messages.iter().cloned().map(|json| self.plan_in_time(entry, json, time));
+        let planned = messages
+            .iter()
+            .cloned()
+            .map(|json| self.plan_in_time(entry, json, time));
         stream::iter(planned).buffered(AT_ONCE).collect().await
     }
 
@@ -165,31 +200,61 @@ impl Operations {
         }
     }
 
-    /// Refuses a batch that is too large, or over the quota, as a whole. One that was accepted before is answered again, whatever its size is now.
-    async fn admit_batch(&self, entry: &Entry<'_>, print: Option<&Fingerprint>, planned: &[Planned]) -> Result<(), Refusal> {
+    /// Refuses a batch that is too large, or over the quota, as a whole. One that was accepted
+    /// before is answered again, whatever its size is now.
+    async fn admit_batch(
+        &self,
+        entry: &Entry<'_>,
+        print: Option<&Fingerprint>,
+        planned: &[Planned],
+    ) -> Result<(), Refusal> {
         if let Some(print) = print
-            && let Some(earlier) = self.store.find_claim(print.organization, &print.key_hash).await?
+            && let Some(earlier) = self
+                .store
+                .find_claim(print.organization, &print.key_hash)
+                .await?
         {
             return print.checked(earlier).map(drop);
         }
-        let sizes = planned.iter().filter_map(|planned| planned.deliveries(entry.routes));
-        let (messages, deliveries) = sizes.fold((0, 0), |(messages, sum), deliveries| (messages + 1, sum + deliveries));
+        let sizes = planned
+            .iter()
+            .filter_map(|planned| planned.deliveries(entry.routes));
+        let (messages, deliveries) = sizes.fold((0, 0), |(messages, sum), deliveries| {
+            (messages + 1, sum + deliveries)
+        });
         if deliveries > BATCH_DELIVERIES_MAX {
-            let detail = format!("the batch makes {deliveries} deliveries; at most {BATCH_DELIVERIES_MAX} are accepted at once");
+            let detail = format!(
+                "the batch makes {deliveries} deliveries; at most {BATCH_DELIVERIES_MAX} are \
+                 accepted at once"
+            );
             let error = FieldError::at("/messages", FieldCode::TooLong, detail.clone());
-            return Err(Refusal { errors: vec![error], ..Refusal::new(RefusalCode::BatchTooLarge, detail) });
+            return Err(Refusal {
+                errors: vec![error],
+                ..Refusal::new(RefusalCode::BatchTooLarge, detail)
+            });
         }
-        self.admit_deliveries(entry.organization, messages, deliveries).await
+        self.admit_deliveries(entry.organization, messages, deliveries)
+            .await
     }
 
     async fn plan_message(&self, entry: &Entry<'_>, json: &Bytes) -> Result<Planned, Refusal> {
-        let input = self.noted(entry.ctx, entry.organization, read_message(json, self.clock.now(), &self.addresses(), true)).await?;
+        let input = self
+            .noted(
+                entry.ctx,
+                entry.organization,
+                read_message(json, self.clock.now(), &self.addresses(), true),
+            )
+            .await?;
         if input.idempotency_key.is_some() {
             return Ok(Planned::Keyed(input, json.clone()));
         }
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
-        Ok(Planned::Send(input, self.ids.mint(entry.organization, entry.routes.shards), targets))
+        Ok(Planned::Send(
+            input,
+            self.ids.mint(entry.organization, entry.routes.shards),
+            targets,
+        ))
     }
 
     /// Claims the batch's key for what is planned, or finds what was planned under it before.
@@ -206,20 +271,34 @@ impl Operations {
             let (earlier, over) = match self.claim(print, recorded.clone()).await? {
                 Claim::New => return Ok((planned, false)),
                 Claim::TakenOver { recorded } => (recorded, true),
-                Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => (recorded, false),
+                Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
+                    (recorded, false)
+                }
             };
-            let earlier: RecordedBatch = serde_json::from_value(earlier).map_err(Refusal::internal)?;
+            let earlier: RecordedBatch =
+                serde_json::from_value(earlier).map_err(Refusal::internal)?;
             if over || self.all_committed(entry, &earlier).await? {
-                return Ok((replan(messages, planned, &earlier, &self.addresses()), !over));
+                return Ok((
+                    replan(messages, planned, &earlier, &self.addresses()),
+                    !over,
+                ));
             }
             wait_until(deadline).await?;
         }
     }
 
-    async fn all_committed(&self, entry: &Entry<'_>, recorded: &RecordedBatch) -> Result<bool, Refusal> {
+    async fn all_committed(
+        &self,
+        entry: &Entry<'_>,
+        recorded: &RecordedBatch,
+    ) -> Result<bool, Refusal> {
         for item in &recorded.items {
             if let RecordedItem::Sent(message, _) = item
-                && self.store.message(entry.organization, *message).await?.is_none()
+                && self
+                    .store
+                    .message(entry.organization, *message)
+                    .await?
+                    .is_none()
             {
                 return Ok(false);
             }
@@ -227,10 +306,18 @@ impl Operations {
         Ok(true)
     }
 
-    async fn carry_out(&self, entry: &Entry<'_>, planned: Planned, replayed: bool, time: Time) -> BatchResult {
+    async fn carry_out(
+        &self,
+        entry: &Entry<'_>,
+        planned: Planned,
+        replayed: bool,
+        time: Time,
+    ) -> BatchResult {
         let id = planned.message();
         let accepted = if Instant::now() < time.begin_until {
-            let accepted = tokio::time::timeout_at(time.end, self.accept_planned(entry, planned, replayed)).await;
+            let accepted =
+                tokio::time::timeout_at(time.end, self.accept_planned(entry, planned, replayed))
+                    .await;
             match accepted {
                 Ok(accepted) => accepted,
                 Err(_) => self.accepted_in_time(entry, id).await,
@@ -241,38 +328,74 @@ impl Operations {
         match accepted {
             Ok(deliveries) => BatchResult {
                 status: 202,
-                message: Some(self.message_view(entry.ctx, &deliveries, &Pauses::of(entry.routes, self.clock.now()))),
+                message: Some(self.message_view(
+                    entry.ctx,
+                    &deliveries,
+                    &Pauses::of(entry.routes, self.clock.now()),
+                )),
                 error: None,
             },
             Err(refusal) => {
                 if let Some(chain) = refusal.chain() {
-                    tracing::error!(error = chain, request_id = entry.ctx.request_id, "a message of a batch failed");
+                    tracing::error!(
+                        error = chain,
+                        request_id = entry.ctx.request_id,
+                        "a message of a batch failed"
+                    );
                 }
-                BatchResult { status: refusal.status(), message: None, error: Some(Problem::of(refusal, entry.ctx.request_id.clone())) }
+                BatchResult {
+                    status: refusal.status(),
+                    message: None,
+                    error: Some(Problem::of(refusal, entry.ctx.request_id.clone())),
+                }
             }
         }
     }
 
-    /// The deliveries of a message whose submit did not end in time, if it was committed: reconcile sends what was not sent.
-    async fn accepted_in_time(&self, entry: &Entry<'_>, id: Option<MessageId>) -> Result<Vec<Delivery>, Refusal> {
-        let Some(id) = id else { return Err(out_of_time()) };
-        let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id)).await.map_err(|_| out_of_time())?;
-        found?.map(|deliveries| deliveries.into_iter().map(Delivery::as_accepted).collect()).ok_or_else(out_of_time)
+    /// The deliveries of a message whose submit did not end in time, if it was committed: reconcile
+    /// sends what was not sent.
+    async fn accepted_in_time(
+        &self,
+        entry: &Entry<'_>,
+        id: Option<MessageId>,
+    ) -> Result<Vec<Delivery>, Refusal> {
+        let Some(id) = id else {
+            return Err(out_of_time());
+        };
+        let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id))
+            .await
+            .map_err(|_| out_of_time())?;
+        found?
+            .map(|deliveries| deliveries.into_iter().map(Delivery::as_accepted).collect())
+            .ok_or_else(out_of_time)
     }
 
-    async fn accept_planned(&self, entry: &Entry<'_>, planned: Planned, replayed: bool) -> Result<Vec<Delivery>, Refusal> {
+    async fn accept_planned(
+        &self,
+        entry: &Entry<'_>,
+        planned: Planned,
+        replayed: bool,
+    ) -> Result<Vec<Delivery>, Refusal> {
         match planned {
             Planned::Refused(refusal) => Err(refusal),
             Planned::Keyed(input, json) => {
-                let Some(key) = input.idempotency_key.clone() else { return Err(Refusal::internal("a keyed message has a key")) };
+                let Some(key) = input.idempotency_key.clone() else {
+                    return Err(Refusal::internal("a keyed message has a key"));
+                };
                 let print = Fingerprint::of(entry.organization, &key, "message of a batch", &json);
                 Ok(self.accept_once(entry, &print, || Ok(input)).await?.0)
             }
             Planned::Send(input, message, targets) => {
-                if replayed && let Some(deliveries) = self.store.message(entry.organization, message).await? {
+                if replayed
+                    && let Some(deliveries) =
+                        self.store.message(entry.organization, message).await?
+                {
                     return Ok(deliveries.into_iter().map(Delivery::as_accepted).collect());
                 }
-                Ok(self.dispatch.submit(&submission(entry, message, input, targets)).await?)
+                Ok(self
+                    .dispatch
+                    .submit(&submission(entry, message, input, targets))
+                    .await?)
             }
         }
     }
@@ -287,15 +410,23 @@ fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
     let mistake = match &found {
         None => Some((FieldCode::Required, "messages is required".to_owned())),
         Some(None) => Some((FieldCode::InvalidType, "must be a list".to_owned())),
-        Some(Some(items)) if items.is_empty() => Some((FieldCode::TooShort, "must have at least one message".to_owned())),
-        Some(Some(items)) if items.len() > BATCH_MAX => Some((FieldCode::TooLong, format!("must have at most {BATCH_MAX} messages"))),
+        Some(Some(items)) if items.is_empty() => Some((
+            FieldCode::TooShort,
+            "must have at least one message".to_owned(),
+        )),
+        Some(Some(items)) if items.len() > BATCH_MAX => Some((
+            FieldCode::TooLong,
+            format!("must have at most {BATCH_MAX} messages"),
+        )),
         Some(Some(_)) => None,
     };
     if let Some((code, detail)) = mistake {
         errors.extend([FieldError::at("/messages", code, detail)]);
     }
     members.read(errors, None, |_| Some(()))?;
-    found.flatten().ok_or_else(|| Refusal::internal("a batch without messages was accepted"))
+    found
+        .flatten()
+        .ok_or_else(|| Refusal::internal("a batch without messages was accepted"))
 }
 
 fn record(planned: &[Planned]) -> RecordedBatch {
@@ -304,15 +435,27 @@ fn record(planned: &[Planned]) -> RecordedBatch {
         let item = match planned {
             Planned::Send(_, message, targets) => {
                 let list = record_targets(targets);
-                let position = batch.lists.iter().position(|known| *known == list).unwrap_or_else(|| {
-                    batch.lists.push(list);
-                    batch.lists.len() - 1
-                });
+                let position = batch
+                    .lists
+                    .iter()
+                    .position(|known| *known == list)
+                    .unwrap_or_else(|| {
+                        batch.lists.push(list);
+                        batch.lists.len() - 1
+                    });
                 RecordedItem::Sent(*message, position)
             }
-            Planned::Refused(refusal) if refusal.code == RefusalCode::NoDestinations => RecordedItem::NoDestinations,
-            Planned::Refused(refusal) => match refusal.extra.as_ref().map(|extra| &extra.unknown_destinations) {
-                Some(positions) if !positions.is_empty() => RecordedItem::Unknown(positions.clone()),
+            Planned::Refused(refusal) if refusal.code == RefusalCode::NoDestinations => {
+                RecordedItem::NoDestinations
+            }
+            Planned::Refused(refusal) => match refusal
+                .extra
+                .as_ref()
+                .map(|extra| &extra.unknown_destinations)
+            {
+                Some(positions) if !positions.is_empty() => {
+                    RecordedItem::Unknown(positions.clone())
+                }
                 _ => RecordedItem::Again,
             },
             Planned::Keyed(..) => RecordedItem::Again,
@@ -322,25 +465,48 @@ fn record(planned: &[Planned]) -> RecordedBatch {
     batch
 }
 
-/// What was planned the first time, made whole again with the inputs, which are the same. `planned` is what would be planned now.
-fn replan(messages: &[Bytes], planned: Vec<Planned>, recorded: &RecordedBatch, addresses: &Addresses<'_>) -> Vec<Planned> {
+/// What was planned the first time, made whole again with the inputs, which are the same. `planned`
+/// is what would be planned now.
+fn replan(
+    messages: &[Bytes],
+    planned: Vec<Planned>,
+    recorded: &RecordedBatch,
+    addresses: &Addresses<'_>,
+) -> Vec<Planned> {
     let again = |now: Planned, item: &RecordedItem, json: &Bytes| match (item, now) {
         (RecordedItem::Sent(message, list), now) => {
-            let targets = recorded.lists.get(*list).map(|list| list.iter().map(RecordedTarget::target).collect()).unwrap_or_default();
+            let targets = recorded
+                .lists
+                .get(*list)
+                .map(|list| list.iter().map(RecordedTarget::target).collect())
+                .unwrap_or_default();
             match input_of(now, *message, json, addresses) {
                 Ok(input) => Planned::Send(input, *message, targets),
                 Err(refusal) => Planned::Refused(refusal),
             }
         }
         (RecordedItem::NoDestinations, _) => Planned::Refused(Refusal::no_destinations()),
-        (RecordedItem::Unknown(positions), _) => Planned::Refused(Refusal::unknown_destinations(positions.clone())),
+        (RecordedItem::Unknown(positions), _) => {
+            Planned::Refused(Refusal::unknown_destinations(positions.clone()))
+        }
         (RecordedItem::Again, now) => now,
     };
-    planned.into_iter().zip(&recorded.items).zip(messages).map(|((now, item), json)| again(now, item, json)).collect()
+    planned
+        .into_iter()
+        .zip(&recorded.items)
+        .zip(messages)
+        .map(|((now, item), json)| again(now, item, json))
+        .collect()
 }
 
-/// The input of a message that was accepted before: read as of then, so that an `expires_at` that was in the future still is.
-fn input_of(planned: Planned, message: MessageId, json: &Bytes, addresses: &Addresses<'_>) -> Result<MessageInput, Refusal> {
+/// The input of a message that was accepted before: read as of then, so that an `expires_at` that
+/// was in the future still is.
+fn input_of(
+    planned: Planned,
+    message: MessageId,
+    json: &Bytes,
+    addresses: &Addresses<'_>,
+) -> Result<MessageInput, Refusal> {
     match planned {
         Planned::Send(input, ..) | Planned::Keyed(input, _) => Ok(input),
         Planned::Refused(_) => read_message(json, accepted_at(message), addresses, true),

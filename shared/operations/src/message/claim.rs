@@ -1,4 +1,5 @@
-//! What a submit's idempotency claim records: enough to send the same deliveries again, and to answer as the first time.
+//! What a submit's idempotency claim records: enough to send the same deliveries again, and to
+//! answer as the first time.
 
 use dispatch::Target;
 use domain::id::{DestinationId, MessageId};
@@ -23,7 +24,10 @@ pub(crate) struct RecordedTarget(DestinationId, DestinationType, bool);
 
 impl Recorded {
     pub(crate) fn new(message: MessageId, targets: &[Target]) -> Self {
-        Self { message, targets: record_targets(targets) }
+        Self {
+            message,
+            targets: record_targets(targets),
+        }
     }
 
     pub(crate) fn targets(&self) -> Vec<Target> {
@@ -41,10 +45,17 @@ impl Recorded {
 
 impl RecordedTarget {
     pub(crate) fn target(&self) -> Target {
-        Target { destination: self.0, kind: self.1, enabled: self.2 }
+        Target {
+            destination: self.0,
+            kind: self.1,
+            enabled: self.2,
+        }
     }
 }
 
 pub(crate) fn record_targets(targets: &[Target]) -> Vec<RecordedTarget> {
-    targets.iter().map(|target| RecordedTarget(target.destination, target.kind, target.enabled)).collect()
+    targets
+        .iter()
+        .map(|target| RecordedTarget(target.destination, target.kind, target.enabled))
+        .collect()
 }

@@ -18,21 +18,40 @@ pub(crate) enum Unlocated {
     /// An upload.
     Upload(UploadId),
     /// An object of a bucket of S3.
-    S3 { bucket: String, key: String, version_id: Option<String>, role_arn: Option<String> },
+    S3 {
+        bucket: String,
+        key: String,
+        version_id: Option<String>,
+        role_arn: Option<String>,
+    },
 }
 
 /// What is known of a payload before it has been looked for.
 pub(crate) fn unknown_info() -> PayloadInfo {
-    PayloadInfo { size_bytes: 0, content_type: "application/octet-stream".to_owned(), filename: None, sha256: None }
+    PayloadInfo {
+        size_bytes: 0,
+        content_type: "application/octet-stream".to_owned(),
+        filename: None,
+        sha256: None,
+    }
 }
 
-/// Takes `upload_id` or `source`: absent, unreadable (its mistakes recorded), or where to look. The name is that of the member.
+/// Takes `upload_id` or `source`: absent, unreadable (its mistakes recorded), or where to look. The
+/// name is that of the member.
 pub(crate) fn take_elsewhere(fields: &mut Fields<'_>) -> Option<(&'static str, Option<Unlocated>)> {
-    let upload = fields.given("upload_id").then(|| fields.parsed("upload_id", UploadId::named).map(Unlocated::Upload));
+    let upload = fields.given("upload_id").then(|| {
+        fields
+            .parsed("upload_id", UploadId::named)
+            .map(Unlocated::Upload)
+    });
     let source = fields.given("source").then(|| take_source(fields));
     match (upload, source) {
         (Some(_), Some(_)) => {
-            fields.refuse("source", FieldCode::Conflict, "exactly one of payload, content, upload_id and source is accepted");
+            fields.refuse(
+                "source",
+                FieldCode::Conflict,
+                "exactly one of payload, content, upload_id and source is accepted",
+            );
             Some(("source", None))
         }
         (Some(upload), None) => Some(("upload_id", upload)),
@@ -49,7 +68,12 @@ fn take_source(fields: &mut Fields<'_>) -> Option<Unlocated> {
             let key = s3.required_text("key", SOURCE_KEY);
             let version_id = s3.text("version_id", SOURCE_KEY);
             let role_arn = s3.text("role_arn", SOURCE_ROLE_ARN);
-            Some(Unlocated::S3 { bucket: bucket?, key: key?, version_id, role_arn })
+            Some(Unlocated::S3 {
+                bucket: bucket?,
+                key: key?,
+                version_id,
+                role_arn,
+            })
         });
         source.require("s3", given, s3.flatten())
     });
@@ -57,39 +81,79 @@ fn take_source(fields: &mut Fields<'_>) -> Option<Unlocated> {
 }
 
 impl Operations {
-    /// Looks for a payload that is somewhere else, and notes what it is: how long, of what type, in which version.
-    pub(crate) async fn located(&self, entry: &Entry<'_>, input: MessageInput) -> Result<MessageInput, Refusal> {
+    /// Looks for a payload that is somewhere else, and notes what it is: how long, of what type, in
+    /// which version.
+    pub(crate) async fn located(
+        &self,
+        entry: &Entry<'_>,
+        input: MessageInput,
+    ) -> Result<MessageInput, Refusal> {
         match input.unlocated.clone() {
             None => Ok(input),
             Some(Unlocated::Upload(id)) => self.uploaded(entry, id, input).await,
-            Some(Unlocated::S3 { bucket, key, version_id, role_arn }) => {
-                let place = self.source_place(entry, bucket, key, version_id, role_arn).await?;
+            Some(Unlocated::S3 {
+                bucket,
+                key,
+                version_id,
+                role_arn,
+            }) => {
+                let place = self
+                    .source_place(entry, bucket, key, version_id, role_arn)
+                    .await?;
                 self.sourced(place, input).await
             }
         }
     }
 
-    async fn uploaded(&self, entry: &Entry<'_>, id: UploadId, input: MessageInput) -> Result<MessageInput, Refusal> {
-        if !self.owns_or_records(entry.ctx, entry.organization, id).await {
+    async fn uploaded(
+        &self,
+        entry: &Entry<'_>,
+        id: UploadId,
+        input: MessageInput,
+    ) -> Result<MessageInput, Refusal> {
+        if !self
+            .owns_or_records(entry.ctx, entry.organization, id)
+            .await
+        {
             return Err(Refusal::not_found_at(["/upload_id".to_owned()]));
         }
         let upload = self.store.upload(entry.organization, id).await?;
         let upload = upload.ok_or_else(|| Refusal::not_found_at(["/upload_id".to_owned()]))?;
-        if !upload.outlives_message(entry.routes.settings.payload_retention_days, self.clock.now()) {
-            let detail = "the upload is deleted before the payload retention of a message accepted now ends; announce it and put it again";
+        if !upload.outlives_message(
+            entry.routes.settings.payload_retention_days,
+            self.clock.now(),
+        ) {
+            let detail = "the upload is deleted before the payload retention of a message \
+                 accepted now ends; announce it and put it again";
             return Err(Refusal::new(RefusalCode::PayloadExpiredForRetry, detail));
         }
-        let place = ObjectPlace { bucket: None, key: upload.key, version: None, etag: None, role: None };
+        let place = ObjectPlace {
+            bucket: None,
+            key: upload.key,
+            version: None,
+            etag: None,
+            role: None,
+        };
         let head = match self.store.object_head(&place).await {
             Ok(head) => head,
             Err(Unreadable::Missing) => {
-                return Err(Refusal::new(RefusalCode::UploadIncomplete, "the upload's bytes have not arrived; put them to its url first"));
+                return Err(Refusal::new(
+                    RefusalCode::UploadIncomplete,
+                    "the upload's bytes have not arrived; put them to its url first",
+                ));
             }
             Err(error) => return Err(Refusal::unavailable(error)),
         };
         if head.size_bytes != upload.size_bytes {
-            let detail = format!("has {} bytes; {} were announced", head.size_bytes, upload.size_bytes);
-            return Err(Refusal::invalid(vec![FieldError::at("/upload_id", FieldCode::InvalidValue, detail)]));
+            let detail = format!(
+                "has {} bytes; {} were announced",
+                head.size_bytes, upload.size_bytes
+            );
+            return Err(Refusal::invalid(vec![FieldError::at(
+                "/upload_id",
+                FieldCode::InvalidValue,
+                detail,
+            )]));
         }
         let info = PayloadInfo {
             size_bytes: upload.size_bytes,
@@ -97,10 +161,15 @@ impl Operations {
             filename: upload.filename,
             sha256: upload.sha256,
         };
-        Ok(MessageInput { info, payload: Content::Object(place.pinned(&head)), ..input })
+        Ok(MessageInput {
+            info,
+            payload: Content::Object(place.pinned(&head)),
+            ..input
+        })
     }
 
-    /// No tenant borrows our role (design.md §6): a bucket is read with it only when the operator granted it to the organization.
+    /// No tenant borrows our role (design.md §6): a bucket is read with it only when the operator
+    /// granted it to the organization.
     async fn source_place(
         &self,
         entry: &Entry<'_>,
@@ -109,41 +178,81 @@ impl Operations {
         version: Option<String>,
         role_arn: Option<String>,
     ) -> Result<ObjectPlace, Refusal> {
-        if let Some(Err(why)) = role_arn.as_deref().map(|role| customers_role(role, &self.settings.account_id)) {
+        if let Some(Err(why)) = role_arn
+            .as_deref()
+            .map(|role| customers_role(role, &self.settings.account_id))
+        {
             return Err(refused_source("role_arn", why.code(), &why.to_string()));
         }
         if bucket == self.settings.own_bucket {
-            return Err(refused_source("bucket", FieldCode::Reserved, "is Waybill's own; send the bytes as an upload"));
+            return Err(refused_source(
+                "bucket",
+                FieldCode::Reserved,
+                "is Waybill's own; send the bytes as an upload",
+            ));
         }
         let organization = self.existing_organization(entry.organization).await?;
         let role = role_arn.map(|role_arn| (role_arn, organization.aws_external_id.clone()));
         let granted = organization.grants.buckets.contains(&bucket);
         if role.is_none() && !granted {
-            let detail = "this bucket has not been granted to the organization; ask the operator, or name a role_arn that may read it";
-            return Err(Refusal::invalid(vec![FieldError::at("/source/s3/bucket", FieldCode::InvalidValue, detail)]));
+            let detail = "this bucket has not been granted to the organization; ask the operator, \
+                 or name a role_arn that may read it";
+            return Err(Refusal::invalid(vec![FieldError::at(
+                "/source/s3/bucket",
+                FieldCode::InvalidValue,
+                detail,
+            )]));
         }
-        Ok(ObjectPlace { bucket: Some(bucket), key, version, etag: None, role })
+        Ok(ObjectPlace {
+            bucket: Some(bucket),
+            key,
+            version,
+            etag: None,
+            role,
+        })
     }
 
-    async fn sourced(&self, place: ObjectPlace, input: MessageInput) -> Result<MessageInput, Refusal> {
-        let head = self.store.object_head(&place).await.map_err(|error| match error {
-            Unreadable::Store(error) => error.into(),
-            Unreadable::Missing => unreadable("key", "there is no such object"),
-            Unreadable::Forbidden => unreadable("bucket", "Waybill may not read this object"),
-            Unreadable::Role => unreadable("role_arn", &Unreadable::Role.to_string()),
-        })?;
+    async fn sourced(
+        &self,
+        place: ObjectPlace,
+        input: MessageInput,
+    ) -> Result<MessageInput, Refusal> {
+        let head = self
+            .store
+            .object_head(&place)
+            .await
+            .map_err(|error| match error {
+                Unreadable::Store(error) => error.into(),
+                Unreadable::Missing => unreadable("key", "there is no such object"),
+                Unreadable::Forbidden => unreadable("bucket", "Waybill may not read this object"),
+                Unreadable::Role => unreadable("role_arn", &Unreadable::Role.to_string()),
+            })?;
         if head.size_bytes > UPLOAD_BYTES.max {
-            return Err(Refusal::too_large(format!("a source has at most {} bytes", UPLOAD_BYTES.max)));
+            return Err(Refusal::too_large(format!(
+                "a source has at most {} bytes",
+                UPLOAD_BYTES.max
+            )));
         }
         let place = place.pinned(&head);
-        let filename = place.key.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned);
+        let filename = place
+            .key
+            .rsplit('/')
+            .next()
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned);
         let info = PayloadInfo {
             size_bytes: head.size_bytes,
-            content_type: head.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+            content_type: head
+                .content_type
+                .unwrap_or_else(|| "application/octet-stream".to_owned()),
             filename,
             sha256: None,
         };
-        Ok(MessageInput { info, payload: Content::Object(place), ..input })
+        Ok(MessageInput {
+            info,
+            payload: Content::Object(place),
+            ..input
+        })
     }
 }
 
@@ -152,5 +261,9 @@ fn unreadable(member: &str, detail: &str) -> Refusal {
 }
 
 fn refused_source(member: &str, code: FieldCode, detail: &str) -> Refusal {
-    Refusal::invalid(vec![FieldError::at(format!("/source/s3/{member}"), code, detail)])
+    Refusal::invalid(vec![FieldError::at(
+        format!("/source/s3/{member}"),
+        code,
+        detail,
+    )])
 }

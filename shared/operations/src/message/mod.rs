@@ -1,5 +1,5 @@
-//! Messages: **read** strictly with the payload kept as raw bytes, **resolved** to the destinations they go to, **committed** and sent by
-//! dispatch; then looked at as the set of their deliveries.
+//! Messages: **read** strictly with the payload kept as raw bytes, **resolved** to the destinations
+//! they go to, **committed** and sent by dispatch; then looked at as the set of their deliveries.
 
 mod batch;
 mod claim;

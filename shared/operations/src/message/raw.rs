@@ -1,4 +1,5 @@
-//! A body whose payload is kept as the bytes the client sent: top-level members are raw slices, only the others are parsed (R2.1).
+//! A body whose payload is kept as the bytes the client sent: top-level members are raw slices,
+//! only the others are parsed (R2.1).
 
 use std::fmt;
 
@@ -22,12 +23,16 @@ pub(crate) struct RawPayload {
 }
 
 impl RawMembers {
-    /// Parses an object; a member that appears twice is refused. What the values hold is not looked at yet.
+    /// Parses an object; a member that appears twice is refused. What the values hold is not looked
+    /// at yet.
     pub(crate) fn parse(json: &Bytes) -> Result<Self, Malformed> {
         if json.iter().all(u8::is_ascii_whitespace) {
-            return Err(Malformed("the body is empty; a JSON object is expected".to_owned()));
+            return Err(Malformed(
+                "the body is empty; a JSON object is expected".to_owned(),
+            ));
         }
-        let Slices(slices) = serde_json::from_slice(json).map_err(|error| Malformed(format!("the body is not a JSON object: {error}")))?;
+        let Slices(slices) = serde_json::from_slice(json)
+            .map_err(|error| Malformed(format!("the body is not a JSON object: {error}")))?;
         let mut members: Vec<(String, Bytes)> = Vec::with_capacity(slices.len());
         for (name, raw) in slices {
             if members.iter().any(|(earlier, _)| *earlier == name) {
@@ -54,7 +59,11 @@ impl RawMembers {
         let mut json = vec![b'{'];
         for (index, (name, value)) in self.0.iter().enumerate() {
             json.extend_from_slice(if index == 0 { b"" } else { b"," });
-            json.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());
+            json.extend_from_slice(
+                serde_json::Value::from(name.as_str())
+                    .to_string()
+                    .as_bytes(),
+            );
             json.push(b':');
             json.extend_from_slice(value);
         }
@@ -64,14 +73,19 @@ impl RawMembers {
 
     /// Takes `payload`, which may be any JSON value, null too.
     pub(crate) fn take_payload(&mut self) -> Result<Option<RawPayload>, Refusal> {
-        let Some(bytes) = self.take("payload") else { return Ok(None) };
+        let Some(bytes) = self.take("payload") else {
+            return Ok(None);
+        };
         if bytes.len() > PAYLOAD_MAX_BYTES {
-            return Err(Refusal::too_large(format!("a payload has at most {PAYLOAD_MAX_BYTES} bytes")));
+            return Err(Refusal::too_large(format!(
+                "a payload has at most {PAYLOAD_MAX_BYTES} bytes"
+            )));
         }
         Ok(Some(RawPayload { bytes }))
     }
 
-    /// Parses the other members and reads them with `read`; what is wrong with the payload is reported with the rest.
+    /// Parses the other members and reads them with `read`; what is wrong with the payload is
+    /// reported with the rest.
     pub(crate) fn read<T>(
         self,
         errors: Errors,
@@ -83,7 +97,11 @@ impl RawMembers {
             members.insert(name, parse_value(&value)?);
         }
         if payload.is_some_and(|payload| depth(&payload.bytes) > PAYLOAD_DEPTH_MAX) {
-            errors.add("/payload", FieldCode::TooDeep, format!("must not nest deeper than {PAYLOAD_DEPTH_MAX} levels"));
+            errors.add(
+                "/payload",
+                FieldCode::TooDeep,
+                format!("must not nest deeper than {PAYLOAD_DEPTH_MAX} levels"),
+            );
         }
         Ok(crate::body::read_members(members, errors, read)?)
     }
@@ -138,7 +156,12 @@ impl<'de> Visitor<'de> for SlicesVisitor {
 /// The items of a JSON list, each as its bytes; `None` when it is no list.
 pub(crate) fn items(json: &Bytes) -> Option<Vec<Bytes>> {
     let items: Vec<&RawValue> = serde_json::from_slice(json).ok()?;
-    Some(items.into_iter().map(|item| json.slice_ref(item.get().as_bytes())).collect())
+    Some(
+        items
+            .into_iter()
+            .map(|item| json.slice_ref(item.get().as_bytes()))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -155,22 +178,50 @@ mod tests {
         let sent = r#"{ "z" : 1.50, "a":[ 1e3,"\u00e9" ],"a": null }"#;
         let body = format!("{{\"payload\" :  {sent} , \"event_type\": \"x\"}}");
         let mut members = RawMembers::parse(&Bytes::from(body)).unwrap();
-        assert_eq!(members.take_payload().unwrap().unwrap().bytes, sent.as_bytes());
+        assert_eq!(
+            members.take_payload().unwrap().unwrap().bytes,
+            sent.as_bytes()
+        );
         assert_eq!(members.take("event_type").unwrap(), "\"x\"");
-        assert!(parse(r#"{"payload": null}"#).unwrap().take_payload().unwrap().is_some_and(|raw| raw.bytes == "null"));
+        assert!(
+            parse(r#"{"payload": null}"#)
+                .unwrap()
+                .take_payload()
+                .unwrap()
+                .is_some_and(|raw| raw.bytes == "null")
+        );
     }
 
     #[test]
     fn duplicates_are_refused_outside_the_payload_alone() {
         assert!(parse(r#"{"a": 1, "a": 2}"#).is_err());
         assert!(parse(r#"{"payload": 1, "payload": 2}"#).is_err());
-        let read = |json| parse(json).unwrap().read(Errors::default(), None, |fields| fields.members("metadata"));
-        assert_eq!(read(r#"{"metadata": {"k": "1", "k": "2"}}"#).unwrap_err().code, RefusalCode::MalformedRequest);
+        let read = |json| {
+            parse(json)
+                .unwrap()
+                .read(Errors::default(), None, |fields| fields.members("metadata"))
+        };
+        assert_eq!(
+            read(r#"{"metadata": {"k": "1", "k": "2"}}"#)
+                .unwrap_err()
+                .code,
+            RefusalCode::MalformedRequest
+        );
     }
 
     #[test]
     fn what_is_no_object_is_malformed() {
-        for bad in ["", " ", "[]", "1", "null", "{", "{\"payload\": }", "{\"payload\": 01}", "{} x"] {
+        for bad in [
+            "",
+            " ",
+            "[]",
+            "1",
+            "null",
+            "{",
+            "{\"payload\": }",
+            "{\"payload\": 01}",
+            "{} x",
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
         assert!(RawMembers::parse(&Bytes::from_static(b"{\"payload\": \"\xff\"}")).is_err());
@@ -178,17 +229,44 @@ mod tests {
 
     #[test]
     fn a_payload_nests_128_levels_and_no_more() {
-        let nested = |levels: usize| Bytes::from(format!("{}\"[[[\\\"[\"{}", "[".repeat(levels), "]".repeat(levels)));
-        assert_eq!((depth(&nested(128)), depth(&nested(129)), depth(b"7")), (128, 129, 0));
+        let nested = |levels: usize| {
+            Bytes::from(format!(
+                "{}\"[[[\\\"[\"{}",
+                "[".repeat(levels),
+                "]".repeat(levels)
+            ))
+        };
+        assert_eq!(
+            (depth(&nested(128)), depth(&nested(129)), depth(b"7")),
+            (128, 129, 0)
+        );
         let payload = RawPayload { bytes: nested(129) };
-        let refusal = RawMembers::default().read(Errors::default(), Some(&payload), |_| Some(())).unwrap_err();
-        assert_eq!((refusal.code, refusal.errors[0].code), (RefusalCode::ValidationFailed, FieldCode::TooDeep));
+        let refusal = RawMembers::default()
+            .read(Errors::default(), Some(&payload), |_| Some(()))
+            .unwrap_err();
+        assert_eq!(
+            (refusal.code, refusal.errors[0].code),
+            (RefusalCode::ValidationFailed, FieldCode::TooDeep)
+        );
     }
 
     #[test]
     fn the_limit_is_on_the_raw_bytes() {
-        let body = |bytes: usize| Bytes::from(format!("{{\"payload\": \"{}\" }}", "x".repeat(bytes - 2)));
-        assert!(RawMembers::parse(&body(PAYLOAD_MAX_BYTES)).unwrap().take_payload().is_ok());
-        assert_eq!(RawMembers::parse(&body(PAYLOAD_MAX_BYTES + 1)).unwrap().take_payload().unwrap_err().status(), 413);
+        let body =
+            |bytes: usize| Bytes::from(format!("{{\"payload\": \"{}\" }}", "x".repeat(bytes - 2)));
+        assert!(
+            RawMembers::parse(&body(PAYLOAD_MAX_BYTES))
+                .unwrap()
+                .take_payload()
+                .is_ok()
+        );
+        assert_eq!(
+            RawMembers::parse(&body(PAYLOAD_MAX_BYTES + 1))
+                .unwrap()
+                .take_payload()
+                .unwrap_err()
+                .status(),
+            413
+        );
     }
 }

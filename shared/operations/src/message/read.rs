@@ -61,8 +61,14 @@ const REDIRECT_LIFE: Duration = Duration::from_secs(60);
 
 impl Operations {
     /// `GET /v1/messages`: newest first.
-    pub async fn messages(&self, ctx: &Context, mut query: Query) -> Result<Page<MessageView>, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+    pub async fn messages(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Page<MessageView>, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ReadDeliveries, &mut query)
+            .await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let event_type = query.parsed("event_type", &errors, EventType::parse);
@@ -80,18 +86,45 @@ impl Operations {
             .with("until", until)
             .with("system", Some(system));
         let after = page.after(&self.cursors, &scope)?;
-        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let routes = self
+            .store
+            .routes(organization)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
         let shards = routes.shards;
         let pauses = Pauses::of(&routes, self.clock.now());
-        let filter = MessageFilter { event_type, reference, since, until, system };
-        let found = self.store.messages_page(organization, shards, &filter, after, page.limit).await?;
+        let filter = MessageFilter {
+            event_type,
+            reference,
+            since,
+            until,
+            system,
+        };
+        let found = self
+            .store
+            .messages_page(organization, shards, &filter, after, page.limit)
+            .await?;
         let next_cursor = self.next_cursor(&scope, found.next);
-        Ok(Page { data: found.items.iter().map(|deliveries| self.message_view(ctx, deliveries, &pauses)).collect(), next_cursor })
+        Ok(Page {
+            data: found
+                .items
+                .iter()
+                .map(|deliveries| self.message_view(ctx, deliveries, &pauses))
+                .collect(),
+            next_cursor,
+        })
     }
 
     /// `GET /v1/messages/{id}`.
-    pub async fn message(&self, ctx: &Context, id: &str, mut query: Query) -> Result<MessageView, Refusal> {
-        let places = self.places(ctx, Permission::ReadDeliveries, &mut query, id).await?;
+    pub async fn message(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<MessageView, Refusal> {
+        let places = self
+            .places(ctx, Permission::ReadDeliveries, &mut query, id)
+            .await?;
         for (organization, id) in places {
             if let Some(deliveries) = self.store.message(organization, id).await? {
                 no_parameters(query)?;
@@ -102,19 +135,35 @@ impl Operations {
     }
 
     /// `GET /v1/messages/{id}/payload`: the bytes as they were sent, or a link to them.
-    pub async fn message_payload(&self, ctx: &Context, id: &str, mut query: Query) -> Result<PayloadAnswer, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+    pub async fn message_payload(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<PayloadAnswer, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ReadDeliveries, &mut query)
+            .await?;
         let deliveries = self.own_message(ctx, organization, id).await?;
         let errors = Errors::default();
         let wants_link = query.flag("link", &errors);
         query.finish(&errors);
         errors.into_result(())?;
         let first = deliveries.first().ok_or_else(Refusal::not_found)?;
-        let content = self.store.content(first).await?.ok_or_else(payload_expired)?;
+        let content = self
+            .store
+            .content(first)
+            .await?
+            .ok_or_else(payload_expired)?;
         let now = self.clock.now();
         if wants_link {
-            let token = self.payload_links.seal(organization, first.id.message, now.plus(LINK_LIFE));
-            let link = PayloadLink { url: format!("{}/d/{token}", ctx.base_url), expires_at: now.plus(LINK_LIFE) };
+            let token =
+                self.payload_links
+                    .seal(organization, first.id.message, now.plus(LINK_LIFE));
+            let link = PayloadLink {
+                url: format!("{}/d/{token}", ctx.base_url),
+                expires_at: now.plus(LINK_LIFE),
+            };
             return Ok(PayloadAnswer::Link(link));
         }
         self.payload_answer(first, content).await
@@ -122,29 +171,59 @@ impl Operations {
 
     /// `GET /d/{token}`: what a signed link leads to. Whoever has it may download, until it ends.
     pub async fn linked_payload(&self, token: &str) -> Result<PayloadAnswer, Refusal> {
-        let (organization, message) = self.payload_links.open(token, self.clock.now()).ok_or_else(Refusal::not_found)?;
-        let (stands, deliveries) =
-            tokio::try_join!(self.store.organization_stands(organization), self.store.message(organization, message))?;
+        let (organization, message) = self
+            .payload_links
+            .open(token, self.clock.now())
+            .ok_or_else(Refusal::not_found)?;
+        let (stands, deliveries) = tokio::try_join!(
+            self.store.organization_stands(organization),
+            self.store.message(organization, message)
+        )?;
         // What a deleted organization sent is kept until it expires, and its links end with it.
-        let deliveries = deliveries.filter(|_| stands).ok_or_else(Refusal::not_found)?;
+        let deliveries = deliveries
+            .filter(|_| stands)
+            .ok_or_else(Refusal::not_found)?;
         let first = deliveries.first().ok_or_else(Refusal::not_found)?;
-        let content = self.store.content(first).await?.ok_or_else(payload_expired)?;
+        let content = self
+            .store
+            .content(first)
+            .await?
+            .ok_or_else(payload_expired)?;
         self.payload_answer(first, content).await
     }
 
-    async fn payload_answer(&self, delivery: &Delivery, content: Content) -> Result<PayloadAnswer, Refusal> {
-        if let Content::Object(ObjectPlace { bucket: Some(bucket), role: None, .. }) = &content {
-            self.must_still_be_granted(delivery.organization, bucket).await?;
+    async fn payload_answer(
+        &self,
+        delivery: &Delivery,
+        content: Content,
+    ) -> Result<PayloadAnswer, Refusal> {
+        if let Content::Object(ObjectPlace {
+            bucket: Some(bucket),
+            role: None,
+            ..
+        }) = &content
+        {
+            self.must_still_be_granted(delivery.organization, bucket)
+                .await?;
         }
-        self.content_answer(delivery.message.payload.clone(), content).await
+        self.content_answer(delivery.message.payload.clone(), content)
+            .await
     }
 
     /// Bytes that are small enough to be an answer, or a link to them.
-    pub(crate) async fn content_answer(&self, info: PayloadInfo, content: Content) -> Result<PayloadAnswer, Refusal> {
+    pub(crate) async fn content_answer(
+        &self,
+        info: PayloadInfo,
+        content: Content,
+    ) -> Result<PayloadAnswer, Refusal> {
         match content {
             Content::Bytes(bytes) => Ok(PayloadAnswer::Bytes(Download { info, bytes })),
             Content::Object(place) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
-                let bytes = self.store.whole_object(&place, info.size_bytes).await?.ok_or_else(payload_expired)?;
+                let bytes = self
+                    .store
+                    .whole_object(&place, info.size_bytes)
+                    .await?
+                    .ok_or_else(payload_expired)?;
                 Ok(PayloadAnswer::Bytes(Download { info, bytes }))
             }
             Content::Object(place) => {
@@ -154,28 +233,54 @@ impl Operations {
                     Err(Unreadable::Store(error)) => return Err(error.into()),
                     Err(_) => return Err(payload_expired()),
                 }
-                let link = self.store.link_to_get(&place, "attachment", REDIRECT_LIFE).await?;
+                let link = self
+                    .store
+                    .link_to_get(&place, "attachment", REDIRECT_LIFE)
+                    .await?;
                 Ok(PayloadAnswer::Redirect(link.url))
             }
         }
     }
 
     /// What a grant gave access to is read for as long as the grant stands.
-    async fn must_still_be_granted(&self, organization: OrganizationId, bucket: &str) -> Result<(), Refusal> {
+    async fn must_still_be_granted(
+        &self,
+        organization: OrganizationId,
+        bucket: &str,
+    ) -> Result<(), Refusal> {
         let organization = self.existing_organization(organization).await?;
-        if organization.grants.buckets.iter().any(|granted| granted == bucket) {
+        if organization
+            .grants
+            .buckets
+            .iter()
+            .any(|granted| granted == bucket)
+        {
             return Ok(());
         }
-        let detail = "the bucket that holds this payload is no longer granted to the organization; ask the operator";
-        Err(Refusal { detail: detail.to_owned(), ..Refusal::forbidden() })
+        let detail = "the bucket that holds this payload is no longer granted to the \
+             organization; ask the operator";
+        Err(Refusal {
+            detail: detail.to_owned(),
+            ..Refusal::forbidden()
+        })
     }
 
-    /// `DELETE /v1/messages/{id}/payload`: bytes and what answers quoted of them are erased now; unfinished deliveries are cancelled.
-    pub async fn erase_message_payload(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    /// `DELETE /v1/messages/{id}/payload`: bytes and what answers quoted of them are erased now;
+    /// unfinished deliveries are cancelled.
+    pub async fn erase_message_payload(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+    ) -> Result<(), Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let deliveries = self.own_message(ctx, organization, id).await?;
         no_parameters(query)?;
-        let Some(message) = deliveries.first().map(|delivery| delivery.id.message) else { return Err(Refusal::not_found()) };
+        let Some(message) = deliveries.first().map(|delivery| delivery.id.message) else {
+            return Err(Refusal::not_found());
+        };
         for delivery in deliveries {
             let finished = match delivery.status().is_finished() {
                 true => delivery,
@@ -186,43 +291,88 @@ impl Operations {
                     Err(error) => return Err(error.into()),
                 },
             };
-            let current = self.store.delivery(organization, finished.id).await?.unwrap_or(finished);
+            let current = self
+                .store
+                .delivery(organization, finished.id)
+                .await?
+                .unwrap_or(finished);
             self.store.erase_payload(&current).await?;
         }
-        let event = self.event(ctx, organization, "message.payload_erased", message, Vec::new());
+        let event = self.event(
+            ctx,
+            organization,
+            "message.payload_erased",
+            message,
+            Vec::new(),
+        );
         self.store.record_audit(&event).await?;
         Ok(())
     }
 
-    pub(super) async fn own_message(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Vec<Delivery>, Refusal> {
+    pub(super) async fn own_message(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        id: &str,
+    ) -> Result<Vec<Delivery>, Refusal> {
         let id: MessageId = self.own_id(ctx, organization, id).await?;
-        self.store.message(organization, id).await?.ok_or_else(Refusal::not_found)
+        self.store
+            .message(organization, id)
+            .await?
+            .ok_or_else(Refusal::not_found)
     }
 
     /// Over how many shards an organization's data is spread.
     pub(crate) async fn shards(&self, organization: OrganizationId) -> Result<u8, Refusal> {
-        Ok(self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?.shards)
+        Ok(self
+            .store
+            .routes(organization)
+            .await?
+            .ok_or_else(Refusal::not_found)?
+            .shards)
     }
 
     /// The paused destinations of the organizations that own these deliveries.
     pub(crate) async fn pauses_of(&self, deliveries: &[Delivery]) -> Result<Pauses, Refusal> {
-        let organizations: BTreeSet<OrganizationId> = deliveries.iter().map(|delivery| delivery.organization).collect();
-        let each = try_join_all(organizations.into_iter().map(|organization| self.pauses(organization))).await?;
+        let organizations: BTreeSet<OrganizationId> = deliveries
+            .iter()
+            .map(|delivery| delivery.organization)
+            .collect();
+        let each = try_join_all(
+            organizations
+                .into_iter()
+                .map(|organization| self.pauses(organization)),
+        )
+        .await?;
         Ok(each.into_iter().fold(Pauses::default(), Pauses::and))
     }
 
     /// The paused destinations of an organization.
     pub(crate) async fn pauses(&self, organization: OrganizationId) -> Result<Pauses, Refusal> {
         let routes = self.store.routes(organization).await?;
-        Ok(routes.map(|routes| Pauses::of(&routes, self.clock.now())).unwrap_or_default())
+        Ok(routes
+            .map(|routes| Pauses::of(&routes, self.clock.now()))
+            .unwrap_or_default())
     }
 
     /// A message as its deliveries tell it; there is at least one.
-    pub(crate) fn message_view(&self, ctx: &Context, deliveries: &[Delivery], pauses: &Pauses) -> MessageView {
-        MessageView::of(deliveries, pauses, self.clock.now(), &ctx.base_url).expect("a message has deliveries")
+    pub(crate) fn message_view(
+        &self,
+        ctx: &Context,
+        deliveries: &[Delivery],
+        pauses: &Pauses,
+    ) -> MessageView {
+        MessageView::of(deliveries, pauses, self.clock.now(), &ctx.base_url)
+            .expect("a message has deliveries")
     }
 
-    pub(crate) fn delivery_summary(&self, ctx: &Context, delivery: &Delivery, pauses: &Pauses, now: Timestamp) -> DeliverySummary {
+    pub(crate) fn delivery_summary(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        pauses: &Pauses,
+        now: Timestamp,
+    ) -> DeliverySummary {
         DeliverySummary::of(delivery, pauses, now, &ctx.base_url)
     }
 }
@@ -235,10 +385,18 @@ pub(crate) fn payload_expired() -> Refusal {
 /// Reads a reference in a filter: any that a message can have.
 pub(crate) fn parse_reference(text: &str) -> Result<String, String> {
     if !REFERENCE.contains(&text.chars().count()) {
-        return Err(format!("must have {} to {} characters", REFERENCE.start(), REFERENCE.end()));
+        return Err(format!(
+            "must have {} to {} characters",
+            REFERENCE.start(),
+            REFERENCE.end()
+        ));
     }
     let is_refused = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if text.contains(is_refused) { Err("must not contain control characters".to_owned()) } else { Ok(text.to_owned()) }
+    if text.contains(is_refused) {
+        Err("must not contain control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// When a message was accepted: its id says so.

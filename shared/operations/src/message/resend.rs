@@ -1,4 +1,5 @@
-//! Resending: an accepted message goes to further destinations. One that has it keeps its delivery; retrying is for that.
+//! Resending: an accepted message goes to further destinations. One that has it keeps its delivery;
+//! retrying is for that.
 
 use dispatch::{Addition, Target, Unresolved, resolve};
 use domain::attempt::Trigger;
@@ -25,39 +26,75 @@ pub struct ResendMessage {
 
 impl Operations {
     /// `POST /v1/messages/{id}/deliveries`.
-    pub async fn resend_message(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<MessageView, Refusal> {
-        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+    pub async fn resend_message(
+        &self,
+        ctx: &Context,
+        id: &str,
+        mut query: Query,
+        body: Body,
+    ) -> Result<MessageView, Refusal> {
+        let organization = self
+            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .await?;
         let deliveries = self.own_message(ctx, organization, id).await?;
         let members = body.object()?;
         no_parameters(query)?;
         let named = read_members(members, Errors::default(), |fields| {
             let given = fields.given("destination_ids");
-            let ids: Option<Vec<DestinationId>> = fields.parsed_list("destination_ids", NAMED_DESTINATIONS_MAX, DestinationId::named);
+            let ids: Option<Vec<DestinationId>> = fields.parsed_list(
+                "destination_ids",
+                NAMED_DESTINATIONS_MAX,
+                DestinationId::named,
+            );
             if ids.as_ref().is_some_and(Vec::is_empty) {
-                fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination");
+                fields.refuse(
+                    "destination_ids",
+                    FieldCode::TooShort,
+                    "must name at least one destination",
+                );
             }
             fields.require("destination_ids", given, ids)
         })?;
         let first = &deliveries[0];
-        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
-        let targets: Vec<Target> = match resolve(&routes, Some(named.as_slice()), &first.message.event_type) {
-            Ok(targets) => targets,
-            Err(Unresolved::NoDestinations) => Vec::new(),
-            Err(Unresolved::Unknown(positions)) => {
-                for id in positions.iter().filter_map(|position| named.get(*position)) {
-                    self.owns_or_records(ctx, organization, *id).await;
+        let routes = self
+            .store
+            .routes(organization)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
+        let targets: Vec<Target> =
+            match resolve(&routes, Some(named.as_slice()), &first.message.event_type) {
+                Ok(targets) => targets,
+                Err(Unresolved::NoDestinations) => Vec::new(),
+                Err(Unresolved::Unknown(positions)) => {
+                    for id in positions.iter().filter_map(|position| named.get(*position)) {
+                        self.owns_or_records(ctx, organization, *id).await;
+                    }
+                    return Err(Refusal::not_found_at(
+                        positions
+                            .into_iter()
+                            .map(|position| format!("/destination_ids/{position}")),
+                    ));
                 }
-                return Err(Refusal::not_found_at(positions.into_iter().map(|position| format!("/destination_ids/{position}"))));
-            }
-        };
+            };
         if self.store.content(first).await?.is_none() {
-            return Err(Refusal { code: RefusalCode::PayloadExpiredForRetry, ..payload_expired() });
+            return Err(Refusal {
+                code: RefusalCode::PayloadExpiredForRetry,
+                ..payload_expired()
+            });
         }
-        let missing = |target: &Target| deliveries.iter().all(|delivery| delivery.destination != target.destination);
+        let missing = |target: &Target| {
+            deliveries
+                .iter()
+                .all(|delivery| delivery.destination != target.destination)
+        };
         let targets: Vec<Target> = targets.into_iter().filter(missing).collect();
-        self.admit_deliveries(organization, 1, targets.len()).await?;
+        self.admit_deliveries(organization, 1, targets.len())
+            .await?;
         for target in &targets {
-            let addition = Addition { trigger: Trigger::Manual, fallback_of: None };
+            let addition = Addition {
+                trigger: Trigger::Manual,
+                fallback_of: None,
+            };
             if self.dispatch.add(first, target, addition).await? == Added::Gone {
                 return Err(Refusal::not_found());
             }
@@ -67,7 +104,10 @@ impl Operations {
             organization,
             "message.resent",
             first.id.message,
-            vec![crate::audit::set("/destination_ids", serde_json::json!(named))],
+            vec![crate::audit::set(
+                "/destination_ids",
+                serde_json::json!(named),
+            )],
         );
         self.store.record_audit(&event).await?;
         let deliveries = self.own_message(ctx, organization, id).await?;

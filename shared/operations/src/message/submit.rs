@@ -1,8 +1,11 @@
-//! Submit: validate all, claim, commit, answer 202. Once answered, the message is delivered or visibly failed, whatever crashes.
+//! Submit: validate all, claim, commit, answer 202. Once answered, the message is delivered or
+//! visibly failed, whatever crashes.
 //!
-//! With an `Idempotency-Key` the claim is the one extra write: it records the message's id and targets before anything is sent. A repeat finds
-//! the committed deliveries under that id and answers from what of them never changes; when the first was cut off before its commit, the
-//! repeat takes its lease over and sends the same deliveries, conditionally, so that nothing is sent twice.
+//! With an `Idempotency-Key` the claim is the one extra write: it records the message's id and
+//! targets before anything is sent. A repeat finds the committed deliveries under that id and
+//! answers from what of them never changes; when the first was cut off before its commit, the
+//! repeat takes its lease over and sends the same deliveries, conditionally, so that nothing is
+//! sent twice.
 
 use dispatch::{Submission, Target, Unresolved, resolve};
 use domain::delivery::Delivery;
@@ -39,60 +42,102 @@ pub(crate) struct Entry<'e> {
     pub(crate) counted: bool,
 }
 
-/// 403 while the operator has suspended the organization: it submits nothing and gives nobody access, and what it has can be read.
+/// 403 while the operator has suspended the organization: it submits nothing and gives nobody
+/// access, and what it has can be read.
 pub(crate) fn not_suspended(status: OrganizationStatus) -> Result<(), Refusal> {
     match status {
         OrganizationStatus::Active => Ok(()),
         OrganizationStatus::Suspended => Err(Refusal::new(
             RefusalCode::OrganizationSuspended,
-            "the organization is suspended; it cannot do this until the operator lifts the suspension",
+            "the organization is suspended; it cannot do this until the operator lifts the \
+             suspension",
         )),
     }
 }
 
 impl Operations {
     /// `POST /v1/messages`.
-    pub async fn submit_message(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Submitted, Refusal> {
+    pub async fn submit_message(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+        body: Body,
+    ) -> Result<Submitted, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
         let routes = self.routes(ctx, organization).await?;
         not_suspended(routes.status)?;
         let json = body.bytes()?;
-        let entry = Entry { ctx, organization, routes: &routes, counted: false };
-        let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
+        let entry = Entry {
+            ctx,
+            organization,
+            routes: &routes,
+            counted: false,
+        };
+        let print = ctx
+            .idempotency_key
+            .as_ref()
+            .map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
         let read = || {
             no_parameters(query)?;
             read_message(&json, self.clock.now(), &self.addresses(), false)
         };
         let (deliveries, replayed) = match print {
-            None => (self.accept(&entry, self.noted(ctx, organization, read()).await?).await?, false),
+            None => (
+                self.accept(&entry, self.noted(ctx, organization, read()).await?)
+                    .await?,
+                false,
+            ),
             Some(print) => self.accept_once(&entry, &print, read).await?,
         };
-        Ok(Submitted { message: self.message_view(ctx, &deliveries, &Pauses::of(&routes, self.clock.now())), replayed })
+        Ok(Submitted {
+            message: self.message_view(ctx, &deliveries, &Pauses::of(&routes, self.clock.now())),
+            replayed,
+        })
     }
 
-    async fn accept(&self, entry: &Entry<'_>, input: MessageInput) -> Result<Vec<Delivery>, Refusal> {
+    async fn accept(
+        &self,
+        entry: &Entry<'_>,
+        input: MessageInput,
+    ) -> Result<Vec<Delivery>, Refusal> {
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
-        self.admit_deliveries(entry.organization, 1, targets.len()).await?;
+        self.admit_deliveries(entry.organization, 1, targets.len())
+            .await?;
         let message = self.ids.mint(entry.organization, entry.routes.shards);
-        Ok(self.dispatch.submit(&submission(entry, message, input, targets)).await?)
+        Ok(self
+            .dispatch
+            .submit(&submission(entry, message, input, targets))
+            .await?)
     }
 
-    /// Accepts the message unless this very request has done so before; answers its deliveries as they were accepted, and whether they were.
+    /// Accepts the message unless this very request has done so before; answers its deliveries as
+    /// they were accepted, and whether they were.
     pub(crate) async fn accept_once(
         &self,
         entry: &Entry<'_>,
         print: &Fingerprint,
         read: impl FnOnce() -> Result<MessageInput, Refusal>,
     ) -> Result<(Vec<Delivery>, bool), Refusal> {
-        // A repeat is answered before anything is validated anew: meanwhile a destination may be gone, or `expires_at` past.
-        if let Some(earlier) = self.store.find_claim(print.organization, &print.key_hash).await? {
+        // A repeat is answered before anything is validated anew: meanwhile a destination may be
+        // gone, or `expires_at` past.
+        if let Some(earlier) = self
+            .store
+            .find_claim(print.organization, &print.key_hash)
+            .await?
+        {
             let recorded = match print.checked(earlier)? {
-                Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } | Claim::TakenOver { recorded } => recorded,
+                Claim::Running { recorded, .. }
+                | Claim::Finished { recorded, .. }
+                | Claim::TakenOver { recorded } => recorded,
                 Claim::New => serde_json::Value::Null,
             };
             let recorded = Recorded::from_json(recorded)?;
-            if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
+            if let Some(deliveries) = self
+                .store
+                .message(entry.organization, recorded.message)
+                .await?
+            {
                 let accepted = deliveries.into_iter().take(recorded.targets().len());
                 return Ok((accepted.map(Delivery::as_accepted).collect(), true));
             }
@@ -101,9 +146,13 @@ impl Operations {
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
         if !entry.counted {
-            self.admit_deliveries(entry.organization, 1, targets.len()).await?;
+            self.admit_deliveries(entry.organization, 1, targets.len())
+                .await?;
         }
-        let fresh = Recorded::new(self.ids.mint(entry.organization, entry.routes.shards), &targets);
+        let fresh = Recorded::new(
+            self.ids.mint(entry.organization, entry.routes.shards),
+            &targets,
+        );
         let deadline = wait_deadline();
         loop {
             let recorded = match self.claim(print, fresh.to_json()).await? {
@@ -111,7 +160,11 @@ impl Operations {
                 Claim::TakenOver { recorded } => Recorded::from_json(recorded)?,
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
                     let recorded = Recorded::from_json(recorded)?;
-                    if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
+                    if let Some(deliveries) = self
+                        .store
+                        .message(entry.organization, recorded.message)
+                        .await?
+                    {
                         let accepted = deliveries.into_iter().take(recorded.targets().len());
                         return Ok((accepted.map(Delivery::as_accepted).collect(), true));
                     }
@@ -131,20 +184,35 @@ impl Operations {
         }
     }
 
-    /// The submit broke off and may have been committed or not: a repeat goes on with the same ids at once.
+    /// The submit broke off and may have been committed or not: a repeat goes on with the same ids
+    /// at once.
     pub(crate) async fn yield_claim(&self, print: &Fingerprint) {
-        if let Err(error) = self.store.yield_claim(print.organization, &print.key_hash, self.clock.now()).await {
-            tracing::warn!(error = %domain::chain(&error), "failed to release an idempotency key; it stays claimed until its lease ends");
+        if let Err(error) = self
+            .store
+            .yield_claim(print.organization, &print.key_hash, self.clock.now())
+            .await
+        {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                "failed to release an idempotency key; it stays claimed until its lease ends"
+            );
         }
     }
 
     /// Where a message goes; an id that is another organization's is recorded.
-    pub(crate) async fn targets(&self, entry: &Entry<'_>, input: &MessageInput) -> Result<Vec<Target>, Refusal> {
+    pub(crate) async fn targets(
+        &self,
+        entry: &Entry<'_>,
+        input: &MessageInput,
+    ) -> Result<Vec<Target>, Refusal> {
         if let Some(StatusCallback::DestinationId(id)) = input.status_callback
             && !entry.routes.destinations.iter().any(|route| route.id == id)
         {
-            self.owns_or_records(entry.ctx, entry.organization, id).await;
-            return Err(Refusal::not_found_at(["/status_callback/destination_id".to_owned()]));
+            self.owns_or_records(entry.ctx, entry.organization, id)
+                .await;
+            return Err(Refusal::not_found_at([
+                "/status_callback/destination_id".to_owned()
+            ]));
         }
         match resolve(entry.routes, input.named.as_deref(), &input.event_type) {
             Ok(targets) => Ok(targets),
@@ -152,7 +220,8 @@ impl Operations {
             Err(Unresolved::Unknown(positions)) => {
                 let named = input.named.as_deref().unwrap_or_default();
                 for id in positions.iter().filter_map(|position| named.get(*position)) {
-                    self.owns_or_records(entry.ctx, entry.organization, *id).await;
+                    self.owns_or_records(entry.ctx, entry.organization, *id)
+                        .await;
                 }
                 Err(Refusal::unknown_destinations(positions))
             }
@@ -161,7 +230,12 @@ impl Operations {
 }
 
 /// The submission of a message under its id, which also says when it was accepted.
-pub(crate) fn submission(entry: &Entry<'_>, message: MessageId, input: MessageInput, targets: Vec<Target>) -> Submission {
+pub(crate) fn submission(
+    entry: &Entry<'_>,
+    message: MessageId,
+    input: MessageInput,
+    targets: Vec<Target>,
+) -> Submission {
     let facts = MessageFacts {
         event_type: input.event_type,
         reference: input.reference,

@@ -11,7 +11,8 @@ use store::Usage;
 
 use super::Limited;
 
-/// Requests and messages that are counted before they are shared. A message by the API is both, so it costs a sixteenth of a write unit.
+/// Requests and messages that are counted before they are shared. A message by the API is both, so
+/// it costs a sixteenth of a write unit.
 pub(super) const SHARED_EVERY: u64 = 32;
 /// How long an organization's quotas are taken to be what they were.
 const QUOTAS_KNOWN: Duration = Duration::from_secs(10);
@@ -55,7 +56,10 @@ struct Known {
 impl Meter {
     /// An organization's quotas, while they are known.
     pub(super) fn quotas(&self, organization: OrganizationId, now: Timestamp) -> Option<Quotas> {
-        self.lock().get(&organization).filter(|known| now < known.quotas_until).map(|known| known.quotas)
+        self.lock()
+            .get(&organization)
+            .filter(|known| now < known.quotas_until)
+            .map(|known| known.quotas)
     }
 
     /// Remembers an organization's quotas for a while.
@@ -64,7 +68,9 @@ impl Meter {
         if all.len() >= ORGANIZATIONS_MAX && !all.contains_key(&organization) {
             forget_idle(&mut all);
         }
-        let known = all.entry(organization).or_insert_with(|| Known::new(quotas, now));
+        let known = all
+            .entry(organization)
+            .or_insert_with(|| Known::new(quotas, now));
         known.quotas = quotas;
         known.quotas_until = now.plus(QUOTAS_KNOWN);
     }
@@ -78,11 +84,26 @@ impl Meter {
     }
 
     /// Counts a request.
-    pub(super) fn spend_request(&self, organization: OrganizationId, quotas: &Quotas, now: Timestamp) -> Spent {
+    pub(super) fn spend_request(
+        &self,
+        organization: OrganizationId,
+        quotas: &Quotas,
+        now: Timestamp,
+    ) -> Spent {
         let mut all = self.lock();
-        let known = all.entry(organization).or_insert_with(|| Known::new(*quotas, now));
+        let known = all
+            .entry(organization)
+            .or_insert_with(|| Known::new(*quotas, now));
         let taken = known.requests.take(quotas.requests(), 1, now);
-        known.spend(taken, Usage { requests: 1, deliveries: 0 }, 1, now)
+        known.spend(
+            taken,
+            Usage {
+                requests: 1,
+                deliveries: 0,
+            },
+            1,
+            now,
+        )
     }
 
     /// Counts the deliveries of some messages.
@@ -95,13 +116,29 @@ impl Meter {
         now: Timestamp,
     ) -> Spent {
         let mut all = self.lock();
-        let known = all.entry(organization).or_insert_with(|| Known::new(*quotas, now));
+        let known = all
+            .entry(organization)
+            .or_insert_with(|| Known::new(*quotas, now));
         let taken = known.deliveries.take(quotas.deliveries(), deliveries, now);
-        known.spend(taken, Usage { requests: 0, deliveries }, messages, now)
+        known.spend(
+            taken,
+            Usage {
+                requests: 0,
+                deliveries,
+            },
+            messages,
+            now,
+        )
     }
 
     /// `own` was shared, and `all` is what every instance together has used.
-    pub(super) fn shared(&self, organization: OrganizationId, own: Usage, all: Usage, now: Timestamp) {
+    pub(super) fn shared(
+        &self,
+        organization: OrganizationId,
+        own: Usage,
+        all: Usage,
+        now: Timestamp,
+    ) {
         if let Some(known) = self.lock().get_mut(&organization) {
             known.sharing = false;
             known.charge_others(own, all, now);
@@ -118,8 +155,18 @@ impl Meter {
     }
 
     /// Until when a limit is known to be reached.
-    pub(super) fn over_until(&self, organization: OrganizationId, what: Limited, now: Timestamp) -> Option<Timestamp> {
-        self.lock().get(&organization)?.over_until.get(&what).copied().filter(|until| now < *until)
+    pub(super) fn over_until(
+        &self,
+        organization: OrganizationId,
+        what: Limited,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.lock()
+            .get(&organization)?
+            .over_until
+            .get(&what)
+            .copied()
+            .filter(|until| now < *until)
     }
 
     /// Remembers that a limit is reached.
@@ -150,7 +197,13 @@ impl Known {
         }
     }
 
-    fn spend(&mut self, taken: Result<(), Duration>, usage: Usage, events: u64, now: Timestamp) -> Spent {
+    fn spend(
+        &mut self,
+        taken: Result<(), Duration>,
+        usage: Usage,
+        events: u64,
+        now: Timestamp,
+    ) -> Spent {
         self.used_at = now;
         if let Err(wait) = taken {
             return Spent::Over(wait);
@@ -168,10 +221,21 @@ impl Known {
 
     fn charge_others(&mut self, own: Usage, all: Usage, now: Timestamp) {
         if let Some((before, since)) = self.last {
-            let others = |all: u64, before: u64, own: u64| all.saturating_sub(before).saturating_sub(own);
-            let charge = |bucket: &mut Bucket, rate: Rate, tokens: u64| bucket.charge(rate, tokens, since, now);
-            charge(&mut self.requests, self.quotas.requests(), others(all.requests, before.requests, own.requests));
-            charge(&mut self.deliveries, self.quotas.deliveries(), others(all.deliveries, before.deliveries, own.deliveries));
+            let others =
+                |all: u64, before: u64, own: u64| all.saturating_sub(before).saturating_sub(own);
+            let charge = |bucket: &mut Bucket, rate: Rate, tokens: u64| {
+                bucket.charge(rate, tokens, since, now)
+            };
+            charge(
+                &mut self.requests,
+                self.quotas.requests(),
+                others(all.requests, before.requests, own.requests),
+            );
+            charge(
+                &mut self.deliveries,
+                self.quotas.deliveries(),
+                others(all.deliveries, before.deliveries, own.deliveries),
+            );
         }
         self.last = Some((all, now));
     }
@@ -225,8 +289,15 @@ mod tests {
 
     #[test]
     fn several_instances_together_come_down_to_the_quota() {
-        let quotas = Quotas { requests_per_second: 100, ..Quotas::default() };
-        let mut fleet = Fleet { meters: (0..4).map(|_| Meter::default()).collect(), all: Usage::default(), writes: 0 };
+        let quotas = Quotas {
+            requests_per_second: 100,
+            ..Quotas::default()
+        };
+        let mut fleet = Fleet {
+            meters: (0..4).map(|_| Meter::default()).collect(),
+            all: Usage::default(),
+            writes: 0,
+        };
         let mut accepted = Vec::new();
         for second in 0..60 {
             let mut taken = 0;
@@ -237,14 +308,26 @@ mod tests {
             accepted.push(taken);
         }
         let late: u32 = accepted[30..].iter().sum();
-        assert!((2_400..=3_600).contains(&late), "{late} in 30 s, where 3,000 are allowed: {accepted:?}");
+        assert!(
+            (2_400..=3_600).contains(&late),
+            "{late} in 30 s, where 3,000 are allowed: {accepted:?}"
+        );
     }
 
     #[test]
     fn a_share_stands_for_many_and_refusals_cost_nothing() {
-        let quotas = Quotas { requests_per_second: 100, ..Quotas::default() };
-        let mut fleet = Fleet { meters: vec![Meter::default()], all: Usage::default(), writes: 0 };
-        let accepted = (0..10_000).filter(|_| fleet.request(0, &quotas, at(0))).count();
+        let quotas = Quotas {
+            requests_per_second: 100,
+            ..Quotas::default()
+        };
+        let mut fleet = Fleet {
+            meters: vec![Meter::default()],
+            all: Usage::default(),
+            writes: 0,
+        };
+        let accepted = (0..10_000)
+            .filter(|_| fleet.request(0, &quotas, at(0)))
+            .count();
         assert_eq!((accepted, fleet.writes), (400, 400 / SHARED_EVERY));
     }
 

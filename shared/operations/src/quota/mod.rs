@@ -1,7 +1,9 @@
-//! Quotas, enforced: before something is done, it is **counted** for its organization; over a quota it is refused as a whole, with 429.
+//! Quotas, enforced: before something is done, it is **counted** for its organization; over a quota
+//! it is refused as a whole, with 429.
 //!
-//! Requests and deliveries are frequent, so each instance of a function counts them in its own [`Meter`] and **shares** what it counted now and
-//! then: one write for [`meter::SHARED_EVERY`] of them. What the other instances shared in the meantime is charged to its own buckets. Checks,
+//! Requests and deliveries are frequent, so each instance of a function counts them in its own
+//! [`Meter`] and **shares** what it counted now and then: one write for [`meter::SHARED_EVERY`] of
+//! them. What the other instances shared in the meantime is charged to its own buckets. Checks,
 //! previews and tests are rare and cost more than a write, so each is counted in the table.
 
 mod meter;
@@ -57,24 +59,57 @@ impl Limited {
 impl Operations {
     /// Counts a request of an organization's caller. An operator's requests are not limited.
     pub async fn admit_request(&self, caller: &Caller) -> Result<(), Refusal> {
-        let Some(organization) = caller.organization.filter(|_| self.settings.rate_limits) else { return Ok(()) };
+        let Some(organization) = caller.organization.filter(|_| self.settings.rate_limits) else {
+            return Ok(());
+        };
         let quotas = self.quotas(organization).await?;
-        let spent = self.meter.spend_request(organization, &quotas, self.clock.now());
-        self.concluded(organization, spent, Quota::RequestsPerSecond, u64::from(quotas.requests_per_second)).await
+        let spent = self
+            .meter
+            .spend_request(organization, &quotas, self.clock.now());
+        self.concluded(
+            organization,
+            spent,
+            Quota::RequestsPerSecond,
+            u64::from(quotas.requests_per_second),
+        )
+        .await
     }
 
     /// Counts the deliveries of some messages, all or none.
-    pub(crate) async fn admit_deliveries(&self, organization: OrganizationId, messages: usize, deliveries: usize) -> Result<(), Refusal> {
+    pub(crate) async fn admit_deliveries(
+        &self,
+        organization: OrganizationId,
+        messages: usize,
+        deliveries: usize,
+    ) -> Result<(), Refusal> {
         if !self.settings.rate_limits {
             return Ok(());
         }
         let quotas = self.quotas(organization).await?;
         let (messages, deliveries) = (messages as u64, deliveries as u64);
-        let spent = self.meter.spend_deliveries(organization, &quotas, messages, deliveries, self.clock.now());
-        self.concluded(organization, spent, Quota::DeliveriesPerSecond, u64::from(quotas.deliveries_per_second)).await
+        let spent = self.meter.spend_deliveries(
+            organization,
+            &quotas,
+            messages,
+            deliveries,
+            self.clock.now(),
+        );
+        self.concluded(
+            organization,
+            spent,
+            Quota::DeliveriesPerSecond,
+            u64::from(quotas.deliveries_per_second),
+        )
+        .await
     }
 
-    async fn concluded(&self, organization: OrganizationId, spent: Spent, quota: Quota, limit: u64) -> Result<(), Refusal> {
+    async fn concluded(
+        &self,
+        organization: OrganizationId,
+        spent: Spent,
+        quota: Quota,
+        limit: u64,
+    ) -> Result<(), Refusal> {
         match spent {
             Spent::Done => Ok(()),
             Spent::Over(wait) => Err(over(quota.as_str(), limit, wait)),
@@ -84,7 +119,11 @@ impl Operations {
                     Ok(all) => self.meter.shared(organization, own, all, now),
                     // The instance's own count still holds; the next share makes up for this one.
                     Err(error) => {
-                        tracing::warn!(error = %domain::chain(&error), %organization, "failed to share an organization's usage; sharing it again later");
+                        tracing::warn!(
+                            error = %domain::chain(&error),
+                            %organization,
+                            "failed to share an organization's usage; sharing it again later"
+                        );
                         self.meter.not_shared(organization, own);
                     }
                 }
@@ -94,16 +133,35 @@ impl Operations {
     }
 
     /// Counts one call, and refuses the one over the limit.
-    pub(crate) async fn limit(&self, organization: OrganizationId, what: Limited) -> Result<(), Refusal> {
+    pub(crate) async fn limit(
+        &self,
+        organization: OrganizationId,
+        what: Limited,
+    ) -> Result<(), Refusal> {
         if !self.settings.rate_limits {
             return Ok(());
         }
-        let (now, limit) = (self.clock.now(), what.per_minute(&self.quotas(organization).await?));
+        let (now, limit) = (
+            self.clock.now(),
+            what.per_minute(&self.quotas(organization).await?),
+        );
         if let Some(until) = self.meter.over_until(organization, what, now) {
             return Err(over(what.name(), u64::from(limit), until.since(now)));
         }
         let name = format!("{organization}#{}", what.name());
-        match self.store.count_in_window(Window { name: &name, length: MINUTE, limit }, 1, now).await? {
+        match self
+            .store
+            .count_in_window(
+                Window {
+                    name: &name,
+                    length: MINUTE,
+                    limit,
+                },
+                1,
+                now,
+            )
+            .await?
+        {
             Counted::Done => Ok(()),
             Counted::Over { until } => {
                 self.meter.note_over(organization, what, until);
@@ -113,17 +171,24 @@ impl Operations {
     }
 
     /// How many bytes of uploads may be outstanding; `None` where nothing is limited.
-    pub(crate) async fn upload_bytes_max(&self, organization: OrganizationId) -> Result<Option<u64>, Refusal> {
+    pub(crate) async fn upload_bytes_max(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Option<u64>, Refusal> {
         if !self.settings.rate_limits {
             return Ok(None);
         }
-        Ok(Some(self.quotas(organization).await?.upload_bytes_outstanding))
+        Ok(Some(
+            self.quotas(organization).await?.upload_bytes_outstanding,
+        ))
     }
 
     /// The 429 of an upload that is too much until others are used or given up.
     pub(crate) fn over_upload_bytes(&self, most: u64, until: Option<Timestamp>) -> Refusal {
         // Sooner than the link expires, a message may use the upload.
-        let wait = until.map_or(MINUTE, |until| until.since(self.clock.now()).min(UPLOADS_WAIT_MAX));
+        let wait = until.map_or(MINUTE, |until| {
+            until.since(self.clock.now()).min(UPLOADS_WAIT_MAX)
+        });
         over(Quota::UploadBytesOutstanding.as_str(), most, wait)
     }
 
@@ -134,14 +199,25 @@ impl Operations {
             return Ok(known);
         }
         let found = self.store.organization(organization).await?;
-        let quotas = found.map(|found| found.quotas).unwrap_or_default().over(&self.settings.quotas);
+        let quotas = found
+            .map(|found| found.quotas)
+            .unwrap_or_default()
+            .over(&self.settings.quotas);
         self.meter.know(organization, quotas, now);
         Ok(quotas)
     }
 }
 
 fn over(name: &str, limit: u64, wait: Duration) -> Refusal {
-    let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-    let detail = format!("the organization's quota {name} of {limit} is used up; send the request again in {seconds} s");
-    Refusal { detail, ..Refusal::rate_limited(seconds) }
+    let seconds = u32::try_from(wait.as_millis().div_ceil(1000))
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let detail = format!(
+        "the organization's quota {name} of {limit} is used up; send the request again in \
+         {seconds} s"
+    );
+    Refusal {
+        detail,
+        ..Refusal::rate_limited(seconds)
+    }
 }

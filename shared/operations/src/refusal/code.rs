@@ -1,5 +1,5 @@
-//! The closed set of reasons for which a request is not carried out: each with the code that clients read and
-//! the kind of refusal that it is, which decides the HTTP status.
+//! The closed set of reasons for which a request is not carried out: each with the code that
+//! clients read and the kind of refusal that it is, which decides the HTTP status.
 
 use std::fmt;
 

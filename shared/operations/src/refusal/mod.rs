@@ -1,4 +1,5 @@
-//! Why something was not done. The api turns a refusal into an RFC 9457 problem in one place; the console shows it on a page.
+//! Why something was not done. The api turns a refusal into an RFC 9457 problem in one place; the
+//! console shows it on a page.
 
 mod code;
 
@@ -42,7 +43,12 @@ pub struct Extra {
 impl Refusal {
     /// A refusal without particulars.
     pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), extra: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extra: None,
+        }
     }
 
     /// The HTTP status of an answer that says so.
@@ -78,50 +84,83 @@ impl Refusal {
     /// Whether Waybill, or a service that it depends on, failed.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        matches!(self.kind(), RefusalKind::Internal | RefusalKind::Unavailable)
+        matches!(
+            self.kind(),
+            RefusalKind::Internal | RefusalKind::Unavailable
+        )
     }
 
-    /// Whether the caller can correct the request, or repeat it later. Failures of Waybill and missing permissions are not the caller's to
-    /// correct.
+    /// Whether the caller can correct the request, or repeat it later. Failures of Waybill and
+    /// missing permissions are not the caller's to correct.
     #[must_use]
     pub fn is_correctable(&self) -> bool {
         use RefusalKind as Kind;
         matches!(
             self.kind(),
-            Kind::Malformed | Kind::Conflict | Kind::Gone | Kind::PreconditionFailed | Kind::TooLarge | Kind::Invalid | Kind::RateLimited
+            Kind::Malformed
+                | Kind::Conflict
+                | Kind::Gone
+                | Kind::PreconditionFailed
+                | Kind::TooLarge
+                | Kind::Invalid
+                | Kind::RateLimited
         )
     }
 
     /// 401: always the same, whatever is wrong with the key.
     #[must_use]
     pub fn unauthenticated() -> Self {
-        Self::new(RefusalCode::Unauthenticated, "send a valid API key as `Authorization: Bearer <key>`")
+        Self::new(
+            RefusalCode::Unauthenticated,
+            "send a valid API key as `Authorization: Bearer <key>`",
+        )
     }
 
     /// 403: the role does not hold the permission.
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(RefusalCode::Forbidden, "the role of this key does not permit this")
+        Self::new(
+            RefusalCode::Forbidden,
+            "the role of this key does not permit this",
+        )
     }
 
     /// 404: the same for what never existed, what is gone and what is another organization's.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(RefusalCode::NotFound, "the requested object does not exist, or you have no access to it")
+        Self::new(
+            RefusalCode::NotFound,
+            "the requested object does not exist, or you have no access to it",
+        )
     }
 
     /// 404 for something that the body names.
     pub fn not_found_at(pointers: impl IntoIterator<Item = String>) -> Self {
-        let errors = pointers.into_iter().map(|pointer| FieldError::at(pointer, FieldCode::NotFound, "does not exist"));
-        Self { errors: errors.collect(), ..Self::not_found() }
+        let errors = pointers
+            .into_iter()
+            .map(|pointer| FieldError::at(pointer, FieldCode::NotFound, "does not exist"));
+        Self {
+            errors: errors.collect(),
+            ..Self::not_found()
+        }
     }
 
     /// 404 for destinations that the list `destination_ids` names, by their positions in it.
     #[must_use]
     pub fn unknown_destinations(positions: Vec<usize>) -> Self {
-        let refusal = Self::not_found_at(positions.iter().map(|position| format!("/destination_ids/{position}")));
-        let extra = Extra { unknown_destinations: positions, ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..refusal }
+        let refusal = Self::not_found_at(
+            positions
+                .iter()
+                .map(|position| format!("/destination_ids/{position}")),
+        );
+        let extra = Extra {
+            unknown_destinations: positions,
+            ..Extra::default()
+        };
+        Self {
+            extra: Some(Box::new(extra)),
+            ..refusal
+        }
     }
 
     /// 400: the request cannot be read.
@@ -132,7 +171,10 @@ impl Refusal {
     /// 400: the cursor is not one that this list handed out.
     #[must_use]
     pub fn invalid_cursor() -> Self {
-        Self::new(RefusalCode::InvalidCursor, "the cursor does not belong to this list and these filters")
+        Self::new(
+            RefusalCode::InvalidCursor,
+            "the cursor does not belong to this list and these filters",
+        )
     }
 
     /// 413: more bytes than are taken.
@@ -143,14 +185,20 @@ impl Refusal {
     /// 415: not JSON.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
-        Self::new(RefusalCode::UnsupportedMediaType, "send the body as `Content-Type: application/json`")
+        Self::new(
+            RefusalCode::UnsupportedMediaType,
+            "send the body as `Content-Type: application/json`",
+        )
     }
 
     /// 415: the body is compressed.
     #[must_use]
     pub fn unsupported_coding(coding: &str) -> Self {
         let detail = format!("the body has the content coding {coding:?}; send it without one");
-        Self { detail, ..Self::unsupported_media_type() }
+        Self {
+            detail,
+            ..Self::unsupported_media_type()
+        }
     }
 
     /// 422: secrets would be sent to another server than they were given for.
@@ -158,54 +206,97 @@ impl Refusal {
         Self::new(RefusalCode::CredentialsRequired, detail)
     }
 
-    /// 422: every mistake at once. Where all of them are of one special kind, the problem carries that kind's code.
+    /// 422: every mistake at once. Where all of them are of one special kind, the problem carries
+    /// that kind's code.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let all = |code| errors.iter().all(|error| error.code == code);
         let (code, detail) = if all(FieldCode::MaskedValue) {
-            (RefusalCode::MaskedValue, "a masked secret was written back; leave it out to keep it, or send the secret itself")
+            (
+                RefusalCode::MaskedValue,
+                "a masked secret was written back; leave it out to keep it, or send the secret \
+                 itself",
+            )
         } else if all(FieldCode::ReadOnly) {
-            (RefusalCode::ReadOnly, "the request changes what can only be read")
+            (
+                RefusalCode::ReadOnly,
+                "the request changes what can only be read",
+            )
         } else {
-            (RefusalCode::ValidationFailed, "the request has invalid fields; see `errors`")
+            (
+                RefusalCode::ValidationFailed,
+                "the request has invalid fields; see `errors`",
+            )
         };
-        Self { errors, ..Self::new(code, detail) }
+        Self {
+            errors,
+            ..Self::new(code, detail)
+        }
     }
 
     /// 429: ask again later.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {
-        let extra = Extra { retry_after_seconds: Some(retry_after_seconds), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::RateLimited, "too many requests of this kind; try again later") }
+        let extra = Extra {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Extra::default()
+        };
+        Self {
+            extra: Some(Box::new(extra)),
+            ..Self::new(
+                RefusalCode::RateLimited,
+                "too many requests of this kind; try again later",
+            )
+        }
     }
 
     /// 409 for a request whose first run is still under way.
     #[must_use]
     pub fn idempotency_in_progress() -> Self {
-        let extra = Extra { retry_after_seconds: Some(1), ..Extra::default() };
+        let extra = Extra {
+            retry_after_seconds: Some(1),
+            ..Extra::default()
+        };
         let detail = "the first request with this Idempotency-Key is still running";
-        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::IdempotencyInProgress, detail) }
+        Self {
+            extra: Some(Box::new(extra)),
+            ..Self::new(RefusalCode::IdempotencyInProgress, detail)
+        }
     }
 
     /// 409 for an Idempotency-Key that came with another request before.
     #[must_use]
     pub fn idempotency_key_reused() -> Self {
-        Self::new(RefusalCode::IdempotencyKeyReused, "this Idempotency-Key was used with another request; send a new key")
+        Self::new(
+            RefusalCode::IdempotencyKeyReused,
+            "this Idempotency-Key was used with another request; send a new key",
+        )
     }
 
     /// 422: a message that would go nowhere says so at once.
     #[must_use]
     pub fn no_destinations() -> Self {
-        Self::new(RefusalCode::NoDestinations, dispatch::Unresolved::NoDestinations.to_string())
+        Self::new(
+            RefusalCode::NoDestinations,
+            dispatch::Unresolved::NoDestinations.to_string(),
+        )
     }
 
     /// 422: the destination does not take what it was tried with; nothing was saved.
     #[must_use]
     pub fn connection_check_failed(check: CheckReport) -> Self {
-        let why = check.failed_step().map_or_else(String::new, |step| format!(": {}", step.detail));
+        let why = check
+            .failed_step()
+            .map_or_else(String::new, |step| format!(": {}", step.detail));
         let detail = format!("the destination could not be verified{why}; nothing was saved");
-        let extra = Extra { check: Some(check), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::ConnectionCheckFailed, detail) }
+        let extra = Extra {
+            check: Some(check),
+            ..Extra::default()
+        };
+        Self {
+            extra: Some(Box::new(extra)),
+            ..Self::new(RefusalCode::ConnectionCheckFailed, detail)
+        }
     }
 
     /// 503: others kept changing the same thing.
@@ -216,22 +307,41 @@ impl Refusal {
 
     /// What the table's error means to a client.
     pub(crate) fn of_store(error: store::StoreError) -> Self {
-        if error.is_unavailable() { Self::unavailable(error) } else { Self::internal(error) }
+        if error.is_unavailable() {
+            Self::unavailable(error)
+        } else {
+            Self::internal(error)
+        }
     }
 
     /// 503: something we depend on is down.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let extra =
-            Extra { retry_after_seconds: Some(UNAVAILABLE_RETRY_SECONDS), source: Some(Arc::from(source.into())), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::Unavailable, "Waybill cannot do this right now; try again") }
+        let extra = Extra {
+            retry_after_seconds: Some(UNAVAILABLE_RETRY_SECONDS),
+            source: Some(Arc::from(source.into())),
+            ..Extra::default()
+        };
+        Self {
+            extra: Some(Box::new(extra)),
+            ..Self::new(
+                RefusalCode::Unavailable,
+                "Waybill cannot do this right now; try again",
+            )
+        }
     }
 
     /// 500: our mistake.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let extra = Extra { source: Some(Arc::from(source.into())), ..Extra::default() };
+        let extra = Extra {
+            source: Some(Arc::from(source.into())),
+            ..Extra::default()
+        };
         Self {
             extra: Some(Box::new(extra)),
-            ..Self::new(RefusalCode::InternalError, "an internal error occurred; quote the request id when you ask for support")
+            ..Self::new(
+                RefusalCode::InternalError,
+                "an internal error occurred; quote the request id when you ask for support",
+            )
         }
     }
 
@@ -265,9 +375,26 @@ mod tests {
 
     #[test]
     fn mistakes_of_one_special_kind_give_the_problem_their_code() {
-        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::MaskedValue), mistake(FieldCode::MaskedValue)]).code, RefusalCode::MaskedValue);
-        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly)]).code, RefusalCode::ReadOnly);
-        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly), mistake(FieldCode::TooLong)]).code, RefusalCode::ValidationFailed);
+        assert_eq!(
+            Refusal::invalid(vec![
+                mistake(FieldCode::MaskedValue),
+                mistake(FieldCode::MaskedValue)
+            ])
+            .code,
+            RefusalCode::MaskedValue
+        );
+        assert_eq!(
+            Refusal::invalid(vec![mistake(FieldCode::ReadOnly)]).code,
+            RefusalCode::ReadOnly
+        );
+        assert_eq!(
+            Refusal::invalid(vec![
+                mistake(FieldCode::ReadOnly),
+                mistake(FieldCode::TooLong)
+            ])
+            .code,
+            RefusalCode::ValidationFailed
+        );
     }
 
     #[test]

@@ -72,7 +72,11 @@ impl Notified {
 }
 
 impl AlertView {
-    pub(crate) fn of(alert: Alert, notified: Vec<Notified>, link: impl FnOnce(DestinationId) -> String) -> Self {
+    pub(crate) fn of(
+        alert: Alert,
+        notified: Vec<Notified>,
+        link: impl FnOnce(DestinationId) -> String,
+    ) -> Self {
         Self {
             id: alert.id,
             kind: alert.kind.event_type(),

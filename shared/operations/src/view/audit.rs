@@ -66,7 +66,29 @@ pub struct ChangeView {
 
 impl From<AuditEvent> for AuditEventView {
     fn from(event: AuditEvent) -> Self {
-        let AuditEvent { id, organization_id, at, action, outcome, actor, ip, target, changes, request_id } = event;
-        Self { id, organization_id, at, action, outcome, actor, ip, target, changes, request_id }
+        let AuditEvent {
+            id,
+            organization_id,
+            at,
+            action,
+            outcome,
+            actor,
+            ip,
+            target,
+            changes,
+            request_id,
+        } = event;
+        Self {
+            id,
+            organization_id,
+            at,
+            action,
+            outcome,
+            actor,
+            ip,
+            target,
+            changes,
+            request_id,
+        }
     }
 }

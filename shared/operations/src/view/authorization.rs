@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Authorization)]
 pub struct AuthorizationView {
-    /// The identifier of the authorization: the `authorization_id` of an e-mail destination's credentials.
+    /// The identifier of the authorization: the `authorization_id` of an e-mail destination's
+    /// credentials.
     #[schema(value_type = String, example = "oau_01kavd83802s63efghp3q1cpj4")]
     pub id: AuthorizationId,
     /// The organization that the object belongs to.
@@ -24,9 +25,11 @@ pub struct AuthorizationView {
     pub token_url: String,
     /// The scopes that were requested from the provider.
     pub scope: Option<String>,
-    /// The mail servers that access tokens may be sent to: `host:port`, or `host` for any port. Null until the first destination uses one.
+    /// The mail servers that access tokens may be sent to: `host:port`, or `host` for any port.
+    /// Null until the first destination uses one.
     pub mail_servers: Option<Vec<String>>,
-    /// `pending` until the person consents, then `granted`; `refused` if the person or the provider declines.
+    /// `pending` until the person consents, then `granted`; `refused` if the person or the provider
+    /// declines.
     pub status: &'static str,
     /// Why consent was refused; null if it was not.
     pub detail: Option<String>,
@@ -45,7 +48,8 @@ pub struct NewAuthorization {
     #[serde(flatten)]
     pub view: AuthorizationView,
     /// Where a person consents, in a browser. Shown once; null in a replayed response.
-    #[schema(value_type = Option<String>, example = "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&…")]
+    #[schema(value_type = Option<String>,
+        example = "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&…")]
     pub url: String,
 }
 

@@ -42,14 +42,16 @@ pub struct DestinationView {
     /// `enabled`; `paused`, so that deliveries wait; or `disabled`, so that deliveries are skipped.
     #[schema(example = "enabled")]
     pub status: &'static str,
-    /// When, by whom and why the destination was paused, and when it resumes; null while it is not paused.
+    /// When, by whom and why the destination was paused, and when it resumes; null while it is not
+    /// paused.
     pub paused: Option<PausedView>,
     /// When, by whom and why the destination was disabled; null while it is enabled.
     pub disabled: Option<DisabledView>,
     /// The settings, which depend on the type of the destination.
     #[schema(value_type = Object)]
     pub settings: Value,
-    /// How Waybill authenticates at the destination. A secret is shown as `{"set": true, "hint", "updated_at"}`.
+    /// How Waybill authenticates at the destination. A secret is shown as
+    /// `{"set": true, "hint", "updated_at"}`.
     #[schema(value_type = Object)]
     pub credentials: Value,
     /// The secrets that sign at present, newest first.
@@ -63,10 +65,12 @@ pub struct DestinationView {
     /// The destination's own thresholds; null if those of the organization apply.
     #[schema(value_type = Option<FailurePolicyBody>)]
     pub failure_policy: Option<FailurePolicy>,
-    /// How fast the destination accepts deliveries; null if the organization's limits apply, if there are any.
+    /// How fast the destination accepts deliveries; null if the organization's limits apply, if
+    /// there are any.
     #[schema(value_type = Option<DeliveryLimitsBody>)]
     pub delivery_limits: Option<DeliveryLimits>,
-    /// The destinations that get a message whose delivery to this one has failed; null if there are none.
+    /// The destinations that get a message whose delivery to this one has failed; null if there are
+    /// none.
     #[schema(value_type = Option<OnExhaustedBody>)]
     pub on_exhausted: Option<OnExhausted>,
     /// The revision of the destination, which is also the `ETag` header.
@@ -99,8 +103,8 @@ pub struct DisabledView {
     pub by: DisabledBy,
     /// The reason that was given or recorded; null if there is none.
     pub reason: Option<String>,
-    /// When Waybill checks the destination next, to enable it if the check passes; null unless `failure_policy.auto_recover` is true and
-    /// the checks go on.
+    /// When Waybill checks the destination next, to enable it if the check passes; null unless
+    /// `failure_policy.auto_recover` is true and the checks go on.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_check_at: Option<Timestamp>,
 }
@@ -122,7 +126,8 @@ pub struct PausedView {
     pub until: Option<Timestamp>,
 }
 
-/// The destinations that get a message whose delivery has ended as `failed`. Each gets a delivery of its own, with `failed_delivery_id` and `failed_reason`.
+/// The destinations that get a message whose delivery has ended as `failed`. Each gets a delivery
+/// of its own, with `failed_delivery_id` and `failed_reason`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OnExhausted)]
 pub struct OnExhaustedBody {
@@ -130,7 +135,8 @@ pub struct OnExhaustedBody {
     pub destination_ids: Vec<String>,
 }
 
-/// How fast a destination accepts deliveries. Deliveries above a limit wait; this is neither an attempt nor a failure.
+/// How fast a destination accepts deliveries. Deliveries above a limit wait; this is neither an
+/// attempt nor a failure.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeliveryLimits)]
 pub struct DeliveryLimitsBody {
@@ -164,10 +170,12 @@ pub struct SigningSecretView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub struct HealthView {
-    /// `healthy`; `degraded`, with some failures; `failing`, with as many as alert people; or `unknown`, without an attempt.
+    /// `healthy`; `degraded`, with some failures; `failing`, with as many as alert people; or
+    /// `unknown`, without an attempt.
     #[schema(value_type = String, example = "healthy")]
     pub status: HealthStatus,
-    /// The number of attempts that failed since the last success, or since the destination was enabled.
+    /// The number of attempts that failed since the last success, or since the destination was
+    /// enabled.
     pub consecutive_failures: u32,
     /// When the first of the consecutive failures occurred; null if there are none.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -181,7 +189,8 @@ pub struct HealthView {
     /// The last failure; null if no attempt has failed.
     #[schema(value_type = Option<LastErrorView>)]
     pub last_error: Option<LastError>,
-    /// The number of deliveries that wait for an attempt: all that are to be retried, and the newest ones that have had no attempt yet.
+    /// The number of deliveries that wait for an attempt: all that are to be retried, and the
+    /// newest ones that have had no attempt yet.
     pub pending: u64,
     /// The last 24 hours, including the current one.
     pub last_24h: Last24h,
@@ -219,7 +228,11 @@ pub struct Percentiles {
 
 impl Percentiles {
     pub(crate) fn of(latency: &Latencies) -> Self {
-        Self { p50: latency.percentile(0.5), p95: latency.percentile(0.95), p99: latency.percentile(0.99) }
+        Self {
+            p50: latency.percentile(0.5),
+            p95: latency.percentile(0.95),
+            p99: latency.percentile(0.99),
+        }
     }
 }
 
@@ -240,7 +253,8 @@ pub struct NewDestination {
     /// What reads show of it.
     #[serde(flatten)]
     pub view: DestinationView,
-    /// The generated signing secret, shown once. Absent if you provided the secret; null in a replayed response.
+    /// The generated signing secret, shown once. Absent if you provided the secret; null in a
+    /// replayed response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub signing_secret: Option<String>,
@@ -249,7 +263,8 @@ pub struct NewDestination {
 /// The response to the rotation of a destination's signing secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedSecret {
-    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed response.
+    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed
+    /// response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<String>,
     /// When the previous secrets stop signing; null if they stopped at once.
@@ -257,14 +272,17 @@ pub struct RotatedSecret {
     pub previous_valid_until: Option<Timestamp>,
 }
 
-/// When failed attempts are retried: after waits that a formula computes, or after those of a schedule.
+/// When failed attempts are retried: after waits that a formula computes, or after those of a
+/// schedule.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RetryPolicy)]
 pub struct RetryPolicyBody {
-    /// A schedule by name. `patient` retries after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h: for three days.
+    /// A schedule by name. `patient` retries after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h:
+    /// for three days.
     #[schema(value_type = Option<String>, example = "patient")]
     pub preset: Option<&'static str>,
-    /// The wait before each retry, in seconds. Excludes `preset`, `initial_seconds`, `multiplier` and `max_seconds`.
+    /// The wait before each retry, in seconds. Excludes `preset`, `initial_seconds`, `multiplier`
+    /// and `max_seconds`.
     pub schedule_seconds: Option<Vec<u32>>,
     /// The number of retries after the first attempt. A schedule has as many as it lists.
     pub max_retries: u32,
@@ -317,11 +335,21 @@ pub struct CheckStepView {
 }
 
 impl HealthView {
-    pub(crate) fn of(health: Health, alert_after_failures: u32, success_rate_warning: f64, pending: u64, last_24h: &Tally) -> Self {
+    pub(crate) fn of(
+        health: Health,
+        alert_after_failures: u32,
+        success_rate_warning: f64,
+        pending: u64,
+        last_24h: &Tally,
+    ) -> Self {
         let success_rate = last_24h.success_rate();
         Self {
             status: match health.status(alert_after_failures) {
-                HealthStatus::Healthy if success_rate.is_some_and(|rate| rate < success_rate_warning) => HealthStatus::Degraded,
+                HealthStatus::Healthy
+                    if success_rate.is_some_and(|rate| rate < success_rate_warning) =>
+                {
+                    HealthStatus::Degraded
+                }
                 // A failure that does not count to the streak was an attempt all the same.
                 HealthStatus::Unknown if success_rate.is_some() => HealthStatus::Degraded,
                 status => status,
@@ -349,7 +377,9 @@ pub(crate) fn status(destination: &Destination, now: Timestamp) -> &'static str 
     match &destination.state {
         DestinationState::Disabled { .. } => "disabled",
         DestinationState::Paused { .. } if destination.paused_until(now).is_some() => "paused",
-        DestinationState::Enabled | DestinationState::Paused { .. } | DestinationState::Deleted { .. } => "enabled",
+        DestinationState::Enabled
+        | DestinationState::Paused { .. }
+        | DestinationState::Deleted { .. } => "enabled",
     }
 }
 
@@ -374,15 +404,36 @@ impl DestinationView {
         url: String,
     ) -> Self {
         let policy = destination.policy(&settings.failure_policy);
-        let next_check_at = health.as_ref().and_then(|health| health.next_check_at).filter(|_| is_recoverable(destination, policy));
+        let next_check_at = health
+            .as_ref()
+            .and_then(|health| health.next_check_at)
+            .filter(|_| is_recoverable(destination, policy));
         let (disabled, paused) = match &destination.state {
-            DestinationState::Disabled { at, by, reason } => {
-                (Some(DisabledView { at: *at, by: *by, reason: reason.clone(), next_check_at }), None)
+            DestinationState::Disabled { at, by, reason } => (
+                Some(DisabledView {
+                    at: *at,
+                    by: *by,
+                    reason: reason.clone(),
+                    next_check_at,
+                }),
+                None,
+            ),
+            DestinationState::Paused { at, reason, until }
+                if destination.paused_until(now).is_some() =>
+            {
+                (
+                    None,
+                    Some(PausedView {
+                        at: *at,
+                        by: "user",
+                        reason: reason.clone(),
+                        until: *until,
+                    }),
+                )
             }
-            DestinationState::Paused { at, reason, until } if destination.paused_until(now).is_some() => {
-                (None, Some(PausedView { at: *at, by: "user", reason: reason.clone(), until: *until }))
-            }
-            DestinationState::Enabled | DestinationState::Paused { .. } | DestinationState::Deleted { .. } => (None, None),
+            DestinationState::Enabled
+            | DestinationState::Paused { .. }
+            | DestinationState::Deleted { .. } => (None, None),
         };
         Self {
             id: destination.id,
@@ -396,7 +447,11 @@ impl DestinationView {
             paused,
             settings: destination.settings.to_json(),
             credentials: destination.credentials.to_json(),
-            signing_secrets: destination.live_secrets(now).into_iter().map(SigningSecretView::from).collect(),
+            signing_secrets: destination
+                .live_secrets(now)
+                .into_iter()
+                .map(SigningSecretView::from)
+                .collect(),
             event_types: destination.event_types.clone(),
             retry_policy: destination.retries(settings.retry_policy.as_ref()),
             failure_policy: destination.failure_policy.clone(),

@@ -27,14 +27,15 @@ pub struct JobView {
     /// The filter that selects the job's deliveries.
     #[schema(value_type = Object)]
     pub filter: Value,
-    /// How many deliveries matched when the job started; if counting took too long, how many it has found so far. 0 before it starts.
+    /// How many deliveries matched when the job started; if counting took too long, how many it has
+    /// found so far. 0 before it starts.
     pub total: u64,
     /// The number of deliveries that were processed so far.
     pub done: u64,
     /// The number of deliveries that could not be processed.
     pub failed: u64,
-    /// The number of deliveries that needed nothing or could not be sent: the destination is disabled or deleted, the payload is no longer
-    /// kept, or the delivery had changed.
+    /// The number of deliveries that needed nothing or could not be sent: the destination is
+    /// disabled or deleted, the payload is no longer kept, or the delivery had changed.
     pub skipped: u64,
     /// When the job was requested.
     #[schema(value_type = String, format = DateTime)]
@@ -96,7 +97,9 @@ fn filter(filter: &DeliveryFilter) -> Value {
         "until": filter.until,
     });
     if let Some(members) = json.as_object_mut() {
-        members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
+        members.retain(|_, value| {
+            !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
+        });
     }
     json
 }

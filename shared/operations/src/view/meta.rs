@@ -53,7 +53,8 @@ pub struct Limits {
     pub description_characters: usize,
     /// The maximum number of characters of `reference` and `external_id`.
     pub reference_characters: usize,
-    /// The maximum number of connection checks a minute, and of tests, unless the organization's quotas differ.
+    /// The maximum number of connection checks a minute, and of tests, unless the organization's
+    /// quotas differ.
     pub checks_per_minute: u32,
 }
 

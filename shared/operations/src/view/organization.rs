@@ -66,7 +66,20 @@ impl OrganizationView {
             ended_at: _,
         } = organization;
         let quotas = quotas.over(deployment);
-        Self { id, name, external_id, status, settings, grants, quotas, aws_external_id, health: None, created_at, updated_at, url }
+        Self {
+            id,
+            name,
+            external_id,
+            status,
+            settings,
+            grants,
+            quotas,
+            aws_external_id,
+            health: None,
+            created_at,
+            updated_at,
+            url,
+        }
     }
 }
 
@@ -74,9 +87,11 @@ impl OrganizationView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationSettings)]
 pub struct OrganizationSettingsBody {
-    /// The destinations of messages that name none, in addition to those that subscribe to the event type.
+    /// The destinations of messages that name none, in addition to those that subscribe to the
+    /// event type.
     pub default_destination_ids: Vec<String>,
-    /// The addresses that get alerts by e-mail. A new address gets a mail with a link first and gets alerts once it is confirmed.
+    /// The addresses that get alerts by e-mail. A new address gets a mail with a link first and
+    /// gets alerts once it is confirmed.
     pub alert_emails: Vec<String>,
     /// The addresses that have not been confirmed yet and get no alerts until then.
     #[schema(read_only)]
@@ -85,11 +100,13 @@ pub struct OrganizationSettingsBody {
     pub alert_destination_ids: Vec<String>,
     /// The destinations that get status updates.
     pub status_destination_ids: Vec<String>,
-    /// The status updates that are sent: `delivery.succeeded`, `delivery.failed` and `message.completed`.
+    /// The status updates that are sent: `delivery.succeeded`, `delivery.failed` and
+    /// `message.completed`.
     pub status_events: Vec<String>,
     /// When people are alerted about a failing destination, and when it is disabled.
     pub failure_policy: FailurePolicyBody,
-    /// The retry policy of destinations that have none of their own; null: five retries, after 1, 2, 4, 8 and 16 s.
+    /// The retry policy of destinations that have none of their own; null: five retries, after 1,
+    /// 2, 4, 8 and 16 s.
     pub retry_policy: Option<RetryPolicyBody>,
     /// How fast destinations without limits of their own accept deliveries; null for no limit.
     pub delivery_limits: Option<DeliveryLimitsBody>,
@@ -115,14 +132,18 @@ pub struct OrganizationSettingsBody {
 pub struct FailurePolicyBody {
     /// The number of consecutive failures at which people are alerted.
     pub alert_after_failures: u32,
-    /// The number of consecutive failures at which the destination is disabled; null to never disable it.
+    /// The number of consecutive failures at which the destination is disabled; null to never
+    /// disable it.
     pub disable_after_failures: Option<u32>,
-    /// How long, in seconds, the failures must also have lasted before the destination is disabled. Failures that a success has ended disable nothing.
+    /// How long, in seconds, the failures must also have lasted before the destination is disabled.
+    /// Failures that a success has ended disable nothing.
     pub disable_min_failing_seconds: u32,
-    /// Also alerts people when this share of recent attempts has failed, even if the failures are not consecutive; null to not alert.
+    /// Also alerts people when this share of recent attempts has failed, even if the failures are
+    /// not consecutive; null to not alert.
     pub failure_rate: Option<FailureRateBody>,
-    /// Whether a destination that failures disabled is checked after 1, 5, 15 and 60 minutes and then hourly for 7 days. When a check passes,
-    /// it is enabled and what it missed since its first failure is replayed.
+    /// Whether a destination that failures disabled is checked after 1, 5, 15 and 60 minutes and
+    /// then hourly for 7 days. When a check passes, it is enabled and what it missed since its
+    /// first failure is replayed.
     #[schema(default = false)]
     pub auto_recover: bool,
 }
@@ -156,13 +177,16 @@ pub struct GrantsBody {
     pub secret_arns: Vec<String>,
 }
 
-/// How much of the service an organization may use. A request above a quota is refused as a whole with 429 `rate_limited`.
+/// How much of the service an organization may use. A request above a quota is refused as a whole
+/// with 429 `rate_limited`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Quotas)]
 pub struct QuotasBody {
-    /// The number of requests a second of all keys and people of the organization, with bursts of four times as many.
+    /// The number of requests a second of all keys and people of the organization, with bursts of
+    /// four times as many.
     pub requests_per_second: u32,
-    /// The number of deliveries a second that the organization's messages may make, with bursts of twenty times as many.
+    /// The number of deliveries a second that the organization's messages may make, with bursts of
+    /// twenty times as many.
     pub deliveries_per_second: u32,
     /// The number of connection checks a minute, whichever request causes them.
     pub checks_per_minute: u32,

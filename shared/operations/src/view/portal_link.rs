@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::words::RoleName;
 
-/// A portal link that can still be opened, or whose session is open. People who signed in with an API key or with the identity provider have
-/// an open one, too.
+/// A portal link that can still be opened, or whose session is open. People who signed in with an
+/// API key or with the identity provider have an open one, too.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PortalLink)]
 pub struct PortalLinkView {
@@ -26,7 +26,8 @@ pub struct PortalLinkView {
     pub subject: SubjectView,
     /// The console page that the link opens; null for the overview.
     pub path: Option<String>,
-    /// The key that created it, or in whose session it was created. Revoking that key ends the link and its session.
+    /// The key that created it, or in whose session it was created. Revoking that key ends the link
+    /// and its session.
     #[schema(value_type = Option<String>)]
     pub created_by: Option<KeyId>,
     /// When the object was created.
@@ -69,7 +70,11 @@ impl PortalLinkView {
     #[must_use]
     pub fn person(&self) -> String {
         let SubjectView { id, name, email } = &self.subject;
-        name.as_ref().or(email.as_ref()).or(id.as_ref()).cloned().unwrap_or_else(|| self.id.to_string())
+        name.as_ref()
+            .or(email.as_ref())
+            .or(id.as_ref())
+            .cloned()
+            .unwrap_or_else(|| self.id.to_string())
     }
 
     /// What is shown of a link; `None` when it can no longer be opened and its session is over.

@@ -31,7 +31,8 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<CheckView>)]
     pub check: Option<CheckReport>,
-    /// The identifier of the request, also in the `request-id` header. Quote it when you ask for support.
+    /// The identifier of the request, also in the `request-id` header. Quote it when you ask for
+    /// support.
     pub request_id: String,
 }
 

@@ -36,7 +36,11 @@ impl HealthBucket {
         Self {
             start,
             succeeded: tally.succeeded,
-            failed_attempts: tally.failed.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
+            failed_attempts: tally
+                .failed
+                .iter()
+                .map(|(reason, count)| (reason.as_str(), *count))
+                .collect(),
             latency_ms: Percentiles::of(&tally.latency),
         }
     }
@@ -61,7 +65,8 @@ pub struct StatisticsView {
 /// The attempts of one group within the period.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatisticsGroup {
-    /// A destination type, an event type or a destination's id. Event types beyond the first forty of an hour count as `(other)`.
+    /// A destination type, an event type or a destination's id. Event types beyond the first forty
+    /// of an hour count as `(other)`.
     #[schema(example = "webhook")]
     pub group: String,
     /// The number of attempts that succeeded.
@@ -76,10 +81,19 @@ pub struct StatisticsGroup {
 
 impl StatisticsGroup {
     pub(crate) fn of(group: String, tally: &Tally) -> Self {
-        Self { latency_ms: Some(Percentiles::of(&tally.latency)), ..Self::counted(group, tally.succeeded, tally.failed_attempts()) }
+        Self {
+            latency_ms: Some(Percentiles::of(&tally.latency)),
+            ..Self::counted(group, tally.succeeded, tally.failed_attempts())
+        }
     }
 
     pub(crate) fn counted(group: String, succeeded: u64, failed_attempts: u64) -> Self {
-        Self { group, succeeded, failed_attempts, success_rate: success_rate(succeeded, failed_attempts), latency_ms: None }
+        Self {
+            group,
+            succeeded,
+            failed_attempts,
+            success_rate: success_rate(succeeded, failed_attempts),
+            latency_ms: None,
+        }
     }
 }

@@ -32,18 +32,34 @@ impl Fixture {
             receive_wait_seconds: 0,
             redrive: None,
         };
-        let resources = Resources { queues: vec![tasks], ..Resources::empty() };
+        let resources = Resources {
+            queues: vec![tasks],
+            ..Resources::empty()
+        };
         let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
-        Self { url: engines.queue_url("tasks"), engines, _data: data }
+        Self {
+            url: engines.queue_url("tasks"),
+            engines,
+            _data: data,
+        }
     }
 
     /// Sends a task for each destination of an organization.
     async fn send(&self, organization: &str, destinations: std::ops::Range<u32>) {
         let outgoing: Vec<Outgoing> = destinations
-            .map(|number| Outgoing { destination_type: DestinationType::Webhook, task: task(organization, number), delay_seconds: 0 })
+            .map(|number| Outgoing {
+                destination_type: DestinationType::Webhook,
+                task: task(organization, number),
+                delay_seconds: 0,
+            })
             .collect();
         let aws = self.engines.sdk_config(Caller::unlimited("test"));
-        assert!(Queues::new(&aws, PerLane::each(|_| self.url.clone())).send(&outgoing).await.is_empty());
+        assert!(
+            Queues::new(&aws, PerLane::each(|_| self.url.clone()))
+                .send(&outgoing)
+                .await
+                .is_empty()
+        );
     }
 
     /// Receives all tasks, with the group and place of each.
@@ -51,15 +67,32 @@ impl Fixture {
         let client = Client::new(&self.engines.sdk_config(Caller::unlimited("test")));
         let mut all = Vec::new();
         loop {
-            let receive = client.receive_message().queue_url(&self.url).max_number_of_messages(10).message_attribute_names("All");
-            let answer = receive.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap();
+            let receive = client
+                .receive_message()
+                .queue_url(&self.url)
+                .max_number_of_messages(10)
+                .message_attribute_names("All");
+            let answer = receive
+                .message_system_attribute_names(MessageSystemAttributeName::All)
+                .send()
+                .await
+                .unwrap();
             if answer.messages().is_empty() {
                 return all;
             }
             for message in answer.messages() {
-                let group = message.attributes().unwrap()[&MessageSystemAttributeName::MessageGroupId].clone();
-                let place = message.message_attributes().unwrap()["place"].string_value().unwrap().to_owned();
-                all.push((Task::from_body(message.body().unwrap()).unwrap(), group, place));
+                let group = message.attributes().unwrap()
+                    [&MessageSystemAttributeName::MessageGroupId]
+                    .clone();
+                let place = message.message_attributes().unwrap()["place"]
+                    .string_value()
+                    .unwrap()
+                    .to_owned();
+                all.push((
+                    Task::from_body(message.body().unwrap()).unwrap(),
+                    group,
+                    place,
+                ));
             }
         }
     }
@@ -68,15 +101,20 @@ impl Fixture {
 fn task(organization: &str, destination: u32) -> Task {
     Task {
         organization: organization.parse().unwrap(),
-        delivery: format!("dlv_01kavd83802s63efghp3q1{destination:04}_00").parse().unwrap(),
-        destination: format!("dst_01kavd83802s63efghp3q1{destination:04}").parse().unwrap(),
+        delivery: format!("dlv_01kavd83802s63efghp3q1{destination:04}_00")
+            .parse()
+            .unwrap(),
+        destination: format!("dst_01kavd83802s63efghp3q1{destination:04}")
+            .parse()
+            .unwrap(),
         generation: 0,
         payload_item: false,
     }
 }
 
 #[tokio::test]
-async fn an_organization_has_four_groups_at_most_however_many_destinations_it_has_and_shares_none() {
+async fn an_organization_has_four_groups_at_most_however_many_destinations_it_has_and_shares_none()
+{
     let queue = Fixture::new();
     queue.send(ACME, 0..200).await;
     queue.send(GLOBEX, 0..200).await;
@@ -84,11 +122,19 @@ async fn an_organization_has_four_groups_at_most_however_many_destinations_it_ha
     let received = queue.received().await;
     assert_eq!(received.len(), 400);
     for (task, group, _) in received {
-        groups.entry(task.organization.to_string()).or_default().insert(group);
+        groups
+            .entry(task.organization.to_string())
+            .or_default()
+            .insert(group);
     }
     for (organization, groups) in &groups {
-        let expected: BTreeSet<String> = (0..4).map(|number| format!("{organization}/{number}")).collect();
-        assert_eq!(*groups, expected, "and its destinations are spread over all of them");
+        let expected: BTreeSet<String> = (0..4)
+            .map(|number| format!("{organization}/{number}"))
+            .collect();
+        assert_eq!(
+            *groups, expected,
+            "and its destinations are spread over all of them"
+        );
     }
 }
 
@@ -98,9 +144,15 @@ async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_place(
     queue.send(ACME, 7..8).await;
     queue.send(ACME, 7..8).await;
     let aws = queue.engines.sdk_config(Caller::unlimited("test"));
-    Inbox::new(&aws, queue.url.clone(), queue.url.clone()).send_anew(&task(ACME, 7), None, Duration::ZERO).await.unwrap();
+    Inbox::new(&aws, queue.url.clone(), queue.url.clone())
+        .send_anew(&task(ACME, 7), None, Duration::ZERO)
+        .await
+        .unwrap();
     let received = queue.received().await;
-    let seen: BTreeSet<(String, String)> = received.iter().map(|(_, group, place)| (group.clone(), place.clone())).collect();
+    let seen: BTreeSet<(String, String)> = received
+        .iter()
+        .map(|(_, group, place)| (group.clone(), place.clone()))
+        .collect();
     assert_eq!((received.len(), seen.len()), (3, 1), "{seen:?}");
     assert_eq!(received[0].2, received[0].0.destination.to_string());
 }
@@ -110,12 +162,26 @@ async fn a_task_that_is_sent_again_continues_the_same_span() {
     let queue = Fixture::new();
     let aws = queue.engines.sdk_config(Caller::unlimited("test"));
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let cause = propagation::extract(|name| (name == propagation::TRACEPARENT).then(|| traceparent.to_owned()));
+    let cause = propagation::extract(|name| {
+        (name == propagation::TRACEPARENT).then(|| traceparent.to_owned())
+    });
     assert!(cause.is_some());
     let inbox = Inbox::new(&aws, queue.url.clone(), queue.url.clone());
-    inbox.send_anew(&task(ACME, 7), cause, Duration::ZERO).await.unwrap();
+    inbox
+        .send_anew(&task(ACME, 7), cause, Duration::ZERO)
+        .await
+        .unwrap();
     let client = Client::new(&aws);
-    let received = client.receive_message().queue_url(&queue.url).message_attribute_names("All").send().await.unwrap();
+    let received = client
+        .receive_message()
+        .queue_url(&queue.url)
+        .message_attribute_names("All")
+        .send()
+        .await
+        .unwrap();
     let attributes = received.messages()[0].message_attributes().unwrap();
-    assert_eq!(attributes[propagation::TRACEPARENT].string_value(), Some(traceparent));
+    assert_eq!(
+        attributes[propagation::TRACEPARENT].string_value(),
+        Some(traceparent)
+    );
 }

@@ -16,9 +16,18 @@ const FLAGS: u64 = 1 << 2;
 const SPECIAL: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#', '@'];
 
 pub(super) fn body(message: &Message<'_>) -> Value {
-    let text = markdown::escape(Bounded::new(TEXT_MAX_CHARS).push_all("**"), &message.title, SPECIAL).push_all("**\n");
+    let text = markdown::escape(
+        Bounded::new(TEXT_MAX_CHARS).push_all("**"),
+        &message.title,
+        SPECIAL,
+    )
+    .push_all("**\n");
     let mut text = markdown::escape(text, &message.details, SPECIAL).text;
-    if let Some(url) = message.url.as_ref().filter(|url| url.chars().count() < URL_MAX_CHARS) {
+    if let Some(url) = message
+        .url
+        .as_ref()
+        .filter(|url| url.chars().count() < URL_MAX_CHARS)
+    {
         text.push('\n');
         text.push_str(url);
     }
@@ -34,17 +43,28 @@ mod tests {
 
     #[test]
     fn no_text_of_a_payload_is_a_mention_a_link_or_a_heading() {
-        let payload = json!("@everyone <@1> [your bank](https://evil.example) # big ||hidden|| `code`");
+        let payload =
+            json!("@everyone <@1> [your bank](https://evil.example) # big ||hidden|| `code`");
         let body = rendered(Preset::Discord, "a.b", payload);
-        assert_eq!((&body["allowed_mentions"], &body["flags"]), (&json!({"parse": []}), &json!(4)));
+        assert_eq!(
+            (&body["allowed_mentions"], &body["flags"]),
+            (&json!({"parse": []}), &json!(4))
+        );
         let shown = r#""\@everyone \<\@1\> \[your bank\](https://evil.example) \# big \|\|hidden\|\| \`code\`""#;
         assert_eq!(body["content"], format!("**a.b**\n{shown}"));
     }
 
     #[test]
     fn waybills_own_link_stays_a_link() {
-        let payload = json!({"data": {"destination": {"name": "A", "id": "dst_1", "url": "https://w.example/destinations/dst_1_"}}});
+        let payload = json!({"data": {"destination": {"name": "A", "id": "dst_1",
+            "url": "https://w.example/destinations/dst_1_"}}});
         let body = rendered(Preset::Discord, "waybill.destination.failing", payload);
-        assert!(body["content"].as_str().unwrap().ends_with("\nhttps://w.example/destinations/dst_1_"), "{body}");
+        assert!(
+            body["content"]
+                .as_str()
+                .unwrap()
+                .ends_with("\nhttps://w.example/destinations/dst_1_"),
+            "{body}"
+        );
     }
 }

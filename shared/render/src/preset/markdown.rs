@@ -10,7 +10,9 @@ pub(super) fn escape(mut out: Bounded, text: &str, special: &[char]) -> Bounded 
     let mut before = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
-        let is_inner = c == '_' && before.is_alphanumeric() && rest.peek().is_some_and(|after| after.is_alphanumeric());
+        let is_inner = c == '_'
+            && before.is_alphanumeric()
+            && rest.peek().is_some_and(|after| after.is_alphanumeric());
         if special.contains(&c) && !is_inner {
             out.push(&format!("\\{c}"));
         } else {
@@ -28,6 +30,9 @@ mod tests {
     #[test]
     fn markup_is_shown_and_ids_stay() {
         let escaped = |text: &str| escape(Bounded::new(1000), text, &['*', '_', '[', ']']).text;
-        assert_eq!(escaped("*a* _b_ dst_1 [c](d)"), r"\*a\* \_b\_ dst_1 \[c\](d)");
+        assert_eq!(
+            escaped("*a* _b_ dst_1 [c](d)"),
+            r"\*a\* \_b\_ dst_1 \[c\](d)"
+        );
     }
 }

@@ -28,11 +28,22 @@ struct Message<'w> {
 
 /// Renders the body of a request to a service. `routing_key` is the customer's key for PagerDuty.
 pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Result<Value, Fault> {
-    let Notice { title, lines, url, .. } = Notice::of(wording);
-    let payload = if lines.is_empty() { wording.payload_indented() } else { Ok(None) };
+    let Notice {
+        title, lines, url, ..
+    } = Notice::of(wording);
+    let payload = if lines.is_empty() {
+        wording.payload_indented()
+    } else {
+        Ok(None)
+    };
     let payload = payload.map_err(|detail| Fault::of("preset", detail))?;
     let details = payload.unwrap_or_else(|| lines.join("\n"));
-    let message = Message { title, details, url, wording };
+    let message = Message {
+        title,
+        details,
+        url,
+        wording,
+    };
     Ok(match preset {
         Preset::Slack => slack::body(&message),
         Preset::Discord => discord::body(&message),
@@ -51,7 +62,11 @@ struct Bounded {
 impl Bounded {
     /// Creates a text of at most `max` characters.
     fn new(max: usize) -> Self {
-        Self { text: String::new(), chars_left: max.saturating_sub(1), is_cut: false }
+        Self {
+            text: String::new(),
+            chars_left: max.saturating_sub(1),
+            is_cut: false,
+        }
     }
 
     /// Adds a character, which may be written as an escape.
@@ -72,7 +87,8 @@ impl Bounded {
     /// Adds a text without escaping it.
     fn push_all(mut self, text: &str) -> Self {
         let mut buffer = [0; 4];
-        text.chars().for_each(|c| self.push(c.encode_utf8(&mut buffer)));
+        text.chars()
+            .for_each(|c| self.push(c.encode_utf8(&mut buffer)));
         self
     }
 }
@@ -110,6 +126,11 @@ mod tests {
         assert!(chars(&rendered(Preset::Slack, "a.b", payload())["text"]) <= 40_000);
         assert!(chars(&rendered(Preset::Discord, "a.b", payload())["content"]) <= 2_000);
         assert!(rendered(Preset::Teams, "a.b", payload()).to_string().len() <= 28 * 1024);
-        assert!(rendered(Preset::Pagerduty, "a.b", payload()).to_string().len() <= 512 * 1024);
+        assert!(
+            rendered(Preset::Pagerduty, "a.b", payload())
+                .to_string()
+                .len()
+                <= 512 * 1024
+        );
     }
 }

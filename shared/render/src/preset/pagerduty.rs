@@ -18,8 +18,12 @@ pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
     let wording = message.wording;
     // Only Waybill's own events name a destination. Other payloads never resolve or join another
     // incident.
-    let payload = wording.notice_payload().filter(|_| wording.event_type.starts_with("waybill.destination."));
-    let destination = payload.as_ref().and_then(|payload| payload["data"]["destination"]["id"].as_str());
+    let payload = wording
+        .notice_payload()
+        .filter(|_| wording.event_type.starts_with("waybill.destination."));
+    let destination = payload
+        .as_ref()
+        .and_then(|payload| payload["data"]["destination"]["id"].as_str());
     match &*wording.event_type {
         CHECK_EVENT_TYPE => return resolve(routing_key, &wording.message_id),
         "waybill.destination.recovered" | "waybill.destination.enabled" => {
@@ -41,7 +45,8 @@ pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
             "source": "waybill",
             "severity": severity,
             "timestamp": wording.created_at,
-            "custom_details": {"event_type": wording.event_type, "details": bounded(&message.details, DETAILS_MAX_CHARS)},
+            "custom_details": {"event_type": wording.event_type,
+                "details": bounded(&message.details, DETAILS_MAX_CHARS)},
         },
     });
     if let Some(url) = &message.url {
@@ -63,21 +68,40 @@ mod tests {
     use super::*;
 
     fn event(event_type: &str) -> Value {
-        rendered(Preset::Pagerduty, event_type, json!({"data": {"destination": {"id": "dst_1", "name": "Billing"}}}))
+        rendered(
+            Preset::Pagerduty,
+            event_type,
+            json!({"data": {"destination": {"id": "dst_1", "name": "Billing"}}}),
+        )
     }
 
     #[test]
     fn an_incident_is_resolved_by_the_destination_that_triggered_it() {
-        let (triggered, resolved) = (event("waybill.destination.failing"), event("waybill.destination.recovered"));
-        assert_eq!([&triggered["event_action"], &resolved["event_action"]], ["trigger", "resolve"]);
-        assert_eq!([&triggered["dedup_key"], &resolved["dedup_key"]], ["dst_1", "dst_1"]);
-        assert_eq!([&triggered["routing_key"], &resolved["routing_key"]], ["key", "key"]);
+        let (triggered, resolved) = (
+            event("waybill.destination.failing"),
+            event("waybill.destination.recovered"),
+        );
+        assert_eq!(
+            [&triggered["event_action"], &resolved["event_action"]],
+            ["trigger", "resolve"]
+        );
+        assert_eq!(
+            [&triggered["dedup_key"], &resolved["dedup_key"]],
+            ["dst_1", "dst_1"]
+        );
+        assert_eq!(
+            [&triggered["routing_key"], &resolved["routing_key"]],
+            ["key", "key"]
+        );
     }
 
     #[test]
     fn a_check_opens_no_incident_and_ends_none_of_a_destinations() {
         let checked = event(CHECK_EVENT_TYPE);
-        assert_eq!((&checked["event_action"], &checked["dedup_key"]), (&json!("resolve"), &json!("msg_1")));
+        assert_eq!(
+            (&checked["event_action"], &checked["dedup_key"]),
+            (&json!("resolve"), &json!("msg_1"))
+        );
     }
 
     #[test]

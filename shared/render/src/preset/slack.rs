@@ -46,16 +46,27 @@ mod tests {
         let text = text.as_str().unwrap();
         assert!(!text.contains(['<', '>']), "{text}");
         assert!(text.starts_with("*a.b*\n"), "{text}");
-        assert!(text.contains("&lt;!channel&gt; &lt;@U1&gt; &lt;https://evil.example|your bank&gt; a &amp; b"), "{text}");
+        assert!(
+            text.contains(
+                "&lt;!channel&gt; &lt;@U1&gt; &lt;https://evil.example|your bank&gt; a &amp; b"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_title_and_the_lines_of_a_notice_are_escaped_too() {
-        let destination = json!({"name": "<!here>", "id": "dst_1", "type": "webhook", "url": "https://w.example/?a=1&b=2"});
-        let payload = json!({"data": {"destination": destination, "detail": "<!channel>", "reason": "rejected"}});
+        let destination = json!({"name": "<!here>", "id": "dst_1", "type": "webhook",
+            "url": "https://w.example/?a=1&b=2"});
+        let payload = json!({"data": {"destination": destination, "detail": "<!channel>",
+            "reason": "rejected"}});
         let text = rendered(Preset::Slack, "waybill.destination.failing", payload)["text"].take();
         let text = text.as_str().unwrap();
-        assert!(text.starts_with("*&lt;!here&gt; is failing*\n") && text.contains("rejected: &lt;!channel&gt;"), "{text}");
+        assert!(
+            text.starts_with("*&lt;!here&gt; is failing*\n")
+                && text.contains("rejected: &lt;!channel&gt;"),
+            "{text}"
+        );
         assert!(text.ends_with("\nhttps://w.example/?a=1&amp;b=2"), "{text}");
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn body(message: &Message<'_>) -> Value {
         "body": [block(&message.title, "Bolder"), block(&message.details, "Default")],
     });
     if let Some(url) = &message.url {
-        card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open in Waybill", "url": url}]);
+        card["actions"] =
+            json!([{"type": "Action.OpenUrl", "title": "Open in Waybill", "url": url}]);
     }
     json!({"type": "message", "attachments": [{"contentType": "application/vnd.microsoft.card.adaptive", "content": card}]})
 }
@@ -37,7 +38,10 @@ mod tests {
 
     #[test]
     fn no_text_of_a_payload_is_a_link_or_a_mention() {
-        let payload = json!("[your bank](https://evil.example) ![x](https://evil.example/x.png) <at>all</at> **bold**");
+        let payload = json!(
+            "[your bank](https://evil.example) ![x](https://evil.example/x.png) <at>all</at> \
+             **bold**"
+        );
         let card = rendered(Preset::Teams, "a.b", payload)["attachments"][0]["content"].take();
         assert_eq!(card["body"][0]["text"], "a.b");
         let shown = r#""\[your bank\](https://evil.example) !\[x\](https://evil.example/x.png) \<at\>all\</at\> \*\*bold\*\*""#;

@@ -41,10 +41,20 @@ impl Missed {
         let message = &first.message;
         let is_type = match &self.event_type {
             Some(event_type) => *event_type == message.event_type,
-            None => self.event_types.iter().any(|pattern| pattern.matches(&message.event_type)),
+            None => self
+                .event_types
+                .iter()
+                .any(|pattern| pattern.matches(&message.event_type)),
         };
-        let is_reference = self.reference.as_ref().is_none_or(|reference| Some(reference) == message.reference.as_ref());
-        first.id.position == 0 && is_type && is_reference && !message.test && !message.event_type.is_reserved()
+        let is_reference = self
+            .reference
+            .as_ref()
+            .is_none_or(|reference| Some(reference) == message.reference.as_ref());
+        first.id.position == 0
+            && is_type
+            && is_reference
+            && !message.test
+            && !message.event_type.is_reserved()
     }
 }
 
@@ -59,18 +69,28 @@ impl Store {
         missed: &Missed,
         after: Option<DeliveryId>,
     ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
-        let low =
-            after.map_or_else(|| Ulid::first_at(missed.since).to_string(), |after| format!("{}~", keys::message_prefix(after.message)));
+        let low = after.map_or_else(
+            || Ulid::first_at(missed.since).to_string(),
+            |after| format!("{}~", keys::message_prefix(after.message)),
+        );
         let high = Ulid::first_at(missed.until).to_string();
         if low >= high {
-            return Ok(Walk { items: Vec::new(), next: None });
+            return Ok(Walk {
+                items: Vec::new(),
+                next: None,
+            });
         }
-        let reads = (0..shards).map(|shard| self.accepted_stretch(organization, shard, &low, &high));
+        let reads =
+            (0..shards).map(|shard| self.accepted_stretch(organization, shard, &low, &high));
         let stretches = try_join_all(reads).await?;
         // Past the end of the shortest stretch, not every shard has been read.
         let end: Option<MessageId> = stretches.iter().filter_map(|(_, end)| *end).min();
         let mut firsts: Vec<Delivery> = Vec::new();
-        for item in stretches.iter().flat_map(|(items, _)| items).filter(|item| self.is_alive(item)) {
+        for item in stretches
+            .iter()
+            .flat_map(|(items, _)| items)
+            .filter(|item| self.is_alive(item))
+        {
             let delivery = decode(item)?;
             if missed.means(&delivery) && end.is_none_or(|end| delivery.id.message <= end) {
                 firsts.push(delivery);
@@ -82,19 +102,35 @@ impl Store {
             let addressed = match first.fan_out {
                 1 => first.destination == missed.destination,
                 _ => {
-                    let deliveries = self.message(organization, first.id.message).await?.unwrap_or_default();
-                    deliveries.iter().any(|delivery| delivery.destination == missed.destination)
+                    let deliveries = self
+                        .message(organization, first.id.message)
+                        .await?
+                        .unwrap_or_default();
+                    deliveries
+                        .iter()
+                        .any(|delivery| delivery.destination == missed.destination)
                 }
             };
             if !addressed {
                 found.push(first);
             }
         }
-        Ok(Walk { items: found, next: end.map(|message| DeliveryId { message, position: 0 }) })
+        Ok(Walk {
+            items: found,
+            next: end.map(|message| DeliveryId {
+                message,
+                position: 0,
+            }),
+        })
     }
 
     /// Counts the messages that a destination missed.
-    pub async fn count_missed(&self, organization: OrganizationId, shards: u8, missed: &Missed) -> Result<u64, StoreError> {
+    pub async fn count_missed(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        missed: &Missed,
+    ) -> Result<u64, StoreError> {
         let (mut count, mut after) = (0, None);
         loop {
             let step = self.missed(organization, shards, missed, after).await?;
@@ -116,12 +152,23 @@ impl Store {
         high: &str,
     ) -> Result<(Vec<Item>, Option<MessageId>), StoreError> {
         let mut condition = Condition::default();
-        condition.equals(PK, text(keys::deliveries(organization, shard))).between(SK, text(low), text(high));
-        let answer =
-            self.query(condition).consistent_read(true).limit(STEP).send().await.map_err(StoreError::of("read what was accepted"))?;
+        condition
+            .equals(PK, text(keys::deliveries(organization, shard)))
+            .between(SK, text(low), text(high));
+        let answer = self
+            .query(condition)
+            .consistent_read(true)
+            .limit(STEP)
+            .send()
+            .await
+            .map_err(StoreError::of("read what was accepted"))?;
         let more = answer.last_evaluated_key.is_some();
         let items = answer.items.unwrap_or_default();
-        let last = items.last().map(|item| Reader(item).text(SK)).transpose()?.and_then(keys::delivery_of);
+        let last = items
+            .last()
+            .map(|item| Reader(item).text(SK))
+            .transpose()?
+            .and_then(keys::delivery_of);
         Ok((items, last.map(|last| last.message).filter(|_| more)))
     }
 }

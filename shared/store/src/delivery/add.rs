@@ -33,13 +33,20 @@ impl Store {
         let (organization, message) = (new.organization, new.id.message);
         let first = first_of(organization, message);
         for _ in 0..RACES_MAX {
-            let Some(deliveries) = self.message(organization, message).await? else { return Ok(Added::Gone) };
+            let Some(deliveries) = self.message(organization, message).await? else {
+                return Ok(Added::Gone);
+            };
             let last = deliveries.last().map_or(0, |delivery| delivery.id.position);
-            if let Some(there) = deliveries.into_iter().find(|delivery| delivery.destination == new.destination) {
+            if let Some(there) = deliveries
+                .into_iter()
+                .find(|delivery| delivery.destination == new.destination)
+            {
                 self.raise_fan_out(new, last + 1).await?;
                 return Ok(Added::There(Box::new(there)));
             }
-            let Some(source) = self.get(ACTION, &first).await? else { return Ok(Added::Gone) };
+            let Some(source) = self.get(ACTION, &first).await? else {
+                return Ok(Added::Gone);
+            };
             let position = last + 1;
             let added = new.clone().at_position(position);
             let mut item = item::encode(&added);
@@ -66,7 +73,16 @@ impl Store {
         }
         let mut change = Change::default();
         change.set(item::FAN_OUT, number(fan_out));
-        change.when().exists(PK).missing_or_at_most(item::FAN_OUT, number(fan_out - 1));
-        self.change("count a message's deliveries", &first_of(delivery.organization, delivery.id.message), change).await.map(drop)
+        change
+            .when()
+            .exists(PK)
+            .missing_or_at_most(item::FAN_OUT, number(fan_out - 1));
+        self.change(
+            "count a message's deliveries",
+            &first_of(delivery.organization, delivery.id.message),
+            change,
+        )
+        .await
+        .map(drop)
     }
 }

@@ -73,7 +73,10 @@ impl Store {
     /// erased while the attempt ran. This is idempotent.
     pub async fn keep_body(&self, delivery: &Delivery, body: &SentBody) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.set(CONTENT_TYPE, text(&body.content_type)).set(SHA256, hash(&body.sha256())).set(SIZE, number(body.bytes.len()));
+        change
+            .set(CONTENT_TYPE, text(&body.content_type))
+            .set(SHA256, hash(&body.sha256()))
+            .set(SIZE, number(body.bytes.len()));
         change.set(TTL, number(payload_expiry_seconds(delivery)));
         change.when().missing(ERASED);
         let mut object = None;
@@ -88,20 +91,39 @@ impl Store {
                 let version = self.put_body(delivery, body).await?;
                 let version = version.unwrap_or_else(|| UNVERSIONED.to_owned());
                 object = Some(place(delivery, &version));
-                change.remove(COMPRESSED).set(VERSION, text(&version)).add(VERSIONS, AttributeValue::Ss(vec![version]))
+                change
+                    .remove(COMPRESSED)
+                    .set(VERSION, text(&version))
+                    .add(VERSIONS, AttributeValue::Ss(vec![version]))
             }
         };
-        let kept = self.change("keep a body", &keys::body(delivery.id), change).await?.is_done();
+        let kept = self
+            .change("keep a body", &keys::body(delivery.id), change)
+            .await?
+            .is_done();
         match object {
             Some(place) if !kept => self.delete_object(&place).await,
             _ => Ok(()),
         }
     }
 
-    async fn put_body(&self, delivery: &Delivery, body: &SentBody) -> Result<Option<String>, StoreError> {
+    async fn put_body(
+        &self,
+        delivery: &Delivery,
+        body: &SentBody,
+    ) -> Result<Option<String>, StoreError> {
         let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
-        let call = self.objects.put_object().bucket(bucket).key(object_key(delivery)).content_type(&body.content_type);
-        let answer = call.body(ByteStream::from(body.bytes.clone())).send().await.map_err(StoreError::of("keep a body"))?;
+        let call = self
+            .objects
+            .put_object()
+            .bucket(bucket)
+            .key(object_key(delivery))
+            .content_type(&body.content_type);
+        let answer = call
+            .body(ByteStream::from(body.bytes.clone()))
+            .send()
+            .await
+            .map_err(StoreError::of("keep a body"))?;
         Ok(answer.version_id)
     }
 
@@ -109,7 +131,10 @@ impl Store {
     /// kept.
     pub async fn sent_body(&self, delivery: &Delivery) -> Result<Option<KeptBody>, StoreError> {
         let item = self.get("read a body", &keys::body(delivery.id)).await?;
-        let Some(item) = item.filter(|item| self.is_alive(item) && !item.contains_key(ERASED)) else { return Ok(None) };
+        let Some(item) = item.filter(|item| self.is_alive(item) && !item.contains_key(ERASED))
+        else {
+            return Ok(None);
+        };
         let from = Reader(&item);
         let content = match from.binary_opt(COMPRESSED)? {
             Some(compressed) => Content::Bytes(decompress(from, compressed)?),
@@ -128,7 +153,8 @@ impl Store {
         let key = keys::body(delivery.id);
         // The mark comes first, so that no version is added after they were read.
         let mut mark = Change::default();
-        mark.set(ERASED, flag()).set(TTL, number(self.now().as_seconds() + ERASED_KEPT_SECONDS));
+        mark.set(ERASED, flag())
+            .set(TTL, number(self.now().as_seconds() + ERASED_KEPT_SECONDS));
         for name in [COMPRESSED, CONTENT_TYPE, SHA256, SIZE, VERSION] {
             mark.remove(name);
         }
@@ -152,16 +178,30 @@ impl Store {
 }
 
 fn versions(item: &Item) -> impl Iterator<Item = &str> {
-    item.get(VERSIONS).and_then(|versions| versions.as_ss().ok()).into_iter().flatten().map(String::as_str)
+    item.get(VERSIONS)
+        .and_then(|versions| versions.as_ss().ok())
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
 }
 
 fn object_key(delivery: &Delivery) -> String {
-    keys::body_object(delivery.payload_retention_days, delivery.organization, delivery.id)
+    keys::body_object(
+        delivery.payload_retention_days,
+        delivery.organization,
+        delivery.id,
+    )
 }
 
 fn place(delivery: &Delivery, version: &str) -> ObjectPlace {
     let version = Some(version.to_owned()).filter(|version| version != UNVERSIONED);
-    ObjectPlace { bucket: None, key: object_key(delivery), version, etag: None, role: None }
+    ObjectPlace {
+        bucket: None,
+        key: object_key(delivery),
+        version,
+        etag: None,
+        role: None,
+    }
 }
 
 /// Compresses a body; `None` if the result is too large for an item.

@@ -22,17 +22,31 @@ impl Store {
     /// Commits a message: its payload, its deliveries except the first, then the first. Items that
     /// already exist are not changed, so an interrupted submission can be repeated with the same
     /// ids any number of times.
-    pub async fn commit(&self, deliveries: &[Delivery], content: &Content) -> Result<Committed, StoreError> {
+    pub async fn commit(
+        &self,
+        deliveries: &[Delivery],
+        content: &Content,
+    ) -> Result<Committed, StoreError> {
         let mut items: Vec<Item> = deliveries.iter().map(item::encode).collect();
-        let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false }) };
+        let Some(largest) = items.iter().map(unplaced_size).max() else {
+            return Ok(Committed {
+                payload_item: false,
+            });
+        };
         let (placement, payload) = match content {
-            Content::Bytes(payload) if deliveries.iter().any(|delivery| delivery.payload_retention_days < delivery.retention_days) => {
+            Content::Bytes(payload)
+                if deliveries
+                    .iter()
+                    .any(|delivery| delivery.payload_retention_days < delivery.retention_days) =>
+            {
                 (place_apart(payload), payload.clone())
             }
             Content::Bytes(payload) => (place(payload, largest), payload.clone()),
             Content::Object(place) => (Placement::Elsewhere(place.clone()), Bytes::new()),
         };
-        let version = self.store_payload(&deliveries[0], &placement, &payload).await?;
+        let version = self
+            .store_payload(&deliveries[0], &placement, &payload)
+            .await?;
         for item in &mut items {
             placement.note(item, version.as_deref());
         }
@@ -42,6 +56,8 @@ impl Store {
         for first in inserts {
             self.together.write(ACTION, first).await?;
         }
-        Ok(Committed { payload_item: is_item(&placement) })
+        Ok(Committed {
+            payload_item: is_item(&placement),
+        })
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn decompress(frame: &[u8], size: usize, dictionary: &[u8]) -> io::Re
 
 /// Returns the decompressed length that a frame declares, if it does.
 pub(super) fn content_size(frame: &[u8]) -> Option<usize> {
-    let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten()?;
+    let size = zstd::zstd_safe::get_frame_content_size(frame)
+        .ok()
+        .flatten()?;
     usize::try_from(size).ok()
 }
 
@@ -72,9 +74,15 @@ mod tests {
         let long: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
         let short = b"short".repeat(20);
         for text in [&short, &long, &short] {
-            assert_eq!(decompress(&compress(text, 9, b""), text.len(), b"").unwrap(), *text);
+            assert_eq!(
+                decompress(&compress(text, 9, b""), text.len(), b"").unwrap(),
+                *text
+            );
         }
         assert!(decompress(b"no frame", 10, b"").is_err());
-        assert_eq!(decompress(&compress(&short, 9, b""), short.len(), b"").unwrap(), short);
+        assert_eq!(
+            decompress(&compress(&short, 9, b""), short.len(), b"").unwrap(),
+            short
+        );
     }
 }

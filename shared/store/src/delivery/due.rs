@@ -40,7 +40,11 @@ pub struct DueAfter(Item);
 /// Returns when the due index lists a delivery. A longer wait has no task in a queue, so the index
 /// is the only thing that ends it.
 pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
-    if let Some(Waiting { reason, expected_at }) = delivery.waiting {
+    if let Some(Waiting {
+        reason,
+        expected_at,
+    }) = delivery.waiting
+    {
         // A delivery that waits for a pause comes due when it expires; the end of the pause
         // releases it otherwise.
         return match reason {
@@ -50,7 +54,11 @@ pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
     }
     let next_attempt_at = delivery.state.next_attempt_at()?;
     let in_queue = next_attempt_at.since(delivery.updated_at) <= LONGEST_QUEUED_WAIT;
-    Some(if in_queue { next_attempt_at.plus(LOST_AFTER) } else { next_attempt_at })
+    Some(if in_queue {
+        next_attempt_at.plus(LOST_AFTER)
+    } else {
+        next_attempt_at
+    })
 }
 
 impl Store {
@@ -66,16 +74,31 @@ impl Store {
         let mut condition = Condition::default();
         condition.equals(DUE.pk, text(keys::due(partition)));
         condition.between(DUE.sk, time(Timestamp::from_millis(0)), time(until));
-        let call = self.query(condition).index_name(DUE.name).limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let call = self
+            .query(condition)
+            .index_name(DUE.name)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let call = call.set_exclusive_start_key(after.map(|DueAfter(last)| last));
-        let answer = call.send().await.map_err(StoreError::of("read what is due"))?;
+        let answer = call
+            .send()
+            .await
+            .map_err(StoreError::of("read what is due"))?;
         let entry = |from: Reader<'_>| {
-            let organization = keys::organization_of(from.text(PK)?).ok_or_else(|| from.corrupt("its partition names no organization"))?;
-            let delivery = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
-            Ok(DueEntry { organization, delivery, due_at: from.time(DUE.sk)? })
+            let organization = keys::organization_of(from.text(PK)?)
+                .ok_or_else(|| from.corrupt("its partition names no organization"))?;
+            let delivery = keys::delivery_of(from.text(SK)?)
+                .ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
+            Ok(DueEntry {
+                organization,
+                delivery,
+                due_at: from.time(DUE.sk)?,
+            })
         };
         let items = readable(answer.items().iter().map(|item| entry(Reader(item))))?;
-        Ok(Walk { items, next: answer.last_evaluated_key.map(DueAfter) })
+        Ok(Walk {
+            items,
+            next: answer.last_evaluated_key.map(DueAfter),
+        })
     }
 
     /// Walks the unfinished deliveries of one shard of an organization, oldest first.
@@ -89,13 +112,28 @@ impl Store {
         let partition = keys::deliveries(organization, shard);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut condition = Condition::default();
-        let letters = [DeliveryStatus::Queued, DeliveryStatus::Retrying].map(|unfinished| condition.value(status(unfinished)));
+        let letters = [DeliveryStatus::Queued, DeliveryStatus::Retrying]
+            .map(|unfinished| condition.value(status(unfinished)));
         let unfinished = format!("{} IN ({})", condition.name(STATUS), letters.join(", "));
         condition.equals(PK, text(&partition));
-        let start = after.map(|after| Key { pk: partition, sk: keys::delivery_sort(after) }.item());
-        let call = self.query(condition).filter_expression(unfinished).consistent_read(true);
+        let start = after.map(|after| {
+            Key {
+                pk: partition,
+                sk: keys::delivery_sort(after),
+            }
+            .item()
+        });
+        let call = self
+            .query(condition)
+            .filter_expression(unfinished)
+            .consistent_read(true);
         // Filtered items cost a read but no transfer, so a step reads more than it returns.
-        let answer = call.set_exclusive_start_key(start).limit(WALK_STEP).send().await.map_err(StoreError::of("walk deliveries"))?;
+        let answer = call
+            .set_exclusive_start_key(start)
+            .limit(WALK_STEP)
+            .send()
+            .await
+            .map_err(StoreError::of("walk deliveries"))?;
         let mut next = answer.last_evaluated_key().and_then(id_of);
         let mut items = answer.items.unwrap_or_default();
         if items.len() > limit {
@@ -103,7 +141,10 @@ impl Store {
             next = items.last().and_then(id_of);
         }
         let found = readable(items.iter().filter(|item| self.is_alive(item)).map(decode))?;
-        Ok(Walk { items: self.committed(found).await?, next })
+        Ok(Walk {
+            items: self.committed(found).await?,
+            next,
+        })
     }
 }
 

@@ -14,7 +14,8 @@
 //! | `fo`, `fr` | the delivery that this one is a fallback of, and why that one failed |
 //! | `a`, `k` | the record of the last attempt with the tracking data, the token of the settle that wrote it |
 //!
-//! The destination is in the key of `by_destination`; the creation time is that of the message's id.
+//! The destination is in the key of `by_destination`; the creation time is that of the message's
+//! id.
 
 use std::time::Duration;
 
@@ -35,7 +36,10 @@ use serde_json::Value;
 use super::record;
 use crate::StoreError;
 use crate::attributes::{Item, Put, Reader, binary, flag, number, text, text_map, time};
-use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, BY_REFERENCE, DUE, PK, SK, TROUBLE, TTL, TroubleKind};
+use crate::keys::{
+    self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, BY_REFERENCE, DUE, PK, SK, TROUBLE, TTL,
+    TroubleKind,
+};
 
 pub(super) const PAYLOAD: &str = "p";
 pub(super) const PAYLOAD_COMPRESSED: &str = "z";
@@ -52,7 +56,15 @@ pub(super) const WAITING: &str = "wf";
 
 pub(super) const FAN_OUT: &str = "f";
 /// The attributes that hold the payload or say where it is.
-pub(super) const PAYLOADS: &[&str] = &[PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_PLACE, PAYLOAD_VERSION, PAYLOAD_OBJECT, "sz", "h"];
+pub(super) const PAYLOADS: &[&str] = &[
+    PAYLOAD,
+    PAYLOAD_COMPRESSED,
+    PAYLOAD_PLACE,
+    PAYLOAD_VERSION,
+    PAYLOAD_OBJECT,
+    "sz",
+    "h",
+];
 
 const JSON: &str = "application/json";
 const RETENTION_DAYS: u32 = 30;
@@ -87,7 +99,11 @@ pub(super) const MUTABLE: &[&str] = &[
 const RELEASED_AFTER: Duration = Duration::from_secs(10);
 
 /// The letter for what a delivery waits for. Letters never change, because they are stored.
-const WAITING_LETTERS: &[(&str, WaitingFor)] = &[("p", WaitingFor::Pause), ("r", WaitingFor::Rate), ("c", WaitingFor::Concurrency)];
+const WAITING_LETTERS: &[(&str, WaitingFor)] = &[
+    ("p", WaitingFor::Pause),
+    ("r", WaitingFor::Rate),
+    ("c", WaitingFor::Concurrency),
+];
 
 /// The letter of each status. Letters never change, because they are stored.
 const STATUSES: &[(&str, DeliveryStatus)] = &[
@@ -100,12 +116,21 @@ const STATUSES: &[(&str, DeliveryStatus)] = &[
 ];
 
 /// The statuses whose deliveries are in the attention indexes.
-pub(super) const ATTENTION: &[DeliveryStatus] =
-    &[DeliveryStatus::Retrying, DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
+pub(super) const ATTENTION: &[DeliveryStatus] = &[
+    DeliveryStatus::Retrying,
+    DeliveryStatus::Failed,
+    DeliveryStatus::Skipped,
+    DeliveryStatus::Cancelled,
+];
 
 /// Returns the letter of a status.
 pub(super) fn status(status: DeliveryStatus) -> AttributeValue {
-    text(STATUSES.iter().find(|(_, known)| *known == status).map_or("", |(letter, _)| letter))
+    text(
+        STATUSES
+            .iter()
+            .find(|(_, known)| *known == status)
+            .map_or("", |(letter, _)| letter),
+    )
 }
 
 /// Stores a payload's hash as bytes if it is hexadecimal, else as text.
@@ -117,16 +142,39 @@ pub(super) fn hash(sha256: &str) -> AttributeValue {
 pub(crate) fn encode(delivery: &Delivery) -> Item {
     let mut item = keys::delivery(delivery.organization, delivery.id).item();
     let sort = keys::delivery_sort(delivery.id);
-    item.put(BY_DESTINATION.pk, text(keys::by_destination(delivery.destination, delivery.id.message.ulid().shard())));
+    item.put(
+        BY_DESTINATION.pk,
+        text(keys::by_destination(
+            delivery.destination,
+            delivery.id.message.ulid().shard(),
+        )),
+    );
     item.put(BY_DESTINATION.sk, text(&sort));
-    item.put_some("t", (delivery.destination_type != DestinationType::Webhook).then(|| word(&delivery.destination_type)));
+    item.put_some(
+        "t",
+        (delivery.destination_type != DestinationType::Webhook)
+            .then(|| word(&delivery.destination_type)),
+    );
     encode_message(&mut item, delivery);
-    item.put_some(FAN_OUT, (delivery.fan_out != 1).then(|| number(delivery.fan_out)));
-    item.put_some("rd", (delivery.retention_days != RETENTION_DAYS).then(|| number(delivery.retention_days)));
+    item.put_some(
+        FAN_OUT,
+        (delivery.fan_out != 1).then(|| number(delivery.fan_out)),
+    );
+    item.put_some(
+        "rd",
+        (delivery.retention_days != RETENTION_DAYS).then(|| number(delivery.retention_days)),
+    );
     let payload_days = delivery.payload_retention_days;
-    item.put_some("pd", (payload_days != delivery.retention_days).then(|| number(payload_days)));
+    item.put_some(
+        "pd",
+        (payload_days != delivery.retention_days).then(|| number(payload_days)),
+    );
     item.put_some("bk", delivery.born_skipped.then(flag));
-    if let Some(FallbackOf { delivery: failed, reason }) = delivery.fallback_of {
+    if let Some(FallbackOf {
+        delivery: failed,
+        reason,
+    }) = delivery.fallback_of
+    {
         item.put("fo", text(failed.to_string()));
         item.put("fr", text(reason.as_str()));
     }
@@ -136,12 +184,24 @@ pub(crate) fn encode(delivery: &Delivery) -> Item {
 }
 
 fn encode_message(item: &mut Item, delivery: &Delivery) {
-    let MessageFacts { event_type, reference, metadata, payload, expires_at, trace, test, status_callback } = &delivery.message;
+    let MessageFacts {
+        event_type,
+        reference,
+        metadata,
+        payload,
+        expires_at,
+        trace,
+        test,
+        status_callback,
+    } = &delivery.message;
     item.put("e", text(event_type.as_str()));
     if let Some(reference) = reference {
         // The reference of one delivery is enough to find the message.
         if delivery.id.position == 0 {
-            item.put(BY_REFERENCE.pk, text(keys::by_reference(delivery.organization, reference)));
+            item.put(
+                BY_REFERENCE.pk,
+                text(keys::by_reference(delivery.organization, reference)),
+            );
             item.put(BY_REFERENCE.sk, text(keys::delivery_sort(delivery.id)));
         } else {
             item.put("r", text(reference));
@@ -149,7 +209,10 @@ fn encode_message(item: &mut Item, delivery: &Delivery) {
     }
     item.put_some("m", (!metadata.is_empty()).then(|| text_map(metadata)));
     item.put("sz", number(payload.size_bytes));
-    item.put_some("ct", (payload.content_type != JSON).then(|| text(&payload.content_type)));
+    item.put_some(
+        "ct",
+        (payload.content_type != JSON).then(|| text(&payload.content_type)),
+    );
     item.put_some("fn", payload.filename.as_deref().map(text));
     item.put_some("h", payload.sha256.as_deref().map(hash));
     item.put_some("x", expires_at.map(time));
@@ -167,7 +230,10 @@ fn callback(callback: &StatusCallback) -> AttributeValue {
 }
 
 fn decode_callback(text: &str) -> StatusCallback {
-    text.parse().map_or_else(|_| StatusCallback::Url(text.to_owned()), StatusCallback::DestinationId)
+    text.parse().map_or_else(
+        |_| StatusCallback::Url(text.to_owned()),
+        StatusCallback::DestinationId,
+    )
 }
 
 /// The attributes in [`MUTABLE`]: the delivery's progress, and the index keys and the expiry that
@@ -177,21 +243,45 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
     let offset = |at: Timestamp| at.as_millis() - delivery.created_at.as_millis();
     item.put(GENERATION, number(delivery.generation));
     item.put(ATTEMPTS, number(delivery.attempts));
-    item.put_some("b", (delivery.budget_start != 0).then(|| number(delivery.budget_start)));
-    item.put_some("tg", (delivery.trigger != usual_trigger(delivery.attempts)).then(|| word(&delivery.trigger)));
+    item.put_some(
+        "b",
+        (delivery.budget_start != 0).then(|| number(delivery.budget_start)),
+    );
+    item.put_some(
+        "tg",
+        (delivery.trigger != usual_trigger(delivery.attempts)).then(|| word(&delivery.trigger)),
+    );
     item.put_some(LEASE, delivery.state.attempt_until().map(time));
     item.put(STATUS, status(delivery.status()));
-    item.put_some("u", Some(offset(delivery.updated_at)).filter(|offset| *offset != 0).map(number));
+    item.put_some(
+        "u",
+        Some(offset(delivery.updated_at))
+            .filter(|offset| *offset != 0)
+            .map(number),
+    );
     item.put_some("na", delivery.state.next_attempt_at().map(time));
-    let reason = delivery.state.reason().filter(|_| delivery.status() != DeliveryStatus::Cancelled);
+    let reason = delivery
+        .state
+        .reason()
+        .filter(|_| delivery.status() != DeliveryStatus::Cancelled);
     item.put_some("re", reason.map(|reason| text(reason.as_str())));
     item.put_some("ex", delivery.state.is_exhausted().then(flag));
     if let Some(finished_at) = delivery.state.finished_at() {
-        item.put_some("fa", (finished_at != delivery.updated_at).then(|| time(finished_at)));
+        item.put_some(
+            "fa",
+            (finished_at != delivery.updated_at).then(|| time(finished_at)),
+        );
         item.put(TTL, number(expiry_seconds(delivery)));
     }
-    if let Some(Waiting { reason, expected_at }) = delivery.waiting {
-        let letter = WAITING_LETTERS.iter().find(|(_, known)| *known == reason).map_or("", |(letter, _)| letter);
+    if let Some(Waiting {
+        reason,
+        expected_at,
+    }) = delivery.waiting
+    {
+        let letter = WAITING_LETTERS
+            .iter()
+            .find(|(_, known)| *known == reason)
+            .map_or("", |(letter, _)| letter);
         item.put(WAITING, text(letter));
         item.put_some("wa", expected_at.map(time));
     }
@@ -200,14 +290,38 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
         item.put(DUE.sk, time(due_at));
     }
     if ATTENTION.contains(&delivery.status()) {
-        let (sort, shard) = (keys::delivery_sort(delivery.id), delivery.id.message.ulid().shard());
-        item.put(ATTENTION_ORG.pk, text(keys::attention_org(delivery.organization, delivery.status(), shard)));
+        let (sort, shard) = (
+            keys::delivery_sort(delivery.id),
+            delivery.id.message.ulid().shard(),
+        );
+        item.put(
+            ATTENTION_ORG.pk,
+            text(keys::attention_org(
+                delivery.organization,
+                delivery.status(),
+                shard,
+            )),
+        );
         item.put(ATTENTION_ORG.sk, text(&sort));
-        item.put(ATTENTION_DST.pk, text(keys::attention_dst(delivery.destination, delivery.status(), shard)));
+        item.put(
+            ATTENTION_DST.pk,
+            text(keys::attention_dst(
+                delivery.destination,
+                delivery.status(),
+                shard,
+            )),
+        );
         item.put(ATTENTION_DST.sk, text(sort));
     } else if waits_in_index(delivery) {
         let shard = delivery.id.message.ulid().shard();
-        item.put(ATTENTION_DST.pk, text(keys::attention_dst(delivery.destination, delivery.status(), shard)));
+        item.put(
+            ATTENTION_DST.pk,
+            text(keys::attention_dst(
+                delivery.destination,
+                delivery.status(),
+                shard,
+            )),
+        );
         item.put(ATTENTION_DST.sk, text(keys::delivery_sort(delivery.id)));
     }
     if let Some(kind) = TroubleKind::of(delivery.status()) {
@@ -219,15 +333,25 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
 /// Whether the delivery is queued and waits long enough to be worth releasing. It is then in its
 /// destination's index.
 fn waits_in_index(delivery: &Delivery) -> bool {
-    let Some(Waiting { reason, expected_at }) = delivery.waiting else { return false };
+    let Some(Waiting {
+        reason,
+        expected_at,
+    }) = delivery.waiting
+    else {
+        return false;
+    };
     let is_long = |at: Timestamp| at.since(delivery.updated_at) > RELEASED_AFTER;
-    delivery.status() == DeliveryStatus::Queued && (reason == WaitingFor::Pause || expected_at.is_some_and(is_long))
+    delivery.status() == DeliveryStatus::Queued
+        && (reason == WaitingFor::Pause || expected_at.is_some_and(is_long))
 }
 
 /// Encodes the record of the last attempt, with the receipt.
 pub(super) fn encode_record(delivery: &Delivery) -> Option<AttributeValue> {
     let tracking = delivery.state.receipt().map(Receipt::to_json);
-    delivery.last_attempt.as_ref().map(|attempt| binary(record::pack(delivery, attempt, tracking.as_ref())))
+    delivery
+        .last_attempt
+        .as_ref()
+        .map(|attempt| binary(record::pack(delivery, attempt, tracking.as_ref())))
 }
 
 /// Returns when a finished delivery expires.
@@ -242,13 +366,16 @@ fn kept_days(from: Reader<'_>) -> Result<u32, StoreError> {
 /// Reads the delivery in an item.
 pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
     let from = Reader(item);
-    let id = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
-    let organization = keys::organization_of(from.text(PK)?).ok_or_else(|| from.corrupt("its partition names no organization"))?;
-    let destination =
-        keys::destination_of(from.text(BY_DESTINATION.pk)?).ok_or_else(|| from.corrupt("its index key names no destination"))?;
+    let id = keys::delivery_of(from.text(SK)?)
+        .ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
+    let organization = keys::organization_of(from.text(PK)?)
+        .ok_or_else(|| from.corrupt("its partition names no organization"))?;
+    let destination = keys::destination_of(from.text(BY_DESTINATION.pk)?)
+        .ok_or_else(|| from.corrupt("its index key names no destination"))?;
     let created_at = id.message.ulid().time();
     let attempts = from.number(ATTEMPTS)?;
-    let updated_at = Timestamp::from_millis(created_at.as_millis() + from.number_opt::<i64>("u")?.unwrap_or(0));
+    let updated_at =
+        Timestamp::from_millis(created_at.as_millis() + from.number_opt::<i64>("u")?.unwrap_or(0));
     let mut delivery = Delivery {
         id,
         organization,
@@ -270,29 +397,47 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         retention_days: kept_days(from)?,
         payload_retention_days: from.number_opt("pd")?.map_or_else(|| kept_days(from), Ok)?,
     };
-    let record = from.binary_opt(RECORD)?.map(|packed| record::unpack(&delivery, packed)).transpose();
-    let (attempt, tracking) = record.map_err(|error| from.corrupt(error.to_string()))?.unzip();
+    let record = from
+        .binary_opt(RECORD)?
+        .map(|packed| record::unpack(&delivery, packed))
+        .transpose();
+    let (attempt, tracking) = record
+        .map_err(|error| from.corrupt(error.to_string()))?
+        .unzip();
     delivery.last_attempt = attempt;
     delivery.state = decode_state(from, updated_at, tracking.flatten())?;
     Ok(delivery)
 }
 
 fn decode_waiting(from: Reader<'_>) -> Result<Option<Waiting>, StoreError> {
-    let Some(letter) = from.text_opt(WAITING)? else { return Ok(None) };
-    let known = WAITING_LETTERS.iter().find(|(known, _)| *known == letter).map(|(_, reason)| *reason);
+    let Some(letter) = from.text_opt(WAITING)? else {
+        return Ok(None);
+    };
+    let known = WAITING_LETTERS
+        .iter()
+        .find(|(known, _)| *known == letter)
+        .map(|(_, reason)| *reason);
     let reason = known.ok_or_else(|| from.corrupt(format!("a delivery waits for {letter}")))?;
-    Ok(Some(Waiting { reason, expected_at: from.time_opt("wa")? }))
+    Ok(Some(Waiting {
+        reason,
+        expected_at: from.time_opt("wa")?,
+    }))
 }
 
 fn decode_fallback(from: Reader<'_>) -> Result<Option<FallbackOf>, StoreError> {
-    let Some(failed) = from.text_opt("fo")? else { return Ok(None) };
-    let delivery = failed.parse().map_err(|_| from.corrupt("fo names no delivery"))?;
+    let Some(failed) = from.text_opt("fo")? else {
+        return Ok(None);
+    };
+    let delivery = failed
+        .parse()
+        .map_err(|_| from.corrupt("fo names no delivery"))?;
     let reason = word_opt(from, "fr")?.ok_or_else(|| from.corrupt("fr is missing"))?;
     Ok(Some(FallbackOf { delivery, reason }))
 }
 
 fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
-    let event_type = EventType::parse(from.text("e")?).map_err(|error| from.corrupt(format!("e {error}")))?;
+    let event_type =
+        EventType::parse(from.text("e")?).map_err(|error| from.corrupt(format!("e {error}")))?;
     let reference = match from.text_opt(BY_REFERENCE.pk)? {
         Some(partition) => keys::reference_of(partition),
         None => from.text_opt("r")?,
@@ -311,7 +456,10 @@ fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
         filename: from.text_opt("fn")?.map(str::to_owned),
         sha256: sha256.or_else(|| inline.map(|bytes| super::payload::sha256(&bytes))),
     };
-    let trace = from.binary_opt("tr")?.and_then(|bytes| bytes.try_into().ok()).map(TraceId::from_bytes);
+    let trace = from
+        .binary_opt("tr")?
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(TraceId::from_bytes);
     let trace = trace.ok_or_else(|| from.corrupt("tr is not a trace id of 16 bytes"))?;
     Ok(MessageFacts {
         event_type,
@@ -325,40 +473,82 @@ fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
     })
 }
 
-fn decode_state(from: Reader<'_>, updated_at: Timestamp, tracking: Option<Value>) -> Result<State, StoreError> {
+fn decode_state(
+    from: Reader<'_>,
+    updated_at: Timestamp,
+    tracking: Option<Value>,
+) -> Result<State, StoreError> {
     let receipt = tracking.map(serde_json::from_value::<Receipt>).transpose();
     let receipt = receipt.map_err(|error| from.corrupt(format!("the receipt: {error}")))?;
     let attempt_until = from.time_opt(LEASE)?;
     let letter = from.text(STATUS)?;
-    let status = STATUSES.iter().find(|(known, _)| *known == letter).map(|(_, status)| *status);
+    let status = STATUSES
+        .iter()
+        .find(|(known, _)| *known == letter)
+        .map(|(_, status)| *status);
     let reason: Option<Reason> = word_opt(from, "re")?;
     let must = |reason: Option<Reason>| reason.ok_or_else(|| from.corrupt("re is missing"));
     let finished_at = from.time_opt("fa")?.unwrap_or(updated_at);
-    Ok(match status.ok_or_else(|| from.corrupt(format!("{letter} is no status")))? {
-        DeliveryStatus::Queued => Pending::Queued.leased(attempt_until),
-        DeliveryStatus::Retrying => Pending::Retrying { next_attempt_at: from.time("na")?, reason }.leased(attempt_until),
-        DeliveryStatus::Succeeded => State::Succeeded { finished_at, receipt },
-        DeliveryStatus::Failed => State::Failed { finished_at, reason: must(reason)?, exhausted: from.flag("ex")?, attempt_until },
-        DeliveryStatus::Skipped => {
-            let reason = must(reason)?;
-            let reason = SkipReason::of(reason).ok_or_else(|| from.corrupt(format!("a delivery is skipped for {reason}")))?;
-            State::Skipped { finished_at, reason, attempt_until }
-        }
-        DeliveryStatus::Cancelled => State::Cancelled { finished_at, attempt_until },
-    })
+    Ok(
+        match status.ok_or_else(|| from.corrupt(format!("{letter} is no status")))? {
+            DeliveryStatus::Queued => Pending::Queued.leased(attempt_until),
+            DeliveryStatus::Retrying => Pending::Retrying {
+                next_attempt_at: from.time("na")?,
+                reason,
+            }
+            .leased(attempt_until),
+            DeliveryStatus::Succeeded => State::Succeeded {
+                finished_at,
+                receipt,
+            },
+            DeliveryStatus::Failed => State::Failed {
+                finished_at,
+                reason: must(reason)?,
+                exhausted: from.flag("ex")?,
+                attempt_until,
+            },
+            DeliveryStatus::Skipped => {
+                let reason = must(reason)?;
+                let reason = SkipReason::of(reason)
+                    .ok_or_else(|| from.corrupt(format!("a delivery is skipped for {reason}")))?;
+                State::Skipped {
+                    finished_at,
+                    reason,
+                    attempt_until,
+                }
+            }
+            DeliveryStatus::Cancelled => State::Cancelled {
+                finished_at,
+                attempt_until,
+            },
+        },
+    )
 }
 
 fn usual_trigger(attempts: u32) -> domain::attempt::Trigger {
-    if attempts == 0 { domain::attempt::Trigger::First } else { domain::attempt::Trigger::Retry }
+    if attempts == 0 {
+        domain::attempt::Trigger::First
+    } else {
+        domain::attempt::Trigger::Retry
+    }
 }
 
 /// Encodes a value of one of the domain's closed sets by its name in JSON.
 fn word(value: &impl Serialize) -> AttributeValue {
     let value = serde_json::to_value(value).ok();
-    text(value.as_ref().and_then(Value::as_str).expect("closed sets are written as their names"))
+    text(
+        value
+            .as_ref()
+            .and_then(Value::as_str)
+            .expect("closed sets are written as their names"),
+    )
 }
 
 fn word_opt<T: DeserializeOwned>(from: Reader<'_>, name: &str) -> Result<Option<T>, StoreError> {
-    let Some(word) = from.text_opt(name)? else { return Ok(None) };
-    serde_json::from_value(Value::from(word)).map(Some).map_err(|error| from.corrupt(format!("{name}: {error}")))
+    let Some(word) = from.text_opt(name)? else {
+        return Ok(None);
+    };
+    serde_json::from_value(Value::from(word))
+        .map(Some)
+        .map_err(|error| from.corrupt(format!("{name}: {error}")))
 }

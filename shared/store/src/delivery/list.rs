@@ -11,7 +11,10 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::item::{ATTENTION, decode};
-use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key, TROUBLE, TROUBLE_PARTITIONS, TroubleKind};
+use crate::keys::{
+    self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key, TROUBLE, TROUBLE_PARTITIONS,
+    TroubleKind,
+};
 use crate::lane::{Entry, Merge, Range, Source, by_reference};
 use crate::page::Walk;
 use crate::unreadable::readable;
@@ -72,33 +75,64 @@ impl DeliveryFilter {
     /// Returns the partitions of `trouble` that hold the deliveries of all organizations in these
     /// statuses. `None` if one of the statuses is in no index that spans organizations.
     fn everywhere(&self) -> Option<Vec<Source>> {
-        let kinds: Option<HashSet<TroubleKind>> = self.statuses.iter().map(|status| TroubleKind::of(*status)).collect();
+        let kinds: Option<HashSet<TroubleKind>> = self
+            .statuses
+            .iter()
+            .map(|status| TroubleKind::of(*status))
+            .collect();
         let kinds = kinds.filter(|kinds| !kinds.is_empty())?;
-        let partitions = kinds.into_iter().flat_map(|kind| (0..TROUBLE_PARTITIONS).map(move |n| keys::trouble(kind, n)));
-        let source = |partition| Source { index: Some(TROUBLE), partition, whole_messages: false };
+        let partitions = kinds
+            .into_iter()
+            .flat_map(|kind| (0..TROUBLE_PARTITIONS).map(move |n| keys::trouble(kind, n)));
+        let source = |partition| Source {
+            index: Some(TROUBLE),
+            partition,
+            whole_messages: false,
+        };
         Some(partitions.map(source).collect())
     }
 
     fn needs_attention(&self) -> bool {
-        !self.statuses.is_empty() && self.statuses.iter().all(|status| ATTENTION.contains(status))
+        !self.statuses.is_empty()
+            && self
+                .statuses
+                .iter()
+                .all(|status| ATTENTION.contains(status))
     }
 
     pub(super) fn sources(&self, organization: OrganizationId, shards: u8) -> Vec<Source> {
         let needs_attention = self.needs_attention();
-        let source = |index, partition| Source { index, partition, whole_messages: false };
+        let source = |index, partition| Source {
+            index,
+            partition,
+            whole_messages: false,
+        };
         let attention = |index, partition: &dyn Fn(DeliveryStatus, u8) -> String| {
             let statuses: HashSet<DeliveryStatus> = self.statuses.iter().copied().collect();
-            let partitions = statuses.into_iter().flat_map(|status| (0..shards).map(move |shard| (status, shard)));
-            partitions.map(|(status, shard)| source(Some(index), partition(status, shard))).collect()
+            let partitions = statuses
+                .into_iter()
+                .flat_map(|status| (0..shards).map(move |shard| (status, shard)));
+            partitions
+                .map(|(status, shard)| source(Some(index), partition(status, shard)))
+                .collect()
         };
         match (self.message, &self.reference, self.destination) {
-            (Some(message), _, _) => vec![source(None, keys::deliveries(organization, message.ulid().shard()))],
+            (Some(message), _, _) => vec![source(
+                None,
+                keys::deliveries(organization, message.ulid().shard()),
+            )],
             (None, Some(reference), _) => vec![by_reference(organization, reference, true)],
-            (None, None, Some(to)) if needs_attention => attention(ATTENTION_DST, &|status, shard| keys::attention_dst(to, status, shard)),
-            (None, None, Some(to)) => (0..shards).map(|shard| source(Some(BY_DESTINATION), keys::by_destination(to, shard))).collect(),
-            (None, None, None) if needs_attention => {
-                attention(ATTENTION_ORG, &|status, shard| keys::attention_org(organization, status, shard))
+            (None, None, Some(to)) if needs_attention => {
+                attention(ATTENTION_DST, &|status, shard| {
+                    keys::attention_dst(to, status, shard)
+                })
             }
+            (None, None, Some(to)) => (0..shards)
+                .map(|shard| source(Some(BY_DESTINATION), keys::by_destination(to, shard)))
+                .collect(),
+            (None, None, None) if needs_attention => attention(ATTENTION_ORG, &|status, shard| {
+                keys::attention_org(organization, status, shard)
+            }),
             (None, None, None) => table(organization, shards),
         }
     }
@@ -107,7 +141,9 @@ impl DeliveryFilter {
         let mut range = range(self.since, self.until);
         if let Some(message) = self.message {
             range.low = range.low.max(keys::message_prefix(message));
-            range.high = range.high.min(format!("{}~", keys::message_prefix(message)));
+            range.high = range
+                .high
+                .min(format!("{}~", keys::message_prefix(message)));
         }
         range.before = after.map(keys::delivery_sort);
         range.narrow()
@@ -116,8 +152,14 @@ impl DeliveryFilter {
     fn admits(&self, delivery: &Delivery) -> bool {
         self.destination.is_none_or(|id| id == delivery.destination)
             && (self.statuses.is_empty() || self.statuses.contains(&delivery.status()))
-            && self.event_type.as_ref().is_none_or(|event_type| *event_type == delivery.message.event_type)
-            && self.reference.as_ref().is_none_or(|reference| Some(reference) == delivery.message.reference.as_ref())
+            && self
+                .event_type
+                .as_ref()
+                .is_none_or(|event_type| *event_type == delivery.message.event_type)
+            && self
+                .reference
+                .as_ref()
+                .is_none_or(|reference| Some(reference) == delivery.message.reference.as_ref())
     }
 }
 
@@ -130,18 +172,34 @@ impl MessageFilter {
     }
 
     fn range(&self, after: Option<MessageId>) -> Range {
-        let first = |message| keys::delivery_sort(DeliveryId { message, position: 0 });
-        Range { before: after.map(first), ..range(self.since, self.until) }.narrow()
+        let first = |message| {
+            keys::delivery_sort(DeliveryId {
+                message,
+                position: 0,
+            })
+        };
+        Range {
+            before: after.map(first),
+            ..range(self.since, self.until)
+        }
+        .narrow()
     }
 
     fn admits(&self, first: &Delivery) -> bool {
         (self.system || !first.message.event_type.is_reserved())
-            && self.event_type.as_ref().is_none_or(|event_type| *event_type == first.message.event_type)
+            && self
+                .event_type
+                .as_ref()
+                .is_none_or(|event_type| *event_type == first.message.event_type)
     }
 }
 
 fn table(organization: OrganizationId, shards: u8) -> Vec<Source> {
-    let source = |shard| Source { index: None, partition: keys::deliveries(organization, shard), whole_messages: false };
+    let source = |shard| Source {
+        index: None,
+        partition: keys::deliveries(organization, shard),
+        whole_messages: false,
+    };
     (0..shards).map(source).collect()
 }
 
@@ -150,7 +208,11 @@ fn table(organization: OrganizationId, shards: u8) -> Vec<Source> {
 fn range(since: Option<Timestamp>, until: Option<Timestamp>) -> Range {
     let bound = |time| Ulid::first_at(time).to_string();
     // A ULID's first digit is 0 to 7.
-    Range { low: since.map_or("0".to_owned(), bound), high: until.map_or("8".to_owned(), bound), before: None }
+    Range {
+        low: since.map_or("0".to_owned(), bound),
+        high: until.map_or("8".to_owned(), bound),
+        before: None,
+    }
 }
 
 impl Store {
@@ -164,7 +226,8 @@ impl Store {
         after: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
-        self.walk_deliveries(filter.sources(organization, shards), filter, after, limit).await
+        self.walk_deliveries(filter.sources(organization, shards), filter, after, limit)
+            .await
     }
 
     /// Lists the deliveries of all organizations that are in one of the filter's statuses, newest
@@ -176,8 +239,12 @@ impl Store {
         after: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Option<Walk<Delivery, DeliveryId>>, StoreError> {
-        let Some(sources) = filter.everywhere() else { return Ok(None) };
-        self.walk_deliveries(sources, filter, after, limit).await.map(Some)
+        let Some(sources) = filter.everywhere() else {
+            return Ok(None);
+        };
+        self.walk_deliveries(sources, filter, after, limit)
+            .await
+            .map(Some)
     }
 
     async fn walk_deliveries(
@@ -193,16 +260,34 @@ impl Store {
         while looked_at < LOOKED_AT_MAX {
             let entries = merge.take(step).await?;
             step = (2 * step).min(LOOKED_AT_ONCE_MAX);
-            let Some(last) = entries.last().and_then(|entry| keys::delivery_of(&entry.key.sk)) else { break };
+            let Some(last) = entries
+                .last()
+                .and_then(|entry| keys::delivery_of(&entry.key.sk))
+            else {
+                break;
+            };
             looked_at += entries.len();
             let read = self.read_entries(entries).await?;
-            items.extend(self.committed(read.into_iter().filter(|delivery| filter.admits(delivery)).collect()).await?);
+            items.extend(
+                self.committed(
+                    read.into_iter()
+                        .filter(|delivery| filter.admits(delivery))
+                        .collect(),
+                )
+                .await?,
+            );
             if items.len() > count {
                 items.truncate(count);
-                return Ok(Walk { next: items.last().map(|delivery: &Delivery| delivery.id), items });
+                return Ok(Walk {
+                    next: items.last().map(|delivery: &Delivery| delivery.id),
+                    items,
+                });
             }
             if items.len() == count || looked_at >= LOOKED_AT_MAX {
-                return Ok(Walk { items, next: (!merge.is_at_end()).then_some(last) });
+                return Ok(Walk {
+                    items,
+                    next: (!merge.is_at_end()).then_some(last),
+                });
             }
         }
         Ok(Walk { items, next: None })
@@ -218,8 +303,14 @@ impl Store {
         limit: u32,
     ) -> Result<Walk<Vec<Delivery>, MessageId>, StoreError> {
         let (count, query_page) = sizes(limit);
-        let mut merge = Merge::new(self, filter.sources(organization, shards), filter.range(after), query_page);
-        let (mut items, mut looked_at, mut step, mut passed, mut deliveries) = (Vec::new(), 0, count, None, 0);
+        let mut merge = Merge::new(
+            self,
+            filter.sources(organization, shards),
+            filter.range(after),
+            query_page,
+        );
+        let (mut items, mut looked_at, mut step, mut passed, mut deliveries) =
+            (Vec::new(), 0, count, None, 0);
         let mut taken = None;
         // A message has been passed once its first delivery was read, which comes last.
         while looked_at < LOOKED_AT_MAX || passed.is_none() {
@@ -229,10 +320,20 @@ impl Store {
                 break;
             }
             looked_at += entries.len();
-            let firsts: Vec<Entry> = entries.into_iter().filter(|entry| position_of(entry) == Some(0)).collect();
-            passed = firsts.last().and_then(|entry| keys::delivery_of(&entry.key.sk)).map(|id| id.message).or(passed);
+            let firsts: Vec<Entry> = entries
+                .into_iter()
+                .filter(|entry| position_of(entry) == Some(0))
+                .collect();
+            passed = firsts
+                .last()
+                .and_then(|entry| keys::delivery_of(&entry.key.sk))
+                .map(|id| id.message)
+                .or(passed);
             let read = self.read_entries(firsts).await?;
-            let mut wanted: Vec<Delivery> = read.into_iter().filter(|first| filter.admits(first)).collect();
+            let mut wanted: Vec<Delivery> = read
+                .into_iter()
+                .filter(|first| filter.admits(first))
+                .collect();
             let room = wanted.iter().take(count - items.len()).take_while(|first| {
                 deliveries += usize::from(first.fan_out);
                 deliveries <= DELIVERIES_MAX.max(usize::from(first.fan_out))
@@ -247,23 +348,40 @@ impl Store {
             let whole = join_all(wanted.into_iter().map(|first| self.whole_message(first))).await;
             items.extend(readable(whole)?.into_iter().flatten());
             if cut || items.len() == count || looked_at >= LOOKED_AT_MAX && passed.is_some() {
-                return Ok(Walk { items, next: passed.filter(|_| cut || !merge.is_at_end()) });
+                return Ok(Walk {
+                    items,
+                    next: passed.filter(|_| cut || !merge.is_at_end()),
+                });
             }
         }
         Ok(Walk { items, next: None })
     }
 
     async fn whole_message(&self, first: Delivery) -> Result<Option<Vec<Delivery>>, StoreError> {
-        if first.fan_out == 1 { Ok(Some(vec![first])) } else { self.message(first.organization, first.id.message).await }
+        if first.fan_out == 1 {
+            Ok(Some(vec![first]))
+        } else {
+            self.message(first.organization, first.id.message).await
+        }
     }
 
     /// Returns the deliveries of a list's entries, in their order. Entries of an index are read
     /// from the table.
     async fn read_entries(&self, entries: Vec<Entry>) -> Result<Vec<Delivery>, StoreError> {
-        let missing: Vec<Key> = entries.iter().filter(|entry| entry.item.is_none()).map(|entry| entry.key.clone()).collect();
+        let missing: Vec<Key> = entries
+            .iter()
+            .filter(|entry| entry.item.is_none())
+            .map(|entry| entry.key.clone())
+            .collect();
         let mut found = self.get_all("list deliveries", &missing).await?.into_iter();
-        let items = entries.into_iter().filter_map(|entry| entry.item.or_else(|| found.next().flatten()));
-        readable(items.filter(|item| self.is_alive(item)).map(|item| decode(&item)))
+        let items = entries
+            .into_iter()
+            .filter_map(|entry| entry.item.or_else(|| found.next().flatten()));
+        readable(
+            items
+                .filter(|item| self.is_alive(item))
+                .map(|item| decode(&item)),
+        )
     }
 }
 
@@ -275,5 +393,8 @@ fn position_of(entry: &Entry) -> Option<u16> {
 /// end of a list is recognized.
 fn sizes(limit: u32) -> (usize, i32) {
     let query_page = (limit.saturating_add(1)).clamp(*QUERY_PAGE.start(), *QUERY_PAGE.end());
-    (usize::try_from(limit.max(1)).unwrap_or(usize::MAX), i32::try_from(query_page).unwrap_or(i32::MAX))
+    (
+        usize::try_from(limit.max(1)).unwrap_or(usize::MAX),
+        i32::try_from(query_page).unwrap_or(i32::MAX),
+    )
 }

@@ -70,7 +70,11 @@ impl ObjectPlace {
     pub fn pinned(self, head: &ObjectHead) -> Self {
         let version = self.version.or_else(|| head.version.clone());
         let etag = head.etag.clone().filter(|_| version.is_none());
-        Self { version, etag, ..self }
+        Self {
+            version,
+            etag,
+            ..self
+        }
     }
 }
 
@@ -104,7 +108,10 @@ pub enum Unreadable {
     #[error("Waybill may not read it")]
     Forbidden,
     /// The role cannot be assumed.
-    #[error("the role cannot be assumed; its trust policy must name Waybill and the organization's external id")]
+    #[error(
+        "the role cannot be assumed; its trust policy must name Waybill and the organization's \
+         external id"
+    )]
     Role,
     /// A service that Waybill depends on failed.
     #[error(transparent)]
@@ -115,21 +122,34 @@ impl Store {
     /// Reads the properties of an object.
     pub async fn object_head(&self, place: &ObjectPlace) -> Result<ObjectHead, Unreadable> {
         let client = self.client_for(place).await?;
-        let call = client.head_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
+        let call = client
+            .head_object()
+            .bucket(self.bucket_of(place)?)
+            .key(&place.key)
+            .set_version_id(place.version.clone());
         let call = call.set_if_match(place.etag.clone());
         match call.send().await {
             Ok(head) => Ok(ObjectHead {
-                size_bytes: u64::try_from(head.content_length().unwrap_or_default()).unwrap_or_default(),
+                size_bytes: u64::try_from(head.content_length().unwrap_or_default())
+                    .unwrap_or_default(),
                 content_type: head.content_type().map(str::to_owned),
-                version: head.version_id().filter(|version| *version != "null").map(str::to_owned),
+                version: head
+                    .version_id()
+                    .filter(|version| *version != "null")
+                    .map(str::to_owned),
                 etag: head.e_tag().map(str::to_owned),
             }),
-            Err(error) => Err(match (error.as_service_error(), error.raw_response().map(|raw| raw.status().as_u16())) {
-                (Some(refused), _) if refused.is_not_found() => Unreadable::Missing,
-                (_, Some(404 | 412)) => Unreadable::Missing,
-                (_, Some(400 | 403)) => Unreadable::Forbidden,
-                _ => Unreadable::Store(StoreError::of("look at an object")(error)),
-            }),
+            Err(error) => Err(
+                match (
+                    error.as_service_error(),
+                    error.raw_response().map(|raw| raw.status().as_u16()),
+                ) {
+                    (Some(refused), _) if refused.is_not_found() => Unreadable::Missing,
+                    (_, Some(404 | 412)) => Unreadable::Missing,
+                    (_, Some(400 | 403)) => Unreadable::Forbidden,
+                    _ => Unreadable::Store(StoreError::of("look at an object")(error)),
+                },
+            ),
         }
     }
 
@@ -139,19 +159,35 @@ impl Store {
         &self,
         place: &ObjectPlace,
         size_bytes: u64,
-    ) -> Result<Option<impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static + use<>>, StoreError> {
+    ) -> Result<
+        Option<impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static + use<>>,
+        StoreError,
+    > {
         let unreadable = |error| match error {
             Unreadable::Store(error) => error,
-            other => StoreError::Unavailable { action: "read a payload", source: std::sync::Arc::new(other) },
+            other => StoreError::Unavailable {
+                action: "read a payload",
+                source: std::sync::Arc::new(other),
+            },
         };
         let client = self.client_for(place).await.map_err(unreadable)?;
-        let call = client.get_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
+        let call = client
+            .get_object()
+            .bucket(self.bucket_of(place)?)
+            .key(&place.key)
+            .set_version_id(place.version.clone());
         let call = call.set_if_match(place.etag.clone());
         let body = match call.send().await {
             Ok(answer) => {
-                let found = answer.content_length().and_then(|length| u64::try_from(length).ok());
+                let found = answer
+                    .content_length()
+                    .and_then(|length| u64::try_from(length).ok());
                 // The entity tag is compared here too, because a server may ignore the condition.
-                let is_other = place.etag.as_deref().zip(answer.e_tag()).is_some_and(|(accepted, found)| accepted != found);
+                let is_other = place
+                    .etag
+                    .as_deref()
+                    .zip(answer.e_tag())
+                    .is_some_and(|(accepted, found)| accepted != found);
                 if is_other || found.is_some_and(|found| found != size_bytes) {
                     return Ok(None);
                 }
@@ -160,7 +196,10 @@ impl Store {
             Err(error) if error.as_service_error().is_some_and(is_gone) => return Ok(None),
             Err(error) => return Err(StoreError::of("read a payload")(error)),
         };
-        let failed = |error| StoreError::Unavailable { action: "read a payload", source: std::sync::Arc::new(error) };
+        let failed = |error| StoreError::Unavailable {
+            action: "read a payload",
+            source: std::sync::Arc::new(error),
+        };
         Ok(Some(stream::unfold(body, move |mut body| async move {
             let piece = body.next().await?;
             Some((piece.map_err(failed), body))
@@ -168,44 +207,102 @@ impl Store {
     }
 
     /// Makes a link to get an object.
-    pub async fn link_to_get(&self, place: &ObjectPlace, disposition: &str, life: Duration) -> Result<ObjectLink, StoreError> {
+    pub async fn link_to_get(
+        &self,
+        place: &ObjectPlace,
+        disposition: &str,
+        life: Duration,
+    ) -> Result<ObjectLink, StoreError> {
         let client = self
             .client_for(place)
             .await
-            .map_err(|error| StoreError::Unavailable { action: "link to a payload", source: std::sync::Arc::new(error) })?;
-        let call = client.get_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
+            .map_err(|error| StoreError::Unavailable {
+                action: "link to a payload",
+                source: std::sync::Arc::new(error),
+            })?;
+        let call = client
+            .get_object()
+            .bucket(self.bucket_of(place)?)
+            .key(&place.key)
+            .set_version_id(place.version.clone());
         let call = call.response_content_disposition(disposition);
-        let signed = call.presigned(presigning(life)?).await.map_err(StoreError::of("link to a payload"))?;
-        Ok(ObjectLink { url: signed.uri().to_owned(), headers: Vec::new() })
+        let signed = call
+            .presigned(presigning(life)?)
+            .await
+            .map_err(StoreError::of("link to a payload"))?;
+        Ok(ObjectLink {
+            url: signed.uri().to_owned(),
+            headers: Vec::new(),
+        })
     }
 
     /// Makes a link to put an object that does not exist yet, of exactly this length and hash.
-    pub async fn link_to_put(&self, key: &str, terms: UploadTerms<'_>, life: Duration) -> Result<ObjectLink, StoreError> {
+    pub async fn link_to_put(
+        &self,
+        key: &str,
+        terms: UploadTerms<'_>,
+        life: Duration,
+    ) -> Result<ObjectLink, StoreError> {
         let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
-        let call = self.objects.put_object().bucket(bucket).key(key).if_none_match("*").content_type(terms.content_type);
+        let call = self
+            .objects
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .if_none_match("*")
+            .content_type(terms.content_type);
         let call = call.content_length(i64::try_from(terms.size_bytes).unwrap_or(i64::MAX));
         let call = call.set_checksum_sha256(terms.sha256.map(str::to_owned));
-        let signed = call.presigned(presigning(life)?).await.map_err(StoreError::of("link to an upload"))?;
-        let headers = signed.headers().filter(|(name, _)| !name.eq_ignore_ascii_case("host"));
-        Ok(ObjectLink { url: signed.uri().to_owned(), headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() })
+        let signed = call
+            .presigned(presigning(life)?)
+            .await
+            .map_err(StoreError::of("link to an upload"))?;
+        let headers = signed
+            .headers()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"));
+        Ok(ObjectLink {
+            url: signed.uri().to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        })
     }
 
     /// Deletes an object of the service's own bucket, in this version.
     pub async fn delete_object(&self, place: &ObjectPlace) -> Result<(), StoreError> {
-        let call = self.objects.delete_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
-        call.send().await.map_err(StoreError::of("delete a payload"))?;
+        let call = self
+            .objects
+            .delete_object()
+            .bucket(self.bucket_of(place)?)
+            .key(&place.key)
+            .set_version_id(place.version.clone());
+        call.send()
+            .await
+            .map_err(StoreError::of("delete a payload"))?;
         Ok(())
     }
 
     /// Returns the object at a place, if the service may read it with its own role.
     #[must_use]
     pub fn own_object(&self, place: &ObjectPlace) -> Option<OwnObject> {
-        let bucket = self.bucket_of(place).ok().filter(|_| place.role.is_none())?;
-        Some(OwnObject { bucket: bucket.to_owned(), key: place.key.clone(), version: place.version.clone(), etag: place.etag.clone() })
+        let bucket = self
+            .bucket_of(place)
+            .ok()
+            .filter(|_| place.role.is_none())?;
+        Some(OwnObject {
+            bucket: bucket.to_owned(),
+            key: place.key.clone(),
+            version: place.version.clone(),
+            etag: place.etag.clone(),
+        })
     }
 
     fn bucket_of<'p>(&'p self, place: &'p ObjectPlace) -> Result<&'p str, StoreError> {
-        place.bucket.as_deref().or(self.bucket.as_deref()).ok_or(StoreError::NoBucket)
+        place
+            .bucket
+            .as_deref()
+            .or(self.bucket.as_deref())
+            .ok_or(StoreError::NoBucket)
     }
 
     async fn client_for(&self, place: &ObjectPlace) -> Result<Client, Unreadable> {
@@ -215,7 +312,9 @@ impl Store {
                 let purpose = Purpose::ReadBucket(self.bucket_of(place)?);
                 let credentials = roles::assume(&self.aws, role_arn, external_id, purpose).await?;
                 let provider = SharedCredentialsProvider::new(credentials);
-                Ok(Client::new(&self.aws.to_builder().credentials_provider(provider).build()))
+                Ok(Client::new(
+                    &self.aws.to_builder().credentials_provider(provider).build(),
+                ))
             }
         }
     }
@@ -223,21 +322,25 @@ impl Store {
 
 /// Whether the object no longer exists, or is no longer the one that was accepted.
 fn is_gone(refused: &GetObjectError) -> bool {
-    refused.is_no_such_key() || matches!(refused.code(), Some("NoSuchVersion" | "PreconditionFailed"))
+    refused.is_no_such_key()
+        || matches!(refused.code(), Some("NoSuchVersion" | "PreconditionFailed"))
 }
 
 fn presigning(life: Duration) -> Result<PresigningConfig, StoreError> {
-    PresigningConfig::expires_in(life)
-        .map_err(|error| StoreError::Unavailable { action: "make a link", source: std::sync::Arc::new(error) })
+    PresigningConfig::expires_in(life).map_err(|error| StoreError::Unavailable {
+        action: "make a link",
+        source: std::sync::Arc::new(error),
+    })
 }
 
 impl From<NotAssumed> for Unreadable {
     fn from(why: NotAssumed) -> Self {
         match why {
             NotAssumed::NotARole(_) | NotAssumed::Refused => Self::Role,
-            NotAssumed::Unavailable(_) => {
-                Self::Store(StoreError::Unavailable { action: "assume a customer's role", source: std::sync::Arc::new(why) })
-            }
+            NotAssumed::Unavailable(_) => Self::Store(StoreError::Unavailable {
+                action: "assume a customer's role",
+                source: std::sync::Arc::new(why),
+            }),
         }
     }
 }

@@ -8,7 +8,9 @@ use domain::id::{DeliveryId, MessageId, OrganizationId};
 use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
-use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash};
+use super::item::{
+    PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash,
+};
 use super::size::{WRITE_UNIT_BYTES, item_size};
 use super::{ObjectPlace, compression};
 use crate::attributes::{Item, Put, Reader, binary, json, number, text};
@@ -82,7 +84,11 @@ pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
 /// their items.
 pub(super) fn place_apart(payload: &Bytes) -> Placement {
     let compressed = compression::compress(payload, LEVEL, b"");
-    if compressed.len() <= ITEM_MAX_BYTES { Placement::Item(compressed) } else { Placement::Object }
+    if compressed.len() <= ITEM_MAX_BYTES {
+        Placement::Item(compressed)
+    } else {
+        Placement::Object
+    }
 }
 
 impl Placement {
@@ -115,13 +121,17 @@ pub(super) fn inline(from: Reader<'_>) -> Result<Option<Bytes>, StoreError> {
     if let Some(bytes) = from.binary_opt(PAYLOAD)? {
         return Ok(Some(Bytes::copy_from_slice(bytes)));
     }
-    from.binary_opt(PAYLOAD_COMPRESSED)?.map(|compressed| decompress(from, compressed)).transpose()
+    from.binary_opt(PAYLOAD_COMPRESSED)?
+        .map(|compressed| decompress(from, compressed))
+        .transpose()
 }
 
 /// Returns the bytes of a payload that is an item of its own.
 pub(super) fn in_item(item: &Item) -> Result<Bytes, StoreError> {
     let from = Reader(item);
-    let compressed = from.binary_opt(PAYLOAD_COMPRESSED)?.ok_or_else(|| from.corrupt("the payload is missing"))?;
+    let compressed = from
+        .binary_opt(PAYLOAD_COMPRESSED)?
+        .ok_or_else(|| from.corrupt("the payload is missing"))?;
     decompress(from, compressed)
 }
 
@@ -129,7 +139,9 @@ pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, S
     let size = compression::content_size(compressed)
         .filter(|size| *size <= PAYLOAD_MAX_BYTES)
         .ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
-    compression::decompress(compressed, size, b"").map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
+    compression::decompress(compressed, size, b"")
+        .map(Bytes::from)
+        .map_err(|error| from.corrupt(error.to_string()))
 }
 
 /// Returns the SHA-256, lower-case hexadecimal.
@@ -156,16 +168,33 @@ impl Store {
             Placement::Item(compressed) => {
                 let mut item = keys::payload(delivery.id.message).item();
                 item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
-                item.put(TTL, number(payload_expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400));
+                item.put(
+                    TTL,
+                    number(payload_expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400),
+                );
                 // A repeat of an interrupted submission writes the same bytes again.
-                self.put("write a payload", item, Condition::default()).await?;
+                self.put("write a payload", item, Condition::default())
+                    .await?;
                 Ok(None)
             }
             Placement::Object => {
                 let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
-                let key = keys::payload_object(delivery.payload_retention_days, delivery.organization, delivery.id.message);
-                let call = self.objects.put_object().bucket(bucket).key(key).content_type(&delivery.message.payload.content_type);
-                let answer = call.body(ByteStream::from(payload.clone())).send().await.map_err(StoreError::of("store a payload"))?;
+                let key = keys::payload_object(
+                    delivery.payload_retention_days,
+                    delivery.organization,
+                    delivery.id.message,
+                );
+                let call = self
+                    .objects
+                    .put_object()
+                    .bucket(bucket)
+                    .key(key)
+                    .content_type(&delivery.message.payload.content_type);
+                let answer = call
+                    .body(ByteStream::from(payload.clone()))
+                    .send()
+                    .await
+                    .map_err(StoreError::of("store a payload"))?;
                 Ok(answer.version_id)
             }
         }
@@ -174,12 +203,22 @@ impl Store {
     /// Returns the payload of a delivery: its bytes, or the location of its object. `None` if it is
     /// no longer kept.
     pub async fn content(&self, delivery: &Delivery) -> Result<Option<Content>, StoreError> {
-        let Some(item) = self.get("read a delivery", &keys::delivery(delivery.organization, delivery.id)).await? else { return Ok(None) };
+        let Some(item) = self
+            .get(
+                "read a delivery",
+                &keys::delivery(delivery.organization, delivery.id),
+            )
+            .await?
+        else {
+            return Ok(None);
+        };
         if !self.is_alive(&item) {
             return Ok(None);
         }
         // An unfinished delivery still needs its payload.
-        if delivery.status().is_finished() && self.now().as_seconds() >= payload_expiry_seconds(delivery) {
+        if delivery.status().is_finished()
+            && self.now().as_seconds() >= payload_expiry_seconds(delivery)
+        {
             return Ok(None);
         }
         let from = Reader(&item);
@@ -188,14 +227,30 @@ impl Store {
         }
         match from.text_opt(PAYLOAD_PLACE)? {
             Some(PLACE_ITEM) => {
-                let item = self.get("read a payload", &keys::payload(delivery.id.message)).await?;
-                let bytes = item.filter(|item| self.is_alive(item)).as_ref().map(in_item).transpose()?;
+                let item = self
+                    .get("read a payload", &keys::payload(delivery.id.message))
+                    .await?;
+                let bytes = item
+                    .filter(|item| self.is_alive(item))
+                    .as_ref()
+                    .map(in_item)
+                    .transpose()?;
                 Ok(bytes.map(Content::Bytes))
             }
             Some(PLACE_OBJECT) => {
-                let key = keys::payload_object(delivery.payload_retention_days, delivery.organization, delivery.id.message);
+                let key = keys::payload_object(
+                    delivery.payload_retention_days,
+                    delivery.organization,
+                    delivery.id.message,
+                );
                 let version = from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned);
-                Ok(Some(Content::Object(ObjectPlace { bucket: None, key, version, etag: None, role: None })))
+                Ok(Some(Content::Object(ObjectPlace {
+                    bucket: None,
+                    key,
+                    version,
+                    etag: None,
+                    role: None,
+                })))
             }
             Some(PLACE_ELSEWHERE) => Ok(from.json_opt(PAYLOAD_OBJECT)?.map(Content::Object)),
             _ => Ok(None),
@@ -208,14 +263,24 @@ impl Store {
         match self.content(delivery).await? {
             None => Ok(None),
             Some(Content::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Content::Object(place)) => self.whole_object(&place, delivery.message.payload.size_bytes).await,
+            Some(Content::Object(place)) => {
+                self.whole_object(&place, delivery.message.payload.size_bytes)
+                    .await
+            }
         }
     }
 
     /// Returns the payload of a message; `None` if the message does not exist or its payload is no
     /// longer kept.
-    pub async fn payload_of(&self, organization: OrganizationId, message: MessageId) -> Result<Option<Bytes>, StoreError> {
-        let first = DeliveryId { message, position: 0 };
+    pub async fn payload_of(
+        &self,
+        organization: OrganizationId,
+        message: MessageId,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let first = DeliveryId {
+            message,
+            position: 0,
+        };
         match self.delivery(organization, first).await? {
             Some(delivery) => self.payload(&delivery).await,
             None => Ok(None),
@@ -224,8 +289,14 @@ impl Store {
 
     /// Reads a whole object of this size. `None` if it is gone or was replaced. Never holds more
     /// than `size_bytes`.
-    pub async fn whole_object(&self, place: &ObjectPlace, size_bytes: u64) -> Result<Option<Bytes>, StoreError> {
-        let Some(pieces) = self.stream_object(place, size_bytes).await? else { return Ok(None) };
+    pub async fn whole_object(
+        &self,
+        place: &ObjectPlace,
+        size_bytes: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let Some(pieces) = self.stream_object(place, size_bytes).await? else {
+            return Ok(None);
+        };
         let mut pieces = std::pin::pin!(pieces);
         let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
         let mut all = BytesMut::new();
@@ -243,10 +314,17 @@ impl Store {
     /// submitter's object stays.
     pub async fn erase_payload(&self, delivery: &Delivery) -> Result<(), StoreError> {
         match self.content(delivery).await? {
-            Some(Content::Object(place)) if place.bucket.is_none() => self.end_use(&place, delivery.id.message).await?,
+            Some(Content::Object(place)) if place.bucket.is_none() => {
+                self.end_use(&place, delivery.id.message).await?
+            }
             _ => {}
         }
-        self.delete("erase a payload", &keys::payload(delivery.id.message), Condition::default()).await?;
+        self.delete(
+            "erase a payload",
+            &keys::payload(delivery.id.message),
+            Condition::default(),
+        )
+        .await?;
         self.erase_body(delivery).await?;
         let mut change = Change::default();
         change.set(PAYLOAD_PLACE, text(PLACE_ERASED));
@@ -258,7 +336,12 @@ impl Store {
             change.remove(name);
         }
         change.when().exists(PK);
-        self.change("erase a payload", &keys::delivery(delivery.organization, delivery.id), change).await?;
+        self.change(
+            "erase a payload",
+            &keys::delivery(delivery.organization, delivery.id),
+            change,
+        )
+        .await?;
         self.erase_answers(delivery).await
     }
 }
@@ -276,7 +359,10 @@ pub(super) fn is_item(placement: &Placement) -> bool {
 /// Returns the size of a delivery's item without an inline payload and without the attributes that
 /// follow from one.
 pub(super) fn unplaced_size(item: &Item) -> usize {
-    let told: Item = TOLD_BY_INLINE.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect();
+    let told: Item = TOLD_BY_INLINE
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())))
+        .collect();
     item_size(item) - item_size(&told)
 }
 
@@ -293,9 +379,17 @@ mod tests {
     fn the_reserve_is_enough_to_settle_an_ordinary_attempt() {
         let delivery = sample::delivery();
         let attempt = sample::attempt(&delivery);
-        let now = attempt.started_at.plus(std::time::Duration::from_millis(150));
-        let receipt = Receipt::HttpResponse { id: Some("7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47".to_owned()), status: 200 };
-        let settled = delivery.clone().settle(attempt, AfterAttempt::Succeeded(receipt), now).unwrap();
+        let now = attempt
+            .started_at
+            .plus(std::time::Duration::from_millis(150));
+        let receipt = Receipt::HttpResponse {
+            id: Some("7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47".to_owned()),
+            status: 200,
+        };
+        let settled = delivery
+            .clone()
+            .settle(attempt, AfterAttempt::Succeeded(receipt), now)
+            .unwrap();
         let mut item = encode(&settled);
         item.put(TOKEN, binary([0; 8]));
         let added = item_size(&item) - item_size(&encode(&delivery));
@@ -306,10 +400,24 @@ mod tests {
     fn a_payload_is_inline_as_long_as_it_fits_beside_the_attempt() {
         let room = WRITE_UNIT_BYTES - SETTLE_RESERVE_BYTES - 300;
         let mut chance = fastrand::Rng::with_seed(1);
-        let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..)).take(room).collect();
-        assert!(matches!(place(&Bytes::from(noise[..room - 1].to_vec()), 300), Placement::Inline(_)));
-        assert!(matches!(place(&Bytes::from(noise), 300), Placement::Item(_)));
-        assert!(matches!(place(&Bytes::from(vec![b'a'; 3000]), 300), Placement::InlineCompressed(_)));
-        assert!(matches!(place(&Bytes::from(vec![b'a'; 3000]), 1020 - SETTLE_RESERVE_BYTES), Placement::Item(_)));
+        let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..))
+            .take(room)
+            .collect();
+        assert!(matches!(
+            place(&Bytes::from(noise[..room - 1].to_vec()), 300),
+            Placement::Inline(_)
+        ));
+        assert!(matches!(
+            place(&Bytes::from(noise), 300),
+            Placement::Item(_)
+        ));
+        assert!(matches!(
+            place(&Bytes::from(vec![b'a'; 3000]), 300),
+            Placement::InlineCompressed(_)
+        ));
+        assert!(matches!(
+            place(&Bytes::from(vec![b'a'; 3000]), 1020 - SETTLE_RESERVE_BYTES),
+            Placement::Item(_)
+        ));
     }
 }

@@ -29,22 +29,46 @@ struct Shard {
 impl Store {
     /// Counts unfinished deliveries to a destination: all that will be retried or wait, and those
     /// of the newest that have had no attempt yet.
-    pub async fn pending(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
+    pub async fn pending(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        destination: DestinationId,
+    ) -> Result<u64, StoreError> {
         let open = [DeliveryStatus::Queued, DeliveryStatus::Retrying];
-        let open = open.into_iter().flat_map(|status| (0..shards).map(move |shard| (status, shard)));
-        let retrying = try_join_all(open.map(|(status, shard)| self.open_count(destination, status, shard)));
-        let (retrying, queued) = try_join(retrying, self.queued_count(organization, shards, destination)).await?;
+        let open = open
+            .into_iter()
+            .flat_map(|status| (0..shards).map(move |shard| (status, shard)));
+        let retrying =
+            try_join_all(open.map(|(status, shard)| self.open_count(destination, status, shard)));
+        let (retrying, queued) = try_join(
+            retrying,
+            self.queued_count(organization, shards, destination),
+        )
+        .await?;
         Ok(retrying.into_iter().sum::<u64>() + queued)
     }
 
-    pub(super) async fn open_count(&self, destination: DestinationId, status: DeliveryStatus, shard: u8) -> Result<u64, StoreError> {
+    pub(super) async fn open_count(
+        &self,
+        destination: DestinationId,
+        status: DeliveryStatus,
+        shard: u8,
+    ) -> Result<u64, StoreError> {
         let mut condition = Condition::default();
-        condition.equals(ATTENTION_DST.pk, text(keys::attention_dst(destination, status, shard)));
-        let query = self.query(condition).index_name(ATTENTION_DST.name).select(Select::Count);
+        condition.equals(
+            ATTENTION_DST.pk,
+            text(keys::attention_dst(destination, status, shard)),
+        );
+        let query = self
+            .query(condition)
+            .index_name(ATTENTION_DST.name)
+            .select(Select::Count);
         let mut pages = query.into_paginator().send();
         let mut count = 0;
         while let Some(page) = pages.next().await {
-            count += u64::try_from(page.map_err(StoreError::of("count deliveries"))?.count).unwrap_or(0);
+            count +=
+                u64::try_from(page.map_err(StoreError::of("count deliveries"))?.count).unwrap_or(0);
         }
         Ok(count)
     }
@@ -58,23 +82,39 @@ impl Store {
         let action = "count queued deliveries";
         // Waiting deliveries are in the index and are counted there.
         let is_queued = |item: &Option<Item>| {
-            let counts = |item: &Item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued)) && !item.contains_key(ATTENTION_DST.pk);
+            let counts = |item: &Item| {
+                item.get(STATUS) == Some(&status(DeliveryStatus::Queued))
+                    && !item.contains_key(ATTENTION_DST.pk)
+            };
             item.as_ref().is_some_and(counts)
         };
-        let mut open: Vec<Shard> = (0..shards).map(|number| Shard { number, rest: None }).collect();
+        let mut open: Vec<Shard> = (0..shards)
+            .map(|number| Shard { number, rest: None })
+            .collect();
         let (mut count, mut look, mut looked_at) = (0, LOOK, 0);
         loop {
             let newest = open.into_iter().map(async |mut shard| {
-                let keys = self.newest_keys(organization, destination, &mut shard, look).await?;
+                let keys = self
+                    .newest_keys(organization, destination, &mut shard, look)
+                    .await?;
                 Ok::<_, StoreError>((shard, keys))
             });
             let newest = try_join_all(newest).await?;
-            let keys: Vec<Key> = newest.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
-            let items = self.get_parts(action, &keys, &[STATUS, ATTENTION_DST.pk]).await?;
+            let keys: Vec<Key> = newest
+                .iter()
+                .flat_map(|(_, keys)| keys.iter().cloned())
+                .collect();
+            let items = self
+                .get_parts(action, &keys, &[STATUS, ATTENTION_DST.pk])
+                .await?;
             let mut items = items.iter();
             open = Vec::new();
             for (shard, keys) in newest {
-                let queued = items.by_ref().take(keys.len()).filter(|item| is_queued(item)).count();
+                let queued = items
+                    .by_ref()
+                    .take(keys.len())
+                    .filter(|item| is_queued(item))
+                    .count();
                 count += queued as u64;
                 if queued > 0 && shard.rest.is_some() {
                     open.push(shard);
@@ -97,12 +137,26 @@ impl Store {
         count: i32,
     ) -> Result<Vec<Key>, StoreError> {
         let mut condition = Condition::default();
-        condition.equals(BY_DESTINATION.pk, text(keys::by_destination(destination, shard.number)));
-        let query = self.query(condition).index_name(BY_DESTINATION.name).scan_index_forward(false).limit(count);
-        let newest =
-            query.set_exclusive_start_key(shard.rest.take()).send().await.map_err(StoreError::of("list a destination's deliveries"))?;
+        condition.equals(
+            BY_DESTINATION.pk,
+            text(keys::by_destination(destination, shard.number)),
+        );
+        let query = self
+            .query(condition)
+            .index_name(BY_DESTINATION.name)
+            .scan_index_forward(false)
+            .limit(count);
+        let newest = query
+            .set_exclusive_start_key(shard.rest.take())
+            .send()
+            .await
+            .map_err(StoreError::of("list a destination's deliveries"))?;
         let keys: Vec<Key> = newest.items().iter().filter_map(Key::of).collect();
-        debug_assert!(keys.iter().all(|key| key.pk == keys::deliveries(organization, shard.number)), "{PK} and {SK} are the delivery's");
+        debug_assert!(
+            keys.iter()
+                .all(|key| key.pk == keys::deliveries(organization, shard.number)),
+            "{PK} and {SK} are the delivery's"
+        );
         shard.rest = newest.last_evaluated_key;
         Ok(keys)
     }

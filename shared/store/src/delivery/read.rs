@@ -13,36 +13,78 @@ use crate::{Store, StoreError, skip_unreadable};
 
 impl Store {
     /// Reads one delivery.
-    pub async fn delivery(&self, organization: OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        self.read_deliveries(&[(organization, id)]).await?.pop().transpose().map(Option::flatten)
+    pub async fn delivery(
+        &self,
+        organization: OrganizationId,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        self.read_deliveries(&[(organization, id)])
+            .await?
+            .pop()
+            .transpose()
+            .map(Option::flatten)
     }
 
     /// Reads any number of deliveries, in the order of their ids. An unreadable one is logged,
     /// counted and left out, as if it did not exist.
-    pub async fn deliveries(&self, ids: &[(OrganizationId, DeliveryId)]) -> Result<Vec<Option<Delivery>>, StoreError> {
+    pub async fn deliveries(
+        &self,
+        ids: &[(OrganizationId, DeliveryId)],
+    ) -> Result<Vec<Option<Delivery>>, StoreError> {
         let read = self.read_deliveries(ids).await?;
-        read.into_iter().map(|delivery| Ok(skip_unreadable(delivery)?.flatten())).collect()
+        read.into_iter()
+            .map(|delivery| Ok(skip_unreadable(delivery)?.flatten()))
+            .collect()
     }
 
-    async fn read_deliveries(&self, ids: &[(OrganizationId, DeliveryId)]) -> Result<Vec<Result<Option<Delivery>, StoreError>>, StoreError> {
-        let mut keys: Vec<Key> = ids.iter().map(|(organization, id)| keys::delivery(*organization, *id)).collect();
-        keys.extend(ids.iter().filter(|(_, id)| id.position != 0).map(|(organization, id)| first_of(*organization, id.message)));
+    async fn read_deliveries(
+        &self,
+        ids: &[(OrganizationId, DeliveryId)],
+    ) -> Result<Vec<Result<Option<Delivery>, StoreError>>, StoreError> {
+        let mut keys: Vec<Key> = ids
+            .iter()
+            .map(|(organization, id)| keys::delivery(*organization, *id))
+            .collect();
+        keys.extend(
+            ids.iter()
+                .filter(|(_, id)| id.position != 0)
+                .map(|(organization, id)| first_of(*organization, id.message)),
+        );
         let items = self.get_all("read deliveries", &keys).await?;
-        let there: HashSet<&Key> = keys.iter().zip(&items).filter_map(|(key, item)| item.as_ref().map(|_| key)).collect();
+        let there: HashSet<&Key> = keys
+            .iter()
+            .zip(&items)
+            .filter_map(|(key, item)| item.as_ref().map(|_| key))
+            .collect();
         let read = |(item, (organization, id)): (&Option<Item>, &(OrganizationId, DeliveryId))| {
-            let delivery = item.as_ref().filter(|item| self.is_alive(item)).map(decode).transpose()?;
-            Ok(delivery.filter(|delivery| is_under_way(delivery) || there.contains(&first_of(*organization, id.message))))
+            let delivery = item
+                .as_ref()
+                .filter(|item| self.is_alive(item))
+                .map(decode)
+                .transpose()?;
+            Ok(delivery.filter(|delivery| {
+                is_under_way(delivery) || there.contains(&first_of(*organization, id.message))
+            }))
         };
         Ok(items.iter().zip(ids).map(read).collect())
     }
 
     /// Reads all deliveries of a message, in the order of their positions; `None` if it was never
     /// committed or has expired.
-    pub async fn message(&self, organization: OrganizationId, id: MessageId) -> Result<Option<Vec<Delivery>>, StoreError> {
+    pub async fn message(
+        &self,
+        organization: OrganizationId,
+        id: MessageId,
+    ) -> Result<Option<Vec<Delivery>>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(PK, text(first_of(organization, id).pk));
         condition.begins_with(SK, text(keys::message_prefix(id)));
-        let mut items = self.query(condition).consistent_read(true).into_paginator().items().send();
+        let mut items = self
+            .query(condition)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
         let mut deliveries = Vec::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(StoreError::of("read a message"))?;
@@ -51,24 +93,52 @@ impl Store {
             }
         }
         deliveries.sort_by_key(|delivery| delivery.id.position);
-        Ok(deliveries.first().is_some_and(|first| first.id.position == 0).then_some(deliveries))
+        Ok(deliveries
+            .first()
+            .is_some_and(|first| first.id.position == 0)
+            .then_some(deliveries))
     }
 
     /// Returns those of `deliveries` whose message was committed.
-    pub(super) async fn committed(&self, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, StoreError> {
+    pub(super) async fn committed(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let first = |delivery: &Delivery| first_of(delivery.organization, delivery.id.message);
-        let mut there: HashSet<Key> = deliveries.iter().filter(|delivery| is_under_way(delivery)).map(first).collect();
-        let unsure: HashSet<Key> = deliveries.iter().map(first).filter(|key| !there.contains(key)).collect();
+        let mut there: HashSet<Key> = deliveries
+            .iter()
+            .filter(|delivery| is_under_way(delivery))
+            .map(first)
+            .collect();
+        let unsure: HashSet<Key> = deliveries
+            .iter()
+            .map(first)
+            .filter(|key| !there.contains(key))
+            .collect();
         let unsure: Vec<Key> = unsure.into_iter().collect();
         let firsts = self.get_all("read deliveries", &unsure).await?;
-        there.extend(unsure.into_iter().zip(firsts).filter_map(|(key, item)| item.map(|_| key)));
-        Ok(deliveries.into_iter().filter(|delivery| there.contains(&first(delivery))).collect())
+        there.extend(
+            unsure
+                .into_iter()
+                .zip(firsts)
+                .filter_map(|(key, item)| item.map(|_| key)),
+        );
+        Ok(deliveries
+            .into_iter()
+            .filter(|delivery| there.contains(&first(delivery)))
+            .collect())
     }
 }
 
 /// Returns the key of a message's first delivery, which commits the message.
 pub(super) fn first_of(organization: OrganizationId, message: MessageId) -> Key {
-    keys::delivery(organization, DeliveryId { message, position: 0 })
+    keys::delivery(
+        organization,
+        DeliveryId {
+            message,
+            position: 0,
+        },
+    )
 }
 
 /// Whether the delivery itself shows that its message was committed. The first delivery is the

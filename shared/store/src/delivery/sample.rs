@@ -14,10 +14,29 @@ pub(crate) fn delivery() -> Delivery {
     let organization: OrganizationId = "org_01kasqzt8c04ktz8awbk9d2xnv".parse().unwrap();
     let destination: DestinationId = "dst_01kasr5v3e026nfs5he6gvcp8d".parse().unwrap();
     let sha256 = Some(hex::encode(sha2::Sha256::digest(PAYLOAD)));
-    let payload = PayloadInfo { size_bytes: PAYLOAD.len() as u64, sha256, ..samples::message().payload };
-    let facts = MessageFacts { payload, trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(), ..samples::message() };
-    let id = DeliveryId { message, position: 0 };
-    Delivery::accept(NewDelivery { id, organization, destination, ..samples::new_delivery(facts) }, message.ulid().time())
+    let payload = PayloadInfo {
+        size_bytes: PAYLOAD.len() as u64,
+        sha256,
+        ..samples::message().payload
+    };
+    let facts = MessageFacts {
+        payload,
+        trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
+        ..samples::message()
+    };
+    let id = DeliveryId {
+        message,
+        position: 0,
+    };
+    Delivery::accept(
+        NewDelivery {
+            id,
+            organization,
+            destination,
+            ..samples::new_delivery(facts)
+        },
+        message.ulid().time(),
+    )
 }
 
 /// Returns what a worker records of a first attempt that succeeds, with twelve ordinary response
@@ -26,7 +45,12 @@ pub(crate) fn attempt(delivery: &Delivery) -> Attempt {
     let started_at = Timestamp::from_millis(delivery.created_at.as_millis() + 87);
     let seconds = started_at.as_seconds().to_string();
     let id = delivery.id.to_string();
-    let headers = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let headers = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
     Attempt {
         number: 1,
         trigger: Trigger::First,
@@ -42,12 +66,18 @@ pub(crate) fn attempt(delivery: &Delivery) -> Attempt {
                 ("idempotency-key", &id),
                 ("webhook-id", &id),
                 ("webhook-timestamp", &seconds),
-                ("webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
+                (
+                    "webhook-signature",
+                    "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+                ),
                 ("waybill-timestamp", &seconds),
                 ("waybill-message-id", &delivery.id.message.to_string()),
                 ("waybill-event-type", delivery.message.event_type.as_str()),
                 ("waybill-attempt", "1"),
-                ("traceparent", &format!("00-{}-00f067aa0ba902b7-01", delivery.message.trace)),
+                (
+                    "traceparent",
+                    &format!("00-{}-00f067aa0ba902b7-01", delivery.message.trace),
+                ),
             ]),
             size_bytes: delivery.message.payload.size_bytes,
             body_sha256: delivery.message.payload.sha256.clone().unwrap(),
@@ -64,7 +94,10 @@ pub(crate) fn attempt(delivery: &Delivery) -> Attempt {
                 ("etag", "W/\"11-6rKn1ZcQ2vX8fGhJ4pLw9sTqBzE\""),
                 ("cache-control", "no-store"),
                 ("vary", "Accept-Encoding"),
-                ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+                (
+                    "strict-transport-security",
+                    "max-age=31536000; includeSubDomains",
+                ),
                 ("x-content-type-options", "nosniff"),
                 ("x-frame-options", "DENY"),
             ]),

@@ -54,12 +54,18 @@ impl WorkKey {
     }
 
     fn payload(&self) -> Option<Key> {
-        self.payload_item.then(|| keys::payload(self.delivery.message))
+        self.payload_item
+            .then(|| keys::payload(self.delivery.message))
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
         let destination = keys::destination(self.organization, self.destination);
-        let always = [self.delivery(), destination, keys::health(self.destination), keys::organization(self.organization)];
+        let always = [
+            self.delivery(),
+            destination,
+            keys::health(self.destination),
+            keys::organization(self.organization),
+        ];
         always.into_iter().chain(self.payload())
     }
 }
@@ -67,32 +73,53 @@ impl WorkKey {
 impl Store {
     /// Reads what tasks name, in the order of the tasks. An unreadable item is the error of only
     /// those tasks that name it.
-    pub async fn read_batch(&self, tasks: &[WorkKey]) -> Result<Vec<Result<Work, StoreError>>, StoreError> {
+    pub async fn read_batch(
+        &self,
+        tasks: &[WorkKey],
+    ) -> Result<Vec<Result<Work, StoreError>>, StoreError> {
         let keys: Vec<Key> = tasks.iter().flat_map(WorkKey::keys).collect();
         let items = self.get_all("read a batch", &keys).await?;
-        let items: HashMap<Key, Item> =
-            keys.into_iter().zip(items).filter_map(|(key, item)| Some((key, item.filter(|item| self.is_alive(item))?))).collect();
+        let items: HashMap<Key, Item> = keys
+            .into_iter()
+            .zip(items)
+            .filter_map(|(key, item)| Some((key, item.filter(|item| self.is_alive(item))?)))
+            .collect();
         Ok(tasks.iter().map(|task| work(task, &items)).collect())
     }
 }
 
 fn work(task: &WorkKey, items: &HashMap<Key, Item>) -> Result<Work, StoreError> {
     let delivery = items.get(&task.delivery());
-    let inline = delivery.map(|item| inline(Reader(item))).transpose()?.flatten();
+    let inline = delivery
+        .map(|item| inline(Reader(item)))
+        .transpose()?
+        .flatten();
     let payload = match inline {
         Some(bytes) => Some(bytes),
-        None => task.payload().and_then(|key| items.get(&key)).map(in_item).transpose()?,
+        None => task
+            .payload()
+            .and_then(|key| items.get(&key))
+            .map(in_item)
+            .transpose()?,
     };
     let organization = organization::read(items.get(&keys::organization(task.organization)))?;
     Ok(Work {
         delivery: delivery.map(decode).transpose()?,
-        destination: items.get(&keys::destination(task.organization, task.destination)).map(destination::read).transpose()?,
+        destination: items
+            .get(&keys::destination(task.organization, task.destination))
+            .map(destination::read)
+            .transpose()?,
         health: health::read(items.get(&keys::health(task.destination)))?,
         payload,
         // Deliveries of a deleted organization do not wait, because their destinations are deleted
         // too.
-        suspended: organization.as_ref().is_some_and(|organization| organization.status.is_suspended()),
-        grants: organization.as_ref().map(|organization| organization.grants.clone()).unwrap_or_default(),
+        suspended: organization
+            .as_ref()
+            .is_some_and(|organization| organization.status.is_suspended()),
+        grants: organization
+            .as_ref()
+            .map(|organization| organization.grants.clone())
+            .unwrap_or_default(),
         settings: organization.map(|organization| organization.settings),
     })
 }

@@ -11,12 +11,19 @@ use crate::fixture::Fixture;
 
 fn new_key(fixture: &Fixture, organization_id: Option<OrganizationId>) -> ApiKey {
     fixture.advance(Duration::from_millis(1));
-    let id = organization_id.map_or_else(|| KeyId::from(fixture.ids.organization().ulid()), |id| fixture.ids.mint(id, 1));
+    let id = organization_id.map_or_else(
+        || KeyId::from(fixture.ids.organization().ulid()),
+        |id| fixture.ids.mint(id, 1),
+    );
     ApiKey {
         id,
         organization_id,
         name: "ci".to_owned(),
-        role: if organization_id.is_some() { Role::Admin } else { Role::Operator },
+        role: if organization_id.is_some() {
+            Role::Admin
+        } else {
+            Role::Operator
+        },
         secret_sha256: "00".repeat(32),
         hint: "last".to_owned(),
         created_at: fixture.now(),
@@ -38,7 +45,11 @@ async fn keys_are_listed_with_their_organization_oldest_first() {
     assert_eq!(fixture.store.keys(Some(ours)).await.unwrap(), keys[..2]);
     assert_eq!(fixture.store.keys(Some(theirs)).await.unwrap(), keys[2..3]);
     assert_eq!(fixture.store.keys(None).await.unwrap(), keys[3..]);
-    assert_eq!(fixture.store.create_key(&keys[0]).await.unwrap(), Created::Conflict, "an id is taken once");
+    assert_eq!(
+        fixture.store.create_key(&keys[0]).await.unwrap(),
+        Created::Conflict,
+        "an id is taken once"
+    );
 }
 
 #[tokio::test]
@@ -47,7 +58,14 @@ async fn a_deleted_key_is_gone_at_once_and_stays_so() {
     let (ours, theirs) = (fixture.ids.organization(), fixture.ids.organization());
     let key = new_key(&fixture, Some(ours));
     fixture.store.create_key(&key).await.unwrap();
-    assert!(!fixture.store.delete_key(Some(theirs), key.id).await.unwrap(), "it is not theirs");
+    assert!(
+        !fixture
+            .store
+            .delete_key(Some(theirs), key.id)
+            .await
+            .unwrap(),
+        "it is not theirs"
+    );
     assert!(!fixture.store.delete_key(None, key.id).await.unwrap());
     assert_eq!(fixture.store.key(key.id).await.unwrap(), Some(key.clone()));
 
@@ -55,8 +73,16 @@ async fn a_deleted_key_is_gone_at_once_and_stays_so() {
     assert_eq!(fixture.store.key(key.id).await.unwrap(), None);
     assert!(fixture.store.keys(Some(ours)).await.unwrap().is_empty());
     assert!(!fixture.store.delete_key(Some(ours), key.id).await.unwrap());
-    fixture.store.touch_key(key.id, fixture.now()).await.unwrap();
-    assert_eq!(fixture.store.key(key.id).await.unwrap(), None, "its last use does not bring it back");
+    fixture
+        .store
+        .touch_key(key.id, fixture.now())
+        .await
+        .unwrap();
+    assert_eq!(
+        fixture.store.key(key.id).await.unwrap(),
+        None,
+        "its last use does not bring it back"
+    );
 }
 
 #[tokio::test]
@@ -65,16 +91,32 @@ async fn a_key_shows_when_it_was_used() {
     let key = new_key(&fixture, Some(fixture.ids.organization()));
     fixture.store.create_key(&key).await.unwrap();
     fixture.advance(Duration::from_secs(60));
-    fixture.store.touch_key(key.id, fixture.now()).await.unwrap();
-    let used = ApiKey { last_used_at: Some(fixture.now()), ..key };
-    assert_eq!(fixture.store.keys(used.organization_id).await.unwrap(), std::slice::from_ref(&used));
+    fixture
+        .store
+        .touch_key(key.id, fixture.now())
+        .await
+        .unwrap();
+    let used = ApiKey {
+        last_used_at: Some(fixture.now()),
+        ..key
+    };
+    assert_eq!(
+        fixture.store.keys(used.organization_id).await.unwrap(),
+        std::slice::from_ref(&used)
+    );
     assert_eq!(fixture.store.key(used.id).await.unwrap(), Some(used));
 }
 
-async fn create_at_once(fixture: &Fixture, owner: OrganizationId, keys: usize) -> Vec<(ApiKey, Created)> {
+async fn create_at_once(
+    fixture: &Fixture,
+    owner: OrganizationId,
+    keys: usize,
+) -> Vec<(ApiKey, Created)> {
     let keys: Vec<ApiKey> = (0..keys).map(|_| new_key(fixture, Some(owner))).collect();
     let created = join_all(keys.iter().map(|key| fixture.store.create_key(key))).await;
-    keys.into_iter().zip(created.into_iter().map(Result::unwrap)).collect()
+    keys.into_iter()
+        .zip(created.into_iter().map(Result::unwrap))
+        .collect()
 }
 
 #[tokio::test]
@@ -86,16 +128,33 @@ async fn the_limit_on_keys_holds_however_many_are_made_at_once() {
     for _ in 0..12 {
         made.extend(create_at_once(&fixture, owner, 10).await);
     }
-    let done = made.iter().filter(|(_, created)| *created == Created::Done).count();
+    let done = made
+        .iter()
+        .filter(|(_, created)| *created == Created::Done)
+        .count();
     assert_eq!((done, made.len()), (KEYS_MAX, 120));
-    assert_eq!(fixture.store.keys(Some(owner)).await.unwrap().len(), KEYS_MAX);
-    assert!(made[KEYS_MAX..].iter().all(|(_, created)| *created == Created::TooMany));
+    assert_eq!(
+        fixture.store.keys(Some(owner)).await.unwrap().len(),
+        KEYS_MAX
+    );
+    assert!(
+        made[KEYS_MAX..]
+            .iter()
+            .all(|(_, created)| *created == Created::TooMany)
+    );
 
     for (key, _) in &made[..3] {
         assert!(fixture.store.delete_key(Some(owner), key.id).await.unwrap());
     }
     let again = create_at_once(&fixture, owner, 10).await;
-    assert_eq!(again.iter().filter(|(_, created)| *created == Created::Done).count(), 3, "as many as were revoked");
+    assert_eq!(
+        again
+            .iter()
+            .filter(|(_, created)| *created == Created::Done)
+            .count(),
+        3,
+        "as many as were revoked"
+    );
 }
 
 /// Keys that were created before the tally existed count too.
@@ -121,6 +180,12 @@ async fn of_two_keys_that_each_end_beside_the_other_one_stays() {
     let (first, second) = (made[0].0.id, made[1].0.id);
     let ends = |own, other| fixture.store.delete_key_beside(owner, own, other);
     let (one, two) = tokio::join!(ends(first, second), ends(second, first));
-    assert_eq!([one.unwrap(), two.unwrap()].into_iter().filter(|ended| *ended).count(), 1);
+    assert_eq!(
+        [one.unwrap(), two.unwrap()]
+            .into_iter()
+            .filter(|ended| *ended)
+            .count(),
+        1
+    );
     assert_eq!(fixture.store.keys(Some(owner)).await.unwrap().len(), 1);
 }

@@ -6,7 +6,11 @@ use domain::id::OrganizationId;
 use crate::fixture::Fixture;
 
 /// `count` events, a second apart, oldest first.
-async fn recorded(fixture: &Fixture, organization: OrganizationId, count: usize) -> Vec<AuditEvent> {
+async fn recorded(
+    fixture: &Fixture,
+    organization: OrganizationId,
+    count: usize,
+) -> Vec<AuditEvent> {
     let mut events = Vec::new();
     for n in 0..count {
         fixture.advance(Duration::from_secs(1));
@@ -27,7 +31,11 @@ async fn a_walk_sees_every_event_once_newest_first() {
     let (mut seen, mut pages): (Vec<AuditEvent>, _) = (Vec::new(), 0);
     loop {
         let after = seen.last().map(|event| event.id);
-        let page = fixture.store.audit_page(organization, None, None, after, 3).await.unwrap();
+        let page = fixture
+            .store
+            .audit_page(organization, None, None, after, 3)
+            .await
+            .unwrap();
         seen.extend(page.items);
         pages += 1;
         if !page.more {
@@ -43,11 +51,30 @@ async fn since_is_inclusive_and_until_is_not() {
     let organization = fixture.ids.organization();
     let events = recorded(&fixture, organization, 5).await;
     let (since, until) = (Some(events[1].at), Some(events[3].at));
-    let page = fixture.store.audit_page(organization, since, until, None, 10).await.unwrap();
-    assert_eq!((page.items, page.more), (vec![events[2].clone(), events[1].clone()], false));
-    let page = fixture.store.audit_page(organization, since, until, Some(events[2].id), 10).await.unwrap();
+    let page = fixture
+        .store
+        .audit_page(organization, since, until, None, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.items, page.more),
+        (vec![events[2].clone(), events[1].clone()], false)
+    );
+    let page = fixture
+        .store
+        .audit_page(organization, since, until, Some(events[2].id), 10)
+        .await
+        .unwrap();
     assert_eq!(page.items, [events[1].clone()]);
-    assert!(fixture.store.audit_page(organization, until, since, None, 10).await.unwrap().items.is_empty());
+    assert!(
+        fixture
+            .store
+            .audit_page(organization, until, since, None, 10)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -55,7 +82,24 @@ async fn events_are_kept_as_long_as_the_organization_says() {
     let fixture = Fixture::new();
     let organization = fixture.organization().await;
     fixture.advance(Duration::from_secs(399 * 24 * 3600));
-    assert_eq!(fixture.store.audit_page(organization.id, None, None, None, 10).await.unwrap().items.len(), 1);
+    assert_eq!(
+        fixture
+            .store
+            .audit_page(organization.id, None, None, None, 10)
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
     fixture.advance(Duration::from_secs(24 * 3600));
-    assert!(fixture.store.audit_page(organization.id, None, None, None, 10).await.unwrap().items.is_empty());
+    assert!(
+        fixture
+            .store
+            .audit_page(organization.id, None, None, None, 10)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }

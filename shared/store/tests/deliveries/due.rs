@@ -14,13 +14,24 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn due(fixture: &Fixture, until: Timestamp) -> Vec<DueEntry> {
     let mut entries = Vec::new();
     for partition in 0..DUE_PARTITIONS {
-        entries.extend(fixture.store.due(partition, until, None, 100).await.unwrap().items);
+        entries.extend(
+            fixture
+                .store
+                .due(partition, until, None, 100)
+                .await
+                .unwrap()
+                .items,
+        );
     }
     entries
 }
 
 fn entry(delivery: &Delivery, due_at: Timestamp) -> DueEntry {
-    DueEntry { organization: delivery.organization, delivery: delivery.id, due_at }
+    DueEntry {
+        organization: delivery.organization,
+        delivery: delivery.id,
+        due_at,
+    }
 }
 
 #[tokio::test]
@@ -31,7 +42,10 @@ async fn a_short_wait_is_due_a_minute_after_its_task_and_a_long_one_at_its_time(
     let short = fixture.fail(&delivery, SECOND * 60).await;
     let at = fixture.now().plus(SECOND * 120);
     assert_eq!(due(&fixture, at).await, [entry(&delivery, at)]);
-    assert_eq!(due(&fixture, Timestamp::from_millis(at.as_millis() - 1)).await, []);
+    assert_eq!(
+        due(&fixture, Timestamp::from_millis(at.as_millis() - 1)).await,
+        []
+    );
     let long = fixture.fail(&short, SECOND * 61).await;
     let at = fixture.now().plus(SECOND * 61);
     assert_eq!(due(&fixture, at).await, [entry(&delivery, at)]);
@@ -44,8 +58,17 @@ async fn what_is_redelivered_is_due_in_a_minute() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let succeeded = fixture.succeed(&delivery).await;
-    let reopened = succeeded.clone().reopen(domain::attempt::Trigger::Manual, true, fixture.now()).unwrap();
-    assert!(fixture.store.transition(&succeeded, &reopened).await.unwrap());
+    let reopened = succeeded
+        .clone()
+        .reopen(domain::attempt::Trigger::Manual, true, fixture.now())
+        .unwrap();
+    assert!(
+        fixture
+            .store
+            .transition(&succeeded, &reopened)
+            .await
+            .unwrap()
+    );
     let at = fixture.now().plus(SECOND * 60);
     assert_eq!(due(&fixture, at).await, [entry(&delivery, at)]);
 }
@@ -57,8 +80,20 @@ async fn one_sweep_moves_it_on() {
     let before = fixture.fail(&delivery, SECOND * 90).await;
     let after = before.clone().supersede_tasks().unwrap();
     let later = fixture.now().plus(SECOND * 600);
-    assert!(fixture.store.move_due(&before, &after, later).await.unwrap());
-    assert!(!fixture.store.move_due(&before, &after, later).await.unwrap());
+    assert!(
+        fixture
+            .store
+            .move_due(&before, &after, later)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !fixture
+            .store
+            .move_due(&before, &after, later)
+            .await
+            .unwrap()
+    );
     assert_eq!(due(&fixture, later).await, [entry(&delivery, later)]);
     assert_eq!(fixture.stands(&delivery).await, after);
 }
@@ -94,8 +129,18 @@ async fn the_walk_finds_all_that_is_unfinished_and_nothing_else() {
     for shard in 0..4 {
         let mut after = None;
         loop {
-            let step = fixture.store.unfinished(organization, shard, after, 2).await.unwrap();
-            assert!(step.items.len() <= 2 && step.items.iter().all(|delivery| delivery.id.message.ulid().shard() == shard));
+            let step = fixture
+                .store
+                .unfinished(organization, shard, after, 2)
+                .await
+                .unwrap();
+            assert!(
+                step.items.len() <= 2
+                    && step
+                        .items
+                        .iter()
+                        .all(|delivery| delivery.id.message.ulid().shard() == shard)
+            );
             found.extend(step.items);
             after = step.next;
             if after.is_none() {

@@ -15,12 +15,16 @@ const MESSAGES: usize = 40;
 fn messages(fixture: &Fixture) -> Vec<Vec<Delivery>> {
     let organization = fixture.ids.organization();
     let destination = fixture.ids.mint(organization, 1);
-    (0..MESSAGES).map(|_| fixture.message_to(organization, &[destination])).collect()
+    (0..MESSAGES)
+        .map(|_| fixture.message_to(organization, &[destination]))
+        .collect()
 }
 
 async fn commit_all(fixture: &Fixture, messages: &[Vec<Delivery>]) {
     let payload = Content::Bytes(Bytes::from_static(PAYLOAD));
-    let commits = messages.iter().map(|deliveries| fixture.store.commit(deliveries, &payload));
+    let commits = messages
+        .iter()
+        .map(|deliveries| fixture.store.commit(deliveries, &payload));
     for outcome in join_all(commits).await {
         outcome.unwrap();
     }
@@ -37,8 +41,14 @@ async fn messages_at_the_same_time_share_calls_and_cost_as_much_as_alone() {
     let messages = messages(&fixture);
     commit_all(&fixture, &messages).await;
     let calls = recorder.take();
-    assert!(calls.len() <= MESSAGES / 2 && calls.iter().any(is_shared), "{} calls for {MESSAGES} commits", calls.len());
-    let settles = messages.iter().map(|deliveries| fixture.succeed(&deliveries[0]));
+    assert!(
+        calls.len() <= MESSAGES / 2 && calls.iter().any(is_shared),
+        "{} calls for {MESSAGES} commits",
+        calls.len()
+    );
+    let settles = messages
+        .iter()
+        .map(|deliveries| fixture.succeed(&deliveries[0]));
     let settled = join_all(settles).await;
     let all = [calls, recorder.take()].concat();
     let units: f64 = all.iter().map(Call::write_units).sum();
@@ -56,21 +66,42 @@ async fn of_two_settles_in_one_call_one_wins_and_the_other_hears_what_stands() {
     let pairs = messages.iter().map(async |deliveries| {
         let before = &deliveries[0];
         let after = fixture.succeeded(before);
-        tokio::join!(fixture.store.settle(before, &after, "one"), fixture.store.settle(before, &after, "two"))
+        tokio::join!(
+            fixture.store.settle(before, &after, "one"),
+            fixture.store.settle(before, &after, "two")
+        )
     });
     for (one, two) in join_all(pairs).await {
         let outcomes = [one.unwrap(), two.unwrap()];
-        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Settled::Done).count(), 1, "{outcomes:?}");
+        assert_eq!(
+            outcomes
+                .iter()
+                .filter(|outcome| **outcome == Settled::Done)
+                .count(),
+            1,
+            "{outcomes:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_a_shared_call_leaves_undone_is_done_alone() {
     let fixture = Fixture::new();
-    fixture.engines.install_faults(|call| if call.operation.starts_with("Batch") { Fault::Partly } else { Fault::None });
+    fixture.engines.install_faults(|call| {
+        if call.operation.starts_with("Batch") {
+            Fault::Partly
+        } else {
+            Fault::None
+        }
+    });
     let messages = messages(&fixture);
     commit_all(&fixture, &messages).await;
-    let committed = join_all(messages.iter().map(|deliveries| fixture.stands(&deliveries[0]))).await;
+    let committed = join_all(
+        messages
+            .iter()
+            .map(|deliveries| fixture.stands(&deliveries[0])),
+    )
+    .await;
     for (stands, deliveries) in committed.iter().zip(&messages) {
         assert_eq!(stands, &deliveries[0]);
     }
@@ -86,7 +117,9 @@ async fn a_shared_call_that_fails_fails_for_each_and_can_be_repeated() {
     let messages = messages(&fixture);
     let payload = Content::Bytes(Bytes::from_static(PAYLOAD));
     fixture.engines.install_faults(|_| Fault::unavailable());
-    let commits = messages.iter().map(|deliveries| fixture.store.commit(deliveries, &payload));
+    let commits = messages
+        .iter()
+        .map(|deliveries| fixture.store.commit(deliveries, &payload));
     for outcome in join_all(commits).await {
         assert!(outcome.is_err_and(|error| error.is_unavailable()));
     }
@@ -100,8 +133,15 @@ async fn a_shared_call_that_fails_fails_for_each_and_can_be_repeated() {
 #[tokio::test]
 async fn a_shared_call_that_is_refused_leaves_each_to_its_own_call() {
     let fixture = Fixture::new();
-    let refused = local_aws::ServiceError::new(400, "AccessDeniedException", "no statements for you");
-    fixture.engines.install_faults(move |call| if is_shared(call) { Fault::Refuse(refused.clone()) } else { Fault::None });
+    let refused =
+        local_aws::ServiceError::new(400, "AccessDeniedException", "no statements for you");
+    fixture.engines.install_faults(move |call| {
+        if is_shared(call) {
+            Fault::Refuse(refused.clone())
+        } else {
+            Fault::None
+        }
+    });
     let messages = messages(&fixture);
     commit_all(&fixture, &messages).await;
     for deliveries in &messages {

@@ -21,7 +21,10 @@ use flow::Flow;
 use one_of_each::OneOfEach;
 
 /// By version, oldest first.
-const FILES: [(&str, &str); 2] = [("0.1.0", include_str!("0.1.0.json")), ("0.2.0", include_str!("0.2.0.json"))];
+const FILES: [(&str, &str); 2] = [
+    ("0.1.0", include_str!("0.1.0.json")),
+    ("0.2.0", include_str!("0.2.0.json")),
+];
 
 #[tokio::test]
 async fn what_is_written_today_is_what_the_newest_golden_file_holds() {
@@ -35,7 +38,10 @@ async fn what_is_written_today_is_what_the_newest_golden_file_holds() {
     if written != golden {
         let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/items.json");
         std::fs::write(path, &written).unwrap();
-        panic!("what is stored differs from tests/golden/{version}.json; the items as they are written today are in {path}");
+        panic!(
+            "what is stored differs from tests/golden/{version}.json; the items as they are \
+             written today are in {path}"
+        );
     }
 }
 
@@ -47,8 +53,19 @@ async fn what_earlier_versions_wrote_reads_as_what_it_was() {
         let flow = Flow::new(&fixture, expected.owner());
         let items: BTreeMap<String, Value> = serde_json::from_str(golden).unwrap();
         for item in items.values() {
-            let item = item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
-            fixture.table.put_item().table_name(TABLE).set_item(Some(item.collect())).send().await.unwrap();
+            let item = item
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.clone(), attribute(value)));
+            fixture
+                .table
+                .put_item()
+                .table_name(TABLE)
+                .set_item(Some(item.collect()))
+                .send()
+                .await
+                .unwrap();
         }
         println!("items of version {version}");
         expected.read(&fixture).await;
@@ -62,10 +79,17 @@ async fn what_earlier_versions_wrote_reads_as_what_it_was() {
 async fn dump(fixture: &Fixture) -> BTreeMap<String, Value> {
     let scan = fixture.table.scan().table_name(TABLE).send().await.unwrap();
     assert!(scan.last_evaluated_key().is_none(), "one page holds all");
-    let key = |item: &HashMap<String, AttributeValue>, part: &str| item[part].as_s().unwrap().clone();
+    let key =
+        |item: &HashMap<String, AttributeValue>, part: &str| item[part].as_s().unwrap().clone();
     let line = |item: &HashMap<String, AttributeValue>| {
-        let attributes: BTreeMap<&String, Value> = item.iter().map(|(name, value)| (name, written(value))).collect();
-        (format!("{} / {}", key(item, "pk"), key(item, "sk")), json!(attributes))
+        let attributes: BTreeMap<&String, Value> = item
+            .iter()
+            .map(|(name, value)| (name, written(value)))
+            .collect();
+        (
+            format!("{} / {}", key(item, "pk"), key(item, "sk")),
+            json!(attributes),
+        )
     };
     scan.items().iter().map(line).collect()
 }
@@ -77,13 +101,19 @@ fn written(value: &AttributeValue) -> Value {
         AttributeValue::Bool(flag) => json!({"BOOL": flag}),
         AttributeValue::B(bytes) => json!({"B": STANDARD.encode(bytes)}),
         AttributeValue::Ss(texts) => json!({"SS": texts}),
-        AttributeValue::M(map) => json!({"M": map.iter().map(|(name, value)| (name, written(value))).collect::<BTreeMap<_, _>>()}),
+        AttributeValue::M(map) => {
+            json!({"M": map.iter().map(|(name, value)| (name, written(value))).collect::<BTreeMap<_,
+                _>>()})
+        }
         other => panic!("{other:?} is not stored"),
     }
 }
 
 fn attribute(value: &Value) -> AttributeValue {
-    let (kind, value) = value.as_object().and_then(|object| object.iter().next()).unwrap();
+    let (kind, value) = value
+        .as_object()
+        .and_then(|object| object.iter().next())
+        .unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     match kind.as_str() {
         "S" => AttributeValue::S(text(value)),
@@ -91,7 +121,14 @@ fn attribute(value: &Value) -> AttributeValue {
         "BOOL" => AttributeValue::Bool(value.as_bool().unwrap()),
         "B" => AttributeValue::B(Blob::new(STANDARD.decode(text(value)).unwrap())),
         "SS" => AttributeValue::Ss(value.as_array().unwrap().iter().map(text).collect()),
-        "M" => AttributeValue::M(value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value))).collect()),
+        "M" => AttributeValue::M(
+            value
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.clone(), attribute(value)))
+                .collect(),
+        ),
         other => panic!("{other} is not an attribute's type"),
     }
 }

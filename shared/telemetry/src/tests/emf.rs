@@ -25,12 +25,18 @@ impl Write for Out {
 async fn written(record: impl FnOnce(&Instruments)) -> Vec<Value> {
     let out = Out::default();
     let exporter = EmfExporter::new("worker_webhook".to_owned(), Box::new(out.clone()));
-    let instruments = Instruments::with_exporter(Exporter::Emf(exporter), Resource::builder_empty().build());
+    let instruments =
+        Instruments::with_exporter(Exporter::Emf(exporter), Resource::builder_empty().build());
     record(&instruments);
-    instruments.export(&instruments.collect().unwrap()).await.unwrap();
+    instruments
+        .export(&instruments.collect().unwrap())
+        .await
+        .unwrap();
     assert!(instruments.collect().is_none(), "values are written once");
     let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -41,13 +47,17 @@ async fn a_line_is_what_cloudwatch_reads() {
     })
     .await;
     let at = lines[0]["_aws"]["Timestamp"].take();
-    assert!(at.as_u64().unwrap() > 1_700_000_000_000, "{at} is not a time in milliseconds");
+    assert!(
+        at.as_u64().unwrap() > 1_700_000_000_000,
+        "{at} is not a time in milliseconds"
+    );
     let expected = json!({
         "_aws": {"Timestamp": null, "CloudWatchMetrics": [{
             "Namespace": "Waybill", "Dimensions": [["destination_type", "outcome"], []],
             "Metrics": [{"Name": "waybill.attempts", "Unit": "Count"}],
         }]},
-        "service": "worker_webhook", "destination_type": "webhook", "outcome": "delivered", "waybill.attempts": 2.0,
+        "service": "worker_webhook", "destination_type": "webhook", "outcome": "delivered",
+        "waybill.attempts": 2.0,
     });
     assert_eq!(lines, [expected]);
 }
@@ -59,13 +69,30 @@ async fn a_histogram_is_written_as_its_values_for_percentiles() {
     })
     .await;
     let of_line = |line: &Value| line["waybill.delivery.latency"].as_array().unwrap().clone();
-    assert_eq!(lines.iter().map(|line| of_line(line).len()).collect::<Vec<_>>(), [100, 50], "a line takes a hundred");
-    let values: Vec<f64> = lines.iter().flat_map(of_line).map(|value| value.as_f64().unwrap()).collect();
+    assert_eq!(
+        lines
+            .iter()
+            .map(|line| of_line(line).len())
+            .collect::<Vec<_>>(),
+        [100, 50],
+        "a line takes a hundred"
+    );
+    let values: Vec<f64> = lines
+        .iter()
+        .flat_map(of_line)
+        .map(|value| value.as_f64().unwrap())
+        .collect();
     for (expected, value) in values.iter().enumerate() {
         let expected = f64::from(u32::try_from(expected).unwrap());
-        assert!((value - expected).abs() <= expected * 0.005, "{value} was recorded as {expected}");
+        assert!(
+            (value - expected).abs() <= expected * 0.005,
+            "{value} was recorded as {expected}"
+        );
     }
-    assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"], "Milliseconds");
+    assert_eq!(
+        lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"],
+        "Milliseconds"
+    );
 }
 
 #[tokio::test]
@@ -78,5 +105,9 @@ async fn a_value_that_is_alone_is_exact() {
     .await;
     let value = |name: &str| lines.iter().find_map(|line| line.get(name)).unwrap();
     assert_eq!(value("waybill.delivery.latency"), &json!([12_345.678]));
-    assert_eq!(value("waybill.queue.age"), &json!(2.5), "a gauge is its last value");
+    assert_eq!(
+        value("waybill.queue.age"),
+        &json!(2.5),
+        "a gauge is its last value"
+    );
 }

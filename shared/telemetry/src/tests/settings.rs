@@ -2,7 +2,12 @@ use crate::settings::{DISABLED, ENDPOINT, HEADERS, METRICS, PROTOCOL, TRACES_END
 use crate::{Settings, SettingsError};
 
 fn read(variables: &[(&str, &'static str)]) -> Result<Settings, SettingsError> {
-    Settings::read("api", |name| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| *value))
+    Settings::read("api", |name| {
+        variables
+            .iter()
+            .find(|(given, _)| *given == name)
+            .map(|(_, value)| *value)
+    })
 }
 
 #[test]
@@ -13,19 +18,60 @@ fn nothing_is_sent_without_a_collector() {
 
 #[test]
 fn the_standard_variables_are_understood() {
-    let settings = read(&[(ENDPOINT, "http://c:4318/"), (HEADERS, "authorization=Basic%20abc, x-team = one")]).unwrap();
-    assert_eq!(settings.traces_url.as_deref(), Some("http://c:4318/v1/traces"));
-    assert_eq!(settings.metrics_url.as_deref(), Some("http://c:4318/v1/metrics"));
-    assert_eq!((&settings.headers["authorization"], &settings.headers["x-team"]), (&"Basic abc".parse().unwrap(), &"one".parse().unwrap()));
-    assert!(!format!("{settings:?}").contains("abc"), "credentials do not print");
-    let own = read(&[(ENDPOINT, "http://c"), (TRACES_ENDPOINT, "http://t/x"), (METRICS, "emf")]).unwrap();
-    assert_eq!((own.traces_url.as_deref(), own.metrics_url), (Some("http://t/x"), None));
-    assert!(read(&[(ENDPOINT, "http://c"), (DISABLED, "true")]).unwrap().traces_url.is_none());
+    let settings = read(&[
+        (ENDPOINT, "http://c:4318/"),
+        (HEADERS, "authorization=Basic%20abc, x-team = one"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.traces_url.as_deref(),
+        Some("http://c:4318/v1/traces")
+    );
+    assert_eq!(
+        settings.metrics_url.as_deref(),
+        Some("http://c:4318/v1/metrics")
+    );
+    assert_eq!(
+        (
+            &settings.headers["authorization"],
+            &settings.headers["x-team"]
+        ),
+        (&"Basic abc".parse().unwrap(), &"one".parse().unwrap())
+    );
+    assert!(
+        !format!("{settings:?}").contains("abc"),
+        "credentials do not print"
+    );
+    let own = read(&[
+        (ENDPOINT, "http://c"),
+        (TRACES_ENDPOINT, "http://t/x"),
+        (METRICS, "emf"),
+    ])
+    .unwrap();
+    assert_eq!(
+        (own.traces_url.as_deref(), own.metrics_url),
+        (Some("http://t/x"), None)
+    );
+    assert!(
+        read(&[(ENDPOINT, "http://c"), (DISABLED, "true")])
+            .unwrap()
+            .traces_url
+            .is_none()
+    );
 }
 
 #[test]
 fn an_unknown_value_is_refused_with_its_variable() {
-    for (name, value) in [(PROTOCOL, "grpc"), (METRICS, "statsd"), (HEADERS, "novalue")] {
-        assert!(read(&[(name, value)]).unwrap_err().to_string().starts_with(name));
+    for (name, value) in [
+        (PROTOCOL, "grpc"),
+        (METRICS, "statsd"),
+        (HEADERS, "novalue"),
+    ] {
+        assert!(
+            read(&[(name, value)])
+                .unwrap_err()
+                .to_string()
+                .starts_with(name)
+        );
     }
 }

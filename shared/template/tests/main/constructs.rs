@@ -84,10 +84,23 @@ pub(crate) const BLOCKS: &[(&str, &str, &str)] = &[
 pub(crate) fn sources(depth: usize) -> Vec<(String, String)> {
     let repeated = |part: &str| part.repeat(depth);
     let lines = "\n\n";
-    let open =
-        CONSTRUCTS.iter().map(|(name, before, part, after)| ((*name).to_owned(), format!("{lines}{before}{}{after}", repeated(part))));
-    let pairs =
-        PAIRS.iter().map(|(name, left, right)| ((*name).to_owned(), format!("{lines}{{{{ {}1{} }}}}", repeated(left), repeated(right))));
-    let blocks = BLOCKS.iter().map(|(name, left, right)| ((*name).to_owned(), format!("{lines}{}x{}", repeated(left), repeated(right))));
+    let open = CONSTRUCTS.iter().map(|(name, before, part, after)| {
+        (
+            (*name).to_owned(),
+            format!("{lines}{before}{}{after}", repeated(part)),
+        )
+    });
+    let pairs = PAIRS.iter().map(|(name, left, right)| {
+        (
+            (*name).to_owned(),
+            format!("{lines}{{{{ {}1{} }}}}", repeated(left), repeated(right)),
+        )
+    });
+    let blocks = BLOCKS.iter().map(|(name, left, right)| {
+        (
+            (*name).to_owned(),
+            format!("{lines}{}x{}", repeated(left), repeated(right)),
+        )
+    });
     open.chain(pairs).chain(blocks).collect()
 }

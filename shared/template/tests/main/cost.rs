@@ -14,15 +14,47 @@ const TAKES_MAX: Duration = Duration::from_secs(5);
 fn payloads() -> Vec<(&'static str, String)> {
     let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
     let long = "x".repeat(240_000);
-    let wide = |count: usize| (0..count).map(|n| format!("\"key{n}\":{n}")).collect::<Vec<_>>().join(",");
+    let wide = |count: usize| {
+        (0..count)
+            .map(|n| format!("\"key{n}\":{n}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     vec![
-        ("numbers", format!("{{\"a\":{0},\"b\":{0}}}", list("1", 250_000))),
+        (
+            "numbers",
+            format!("{{\"a\":{0},\"b\":{0}}}", list("1", 250_000)),
+        ),
         ("texts", format!("{{\"a\":\"{long}y\",\"b\":\"{long}z\"}}")),
-        ("nested", format!("{{\"a\":{0},\"b\":{0}}}", list("[[[1,2],[3,4]],[[5,6],[7,8]]]", 16_000))),
-        ("lists of texts", format!("{{\"a\":{0},\"b\":{0}}}", list(&format!("\"{}\"", "x".repeat(5_000)), 90))),
-        ("objects", format!("{{\"a\":{{{0}}},\"b\":{{{0}}}}}", wide(28_000))),
-        ("rows", format!("{{\"a\":{0},\"b\":{0}}}", list(r#"{"id":10.10,"name":"x","tags":["a","b"]}"#, 10_000))),
-        ("unicode", format!("{{\"a\":\"{0}\",\"b\":\"{0}a\"}}", "ß".repeat(240_000))),
+        (
+            "nested",
+            format!(
+                "{{\"a\":{0},\"b\":{0}}}",
+                list("[[[1,2],[3,4]],[[5,6],[7,8]]]", 16_000)
+            ),
+        ),
+        (
+            "lists of texts",
+            format!(
+                "{{\"a\":{0},\"b\":{0}}}",
+                list(&format!("\"{}\"", "x".repeat(5_000)), 90)
+            ),
+        ),
+        (
+            "objects",
+            format!("{{\"a\":{{{0}}},\"b\":{{{0}}}}}", wide(28_000)),
+        ),
+        (
+            "rows",
+            format!(
+                "{{\"a\":{0},\"b\":{0}}}",
+                list(r#"{"id":10.10,"name":"x","tags":["a","b"]}"#, 10_000)
+            ),
+        ),
+        (
+            "unicode",
+            format!("{{\"a\":\"{0}\",\"b\":\"{0}a\"}}", "ß".repeat(240_000)),
+        ),
     ]
 }
 
@@ -30,8 +62,10 @@ fn payloads() -> Vec<(&'static str, String)> {
 const TEMPLATES: &[&str] = &[
     "{% for i in range(100000) %}{% if payload.a == payload.b %}x{% endif %}{% endfor %}",
     "{% for i in range(100000) %}{% if payload.a < payload.b %}x{% endif %}{% endfor %}",
-    "{% for i in range(100000) %}{% if payload.a <= payload.b < payload.a != payload.b %}x{% endif %}{% endfor %}",
-    "{% set a = payload.a %}{% set b = payload.b %}{% for i in range(100000) %}{{ a == b }}{% endfor %}",
+    "{% for i in range(100000) %}{% if payload.a <= payload.b < payload.a != payload.b %}x{% \
+     endif %}{% endfor %}",
+    "{% set a = payload.a %}{% set b = payload.b %}{% for i in range(100000) %}{{ a == b }}{% \
+     endfor %}",
     "{% for x in payload.a %}{{ x in payload.b }}{% endfor %}",
     "{% for x in payload.a %}{{ payload.b is eq payload.a }}{% endfor %}",
     "{% for i in range(100000) %}{{ payload.a is lower }}{{ payload.a is upper }}{% endfor %}",
@@ -68,7 +102,8 @@ const TEMPLATES: &[&str] = &[
     "{% for i in range(100000) %}{{ payload.a | string | slug | length }}{% endfor %}",
     "{% for i in range(100000) %}{{ payload.a | string | split('x') | length }}{% endfor %}",
     "{% for i in range(100000) %}{{ payload.a | length }}{% endfor %}",
-    "{% for i in range(100000) %}{{ payload.a | reverse | first }}{{ payload.a | last }}{% endfor %}",
+    "{% for i in range(100000) %}{{ payload.a | reverse | first }}{{ payload.a | last }}{% endfor \
+     %}",
     "{% for k in payload.a %}{{ payload.b[k] }}{% endfor %}",
     "{% for k, v in payload.a | items %}{{ payload.b[k] == v }}{% endfor %}",
     "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
@@ -77,13 +112,23 @@ const TEMPLATES: &[&str] = &[
     "{% filter upper %}{% for i in range(100000) %}{{ payload.a }}{% endfor %}{% endfilter %}",
     "{% for i in range(100000) %}{{ payload.a | round }}{{ payload.a | float(0) }}{% endfor %}",
     "{% for i in range(100000) if payload.a == payload.b %}x{% endfor %}",
-    "{{ payload.a | sort(attribute='tags') | length }}{{ payload.a | unique(attribute='tags') | length }}",
+    "{{ payload.a | sort(attribute='tags') | length }}{{ payload.a | unique(attribute='tags') | \
+     length }}",
 ];
 
 /// The limits of bodies with a smaller budget, so that trying all templates does not take minutes.
-const LIMITS: Limits = Limits { fuel: Limits::BODY.fuel / 4, work: Limits::BODY.work / 4, ..Limits::BODY };
+const LIMITS: Limits = Limits {
+    fuel: Limits::BODY.fuel / 4,
+    work: Limits::BODY.work / 4,
+    ..Limits::BODY
+};
 
-fn rendered(source: &str, limits: Limits, payload: &Payload, stop: &Stop) -> Result<String, RenderError> {
+fn rendered(
+    source: &str,
+    limits: Limits,
+    payload: &Payload,
+    stop: &Stop,
+) -> Result<String, RenderError> {
     let metadata = std::collections::BTreeMap::new();
     let variables = Variables {
         organization_id: "org_1",
@@ -101,11 +146,16 @@ fn rendered(source: &str, limits: Limits, payload: &Payload, stop: &Stop) -> Res
         payload,
         link: None,
     };
-    Template::compile(source, limits).unwrap().render(&variables, stop)
+    Template::compile(source, limits)
+        .unwrap()
+        .render(&variables, stop)
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "what is measured is how long a render takes")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is how long a render takes"
+)]
 fn operations_on_large_values_end_soon() {
     for (kind, json) in payloads() {
         let payload = Payload::json(json.into());
@@ -114,7 +164,10 @@ fn operations_on_large_values_end_soon() {
             let began = Instant::now();
             let result = rendered(source, LIMITS, &payload, &Stop::default());
             let took = began.elapsed();
-            let said = result.map_or_else(|error| error.to_string(), |text| format!("{} bytes", text.len()));
+            let said = result.map_or_else(
+                |error| error.to_string(),
+                |text| format!("{} bytes", text.len()),
+            );
             println!("{:6} ms  {kind:15} {source}: {said}", took.as_millis());
             assert!(took < TAKES_MAX, "{kind}: {source} took {took:?}");
         }
@@ -122,7 +175,10 @@ fn operations_on_large_values_end_soon() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "what is measured is how long a render takes to stop")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is how long a render takes to stop"
+)]
 fn a_render_ends_when_it_is_stopped() {
     for (kind, json) in payloads() {
         let payload = Payload::json(json.into());
@@ -131,7 +187,8 @@ fn a_render_ends_when_it_is_stopped() {
             let stop = Stop::default();
             let (ended, told) = (channel::<()>(), stop.clone());
             let watch = std::thread::spawn(move || {
-                if ended.1.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+                if ended.1.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout)
+                {
                     told.set();
                 }
                 Instant::now()
@@ -139,7 +196,10 @@ fn a_render_ends_when_it_is_stopped() {
             let result = rendered(source, Limits::BODY, &payload, &stop);
             drop(ended.0);
             let late = watch.join().unwrap().elapsed();
-            assert!(late < Duration::from_secs(2), "{kind}: {source} went on for {late:?}: {result:?}");
+            assert!(
+                late < Duration::from_secs(2),
+                "{kind}: {source} went on for {late:?}: {result:?}"
+            );
         }
     }
 }
@@ -149,5 +209,8 @@ fn a_stopped_render_that_did_little_work_was_not_the_cause() {
     let stop = Stop::default();
     stop.set();
     let payload = Payload::json("{}".into());
-    assert_eq!(rendered("{{ payload | json }}", LIMITS, &payload, &stop), Err(RenderError::Stopped { costly: false }));
+    assert_eq!(
+        rendered("{{ payload | json }}", LIMITS, &payload, &stop),
+        Err(RenderError::Stopped { costly: false })
+    );
 }

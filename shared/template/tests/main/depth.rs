@@ -36,22 +36,37 @@ fn tried(source: &str, limits: Limits) -> Result<(), TemplateError> {
 }
 
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().stack_size(STACK_BYTES).spawn(test).unwrap().join().unwrap();
+    thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(test)
+        .unwrap()
+        .join()
+        .unwrap();
 }
 
 #[test]
 fn every_construct_at_every_depth_is_rendered_or_refused_with_its_line() {
     on_a_small_stack(|| {
         // The source may be as long as necessary, so that the depth and not the length is tested.
-        let limits = Limits { source_bytes_max: 4 << 20, ..Limits::BODY };
+        let limits = Limits {
+            source_bytes_max: 4 << 20,
+            ..Limits::BODY
+        };
         for depth in [1, 50, 74, 99, 100, 101, 150, 200, 848, 1000, 10_000, 60_000] {
             for (name, source) in sources(depth) {
                 let refused = tried(&source, limits).err();
                 if depth > 150 {
-                    assert_eq!(refused, Some(TemplateError::TooDeep { line: 3, max: 100 }), "{name} × {depth}");
+                    assert_eq!(
+                        refused,
+                        Some(TemplateError::TooDeep { line: 3, max: 100 }),
+                        "{name} × {depth}"
+                    );
                 }
                 let said = refused.map_or_else(|| "line 3".to_owned(), |error| error.to_string());
-                assert!(said.contains("line 3") || said.contains("no variable"), "{name} × {depth}: {said}");
+                assert!(
+                    said.contains("line 3") || said.contains("no variable"),
+                    "{name} × {depth}: {said}"
+                );
                 assert!(!said.contains("recursion"), "{name} × {depth}: {said}");
             }
         }
@@ -61,7 +76,10 @@ fn every_construct_at_every_depth_is_rendered_or_refused_with_its_line() {
 #[test]
 fn templates_of_ordinary_depth_are_taken() {
     on_a_small_stack(|| {
-        for (source, _) in [("{{ 1 + 1 }}", ()), ("{{ payload.a.b.c.d | default('x') | upper | e }}", ())] {
+        for (source, _) in [
+            ("{{ 1 + 1 }}", ()),
+            ("{{ payload.a.b.c.d | default('x') | upper | e }}", ()),
+        ] {
             assert_eq!(tried(source, Limits::BODY), Ok(()), "{source}");
         }
         for (name, left, right) in PAIRS {
@@ -75,7 +93,9 @@ fn templates_of_ordinary_depth_are_taken() {
         // Constructs next to each other are not nested.
         let wide = [
             format!("{{{{ [{}] | length }}}}", "1, ".repeat(2000)),
-            "{{ 'a' ~ 'b' ~ 'c' }}{% if 1 %}x{% elif 2 %}y{% endif %}{% set a = 1 %}{% set b %}x{% endset %}".repeat(300),
+            "{{ 'a' ~ 'b' ~ 'c' }}{% if 1 %}x{% elif 2 %}y{% endif %}{% set a = 1 %}{% set b \
+             %}x{% endset %}"
+                .repeat(300),
             format!("{{{{ {{{}}} | length }}}}", "'k': 1, ".repeat(2000)),
         ];
         for source in wide {
@@ -89,13 +109,21 @@ fn payloads_nest_as_deep_as_the_api_takes_them() {
     on_a_small_stack(|| {
         for depth in [1, 127, 128, 129, 60_000] {
             let json = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-            for source in ["{{ payload | json }}", "{{ payload }}", "{{ payload == payload }}", "{{ payload | sort | string | length }}"] {
+            for source in [
+                "{{ payload | json }}",
+                "{{ payload }}",
+                "{{ payload == payload }}",
+                "{{ payload | sort | string | length }}",
+            ] {
                 let rendered = super::render_json(source, &json);
                 match rendered {
                     Ok(_) => assert!(depth <= 128, "{source} × {depth}"),
                     Err(error) => {
                         assert!(depth > 128, "{source} × {depth}: {error}");
-                        assert!(error.to_string().contains("too deeply nested"), "{source} × {depth}: {error}");
+                        assert!(
+                            error.to_string().contains("too deeply nested"),
+                            "{source} × {depth}: {error}"
+                        );
                     }
                 }
             }

@@ -27,11 +27,17 @@ pub(super) struct TooDeep;
 impl Layer {
     fn of(text: &str) -> Self {
         let from = (0..text.len()).map(|at| (at, at + 1)).collect();
-        Self { bytes: text.as_bytes().to_vec(), from }
+        Self {
+            bytes: text.as_bytes().to_vec(),
+            from,
+        }
     }
 
     fn empty(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), from: Vec::with_capacity(capacity) }
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            from: Vec::with_capacity(capacity),
+        }
     }
 
     /// Returns the range of the source for `bytes[start..end]`. `start` must be before `end`.
@@ -85,7 +91,13 @@ impl Layer {
 
     /// Decodes the runs that stand for at least `bytes_min` bytes, at each alignment: in groups of
     /// `group` characters of `bits` bits each.
-    fn decoded(&self, bytes_min: usize, value: impl Fn(u8) -> Option<u8>, group: usize, bits: usize) -> Vec<Self> {
+    fn decoded(
+        &self,
+        bytes_min: usize,
+        value: impl Fn(u8) -> Option<u8>,
+        group: usize,
+        bits: usize,
+    ) -> Vec<Self> {
         let runs = self.runs((bytes_min * 8).div_ceil(bits), value);
         if runs.is_empty() {
             return Vec::new();
@@ -97,9 +109,14 @@ impl Layer {
                 for characters in run[alignment..].chunks(group) {
                     for byte in 0..characters.len() * bits / 8 {
                         let (first, last) = (byte * 8 / bits, (byte * 8 + 7) / bits);
-                        let value = characters[first..=last].iter().fold(0_u32, |all, (_, value)| all << bits | u32::from(*value));
+                        let value = characters[first..=last]
+                            .iter()
+                            .fold(0_u32, |all, (_, value)| all << bits | u32::from(*value));
                         let value = value >> ((last + 1) * bits - (byte + 1) * 8) & 0xff;
-                        let from = (self.from[characters[first].0].0, self.from[characters[last].0].1);
+                        let from = (
+                            self.from[characters[first].0].0,
+                            self.from[characters[last].0].1,
+                        );
                         layer.push(&[value as u8], from);
                     }
                 }
@@ -120,7 +137,12 @@ impl Layer {
         ];
         let mut readings: Vec<Self> = unescaped.into_iter().flatten().collect();
         readings.extend(self.decoded(bytes_min, base64_value, 4, 6));
-        readings.extend(self.decoded(bytes_min, |byte| char::from(byte).to_digit(16).map(|digit| digit as u8), 2, 4));
+        readings.extend(self.decoded(
+            bytes_min,
+            |byte| char::from(byte).to_digit(16).map(|digit| digit as u8),
+            2,
+            4,
+        ));
         readings.retain(|layer| layer.bytes.len() >= bytes_min);
         readings
     }
@@ -138,7 +160,10 @@ pub(super) fn layers(text: &str, bytes_min: usize) -> Result<Vec<Layer>, TooDeep
         let end = all.len();
         for at in start..end {
             let readings = all[at].readings(bytes_min.max(1));
-            size += readings.iter().map(|layer| layer.bytes.len()).sum::<usize>();
+            size += readings
+                .iter()
+                .map(|layer| layer.bytes.len())
+                .sum::<usize>();
             if size > LAYERS_BYTES_MAX {
                 return Err(TooDeep);
             }
@@ -168,7 +193,9 @@ fn quoted_printable(text: &[u8]) -> Option<(Vec<u8>, usize)> {
 
 /// Removes white space, which separates the parts of a secret that was split over lines.
 fn white_space(text: &[u8]) -> Option<(Vec<u8>, usize)> {
-    text.first()?.is_ascii_whitespace().then_some((Vec::new(), 1))
+    text.first()?
+        .is_ascii_whitespace()
+        .then_some((Vec::new(), 1))
 }
 
 /// Decodes `\"`, `\/`, `\n` and `\u0041` (RFC 8259, 7), and JavaScript's `\x41` and `\'`.
@@ -194,8 +221,15 @@ fn unicode(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
     if !(0xd800..0xdc00).contains(&high) {
         return Some((encoded(high)?, 6));
     }
-    let low = rest.get(5..11)?.strip_prefix(b"\\u").and_then(hexadecimal).filter(|low| (0xdc00..0xe000).contains(low))?;
-    Some((encoded(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12))
+    let low = rest
+        .get(5..11)?
+        .strip_prefix(b"\\u")
+        .and_then(hexadecimal)
+        .filter(|low| (0xdc00..0xe000).contains(low))?;
+    Some((
+        encoded(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?,
+        12,
+    ))
 }
 
 /// Decodes `&amp;`, `&#47;` and `&#x2F;` (HTML, 13.5), with the names that escaping functions
@@ -228,21 +262,32 @@ fn entity(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let rest = text.strip_prefix(b"&")?;
     let Some(number) = rest.strip_prefix(b"#") else {
         let end = rest.iter().take(8).position(|byte| *byte == b';')?;
-        let (_, byte) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&rest[..end]))?;
+        let (_, byte) = NAMES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&rest[..end]))?;
         return Some((vec![*byte], end + 2));
     };
-    let (digits, radix, before) = match number.strip_prefix(b"x").or_else(|| number.strip_prefix(b"X")) {
+    let (digits, radix, before) = match number
+        .strip_prefix(b"x")
+        .or_else(|| number.strip_prefix(b"X"))
+    {
         Some(digits) => (digits, 16, 3),
         None => (number, 10, 2),
     };
-    let length = digits.iter().take(7).take_while(|byte| char::from(**byte).is_digit(radix)).count();
+    let length = digits
+        .iter()
+        .take(7)
+        .take_while(|byte| char::from(**byte).is_digit(radix))
+        .count();
     let value = u32::from_str_radix(std::str::from_utf8(&digits[..length]).ok()?, radix).ok()?;
     let closed = usize::from(digits.get(length) == Some(&b';'));
     Some((encoded(value)?, before + length + closed))
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+    digits.iter().try_fold(0, |value, digit| {
+        Some(value << 4 | char::from(*digit).to_digit(16)?)
+    })
 }
 
 /// Encodes a character in UTF-8.

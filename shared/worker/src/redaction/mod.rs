@@ -14,7 +14,8 @@ mod layers;
 mod needles;
 
 use domain::attempt::{
-    BODY_KEPT_MAX_BYTES, DETAIL_MAX_BYTES, HEADER_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, RequestRecord, ResponseRecord, bounded,
+    BODY_KEPT_MAX_BYTES, DETAIL_MAX_BYTES, HEADER_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, RequestRecord,
+    ResponseRecord, bounded,
 };
 use domain::check::CheckReport;
 use domain::settle::Outcome;
@@ -55,7 +56,9 @@ impl Redactor {
     #[must_use]
     pub fn of(confidential: &Confidential) -> Self {
         let secrets = confidential.secrets();
-        Self { needles: needles(secrets.iter().map(|secret| secret.expose_secret())) }
+        Self {
+            needles: needles(secrets.iter().map(|secret| secret.expose_secret())),
+        }
     }
 
     /// Returns the text with every secret replaced.
@@ -68,8 +71,13 @@ impl Redactor {
         if text.len() < bytes_min {
             return text.to_owned();
         }
-        let Ok(layers) = layers(text, bytes_min) else { return UNSEARCHABLE.to_owned() };
-        let mut found: Vec<(usize, usize)> = layers.iter().flat_map(|layer| self.found_in(layer, text.len())).collect();
+        let Ok(layers) = layers(text, bytes_min) else {
+            return UNSEARCHABLE.to_owned();
+        };
+        let mut found: Vec<(usize, usize)> = layers
+            .iter()
+            .flat_map(|layer| self.found_in(layer, text.len()))
+            .collect();
         found.sort_unstable();
         let (mut redacted, mut kept_from) = (String::with_capacity(text.len()), 0);
         let mut found = found.into_iter().peekable();
@@ -88,8 +96,17 @@ impl Redactor {
     /// Returns the length below which a decoding of a text of `source_length` bytes can contain
     /// neither a secret nor, if the text may have been cut, the beginning of one.
     fn bytes_min(&self, source_length: usize) -> usize {
-        let shortest = self.needles.iter().map(|needle| needle.bytes().len()).min().unwrap_or(usize::MAX);
-        if source_length >= CUT_BYTES_MIN { BEGINNING_MIN.min(shortest) } else { shortest }
+        let shortest = self
+            .needles
+            .iter()
+            .map(|needle| needle.bytes().len())
+            .min()
+            .unwrap_or(usize::MAX);
+        if source_length >= CUT_BYTES_MIN {
+            BEGINNING_MIN.min(shortest)
+        } else {
+            shortest
+        }
     }
 
     /// Returns the ranges of the source in which a layer contains secrets.
@@ -119,7 +136,10 @@ impl Redactor {
     #[must_use]
     pub fn attempted(&self, mut attempted: Attempted) -> Attempted {
         if let Outcome::Delivered(receipt) = &mut attempted.outcome {
-            receipt.texts_mut().into_iter().for_each(|text| *text = self.text(text));
+            receipt
+                .texts_mut()
+                .into_iter()
+                .for_each(|text| *text = self.text(text));
         }
         Attempted {
             detail: self.kept(&attempted.detail, DETAIL_MAX_BYTES),
@@ -142,13 +162,21 @@ impl Redactor {
     }
 
     fn request(&self, request: RequestRecord) -> RequestRecord {
-        let headers = request.headers.iter().map(|(name, value)| (name.clone(), self.kept(value, HEADER_KEPT_MAX_BYTES)));
-        RequestRecord { url: self.text(&request.url), headers: headers.collect(), ..request }
+        let headers = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), self.kept(value, HEADER_KEPT_MAX_BYTES)));
+        RequestRecord {
+            url: self.text(&request.url),
+            headers: headers.collect(),
+            ..request
+        }
     }
 
     fn response(&self, response: ResponseRecord) -> ResponseRecord {
         let headers = response.headers.iter().take(HEADERS_KEPT_MAX);
-        let headers = headers.map(|(name, value)| (self.text(name), self.kept(value, HEADER_KEPT_MAX_BYTES)));
+        let headers =
+            headers.map(|(name, value)| (self.text(name), self.kept(value, HEADER_KEPT_MAX_BYTES)));
         let body = self.text(&response.body);
         let kept = bounded(&body, BODY_KEPT_MAX_BYTES);
         ResponseRecord {
@@ -167,7 +195,8 @@ impl Redactor {
 /// Whether there is no letter or digit next to `text[start..end]`.
 fn is_word(text: &[u8], start: usize, end: usize) -> bool {
     let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
-    is_outside(start.checked_sub(1).and_then(|before| text.get(before))) && is_outside(text.get(end))
+    is_outside(start.checked_sub(1).and_then(|before| text.get(before)))
+        && is_outside(text.get(end))
 }
 
 /// Returns the beginning of `needle` at the end of a text that was cut. A partial escape may follow
@@ -176,7 +205,9 @@ fn beginning_at_end(text: &[u8], needle: &[u8]) -> Option<(usize, usize)> {
     let longest = needle.len().saturating_sub(1);
     (0..=CUT_ESCAPE_MAX.min(text.len())).find_map(|rest| {
         let text = &text[..text.len() - rest];
-        let length = (BEGINNING_MIN..=longest.min(text.len())).rev().find(|length| text.ends_with(&needle[..*length]))?;
+        let length = (BEGINNING_MIN..=longest.min(text.len()))
+            .rev()
+            .find(|length| text.ends_with(&needle[..*length]))?;
         Some((text.len() - length, text.len()))
     })
 }

@@ -2,7 +2,10 @@ use runtime::Environment;
 use worker::Config;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 #[test]
@@ -14,7 +17,15 @@ fn every_missing_or_invalid_variable_is_named() {
     ]))
     .unwrap_err()
     .to_string();
-    for name in ["TABLE_NAME", "BUCKET_NAME", "QUEUE_URL", "DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP", "MEMORY_BUDGET_MIB"] {
+    for name in [
+        "TABLE_NAME",
+        "BUCKET_NAME",
+        "QUEUE_URL",
+        "DLQ_URL",
+        "\"inner\"",
+        "ALLOW_PLAIN_HTTP",
+        "MEMORY_BUDGET_MIB",
+    ] {
         assert!(error.contains(name), "{name}: {error}");
     }
 }

@@ -39,7 +39,10 @@ pub(super) fn head(count: usize) -> Vec<u8> {
 }
 
 /// Serves until the script or the client ends the connection. Returns the turn that ended it.
-pub(super) async fn serve(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), next: impl Fn() -> Turn) -> Option<Turn> {
+pub(super) async fn serve(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    next: impl Fn() -> Turn,
+) -> Option<Turn> {
     stream.read_exact(&mut [0; PREFACE_BYTES]).await.ok()?;
     write(stream, SETTINGS, 0, 0, &[]).await?;
     let mut last_answered = 0;
@@ -58,9 +61,12 @@ pub(super) async fn serve(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), ne
                     last_answered = id;
                     answer(stream, id, &block).await?;
                 }
-                Turn::Refuse => write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes()).await?,
+                Turn::Refuse => {
+                    write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes()).await?
+                }
                 Turn::GoAway => {
-                    let payload = [u32::to_be_bytes(last_answered), NO_ERROR.to_be_bytes()].concat();
+                    let payload =
+                        [u32::to_be_bytes(last_answered), NO_ERROR.to_be_bytes()].concat();
                     write(stream, GOAWAY, 0, 0, &payload).await?;
                     let _ = stream.shutdown().await;
                     return Some(Turn::GoAway);
@@ -77,7 +83,11 @@ async fn answer(stream: &mut (impl AsyncWrite + Unpin), id: u32, block: &[u8]) -
     let mut pieces = block.chunks(FRAME_BYTES_MAX).peekable();
     let mut kind = HEADERS;
     while let Some(piece) = pieces.next() {
-        let ends_headers = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+        let ends_headers = if pieces.peek().is_none() {
+            END_HEADERS
+        } else {
+            0
+        };
         let ends_stream = if kind == HEADERS { END_STREAM } else { 0 };
         write(stream, kind, ends_headers | ends_stream, id, piece).await?;
         kind = CONTINUATION;
@@ -85,7 +95,13 @@ async fn answer(stream: &mut (impl AsyncWrite + Unpin), id: u32, block: &[u8]) -
     Some(())
 }
 
-async fn write(stream: &mut (impl AsyncWrite + Unpin), kind: u8, flags: u8, id: u32, payload: &[u8]) -> Option<()> {
+async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    kind: u8,
+    flags: u8,
+    id: u32,
+    payload: &[u8],
+) -> Option<()> {
     let length = u32::try_from(payload.len()).ok()?.to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
     frame.extend(id.to_be_bytes());

@@ -19,7 +19,11 @@ pub struct Reply {
 #[derive(Debug, Clone)]
 enum Answer {
     Drop,
-    Send { status: u16, headers: Vec<(String, String)>, body: Content },
+    Send {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Content,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -52,11 +56,21 @@ impl Reply {
 
     /// Closes the connection without a response.
     pub fn drop() -> Self {
-        Self { delay: Duration::ZERO, answer: Answer::Drop }
+        Self {
+            delay: Duration::ZERO,
+            answer: Answer::Drop,
+        }
     }
 
     fn send(status: u16, body: Content) -> Self {
-        Self { delay: Duration::ZERO, answer: Answer::Send { status, headers: Vec::new(), body } }
+        Self {
+            delay: Duration::ZERO,
+            answer: Answer::Send {
+                status,
+                headers: Vec::new(),
+                body,
+            },
+        }
     }
 
     /// Adds a header.
@@ -86,12 +100,24 @@ impl Reply {
 
     /// Returns the response, if one is sent.
     pub(super) fn into_response(self) -> Option<Response<BoxBody<Bytes, Infallible>>> {
-        let Answer::Send { status, headers, body } = self.answer else { return None };
-        let mut response = Response::builder().status(StatusCode::from_u16(status).expect("a status of three digits"));
+        let Answer::Send {
+            status,
+            headers,
+            body,
+        } = self.answer
+        else {
+            return None;
+        };
+        let mut response = Response::builder()
+            .status(StatusCode::from_u16(status).expect("a status of three digits"));
         for (name, value) in headers {
             response = response.header(name, value);
         }
-        Some(response.body(body.into_body()).expect("headers that HTTP allows"))
+        Some(
+            response
+                .body(body.into_body())
+                .expect("headers that HTTP allows"),
+        )
     }
 }
 
@@ -99,13 +125,18 @@ impl Content {
     fn into_body(self) -> BoxBody<Bytes, Infallible> {
         match self {
             Self::Whole(bytes) => Full::new(bytes).boxed(),
-            Self::Endless => StreamBody::new(stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(ENDLESS_CHUNK))))).boxed(),
-            Self::Drip { bytes, every } => StreamBody::new(stream::unfold(bytes, move |left| async move {
-                let left = left.checked_sub(1)?;
-                tokio::time::sleep(every).await;
-                Some((Ok(Frame::data(Bytes::from_static(b"."))), left))
+            Self::Endless => StreamBody::new(stream::repeat_with(|| {
+                Ok(Frame::data(Bytes::from_static(ENDLESS_CHUNK)))
             }))
             .boxed(),
+            Self::Drip { bytes, every } => {
+                StreamBody::new(stream::unfold(bytes, move |left| async move {
+                    let left = left.checked_sub(1)?;
+                    tokio::time::sleep(every).await;
+                    Some((Ok(Frame::data(Bytes::from_static(b"."))), left))
+                }))
+                .boxed()
+            }
         }
     }
 }

@@ -18,12 +18,20 @@ pub struct Route {
 
 impl Route {
     pub(super) fn new(shared: Arc<Shared>, origin: String, path: Option<String>) -> Self {
-        Self { shared, origin, path }
+        Self {
+            shared,
+            origin,
+            path,
+        }
     }
 
     pub(super) fn at(&self, path: &str) -> Self {
         assert!(path.starts_with('/'), "a path begins with a slash: {path}");
-        Self::new(Arc::clone(&self.shared), self.origin.clone(), Some(path.to_owned()))
+        Self::new(
+            Arc::clone(&self.shared),
+            self.origin.clone(),
+            Some(path.to_owned()),
+        )
     }
 
     /// Returns the URL of the receiver.
@@ -37,14 +45,22 @@ impl Route {
     }
 
     /// Responds with this status, these headers and this body.
-    pub fn answers_with(&self, status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> &Self {
+    pub fn answers_with(
+        &self,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> &Self {
         let reply = Reply::status(status).body(body);
-        self.replies([headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value))])
+        self.replies([headers
+            .iter()
+            .fold(reply, |reply, (name, value)| reply.header(name, value))])
     }
 
     /// Responds with these replies in turn; the last one repeats.
     pub fn replies(&self, replies: impl IntoIterator<Item = Reply>) -> &Self {
-        self.shared.set_replies(self.path.as_deref(), replies.into_iter().collect());
+        self.shared
+            .set_replies(self.path.as_deref(), replies.into_iter().collect());
         self
     }
 
@@ -104,7 +120,11 @@ impl Route {
             if count >= requests {
                 return self.requests();
             }
-            assert!(timeout_at(deadline, arrival).await.is_ok(), "{} got {count} of {requests} requests within {timeout:?}", self.url());
+            assert!(
+                timeout_at(deadline, arrival).await.is_ok(),
+                "{} got {count} of {requests} requests within {timeout:?}",
+                self.url()
+            );
         }
     }
 }

@@ -65,7 +65,10 @@ impl State {
     }
 
     fn next(&mut self, path: &str) -> Reply {
-        self.scripts.get_mut(path).unwrap_or(&mut self.anywhere).next()
+        self.scripts
+            .get_mut(path)
+            .unwrap_or(&mut self.anywhere)
+            .next()
     }
 }
 
@@ -83,15 +86,26 @@ impl Shared {
     }
 
     pub(super) fn received(&self, path: Option<&str>) -> Vec<Received> {
-        self.state().received.iter().filter(|request| claims(path, request)).cloned().collect()
+        self.state()
+            .received
+            .iter()
+            .filter(|request| claims(path, request))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn count(&self, path: Option<&str>) -> usize {
-        self.state().received.iter().filter(|request| claims(path, request)).count()
+        self.state()
+            .received
+            .iter()
+            .filter(|request| claims(path, request))
+            .count()
     }
 
     pub(super) fn forget(&self, path: Option<&str>) {
-        self.state().received.retain(|request| !claims(path, request));
+        self.state()
+            .received
+            .retain(|request| !claims(path, request));
     }
 
     /// Ends at the next arrival. Create it before reading what has arrived, so that nothing is
@@ -128,20 +142,27 @@ struct Order {
 /// How long a port may still be in use by a server that has just been dropped.
 const RELEASED_MAX: Duration = Duration::from_secs(10);
 
-/// Listens at an address. A server that is dropped closes its port only when its runtime runs again.
+/// Listens at an address. A server that is dropped closes its port only when its runtime runs
+/// again.
 async fn bind(address: SocketAddr) -> TcpListener {
     let deadline = Instant::now() + RELEASED_MAX;
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                sleep(Duration::from_millis(50)).await
+            }
             Err(error) => panic!("cannot listen at {address}: {error}"),
         }
     }
 }
 
 impl Door {
-    pub(super) async fn open(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>, shared: Arc<Shared>) -> (Self, SocketAddr) {
+    pub(super) async fn open(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        shared: Arc<Shared>,
+    ) -> (Self, SocketAddr) {
         let listener = bind(address).await;
         let address = listener.local_addr().expect("a listener has an address");
         let (orders, inbox) = mpsc::unbounded_channel();
@@ -151,7 +172,10 @@ impl Door {
 
     pub(super) async fn set(&self, open: bool) {
         let (done, answer) = oneshot::channel();
-        assert!(self.orders.send(Order { open, done }).is_ok(), "the server runs");
+        assert!(
+            self.orders.send(Order { open, done }).is_ok(),
+            "the server runs"
+        );
         answer.await.expect("the server runs");
     }
 }
@@ -162,7 +186,12 @@ impl Drop for Door {
     }
 }
 
-async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn listen(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+) {
     let address = listener.local_addr().expect("a listener has an address");
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
@@ -196,7 +225,9 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let number = shared.connections.fetch_add(1, atomic::Ordering::Relaxed) + 1;
-    let Some(tls) = tls else { return serve(stream, false, number, shared).await };
+    let Some(tls) = tls else {
+        return serve(stream, false, number, shared).await;
+    };
     // A client that rejects the certificate ends here.
     if let Ok(stream) = tls.accept(stream).await {
         let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -212,18 +243,32 @@ where
     let io = TokioIo::new(stream);
     // A client that disconnects causes an error, which is ignored.
     if is_http_2 {
-        let _ = conn::http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).serve_connection(io, service).await;
+        let _ = conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .serve_connection(io, service)
+            .await;
     } else {
-        let _ = conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await;
+        let _ = conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(io, service)
+            .await;
     }
 }
 
-async fn answer(request: Request<Incoming>, connection: u64, shared: Arc<Shared>) -> io::Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn answer(
+    request: Request<Incoming>,
+    connection: u64,
+    shared: Arc<Shared>,
+) -> io::Result<Response<BoxBody<Bytes, Infallible>>> {
     let (at, wall) = (Instant::now(), wall_clock());
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let headers =
-        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let headers = head.headers.iter().map(|(name, value)| {
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
     let reply = shared.record(Received {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -238,10 +283,15 @@ async fn answer(request: Request<Incoming>, connection: u64, shared: Arc<Shared>
         // Even an empty sleep lasts until the timer's next millisecond.
         tokio::time::sleep(reply.delay).await;
     }
-    reply.into_response().ok_or_else(|| io::Error::other("told to close without an answer"))
+    reply
+        .into_response()
+        .ok_or_else(|| io::Error::other("told to close without an answer"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a receiver is outside of Waybill and has a clock of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a receiver is outside of Waybill and has a clock of its own"
+)]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

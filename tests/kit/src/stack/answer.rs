@@ -32,13 +32,19 @@ impl Answer {
         if self.body.is_empty() {
             return Value::Null;
         }
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }
 
     /// Returns the body of a response with this status. Panics with the response if it has another.
     #[track_caller]
     pub fn ok(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            self.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
         self.json()
     }
 
@@ -49,11 +55,24 @@ impl Answer {
         let problem = self.ok(status);
         assert_eq!(problem["code"], code, "{problem}");
         assert_eq!(problem["status"], status, "{problem}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{problem}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{problem}"
+        );
         for member in ["type", "title", "detail"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {problem}");
+            assert!(
+                problem[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{member} in {problem}"
+            );
         }
-        assert_eq!(problem["request_id"].as_str(), self.header("request-id"), "{problem}");
+        assert_eq!(
+            problem["request_id"].as_str(),
+            self.header("request-id"),
+            "{problem}"
+        );
         problem
     }
 
@@ -62,9 +81,19 @@ impl Answer {
     #[track_caller]
     pub fn mistakes(&self) -> Vec<String> {
         let problem = self.json();
-        let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("no errors in {problem}"));
-        let place = |error: &Value| error["pointer"].as_str().or(error["parameter"].as_str()).map(str::to_owned);
-        let mut places: Vec<String> = errors.iter().map(|error| place(error).unwrap_or_else(|| panic!("no place in {error}"))).collect();
+        let errors = problem["errors"]
+            .as_array()
+            .unwrap_or_else(|| panic!("no errors in {problem}"));
+        let place = |error: &Value| {
+            error["pointer"]
+                .as_str()
+                .or(error["parameter"].as_str())
+                .map(str::to_owned)
+        };
+        let mut places: Vec<String> = errors
+            .iter()
+            .map(|error| place(error).unwrap_or_else(|| panic!("no place in {error}")))
+            .collect();
         places.sort();
         places
     }

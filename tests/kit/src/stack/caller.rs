@@ -31,18 +31,32 @@ impl Caller {
         Self::new(Arc::new(RwLock::new(api_url.to_owned())))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test stands outside of Waybill"
+    )]
     pub(super) fn new(address: Address) -> Self {
         // Fails only if a provider is already installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
-        Self { http, address, key: None }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            address,
+            key: None,
+        }
     }
 
     /// Returns the same caller with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: Some(key.to_owned()), ..self.clone() }
+        Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Returns the key of the caller.
@@ -52,9 +66,17 @@ impl Caller {
 
     /// Creates a request to a path with its query.
     pub fn call(&self, method: Method, path: &str) -> Call {
-        let url = format!("{}{path}", self.address.read().expect("nobody panics with the address"));
+        let url = format!(
+            "{}{path}",
+            self.address.read().expect("nobody panics with the address")
+        );
         let request = self.http.request(method, url);
-        Call { request: self.key.iter().fold(request, |request, key| request.bearer_auth(key)) }
+        Call {
+            request: self
+                .key
+                .iter()
+                .fold(request, |request, key| request.bearer_auth(key)),
+        }
     }
 
     /// Sends a GET request.
@@ -82,9 +104,20 @@ impl Caller {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = self.get(&format!("{path}{cursor}")).await.ok(200);
-            items.extend(page["data"].as_array().expect("data is a list").iter().cloned());
-            let Some(next) = page["next_cursor"].as_str() else { return items };
-            cursor = format!("{}cursor={next}", if path.contains('?') { "&" } else { "?" });
+            items.extend(
+                page["data"]
+                    .as_array()
+                    .expect("data is a list")
+                    .iter()
+                    .cloned(),
+            );
+            let Some(next) = page["next_cursor"].as_str() else {
+                return items;
+            };
+            cursor = format!(
+                "{}cursor={next}",
+                if path.contains('?') { "&" } else { "?" }
+            );
         }
     }
 }
@@ -92,7 +125,9 @@ impl Caller {
 impl Call {
     /// Adds a header.
     pub fn header(self, name: &str, value: &str) -> Self {
-        Self { request: self.request.header(name, value) }
+        Self {
+            request: self.request.header(name, value),
+        }
     }
 
     /// Sets a JSON value as the body.
@@ -107,12 +142,16 @@ impl Call {
 
     /// Sets these bytes as the body.
     pub fn body(self, body: impl Into<Bytes>) -> Self {
-        Self { request: self.request.body(reqwest::Body::from(body.into())) }
+        Self {
+            request: self.request.body(reqwest::Body::from(body.into())),
+        }
     }
 
     /// Sends the request. Panics if there is no response.
     pub async fn send(self) -> Answer {
-        self.answer().await.unwrap_or_else(|error| panic!("the API does not answer: {error:?}"))
+        self.answer()
+            .await
+            .unwrap_or_else(|error| panic!("the API does not answer: {error:?}"))
     }
 
     /// Sends the request. Returns `None` if there is no complete response, because the process may
@@ -124,6 +163,10 @@ impl Call {
     async fn answer(self) -> reqwest::Result<Answer> {
         let response = self.request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.bytes().await? })
+        Ok(Answer {
+            status,
+            headers,
+            body: response.bytes().await?,
+        })
     }
 }

@@ -22,7 +22,10 @@ pub struct Delivery {
 
 impl Delivery {
     pub(super) fn new(caller: Caller, id: &str) -> Self {
-        Self { id: id.to_owned(), caller }
+        Self {
+            id: id.to_owned(),
+            caller,
+        }
     }
 
     /// Returns the path of the delivery in the API.
@@ -37,27 +40,38 @@ impl Delivery {
 
     /// Waits until the delivery is finished, and returns it.
     pub async fn settles(&self) -> Value {
-        self.becomes("finished", |delivery| FINISHED.iter().any(|status| delivery["status"] == *status)).await
+        self.becomes("finished", |delivery| {
+            FINISHED.iter().any(|status| delivery["status"] == *status)
+        })
+        .await
     }
 
     /// Waits until the delivery has this status, and returns it.
     pub async fn reaches(&self, status: &str) -> Value {
-        self.becomes(status, |delivery| delivery["status"] == status).await
+        self.becomes(status, |delivery| delivery["status"] == status)
+            .await
     }
 
     /// Waits until this many attempts are recorded, and returns the delivery.
     pub async fn attempts(&self, count: u64) -> Value {
-        self.becomes("that often attempted", |delivery| delivery["attempt_count"].as_u64() >= Some(count)).await
+        self.becomes("that often attempted", |delivery| {
+            delivery["attempt_count"].as_u64() >= Some(count)
+        })
+        .await
     }
 
     /// Requests another attempt now.
     pub async fn retry(&self) -> Answer {
-        self.caller.post(&format!("{}/retry", self.path()), json!({})).await
+        self.caller
+            .post(&format!("{}/retry", self.path()), json!({}))
+            .await
     }
 
     /// Cancels the delivery.
     pub async fn cancel(&self) -> Answer {
-        self.caller.post(&format!("{}/cancel", self.path()), json!({})).await
+        self.caller
+            .post(&format!("{}/cancel", self.path()), json!({}))
+            .await
     }
 
     async fn becomes(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
@@ -67,7 +81,10 @@ impl Delivery {
             if is(&delivery) {
                 return delivery;
             }
-            assert!(Instant::now() < deadline, "after {SETTLE_MAX:?} not {what}: {delivery}");
+            assert!(
+                Instant::now() < deadline,
+                "after {SETTLE_MAX:?} not {what}: {delivery}"
+            );
             sleep(POLL).await;
         }
     }

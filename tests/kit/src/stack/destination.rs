@@ -26,8 +26,17 @@ pub struct Destination {
 
 impl NewDestination {
     pub(super) fn of(caller: Caller) -> Self {
-        let body = Map::from_iter([("type".to_owned(), json!("webhook")), ("name".to_owned(), json!("A receiver"))]);
-        Self { caller, body, settings: Map::new(), receiver: None, skip_check: false }
+        let body = Map::from_iter([
+            ("type".to_owned(), json!("webhook")),
+            ("name".to_owned(), json!("A receiver")),
+        ]);
+        Self {
+            caller,
+            body,
+            settings: Map::new(),
+            receiver: None,
+            skip_check: false,
+        }
     }
 
     /// Sets the URL of a sink's receiver.
@@ -43,7 +52,9 @@ impl NewDestination {
 
     /// Adds these settings.
     pub fn settings(mut self, settings: Value) -> Self {
-        let Value::Object(settings) = settings else { panic!("settings are an object") };
+        let Value::Object(settings) = settings else {
+            panic!("settings are an object")
+        };
         self.settings.extend(settings);
         self
     }
@@ -89,7 +100,11 @@ impl NewDestination {
 
     /// Sends the request and returns the response, whatever it is.
     pub async fn asks(&self) -> Answer {
-        let path = if self.skip_check { "/v1/destinations?skip_check=true" } else { "/v1/destinations" };
+        let path = if self.skip_check {
+            "/v1/destinations?skip_check=true"
+        } else {
+            "/v1/destinations"
+        };
         self.caller.post(path, self.body()).await
     }
 
@@ -100,7 +115,11 @@ impl NewDestination {
         if let Some(receiver) = self.receiver {
             receiver.forget();
         }
-        Destination { id: created["id"].as_str().expect("an id").to_owned(), created, caller: self.caller }
+        Destination {
+            id: created["id"].as_str().expect("an id").to_owned(),
+            created,
+            caller: self.caller,
+        }
     }
 }
 
@@ -112,7 +131,9 @@ impl Destination {
 
     /// Returns the signing secret from the response to creating it.
     pub fn signing_secret(&self) -> &str {
-        self.created["signing_secret"].as_str().expect("a generated secret is shown once")
+        self.created["signing_secret"]
+            .as_str()
+            .expect("a generated secret is shown once")
     }
 
     /// Reads the current state of the destination.
@@ -127,11 +148,16 @@ impl Destination {
 
     /// Changes the destination without a connection check.
     pub async fn change(&self, patch: Value) -> Value {
-        self.caller.patch(&format!("{}?skip_check=true", self.path()), patch).await.ok(200)
+        self.caller
+            .patch(&format!("{}?skip_check=true", self.path()), patch)
+            .await
+            .ok(200)
     }
 
     /// Executes an action: `enable`, `disable`, `rotate-secret`, `test`, `check`.
     pub async fn action(&self, action: &str, body: Value) -> Answer {
-        self.caller.post(&format!("{}/{action}", self.path()), body).await
+        self.caller
+            .post(&format!("{}/{action}", self.path()), body)
+            .await
     }
 }

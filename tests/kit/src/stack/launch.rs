@@ -36,7 +36,13 @@ impl Launch {
     /// Uses this binary: `env!("CARGO_BIN_EXE_waybill")`.
     pub fn of(binary: impl AsRef<Path>) -> Self {
         let binary = binary.as_ref().to_owned();
-        Self { binary, listen: "127.0.0.1:0".to_owned(), monitor_interval_seconds: 1, arguments: Vec::new(), environment: Vec::new() }
+        Self {
+            binary,
+            listen: "127.0.0.1:0".to_owned(),
+            monitor_interval_seconds: 1,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// Listens on this address instead of a free port.
@@ -56,7 +62,8 @@ impl Launch {
     /// Adds arguments.
     #[must_use]
     pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(str::to_owned));
+        self.arguments
+            .extend(arguments.into_iter().map(str::to_owned));
         self
     }
 
@@ -98,33 +105,59 @@ impl Launch {
     pub fn at_offset_in(self, file: &Path) -> Self {
         self.environment("LD_PRELOAD", &faketime_library())
             .environment("TZ", "UTC")
-            .environment("FAKETIME_TIMESTAMP_FILE", file.to_str().expect("its path is text"))
+            .environment(
+                "FAKETIME_TIMESTAMP_FILE",
+                file.to_str().expect("its path is text"),
+            )
             .environment("FAKETIME_NO_CACHE", "1")
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
     /// Runs the process in this data directory, where it must end by itself at once.
     pub fn refused(&self, data: &Path) -> Refused {
-        let output = self.command().arg("--data").arg(data).stdin(Stdio::null()).output().expect("the binary can be run");
+        let output = self
+            .command()
+            .arg("--data")
+            .arg(data)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary can be run");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Refused { code: output.status.code(), output: text(&output.stdout), message: text(&output.stderr) }
+        Refused {
+            code: output.status.code(),
+            output: text(&output.stdout),
+            message: text(&output.stderr),
+        }
     }
 
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(["--listen", &self.listen, "--monitor-interval-seconds", &self.monitor_interval_seconds.to_string()]);
+        command.args([
+            "--listen",
+            &self.listen,
+            "--monitor-interval-seconds",
+            &self.monitor_interval_seconds.to_string(),
+        ]);
         if let Some(file) = std::env::var_os(RECORDED_CALLS) {
             command.arg("--record-calls").arg(file);
         }
-        command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }
 
 /// Returns the library of the Debian package `libfaketime` for programs with threads.
 fn faketime_library() -> String {
-    let libraries = std::fs::read_dir("/usr/lib").expect("/usr/lib is a directory").flatten();
-    let mut found = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists());
-    let library = found.next().expect("the package libfaketime is installed (./test installs it)");
+    let libraries = std::fs::read_dir("/usr/lib")
+        .expect("/usr/lib is a directory")
+        .flatten();
+    let mut found = libraries
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .filter(|path| path.exists());
+    let library = found
+        .next()
+        .expect("the package libfaketime is installed (./test installs it)");
     library.to_str().expect("its path is text").to_owned()
 }

@@ -28,7 +28,11 @@ impl Message {
 
     /// Creates a message of its view in a response.
     pub fn shown(caller: Caller, accepted: Value) -> Self {
-        Self { id: accepted["id"].as_str().expect("an id").to_owned(), accepted, caller }
+        Self {
+            id: accepted["id"].as_str().expect("an id").to_owned(),
+            accepted,
+            caller,
+        }
     }
 
     /// Returns the path of the message in the API.
@@ -44,7 +48,9 @@ impl Message {
     /// Returns the delivery at this position.
     pub fn delivery(&self, position: usize) -> Delivery {
         let delivery = &self.accepted["deliveries"][position];
-        let id = delivery["id"].as_str().unwrap_or_else(|| panic!("no delivery {position} in {}", self.accepted));
+        let id = delivery["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no delivery {position} in {}", self.accepted));
         Delivery::new(self.caller.clone(), id)
     }
 

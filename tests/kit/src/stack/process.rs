@@ -42,8 +42,17 @@ impl Process {
     /// Starts the process and appends its log to `log`. `folder` is removed if the test program
     /// ends without dropping this.
     pub(super) fn spawn(mut command: Command, log: &Path, folder: &Path) -> Self {
-        let stderr = OpenOptions::new().create(true).append(true).open(log).expect("the log can be written");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary can be run");
+        let stderr = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("the log can be written");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the binary can be run");
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, &child.id().to_string()])
             .arg(folder)
@@ -56,9 +65,20 @@ impl Process {
         let ended_by_us = Arc::new(AtomicBool::new(false));
         let (tell, state) = watch::channel(State::Starting);
         let pipe = child.stdout.take().expect("standard output is piped");
-        let reader = Reader { tell, text: Arc::clone(&stdout), log: log.to_owned(), ended_by_us: Arc::clone(&ended_by_us) };
+        let reader = Reader {
+            tell,
+            text: Arc::clone(&stdout),
+            log: log.to_owned(),
+            ended_by_us: Arc::clone(&ended_by_us),
+        };
         std::thread::spawn(move || reader.read(pipe));
-        Self { child, watchdog, stdout, state, ended_by_us }
+        Self {
+            child,
+            watchdog,
+            stdout,
+            state,
+            ended_by_us,
+        }
     }
 
     /// Waits for `ready`. The error says why it does not come.
@@ -82,14 +102,22 @@ impl Process {
     }
 
     pub(super) fn output(&self) -> String {
-        self.stdout.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stdout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sends SIGTERM and waits for the exit code.
     pub(super) async fn stop(mut self, limit: Duration) -> Option<i32> {
         self.ended_by_us.store(true, Ordering::Relaxed);
-        let asked = Command::new("sh").args(["-c", r#"kill -TERM "$0""#, &self.child.id().to_string()]).status();
-        assert!(asked.expect("sh can be run").success(), "the process can be signalled");
+        let asked = Command::new("sh")
+            .args(["-c", r#"kill -TERM "$0""#, &self.child.id().to_string()])
+            .status();
+        assert!(
+            asked.expect("sh can be run").success(),
+            "the process can be signalled"
+        );
         let ended = async {
             loop {
                 match self.child.try_wait().expect("it is our child") {
@@ -98,7 +126,9 @@ impl Process {
                 }
             }
         };
-        tokio::time::timeout(limit, ended).await.expect("it stops in time")
+        tokio::time::timeout(limit, ended)
+            .await
+            .expect("it stops in time")
     }
 }
 
@@ -120,7 +150,9 @@ impl Reader {
                 self.tell.send_replace(State::Ready);
             }
         }
-        if self.tell.send_replace(State::Ended) == State::Ready && !self.ended_by_us.load(Ordering::Relaxed) {
+        if self.tell.send_replace(State::Ended) == State::Ready
+            && !self.ended_by_us.load(Ordering::Relaxed)
+        {
             let log = std::fs::read(&self.log).unwrap_or_default();
             let log = String::from_utf8_lossy(&log);
             let lines: Vec<&str> = log.lines().rev().take(LAST_WORDS_LINES).collect();

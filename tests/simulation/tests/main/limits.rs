@@ -21,7 +21,11 @@ const BATCHES: usize = 20;
 const IDLE: Duration = Duration::from_millis(250);
 
 fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("the runtime starts");
     runtime.block_on(Box::pin(test()));
 }
 
@@ -30,21 +34,36 @@ fn in_simulated_time(test: impl AsyncFnOnce()) {
 async fn limited(limits: DeliveryLimits, took: Duration) -> (World, DestinationId) {
     let world = World::create(1, Receiver::slow(took)).await;
     let id = world.destinations[0];
-    change(&world, id, |destination| destination.delivery_limits = Some(limits)).await;
+    change(&world, id, |destination| {
+        destination.delivery_limits = Some(limits)
+    })
+    .await;
     (world, id)
 }
 
 async fn change(world: &World, id: DestinationId, change: impl FnOnce(&mut Destination)) {
-    let before = world.store.destination(world.organization.id, id).await.expect("the table answers").expect("it is there");
+    let before = world
+        .store
+        .destination(world.organization.id, id)
+        .await
+        .expect("the table answers")
+        .expect("it is there");
     let mut after = before.revised(world.clock.now());
     change(&mut after);
-    let saved = world.store.save_flow(&after, after.revision() - 1, &world.event()).await;
+    let saved = world
+        .store
+        .save_flow(&after, after.revision() - 1, &world.event())
+        .await;
     assert_eq!(saved.expect("the table answers"), Saved::Done);
 }
 
 async fn submit(world: &World, count: usize) {
     for _ in 0..count {
-        world.dispatcher.submit(&world.submission(1, Bytes::from_static(b"{}"))).await.expect("it is accepted");
+        world
+            .dispatcher
+            .submit(&world.submission(1, Bytes::from_static(b"{}")))
+            .await
+            .expect("it is accepted");
     }
 }
 
@@ -61,14 +80,18 @@ fn up_to(most_ms: u64) -> impl Fn(&Call) -> Fault + Send + Sync + 'static {
 /// over.
 async fn work(world: &World, processes: usize, messages: usize, most: Duration) {
     let until = tokio::time::Instant::now() + most;
-    let is_over = || world.receiver.sent().len() >= messages || tokio::time::Instant::now() >= until;
-    let pollers = (0..processes).map(|_| world.process()).flat_map(|process| vec![process; BATCHES]).map(async |process| {
-        while !is_over() {
-            if world.poll(&process).await == 0 {
-                tokio::time::sleep(IDLE).await;
+    let is_over =
+        || world.receiver.sent().len() >= messages || tokio::time::Instant::now() >= until;
+    let pollers = (0..processes)
+        .map(|_| world.process())
+        .flat_map(|process| vec![process; BATCHES])
+        .map(async |process| {
+            while !is_over() {
+                if world.poll(&process).await == 0 {
+                    tokio::time::sleep(IDLE).await;
+                }
             }
-        }
-    });
+        });
     let monitor = async {
         while !is_over() {
             world.monitor(None).await;
@@ -82,14 +105,25 @@ async fn work(world: &World, processes: usize, messages: usize, most: Duration) 
 
 /// Returns the most requests that began within a window.
 fn most_within(starts: &[Duration], window: Duration) -> usize {
-    let from = |first: &Duration| starts.iter().filter(|start| *start >= first && **start - *first < window).count();
+    let from = |first: &Duration| {
+        starts
+            .iter()
+            .filter(|start| *start >= first && **start - *first < window)
+            .count()
+    };
     starts.iter().map(from).max().unwrap_or_default()
 }
 
 /// Runs a limit of ten per second with as many deliveries as a minute allows. Returns the requests
 /// of the first minute and of the worst second.
-async fn ten_a_second(processes: usize, calls: impl Fn(&Call) -> Fault + Send + Sync + 'static) -> (usize, usize) {
-    let per_second = DeliveryLimits { max_per_second: Some(10.0), max_concurrent: None };
+async fn ten_a_second(
+    processes: usize,
+    calls: impl Fn(&Call) -> Fault + Send + Sync + 'static,
+) -> (usize, usize) {
+    let per_second = DeliveryLimits {
+        max_per_second: Some(10.0),
+        max_concurrent: None,
+    };
     let (world, id) = limited(per_second, Duration::from_millis(20)).await;
     submit(&world, 640).await;
     world.engines.install_faults(calls);
@@ -138,7 +172,10 @@ fn workers_that_are_always_late_use_a_limit_a_second_in_full() {
 #[test]
 fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
     in_simulated_time(async || {
-        let five = DeliveryLimits { max_per_second: None, max_concurrent: Some(5) };
+        let five = DeliveryLimits {
+            max_per_second: None,
+            max_concurrent: Some(5),
+        };
         for (processes, took_ms, messages) in [(1, 200, 200), (3, 200, 200), (1, 2_000, 30)] {
             let (world, id) = limited(five, Duration::from_millis(took_ms)).await;
             submit(&world, messages).await;
@@ -146,11 +183,18 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
             work(&world, processes, messages, Duration::from_secs(300)).await;
             let starts = world.receiver.starts(id);
             assert_eq!(starts.len(), messages, "each once");
-            assert_eq!(world.receiver.most_at_once(id), 5, "all places are used, and no more");
+            assert_eq!(
+                world.receiver.most_at_once(id),
+                5,
+                "all places are used, and no more"
+            );
             let took = starts[messages - 1] + Duration::from_millis(took_ms);
             // An attempt also takes a place, a lease and a settle.
             let ideal = Duration::from_millis((took_ms + 20) * messages as u64 / 5);
-            println!("{processes} processes, {messages} attempts of {took_ms} ms, five at once: {took:?}, ideally {ideal:?}");
+            println!(
+                "{processes} processes, {messages} attempts of {took_ms} ms, five at once: \
+                 {took:?}, ideally {ideal:?}"
+            );
             assert!(took < ideal * 5 / 4, "{took:?} instead of {ideal:?}");
         }
     });
@@ -160,7 +204,10 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
 #[test]
 fn a_receiver_that_recovers_gets_no_burst_of_what_waited_for_a_place() {
     in_simulated_time(async || {
-        let both = DeliveryLimits { max_per_second: Some(2.0), max_concurrent: Some(5) };
+        let both = DeliveryLimits {
+            max_per_second: Some(2.0),
+            max_concurrent: Some(5),
+        };
         for processes in [1, 3] {
             let (world, id) = limited(both, Duration::from_secs(10)).await;
             submit(&world, 100).await;
@@ -170,14 +217,22 @@ fn a_receiver_that_recovers_gets_no_burst_of_what_waited_for_a_place() {
                 world.receiver.mend(id);
                 world.receiver.starts(id).len()
             };
-            let ((), before) = tokio::join!(work(&world, processes, 100, Duration::from_secs(300)), mend);
+            let ((), before) =
+                tokio::join!(work(&world, processes, 100, Duration::from_secs(300)), mend);
             let starts = world.receiver.starts(id);
             assert_eq!(starts.len(), 100, "each once");
-            assert!((20..60).contains(&before), "{before} started within a minute");
+            assert!(
+                (20..60).contains(&before),
+                "{before} started within a minute"
+            );
             assert!(world.receiver.most_at_once(id) <= 5);
             let worst = most_within(&starts[before..], Duration::from_secs(1));
             let took = starts[99] - starts[before];
-            println!("{processes} processes: {} after the recovery in {took:?}, {worst} in the worst second", 100 - before);
+            println!(
+                "{processes} processes: {} after the recovery in {took:?}, {worst} in the worst \
+                 second",
+                100 - before
+            );
             assert!(worst <= 4, "{worst} in a second");
             assert!(took < Duration::from_secs(90), "{took:?}");
         }
@@ -188,37 +243,91 @@ fn a_receiver_that_recovers_gets_no_burst_of_what_waited_for_a_place() {
 fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
     in_simulated_time(async || {
         let (world, id) = limited(DeliveryLimits::default(), Duration::from_millis(1)).await;
-        let paused = DestinationState::Paused { at: world.clock.now(), reason: None, until: None };
+        let paused = DestinationState::Paused {
+            at: world.clock.now(),
+            reason: None,
+            until: None,
+        };
         change(&world, id, |destination| destination.state = paused).await;
-        let first = world.dispatcher.submit(&world.submission(1, Bytes::from_static(b"{}"))).await.expect("it is accepted").remove(0);
+        let first = world
+            .dispatcher
+            .submit(&world.submission(1, Bytes::from_static(b"{}")))
+            .await
+            .expect("it is accepted")
+            .remove(0);
         while world.poll_worker().await > 0 {}
         for _ in 1..5_200 {
-            let id = DeliveryId { message: world.ids.mint(world.organization.id, world.organization.shards), position: 0 };
-            let pause = Waiting { reason: WaitingFor::Pause, expected_at: None };
-            let waits = Delivery { id, ..first.clone() }.wait(pause).expect("it is queued");
-            world.store.commit(&[waits], &Content::Bytes(Bytes::from_static(b"{}"))).await.expect("the table answers");
+            let id = DeliveryId {
+                message: world
+                    .ids
+                    .mint(world.organization.id, world.organization.shards),
+                position: 0,
+            };
+            let pause = Waiting {
+                reason: WaitingFor::Pause,
+                expected_at: None,
+            };
+            let waits = Delivery {
+                id,
+                ..first.clone()
+            }
+            .wait(pause)
+            .expect("it is queued");
+            world
+                .store
+                .commit(&[waits], &Content::Bytes(Bytes::from_static(b"{}")))
+                .await
+                .expect("the table answers");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(world.receiver.sent().is_empty());
-        change(&world, id, |destination| destination.state = DestinationState::Enabled).await;
-        let destination = world.store.destination(world.organization.id, id).await.expect("the table answers").expect("it is there");
+        change(&world, id, |destination| {
+            destination.state = DestinationState::Enabled
+        })
+        .await;
+        let destination = world
+            .store
+            .destination(world.organization.id, id)
+            .await
+            .expect("the table answers")
+            .expect("it is there");
         // The request to resume releases the first deliveries.
-        let extent = Extent { at_most: 100, within: Duration::from_secs(10) };
-        world.dispatcher.release_paused(&destination, (2, None), world.clock.now(), extent).await.expect("the table answers");
+        let extent = Extent {
+            at_most: 100,
+            within: Duration::from_secs(10),
+        };
+        world
+            .dispatcher
+            .release_paused(&destination, (2, None), world.clock.now(), extent)
+            .await
+            .expect("the table answers");
         for run in 1..=3 {
             world.monitor(None).await;
             while world.poll_worker().await > 0 {}
-            println!("{} sent after {run} runs of the monitor", world.receiver.sent().len());
+            println!(
+                "{} sent after {run} runs of the monitor",
+                world.receiver.sent().len()
+            );
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
         let sent = world.receiver.sent();
         assert_eq!(sent.len(), 5_200, "each once");
-        let ids: Vec<_> = sent.iter().map(|request| request.delivery.message).collect();
+        let ids: Vec<_> = sent
+            .iter()
+            .map(|request| request.delivery.message)
+            .collect();
         let late = ids.windows(2).filter(|pair| pair[0] > pair[1]).count();
-        assert!(ids[..1_000].iter().max() < ids[4_200..].iter().min(), "oldest first");
+        assert!(
+            ids[..1_000].iter().max() < ids[4_200..].iter().min(),
+            "oldest first"
+        );
         println!("{late} of 5,200 were sent after a newer one");
-        let last =
-            world.store.delivery(world.organization.id, sent[5_199].delivery).await.expect("the table answers").expect("it is there");
+        let last = world
+            .store
+            .delivery(world.organization.id, sent[5_199].delivery)
+            .await
+            .expect("the table answers")
+            .expect("it is there");
         assert_eq!(last.status(), DeliveryStatus::Succeeded);
     });
 }

@@ -1,6 +1,9 @@
 //! Two hundred seeds with faults, and the test that a seed determines the run.
 
-#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(
+    missing_docs,
+    reason = "tests are named so that they read as what they hold"
+)]
 
 mod ending;
 mod failure_rate;
@@ -36,13 +39,26 @@ fn whatever_crashes_every_accepted_delivery_is_finished_and_nothing_is_sent_that
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("no promise was broken")).collect::<Vec<_>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no promise was broken"))
+            .collect::<Vec<_>>()
     });
-    let (deliveries, crashes): (usize, u32) = totals.iter().fold((0, 0), |(d, c), t| (d + t.deliveries, c + t.crashes));
+    let (deliveries, crashes): (usize, u32) = totals
+        .iter()
+        .fold((0, 0), |(d, c), t| (d + t.deliveries, c + t.crashes));
     println!("{SEEDS} seeds: {totals:?}");
-    assert!(deliveries > 1000 && crashes > 50, "the simulation did something: {deliveries} deliveries, {crashes} crashes");
-    let (replays, backfills): (usize, usize) = totals.iter().fold((0, 0), |(r, b), t| (r + t.replays, b + t.backfills));
-    assert!(replays > 20 && backfills > 20, "jobs did something: {replays} replays, {backfills} backfills");
+    assert!(
+        deliveries > 1000 && crashes > 50,
+        "the simulation did something: {deliveries} deliveries, {crashes} crashes"
+    );
+    let (replays, backfills): (usize, usize) = totals
+        .iter()
+        .fold((0, 0), |(r, b), t| (r + t.replays, b + t.backfills));
+    assert!(
+        replays > 20 && backfills > 20,
+        "jobs did something: {replays} replays, {backfills} backfills"
+    );
 }
 
 #[test]
@@ -66,8 +82,17 @@ fn two_runs_of_a_seed_make_the_same_calls_with_the_same_faults_at_the_same_times
         let [(_, first), (_, second)] = &runs;
         assert!(first.len() > 200, "seed {seed}: {} lines", first.len());
         for (number, (one, other)) in first.iter().zip(second).enumerate() {
-            assert_eq!(one, other, "seed {seed}: the runs differ first at line {number}, after\n{}", first[..number].join("\n"));
+            assert_eq!(
+                one,
+                other,
+                "seed {seed}: the runs differ first at line {number}, after\n{}",
+                first[..number].join("\n")
+            );
         }
-        assert_eq!(first.len(), second.len(), "seed {seed}: one run goes on after the other's end");
+        assert_eq!(
+            first.len(),
+            second.len(),
+            "seed {seed}: one run goes on after the other's end"
+        );
     }
 }

@@ -18,7 +18,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 const CALLS_MAX: u32 = 200;
 
 pub(crate) fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("the runtime starts");
     runtime.block_on(Box::pin(test()));
 }
 
@@ -27,12 +31,27 @@ pub(crate) fn in_simulated_time(test: impl AsyncFnOnce()) {
 async fn bereft(seed: u64) -> (World, Vec<DeliveryId>) {
     let world = Box::pin(World::create(seed, Receiver::scripted(|_, _| delivered()))).await;
     let sends = |call: &Call| call.service == Service::Sqs;
-    world.engines.install_faults(move |call| if sends(call) { Fault::HangBefore } else { Fault::None });
+    world.engines.install_faults(move |call| {
+        if sends(call) {
+            Fault::HangBefore
+        } else {
+            Fault::None
+        }
+    });
     let mut lost = Vec::new();
     for _ in 0..4 {
         let submission = world.submission(1, Bytes::from_static(b"{}"));
-        assert!(world.invoke(world.dispatcher.submit(&submission)).await.is_none(), "it died");
-        lost.push(DeliveryId { message: submission.message, position: 0 });
+        assert!(
+            world
+                .invoke(world.dispatcher.submit(&submission))
+                .await
+                .is_none(),
+            "it died"
+        );
+        lost.push(DeliveryId {
+            message: submission.message,
+            position: 0,
+        });
     }
     world.engines.clear_faults();
     tokio::time::sleep(7 * HOUR).await;
@@ -47,9 +66,11 @@ fn wherever_reconcile_is_cut_off_the_next_one_finds_what_is_lost() {
             let (world, lost) = Box::pin(bereft(u64::from(number))).await;
             let calls = Arc::new(AtomicU32::new(0));
             let counter = Arc::clone(&calls);
-            world.engines.install_faults(move |_| match counter.fetch_add(1, Ordering::Relaxed) == number {
-                true => Fault::HangAfter,
-                false => Fault::None,
+            world.engines.install_faults(move |_| {
+                match counter.fetch_add(1, Ordering::Relaxed) == number {
+                    true => Fault::HangAfter,
+                    false => Fault::None,
+                }
             });
             world.monitor(Some(Reconcile::Hourly)).await;
             world.engines.clear_faults();
@@ -59,10 +80,23 @@ fn wherever_reconcile_is_cut_off_the_next_one_finds_what_is_lost() {
             world.monitor(None).await;
             while world.poll_worker().await > 0 {}
             for id in lost {
-                let delivery = world.store.delivery(world.organization.id, id).await.expect("the table answers").expect("it is there");
-                assert_eq!(delivery.status(), DeliveryStatus::Succeeded, "cut off at call {number}");
+                let delivery = world
+                    .store
+                    .delivery(world.organization.id, id)
+                    .await
+                    .expect("the table answers")
+                    .expect("it is there");
+                assert_eq!(
+                    delivery.status(),
+                    DeliveryStatus::Succeeded,
+                    "cut off at call {number}"
+                );
             }
-            assert_eq!(world.receiver.sent().len(), 4, "each once; cut off at call {number}");
+            assert_eq!(
+                world.receiver.sent().len(),
+                4,
+                "each once; cut off at call {number}"
+            );
             if calls.load(Ordering::Relaxed) <= number {
                 calls_made = number;
                 break;
@@ -79,7 +113,11 @@ fn a_round_looks_at_nothing_that_an_earlier_one_had_its_turn_with() {
         let (world, lost) = bereft(1).await;
         const DELIVERED: usize = 60;
         for _ in 0..DELIVERED {
-            world.dispatcher.submit(&world.submission(1, Bytes::from(vec![b'x'; 800]))).await.expect("it is accepted");
+            world
+                .dispatcher
+                .submit(&world.submission(1, Bytes::from(vec![b'x'; 800])))
+                .await
+                .expect("it is accepted");
         }
         while world.poll_worker().await > 0 {}
         let mut read = Vec::new();
@@ -88,16 +126,40 @@ fn a_round_looks_at_nothing_that_an_earlier_one_had_its_turn_with() {
             let calls = world.engines.record();
             world.monitor(Some(Reconcile::Hourly)).await;
             while world.poll_worker().await > 0 {}
-            let walked = |call: &Call| call.operation == "Query" && call.consumed.iter().any(|consumed| consumed.read > 0.0);
+            let walked = |call: &Call| {
+                call.operation == "Query"
+                    && call.consumed.iter().any(|consumed| consumed.read > 0.0)
+            };
             let calls = calls.take();
-            read.push(calls.iter().filter(|call| walked(call)).map(Call::read_units).sum::<f64>());
+            read.push(
+                calls
+                    .iter()
+                    .filter(|call| walked(call))
+                    .map(Call::read_units)
+                    .sum::<f64>(),
+            );
         }
         assert_eq!(world.receiver.sent().len(), DELIVERED + lost.len());
-        assert!(read[2] >= read[1] && read[3] < read[2], "the fourth round has nothing to read but that there is nothing: {read:?}");
+        assert!(
+            read[2] >= read[1] && read[3] < read[2],
+            "the fourth round has nothing to read but that there is nothing: {read:?}"
+        );
         // It still finds what is lost later.
         let submission = world.submission(1, Bytes::from_static(b"{}"));
-        world.engines.install_faults(|call| if call.service == Service::Sqs { Fault::HangBefore } else { Fault::None });
-        assert!(world.invoke(world.dispatcher.submit(&submission)).await.is_none(), "it died");
+        world.engines.install_faults(|call| {
+            if call.service == Service::Sqs {
+                Fault::HangBefore
+            } else {
+                Fault::None
+            }
+        });
+        assert!(
+            world
+                .invoke(world.dispatcher.submit(&submission))
+                .await
+                .is_none(),
+            "it died"
+        );
         world.engines.clear_faults();
         tokio::time::sleep(7 * HOUR).await;
         world.monitor(Some(Reconcile::Hourly)).await;

@@ -32,7 +32,11 @@ struct Broken {
 }
 
 fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("the runtime starts");
     runtime.block_on(Box::pin(test()));
 }
 
@@ -49,7 +53,10 @@ fn policy(auto_recover: bool) -> FailurePolicy {
 impl Broken {
     /// Creates one whose receiver does not work, and whose destination is enabled.
     async fn new(auto_recover: bool) -> Self {
-        let (works, checks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (works, checks) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU32::new(0)),
+        );
         let takes = Arc::clone(&works);
         let world = World::create(
             1,
@@ -70,10 +77,20 @@ impl Broken {
                 reason: None,
                 duration_ms: 1,
             }]);
-            Box::pin(async move { Ok(Bytes::from(serde_json::to_vec(&report).expect("a report is JSON"))) })
+            Box::pin(async move {
+                Ok(Bytes::from(
+                    serde_json::to_vec(&report).expect("a report is JSON"),
+                ))
+            })
         });
-        let broken = Self { world, works, checks };
-        broken.saves(|organization| organization.settings.failure_policy = policy(auto_recover)).await;
+        let broken = Self {
+            world,
+            works,
+            checks,
+        };
+        broken
+            .saves(|organization| organization.settings.failure_policy = policy(auto_recover))
+            .await;
         broken
     }
 
@@ -81,9 +98,23 @@ impl Broken {
     async fn disabled(auto_recover: bool) -> Self {
         let broken = Self::new(auto_recover).await;
         for number in 0..3 {
-            let error = LastError { reason: Reason::Timeout, detail: "no answer".to_owned() };
+            let error = LastError {
+                reason: Reason::Timeout,
+                detail: "no answer".to_owned(),
+            };
             let (id, organization) = (broken.world.destinations[0], broken.world.organization.id);
-            let counted = broken.world.store.count_failure(id, organization, 0, &number.to_string(), broken.world.clock.now(), error).await;
+            let counted = broken
+                .world
+                .store
+                .count_failure(
+                    id,
+                    organization,
+                    0,
+                    &number.to_string(),
+                    broken.world.clock.now(),
+                    error,
+                )
+                .await;
             assert!(counted.expect("the table answers"));
         }
         broken.looks().await;
@@ -92,12 +123,29 @@ impl Broken {
     }
 
     async fn saves(&self, change: impl FnOnce(&mut Organization)) {
-        let before = self.world.store.organization(self.world.organization.id).await.expect("the table answers").expect("it is there");
-        let mut after = Organization { revision: before.revision + 1, ..before.clone() };
+        let before = self
+            .world
+            .store
+            .organization(self.world.organization.id)
+            .await
+            .expect("the table answers")
+            .expect("it is there");
+        let mut after = Organization {
+            revision: before.revision + 1,
+            ..before.clone()
+        };
         change(&mut after);
-        let saved = self.world.store.update_organization(&after, before.revision, &self.world.event()).await;
+        let saved = self
+            .world
+            .store
+            .update_organization(&after, before.revision, &self.world.event())
+            .await;
         assert_eq!(saved.expect("the table answers"), Saved::Done);
-        self.world.store.watch_recoverable(&after).await.expect("the table answers");
+        self.world
+            .store
+            .watch_recoverable(&after)
+            .await
+            .expect("the table answers");
     }
 
     /// Changes the destination as a person does.
@@ -105,7 +153,11 @@ impl Broken {
         let before = self.destination().await;
         let mut after = before.revised(before.updated_at);
         change(&mut after);
-        let saved = self.world.store.save_destination(&after, before.revision(), &self.world.event()).await;
+        let saved = self
+            .world
+            .store
+            .save_destination(&after, before.revision(), &self.world.event())
+            .await;
         assert_eq!(saved.expect("the table answers"), Saved::Done);
     }
 
@@ -122,20 +174,36 @@ impl Broken {
     }
 
     async fn destination(&self) -> Destination {
-        let found = self.world.store.destination(self.world.organization.id, self.world.destinations[0]).await;
+        let found = self
+            .world
+            .store
+            .destination(self.world.organization.id, self.world.destinations[0])
+            .await;
         found.expect("the table answers").expect("it is there")
     }
 
     async fn recovery(&self) -> Option<Recovery> {
-        self.world.store.health(self.world.destinations[0]).await.expect("the table answers").recovery
+        self.world
+            .store
+            .health(self.world.destinations[0])
+            .await
+            .expect("the table answers")
+            .recovery
     }
 
     async fn next_check_at(&self) -> Option<Timestamp> {
-        self.recovery().await.and_then(|recovery| recovery.next_check_at)
+        self.recovery()
+            .await
+            .and_then(|recovery| recovery.next_check_at)
     }
 
     async fn alerts(&self) -> Vec<AlertKind> {
-        let page = self.world.store.alerts_page(self.world.organization.id, None, 100).await.expect("the table answers");
+        let page = self
+            .world
+            .store
+            .alerts_page(self.world.organization.id, None, 100)
+            .await
+            .expect("the table answers");
         page.items.iter().rev().map(|alert| alert.kind).collect()
     }
 
@@ -143,11 +211,23 @@ impl Broken {
     async fn submits(&self) -> DeliveryId {
         let mut submission = self.world.submission(1, Bytes::from_static(b"{}"));
         submission.targets[0].enabled = self.destination().await.is_enabled();
-        self.world.dispatcher.submit(&submission).await.expect("it is accepted").remove(0).id
+        self.world
+            .dispatcher
+            .submit(&submission)
+            .await
+            .expect("it is accepted")
+            .remove(0)
+            .id
     }
 
     async fn status(&self, id: DeliveryId) -> DeliveryStatus {
-        self.world.store.delivery(self.world.organization.id, id).await.expect("the table answers").expect("it is there").status()
+        self.world
+            .store
+            .delivery(self.world.organization.id, id)
+            .await
+            .expect("the table answers")
+            .expect("it is there")
+            .status()
     }
 
     /// Processes every queue.
@@ -170,7 +250,11 @@ impl Broken {
             missed.push(self.submits().await);
         }
         for (position, id) in missed.iter().enumerate() {
-            let expected = if position < 3 { DeliveryStatus::Failed } else { DeliveryStatus::Skipped };
+            let expected = if position < 3 {
+                DeliveryStatus::Failed
+            } else {
+                DeliveryStatus::Skipped
+            };
             assert_eq!(self.status(*id).await, expected, "{position}");
         }
         missed
@@ -181,24 +265,50 @@ impl Broken {
         let sent = self.world.receiver.sent();
         for id in missed {
             assert_eq!(self.status(*id).await, DeliveryStatus::Succeeded, "{when}");
-            let arrived = sent.iter().filter(|request| request.delivery == *id && request.accepted).count();
+            let arrived = sent
+                .iter()
+                .filter(|request| request.delivery == *id && request.accepted)
+                .count();
             assert_eq!(arrived, 1, "{when}");
         }
-        let jobs = self.world.store.jobs_page(self.world.organization.id, None, 10).await.expect("the table answers").items;
-        assert_eq!(jobs.iter().map(|job| job.status).collect::<Vec<_>>(), [JobStatus::Finished], "{when}");
-        assert_eq!(self.alerts().await, [AlertKind::Disabled, AlertKind::Enabled], "{when}");
+        let jobs = self
+            .world
+            .store
+            .jobs_page(self.world.organization.id, None, 10)
+            .await
+            .expect("the table answers")
+            .items;
+        assert_eq!(
+            jobs.iter().map(|job| job.status).collect::<Vec<_>>(),
+            [JobStatus::Finished],
+            "{when}"
+        );
+        assert_eq!(
+            self.alerts().await,
+            [AlertKind::Disabled, AlertKind::Enabled],
+            "{when}"
+        );
     }
 }
 
 #[test]
-fn a_disabled_destination_is_checked_after_1_5_15_and_60_minutes_then_hourly_for_a_week_and_then_no_more() {
+fn a_disabled_destination_is_checked_after_1_5_15_and_60_minutes_then_hourly_for_a_week_and_then_no_more()
+ {
     in_simulated_time(async || {
         let broken = Broken::disabled(true).await;
-        let began_at = broken.recovery().await.expect("it is being recovered").began_at;
+        let began_at = broken
+            .recovery()
+            .await
+            .expect("it is being recovered")
+            .began_at;
         let mut minutes = Vec::new();
         while let Some(next) = broken.next_check_at().await {
             let wait = next.since(broken.world.clock.now()).as_secs();
-            assert_eq!(broken.checks_after(wait.saturating_sub(1)).await, 0, "before its time");
+            assert_eq!(
+                broken.checks_after(wait.saturating_sub(1)).await,
+                0,
+                "before its time"
+            );
             assert_eq!(broken.checks_after(2).await, 1);
             minutes.push(next.since(began_at).as_secs() / 60);
         }
@@ -208,8 +318,22 @@ fn a_disabled_destination_is_checked_after_1_5_15_and_60_minutes_then_hourly_for
             assert_eq!(broken.checks_after(3600).await, 0, "the week is over");
         }
         let destination = broken.destination().await;
-        assert!(matches!(destination.state, DestinationState::Disabled { by: DisabledBy::Failures, .. }), "{:?}", destination.state);
-        assert_eq!(destination.revision(), 2, "checks change nothing that a person edits");
+        assert!(
+            matches!(
+                destination.state,
+                DestinationState::Disabled {
+                    by: DisabledBy::Failures,
+                    ..
+                }
+            ),
+            "{:?}",
+            destination.state
+        );
+        assert_eq!(
+            destination.revision(),
+            2,
+            "checks change nothing that a person edits"
+        );
     });
 }
 
@@ -221,12 +345,18 @@ fn a_check_that_passes_enables_the_destination_and_brings_everything_it_missed_o
         assert_eq!(broken.checks_after(61).await, 1);
         assert!(!broken.destination().await.is_enabled(), "the check failed");
         broken.works.store(true, Ordering::Relaxed);
-        assert_eq!(broken.checks_after(60).await, 0, "the next one is due five minutes after the beginning");
+        assert_eq!(
+            broken.checks_after(60).await,
+            0,
+            "the next one is due five minutes after the beginning"
+        );
         assert_eq!(broken.checks_after(240).await, 1);
         let destination = broken.destination().await;
         assert!(destination.is_enabled() && destination.verified_at.is_some());
         broken.works_through().await;
-        broken.has_everything_once(&missed, "after the second check").await;
+        broken
+            .has_everything_once(&missed, "after the second check")
+            .await;
         assert_eq!(broken.checks_after(7200).await, 0);
 
         broken.works.store(false, Ordering::Relaxed);
@@ -235,9 +365,16 @@ fn a_check_that_passes_enables_the_destination_and_brings_everything_it_missed_o
             while broken.world.poll_worker().await > 0 {}
         }
         broken.looks().await;
-        let again = broken.recovery().await.expect("it is being recovered again");
+        let again = broken
+            .recovery()
+            .await
+            .expect("it is being recovered again");
         assert!(!broken.destination().await.is_enabled() && again.enabled.is_none());
-        assert_eq!(broken.checks_after(61).await, 1, "it worked in between: the schedule begins anew");
+        assert_eq!(
+            broken.checks_after(61).await,
+            1,
+            "it worked in between: the schedule begins anew"
+        );
     });
 }
 
@@ -246,12 +383,14 @@ fn a_check_that_passes_enables_the_destination_and_brings_everything_it_missed_o
 async fn killed_at(world: &World, number: u32, after: bool) -> bool {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);
-    world.engines.install_faults(move |call| match call.operation.as_str() {
-        "Query" => Fault::None,
-        _ if counter.fetch_add(1, Ordering::Relaxed) != number => Fault::None,
-        _ if after => Fault::HangAfter,
-        _ => Fault::HangBefore,
-    });
+    world
+        .engines
+        .install_faults(move |call| match call.operation.as_str() {
+            "Query" => Fault::None,
+            _ if counter.fetch_add(1, Ordering::Relaxed) != number => Fault::None,
+            _ if after => Fault::HangAfter,
+            _ => Fault::HangBefore,
+        });
     Box::pin(world.monitor(None)).await;
     world.engines.clear_faults();
     calls.load(Ordering::Relaxed) > number
@@ -272,11 +411,19 @@ fn wherever_a_monitor_dies_the_destination_is_enabled_once_and_everything_arrive
                     break 'calls;
                 }
                 for _ in 0..3 {
-                    tokio::join!(Box::pin(broken.world.monitor(None)), Box::pin(broken.world.monitor(None)));
+                    tokio::join!(
+                        Box::pin(broken.world.monitor(None)),
+                        Box::pin(broken.world.monitor(None))
+                    );
                     tokio::time::sleep(Duration::from_secs(60)).await;
                 }
                 broken.works_through().await;
-                broken.has_everything_once(&missed, &format!("killed at call {number}, after: {after}")).await;
+                broken
+                    .has_everything_once(
+                        &missed,
+                        &format!("killed at call {number}, after: {after}"),
+                    )
+                    .await;
             }
         }
         println!("a monitor was killed before and after each of its {steps} calls");
@@ -289,7 +436,10 @@ fn a_person_who_enables_the_destination_ends_its_recovery() {
     in_simulated_time(async || {
         let broken = Broken::disabled(true).await;
         let before = broken.destination().await;
-        let enabled = Destination { state: DestinationState::Enabled, ..before.revised(before.updated_at) };
+        let enabled = Destination {
+            state: DestinationState::Enabled,
+            ..before.revised(before.updated_at)
+        };
         let alert = domain::alert::Alert {
             id: broken.world.ids.mint(before.organization_id, 1),
             organization_id: before.organization_id,
@@ -299,9 +449,16 @@ fn a_person_who_enables_the_destination_ends_its_recovery() {
             data: serde_json::Value::Null,
             message: None,
         };
-        let saved = broken.world.store.switch_destination(&enabled, before.revision(), &broken.world.event(), &alert).await;
+        let saved = broken
+            .world
+            .store
+            .switch_destination(&enabled, before.revision(), &broken.world.event(), &alert)
+            .await;
         assert_eq!(saved.expect("the table answers"), Saved::Done);
-        assert_eq!((broken.recovery().await, broken.checks_after(3600).await), (None, 0));
+        assert_eq!(
+            (broken.recovery().await, broken.checks_after(3600).await),
+            (None, 0)
+        );
     });
 }
 
@@ -309,21 +466,39 @@ fn a_person_who_enables_the_destination_ends_its_recovery() {
 fn what_a_person_changes_while_a_check_runs_stands() {
     in_simulated_time(async || {
         let broken = Broken::disabled(true).await;
-        let (store, id, organization) = (broken.world.store.clone(), broken.world.destinations[0], broken.world.organization.id);
+        let (store, id, organization) = (
+            broken.world.store.clone(),
+            broken.world.destinations[0],
+            broken.world.organization.id,
+        );
         let event = broken.world.event();
         broken.world.engines.functions().register(CHECKS, move |_| {
             let (store, event) = (store.clone(), event.clone());
             Box::pin(async move {
-                let before = store.destination(organization, id).await.expect("the table answers").expect("it is there");
-                let after = Destination { name: "Edited".to_owned(), ..before.revised(before.updated_at) };
-                let saved = store.save_destination(&after, before.revision(), &event).await;
+                let before = store
+                    .destination(organization, id)
+                    .await
+                    .expect("the table answers")
+                    .expect("it is there");
+                let after = Destination {
+                    name: "Edited".to_owned(),
+                    ..before.revised(before.updated_at)
+                };
+                let saved = store
+                    .save_destination(&after, before.revision(), &event)
+                    .await;
                 assert_eq!(saved.expect("the table answers"), Saved::Done);
-                Ok(Bytes::from(serde_json::to_vec(&CheckReport::of(Vec::new())).expect("a report is JSON")))
+                Ok(Bytes::from(
+                    serde_json::to_vec(&CheckReport::of(Vec::new())).expect("a report is JSON"),
+                ))
             })
         });
         broken.checks_after(61).await;
         let destination = broken.destination().await;
-        assert_eq!((destination.is_enabled(), &*destination.name), (false, "Edited"));
+        assert_eq!(
+            (destination.is_enabled(), &*destination.name),
+            (false, "Edited")
+        );
     });
 }
 
@@ -331,20 +506,47 @@ fn what_a_person_changes_while_a_check_runs_stands() {
 fn deleted_destinations_suspended_organizations_and_what_people_disabled_are_not_checked() {
     in_simulated_time(async || {
         let broken = Broken::disabled(true).await;
-        broken.saves(|organization| organization.status = OrganizationStatus::Suspended).await;
+        broken
+            .saves(|organization| organization.status = OrganizationStatus::Suspended)
+            .await;
         assert_eq!(broken.checks_after(3600).await, 0);
-        broken.saves(|organization| organization.status = OrganizationStatus::Active).await;
+        broken
+            .saves(|organization| organization.status = OrganizationStatus::Active)
+            .await;
         assert_eq!(broken.checks_after(1).await, 1, "the check was due");
         let now = broken.world.clock.now();
-        broken.edits(|destination| destination.state = DestinationState::Deleted { at: now }).await;
+        broken
+            .edits(|destination| destination.state = DestinationState::Deleted { at: now })
+            .await;
         assert_eq!(broken.checks_after(7200).await, 0);
 
         for by in [DisabledBy::User, DisabledBy::Receiver] {
             let stopped = Broken::new(true).await;
             let at = stopped.world.clock.now();
-            stopped.edits(|destination| destination.state = DestinationState::Disabled { at, by, reason: None }).await;
-            stopped.world.store.watch_destination(&stopped.destination().await).await.expect("the table answers");
-            assert_eq!((stopped.checks_after(1).await, stopped.checks_after(3600).await, stopped.recovery().await), (0, 0, None), "{by:?}");
+            stopped
+                .edits(|destination| {
+                    destination.state = DestinationState::Disabled {
+                        at,
+                        by,
+                        reason: None,
+                    }
+                })
+                .await;
+            stopped
+                .world
+                .store
+                .watch_destination(&stopped.destination().await)
+                .await
+                .expect("the table answers");
+            assert_eq!(
+                (
+                    stopped.checks_after(1).await,
+                    stopped.checks_after(3600).await,
+                    stopped.recovery().await
+                ),
+                (0, 0, None),
+                "{by:?}"
+            );
         }
     });
 }
@@ -353,21 +555,48 @@ fn deleted_destinations_suspended_organizations_and_what_people_disabled_are_not
 fn a_recovery_begins_when_it_is_switched_on_and_ends_when_it_is_switched_off() {
     in_simulated_time(async || {
         let broken = Broken::disabled(false).await;
-        assert_eq!((broken.checks_after(7200).await, broken.recovery().await), (0, None));
-        broken.edits(|destination| destination.failure_policy = Some(policy(true))).await;
-        assert_eq!((broken.checks_after(1).await, broken.next_check_at().await.is_some()), (0, true), "it begins");
+        assert_eq!(
+            (broken.checks_after(7200).await, broken.recovery().await),
+            (0, None)
+        );
+        broken
+            .edits(|destination| destination.failure_policy = Some(policy(true)))
+            .await;
+        assert_eq!(
+            (
+                broken.checks_after(1).await,
+                broken.next_check_at().await.is_some()
+            ),
+            (0, true),
+            "it begins"
+        );
         assert_eq!(broken.checks_after(61).await, 1);
-        broken.edits(|destination| destination.failure_policy = Some(policy(false))).await;
-        assert_eq!((broken.checks_after(3600).await, broken.recovery().await), (0, None), "it ends");
-        broken.edits(|destination| destination.failure_policy = None).await;
+        broken
+            .edits(|destination| destination.failure_policy = Some(policy(false)))
+            .await;
+        assert_eq!(
+            (broken.checks_after(3600).await, broken.recovery().await),
+            (0, None),
+            "it ends"
+        );
+        broken
+            .edits(|destination| destination.failure_policy = None)
+            .await;
         assert_eq!(broken.checks_after(3600).await, 0);
         broken
             .saves(|organization| {
-                organization.settings = OrganizationSettings { failure_policy: policy(true), ..organization.settings.clone() }
+                organization.settings = OrganizationSettings {
+                    failure_policy: policy(true),
+                    ..organization.settings.clone()
+                }
             })
             .await;
         broken.looks().await;
-        assert_eq!(broken.checks_after(61).await, 1, "the organization switched it on");
+        assert_eq!(
+            broken.checks_after(61).await,
+            1,
+            "the organization switched it on"
+        );
     });
 }
 
@@ -379,7 +608,10 @@ fn a_check_that_cannot_be_made_is_made_again_and_says_nothing_about_the_destinat
         let due = broken.next_check_at().await.expect("it is being recovered");
         assert_eq!(broken.checks_after(61).await, 0);
         let again = broken.next_check_at().await.expect("it is being recovered");
-        assert!(again > due && again.since(due) <= Duration::from_secs(63), "{due} and {again}");
+        assert!(
+            again > due && again.since(due) <= Duration::from_secs(63),
+            "{due} and {again}"
+        );
         assert!(!broken.destination().await.is_enabled());
     });
 }

@@ -27,32 +27,77 @@ async fn world() -> World {
 
 /// Replaces an attribute of the item whose sort key contains `sort` by a value of another type.
 async fn damage(world: &World, sort: &str, attribute: &str) {
-    let client = aws_sdk_dynamodb::Client::new(&world.engines.sdk_config(Caller::unlimited("vandal")));
-    let tables = client.list_tables().send().await.expect("the tables are listed").table_names.unwrap_or_default();
-    let scan = client.scan().table_name(&tables[0]).send().await.expect("the table is read").items.unwrap_or_default();
-    let is_meant = |value: Option<&AttributeValue>| value.and_then(|value| value.as_s().ok()).is_some_and(|found| found.contains(sort));
-    let mut items = scan.into_iter().filter(|item| is_meant(item.get("sk")) && item.contains_key(attribute));
+    let client =
+        aws_sdk_dynamodb::Client::new(&world.engines.sdk_config(Caller::unlimited("vandal")));
+    let tables = client
+        .list_tables()
+        .send()
+        .await
+        .expect("the tables are listed")
+        .table_names
+        .unwrap_or_default();
+    let scan = client
+        .scan()
+        .table_name(&tables[0])
+        .send()
+        .await
+        .expect("the table is read")
+        .items
+        .unwrap_or_default();
+    let is_meant = |value: Option<&AttributeValue>| {
+        value
+            .and_then(|value| value.as_s().ok())
+            .is_some_and(|found| found.contains(sort))
+    };
+    let mut items = scan
+        .into_iter()
+        .filter(|item| is_meant(item.get("sk")) && item.contains_key(attribute));
     let mut item = items.next().expect("the item is there");
     assert!(items.next().is_none(), "only one item matches {sort}");
     item.insert(attribute.to_owned(), AttributeValue::Bool(true));
-    client.put_item().table_name(&tables[0]).set_item(Some(item)).send().await.expect("the item is damaged");
+    client
+        .put_item()
+        .table_name(&tables[0])
+        .set_item(Some(item))
+        .send()
+        .await
+        .expect("the item is damaged");
 }
 
 /// Accepts this many messages whose tasks no queue accepts.
 async fn accepted_without_tasks(world: &World, count: usize) -> Vec<DeliveryId> {
-    world.engines.install_faults(|call: &Call| if call.service == Service::Sqs { Fault::unavailable() } else { Fault::None });
+    world.engines.install_faults(|call: &Call| {
+        if call.service == Service::Sqs {
+            Fault::unavailable()
+        } else {
+            Fault::None
+        }
+    });
     let mut ids = Vec::new();
     for _ in 0..count {
         let submission = world.submission(1, Bytes::from_static(b"{}"));
-        world.dispatcher.submit(&submission).await.expect("it is accepted");
-        ids.push(DeliveryId { message: submission.message, position: 0 });
+        world
+            .dispatcher
+            .submit(&submission)
+            .await
+            .expect("it is accepted");
+        ids.push(DeliveryId {
+            message: submission.message,
+            position: 0,
+        });
     }
     world.engines.clear_faults();
     ids
 }
 
 async fn status(world: &World, id: DeliveryId) -> DeliveryStatus {
-    world.store.delivery(world.organization.id, id).await.expect("it can be read").expect("it is there").status()
+    world
+        .store
+        .delivery(world.organization.id, id)
+        .await
+        .expect("it can be read")
+        .expect("it is there")
+        .status()
 }
 
 async fn assert_delivered(world: &World, ids: &[DeliveryId]) {
@@ -80,12 +125,27 @@ fn an_unreadable_delivery_does_not_stop_the_sweep_of_the_others() {
 fn an_unreadable_delivery_does_not_stop_the_round_of_reconcile() {
     in_simulated_time(async || {
         let world = world().await;
-        world.engines.install_faults(|call: &Call| if call.service == Service::Sqs { Fault::HangBefore } else { Fault::None });
+        world.engines.install_faults(|call: &Call| {
+            if call.service == Service::Sqs {
+                Fault::HangBefore
+            } else {
+                Fault::None
+            }
+        });
         let mut ids = Vec::new();
         for _ in 0..4 {
             let submission = world.submission(1, Bytes::from_static(b"{}"));
-            assert!(world.invoke(world.dispatcher.submit(&submission)).await.is_none(), "it died");
-            ids.push(DeliveryId { message: submission.message, position: 0 });
+            assert!(
+                world
+                    .invoke(world.dispatcher.submit(&submission))
+                    .await
+                    .is_none(),
+                "it died"
+            );
+            ids.push(DeliveryId {
+                message: submission.message,
+                position: 0,
+            });
         }
         world.engines.clear_faults();
         damage(&world, &ids[0].message.ulid().to_string(), "e").await;
@@ -104,7 +164,11 @@ fn an_unreadable_delivery_does_not_empty_the_list_of_the_others() {
         damage(&world, &ids[1].message.ulid().to_string(), "e").await;
         let shards = world.organization.shards;
         let filter = store::DeliveryFilter::default();
-        let page = world.store.deliveries_page(world.organization.id, shards, &filter, None, 10).await.expect("a page");
+        let page = world
+            .store
+            .deliveries_page(world.organization.id, shards, &filter, None, 10)
+            .await
+            .expect("a page");
         let listed: Vec<DeliveryId> = page.items.iter().map(|delivery| delivery.id).collect();
         assert_eq!(listed, [ids[2], ids[0]]);
     });
@@ -114,32 +178,68 @@ fn an_unreadable_delivery_does_not_empty_the_list_of_the_others() {
 fn an_unreadable_alert_does_not_stop_the_watch_of_destinations() {
     in_simulated_time(async || {
         let world = world().await;
-        let failure_policy = FailurePolicy { alert_after_failures: 2, ..FailurePolicy::default() };
-        let settings = OrganizationSettings { failure_policy, ..OrganizationSettings::default() };
-        let changed = Organization { settings, revision: world.organization.revision + 1, ..world.organization.clone() };
-        let saved = world.store.update_organization(&changed, world.organization.revision, &world.event()).await;
+        let failure_policy = FailurePolicy {
+            alert_after_failures: 2,
+            ..FailurePolicy::default()
+        };
+        let settings = OrganizationSettings {
+            failure_policy,
+            ..OrganizationSettings::default()
+        };
+        let changed = Organization {
+            settings,
+            revision: world.organization.revision + 1,
+            ..world.organization.clone()
+        };
+        let saved = world
+            .store
+            .update_organization(&changed, world.organization.revision, &world.event())
+            .await;
         saved.expect("the organization is saved");
         fail_twice(&world, 0).await;
         // The bus hangs, so the alert is written and not announced.
-        world.engines.install_faults(|call: &Call| if call.operation == "PutEvents" { Fault::HangBefore } else { Fault::None });
+        world.engines.install_faults(|call: &Call| {
+            if call.operation == "PutEvents" {
+                Fault::HangBefore
+            } else {
+                Fault::None
+            }
+        });
         world.monitor(None).await;
         world.engines.clear_faults();
         damage(&world, "alr_", "doc").await;
         fail_twice(&world, 1).await;
         world.monitor(None).await;
-        let page = world.store.alerts_page(world.organization.id, None, 10).await.expect("the alerts are listed");
-        let alerts: Vec<_> = page.items.iter().map(|alert| (alert.kind, alert.destination_id)).collect();
+        let page = world
+            .store
+            .alerts_page(world.organization.id, None, 10)
+            .await
+            .expect("the alerts are listed");
+        let alerts: Vec<_> = page
+            .items
+            .iter()
+            .map(|alert| (alert.kind, alert.destination_id))
+            .collect();
         assert_eq!(alerts, [(AlertKind::Failing, world.destinations[1])]);
     });
 }
 
 async fn fail_twice(world: &World, destination: usize) {
     for number in 0..2 {
-        let error = LastError { reason: Reason::Timeout, detail: "no answer".to_owned() };
-        let (destination, organization, now): (_, _, Timestamp) =
-            (world.destinations[destination], world.organization.id, world.clock.now());
+        let error = LastError {
+            reason: Reason::Timeout,
+            detail: "no answer".to_owned(),
+        };
+        let (destination, organization, now): (_, _, Timestamp) = (
+            world.destinations[destination],
+            world.organization.id,
+            world.clock.now(),
+        );
         let token = format!("{destination}/{number}");
-        let counted = world.store.count_failure(destination, organization, 0, &token, now, error).await;
+        let counted = world
+            .store
+            .count_failure(destination, organization, 0, &token, now, error)
+            .await;
         assert!(counted.expect("the table answers"));
     }
 }
@@ -163,8 +263,15 @@ fn an_unreadable_delivery_does_not_hold_up_its_batch_and_becomes_a_dead_letter()
         let mut ids = Vec::new();
         for _ in 0..4 {
             let submission = world.submission(1, Bytes::from_static(b"{}"));
-            world.dispatcher.submit(&submission).await.expect("it is accepted");
-            ids.push(DeliveryId { message: submission.message, position: 0 });
+            world
+                .dispatcher
+                .submit(&submission)
+                .await
+                .expect("it is accepted");
+            ids.push(DeliveryId {
+                message: submission.message,
+                position: 0,
+            });
         }
         damage(&world, &ids[2].message.ulid().to_string(), "e").await;
         world.poll_worker().await;
@@ -172,7 +279,11 @@ fn an_unreadable_delivery_does_not_hold_up_its_batch_and_becomes_a_dead_letter()
         poll_until_dead_letter(&world).await;
         assert_eq!(world.receiver.sent().len(), 3, "each of the others once");
         world.poll_dead_letters().await;
-        assert_eq!(world.dead_letters().await, 1, "the letter stays, because its delivery cannot be ended");
+        assert_eq!(
+            world.dead_letters().await,
+            1,
+            "the letter stays, because its delivery cannot be ended"
+        );
     });
 }
 
@@ -181,12 +292,23 @@ fn an_unreadable_destination_fails_only_its_own_deliveries_in_the_end() {
     in_simulated_time(async || {
         let world = world().await;
         let submission = world.submission(2, Bytes::from_static(b"{}"));
-        world.dispatcher.submit(&submission).await.expect("it is accepted");
-        let [good, bad] = [0, 1].map(|position| DeliveryId { message: submission.message, position });
+        world
+            .dispatcher
+            .submit(&submission)
+            .await
+            .expect("it is accepted");
+        let [good, bad] = [0, 1].map(|position| DeliveryId {
+            message: submission.message,
+            position,
+        });
         damage(&world, &world.destinations[1].to_string(), "doc").await;
         world.poll_worker().await;
         assert_eq!(status(&world, good).await, DeliveryStatus::Succeeded);
-        assert_eq!(status(&world, bad).await, DeliveryStatus::Queued, "it can be repaired");
+        assert_eq!(
+            status(&world, bad).await,
+            DeliveryStatus::Queued,
+            "it can be repaired"
+        );
         poll_until_dead_letter(&world).await;
         world.poll_dead_letters().await;
         assert_eq!(status(&world, bad).await, DeliveryStatus::Failed);

@@ -14,7 +14,11 @@ use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
 fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("the runtime starts");
     runtime.block_on(test());
 }
 
@@ -23,7 +27,11 @@ fn accepts(_: DeliveryId, _: u32) -> Outcome {
 }
 
 async fn submit(world: &World, fan_out: usize) -> Vec<Delivery> {
-    world.dispatcher.submit(&world.submission(fan_out, Bytes::from_static(b"{}"))).await.expect("it is accepted")
+    world
+        .dispatcher
+        .submit(&world.submission(fan_out, Bytes::from_static(b"{}")))
+        .await
+        .expect("it is accepted")
 }
 
 async fn status(world: &World, delivery: &Delivery) -> DeliveryStatus {
@@ -31,7 +39,12 @@ async fn status(world: &World, delivery: &Delivery) -> DeliveryStatus {
 }
 
 async fn now(world: &World, delivery: &Delivery) -> Delivery {
-    world.store.delivery(delivery.organization, delivery.id).await.expect("the table answers").expect("it is there")
+    world
+        .store
+        .delivery(delivery.organization, delivery.id)
+        .await
+        .expect("the table answers")
+        .expect("it is there")
 }
 
 #[test]
@@ -46,12 +59,17 @@ fn a_task_that_nobody_can_read_goes_to_the_dead_letters_and_the_rest_of_its_batc
         }
         assert_eq!(world.dead_letters().await, 1);
         world.poll_dead_letters().await;
-        assert_eq!(world.dead_letters().await, 1, "what nobody can read stays, for people");
+        assert_eq!(
+            world.dead_letters().await,
+            1,
+            "what nobody can read stays, for people"
+        );
     });
 }
 
 #[test]
-fn a_delivery_that_kills_its_worker_is_dead_lettered_visibly_and_can_be_retried_while_others_are_delivered() {
+fn a_delivery_that_kills_its_worker_is_dead_lettered_visibly_and_can_be_retried_while_others_are_delivered()
+ {
     in_simulated_time(async || {
         let world = World::create(
             2,
@@ -66,11 +84,32 @@ fn a_delivery_that_kills_its_worker_is_dead_lettered_visibly_and_can_be_retried_
             while world.poll_worker().await > 0 {}
             tokio::time::sleep(Duration::from_secs(541)).await;
         }
-        assert_eq!(status(&world, &deliveries[0]).await, DeliveryStatus::Succeeded);
-        assert_eq!(status(&world, &deliveries[2]).await, DeliveryStatus::Succeeded);
+        assert_eq!(
+            status(&world, &deliveries[0]).await,
+            DeliveryStatus::Succeeded
+        );
+        assert_eq!(
+            status(&world, &deliveries[2]).await,
+            DeliveryStatus::Succeeded
+        );
         let poison = now(&world, &deliveries[1]).await;
-        assert!(matches!(poison.state, State::Failed { reason: Reason::DeadLettered, exhausted: false, .. }), "{:?}", poison.state);
-        let again = world.dispatcher.redeliver(poison, domain::attempt::Trigger::Manual, false).await.expect("it can be retried");
+        assert!(
+            matches!(
+                poison.state,
+                State::Failed {
+                    reason: Reason::DeadLettered,
+                    exhausted: false,
+                    ..
+                }
+            ),
+            "{:?}",
+            poison.state
+        );
+        let again = world
+            .dispatcher
+            .redeliver(poison, domain::attempt::Trigger::Manual, false)
+            .await
+            .expect("it can be retried");
         assert_eq!(again.status(), DeliveryStatus::Retrying);
     });
 }
@@ -81,7 +120,13 @@ fn a_late_duplicate_of_a_task_sends_nothing_once_its_delivery_is_finished() {
         let world = World::create(3, Receiver::scripted(accepts)).await;
         let delivery = submit(&world, 1).await.remove(0);
         while world.poll_worker().await > 0 {}
-        assert!(world.dispatcher.send(std::slice::from_ref(&delivery), world.clock.now()).await.is_empty());
+        assert!(
+            world
+                .dispatcher
+                .send(std::slice::from_ref(&delivery), world.clock.now())
+                .await
+                .is_empty()
+        );
         assert_eq!(world.poll_worker().await, 1, "the duplicate was received");
         assert_eq!(world.receiver.sent().len(), 1);
         assert_eq!(world.poll_worker().await, 0, "and acknowledged");
@@ -95,9 +140,11 @@ fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
     in_simulated_time(async || {
         let doomed = Arc::new(Mutex::new(BTreeSet::<DeliveryId>::new()));
         let fails = Arc::clone(&doomed);
-        let receiver = Receiver::scripted(move |delivery, _| match fails.lock().expect("nobody panics").contains(&delivery) {
-            true => Outcome::Reject(Reason::Rejected),
-            false => delivered(),
+        let receiver = Receiver::scripted(move |delivery, _| {
+            match fails.lock().expect("nobody panics").contains(&delivery) {
+                true => Outcome::Reject(Reason::Rejected),
+                false => delivered(),
+            }
         });
         let world = World::create(10, receiver).await;
         submit(&world, 1).await;
@@ -108,8 +155,15 @@ fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
         }
         submit(&world, 1).await;
         assert_eq!(world.poll_worker().await, 6, "one batch");
-        let health = world.store.health(world.destinations[0]).await.expect("the table answers");
-        assert_eq!((health.consecutive_failures, health.first_failure_at), (0, None));
+        let health = world
+            .store
+            .health(world.destinations[0])
+            .await
+            .expect("the table answers");
+        assert_eq!(
+            (health.consecutive_failures, health.first_failure_at),
+            (0, None)
+        );
         assert!(health.last_failure_at.is_some(), "they were counted");
     });
 }
@@ -124,7 +178,10 @@ fn a_shutdown_starts_no_attempt_returns_the_work_at_once_and_costs_no_retry() {
         assert!(world.receiver.sent().is_empty());
         assert_eq!(world.poll_worker().await, 1, "it is back at once");
         let unchanged = now(&world, &delivery).await;
-        assert_eq!((unchanged.status(), unchanged.attempts), (DeliveryStatus::Queued, 0));
+        assert_eq!(
+            (unchanged.status(), unchanged.attempts),
+            (DeliveryStatus::Queued, 0)
+        );
     });
 }
 
@@ -133,7 +190,13 @@ fn an_outage_of_the_table_longer_than_a_task_may_be_suspect_delays_deliveries_an
     in_simulated_time(async || {
         let world = World::create(5, Receiver::scripted(accepts)).await;
         let delivery = submit(&world, 1).await.remove(0);
-        world.engines.install_faults(|call| if call.service == Service::DynamoDb { Fault::unavailable() } else { Fault::None });
+        world.engines.install_faults(|call| {
+            if call.service == Service::DynamoDb {
+                Fault::unavailable()
+            } else {
+                Fault::None
+            }
+        });
         for _ in 0..40 {
             world.poll_worker().await;
             tokio::time::sleep(Duration::from_secs(120)).await;
@@ -145,7 +208,10 @@ fn an_outage_of_the_table_longer_than_a_task_may_be_suspect_delays_deliveries_an
             tokio::time::sleep(Duration::from_secs(120)).await;
         }
         let delivered = now(&world, &delivery).await;
-        assert_eq!((delivered.status(), delivered.attempts), (DeliveryStatus::Succeeded, 1));
+        assert_eq!(
+            (delivered.status(), delivered.attempts),
+            (DeliveryStatus::Succeeded, 1)
+        );
     });
 }
 
@@ -155,14 +221,22 @@ fn a_queue_that_takes_nothing_delays_deliveries_and_a_lost_queue_loses_none() {
         let world = World::create(6, Receiver::scripted(accepts)).await;
         world.engines.install_faults(|call| {
             let refused = call.service == Service::Sqs && call.operation.starts_with("SendMessage");
-            if refused { Fault::unavailable() } else { Fault::None }
+            if refused {
+                Fault::unavailable()
+            } else {
+                Fault::None
+            }
         });
         let delivery = submit(&world, 1).await.remove(0);
         assert_eq!(world.poll_worker().await, 0);
         world.engines.clear_faults();
         tokio::time::sleep(Duration::from_secs(61)).await;
         world.monitor(None).await;
-        assert_eq!(world.poll_worker().await, 1, "the due index brought it back");
+        assert_eq!(
+            world.poll_worker().await,
+            1,
+            "the due index brought it back"
+        );
         assert_eq!(status(&world, &delivery).await, DeliveryStatus::Succeeded);
     });
 }
@@ -182,11 +256,19 @@ fn a_manual_retry_and_an_automatic_one_at_once_send_once() {
         world.poll_worker().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let retrying = now(&world, &delivery).await;
-        let again = world.dispatcher.redeliver(retrying, domain::attempt::Trigger::Manual, false).await.expect("it is reopened");
+        let again = world
+            .dispatcher
+            .redeliver(retrying, domain::attempt::Trigger::Manual, false)
+            .await
+            .expect("it is reopened");
         tokio::join!(world.poll_worker(), world.poll_worker());
         while world.poll_worker().await > 0 {}
         assert_eq!(status(&world, &again).await, DeliveryStatus::Succeeded);
-        assert_eq!(world.receiver.sent().len(), 2, "the first attempt and one retry");
+        assert_eq!(
+            world.receiver.sent().len(),
+            2,
+            "the first attempt and one retry"
+        );
     });
 }
 
@@ -207,12 +289,24 @@ fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
             while world.poll_worker().await > 0 {
                 batches += 1;
             }
-            let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
+            let calls: Vec<_> = calls
+                .take()
+                .into_iter()
+                .filter(|call| call.caller == "functions")
+                .collect();
             let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
             let each = |count: f64| count / f64::from(messages);
-            println!("{name}: {:.2} AWS calls and {:.2} write units a delivery", each(calls.len() as f64), each(units));
+            println!(
+                "{name}: {:.2} AWS calls and {:.2} write units a delivery",
+                each(calls.len() as f64),
+                each(units)
+            );
             // The statistics cost one unit for each destination and batch.
-            assert_eq!(units, f64::from(3 * messages + batches), "{name}: {messages} deliveries in {batches} batches");
+            assert_eq!(
+                units,
+                f64::from(3 * messages + batches),
+                "{name}: {messages} deliveries in {batches} batches"
+            );
         }
     });
 }
@@ -220,20 +314,36 @@ fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
 #[test]
 fn what_a_failed_attempt_costs_is_printed_and_bounded() {
     in_simulated_time(async || {
-        let world = World::create(9, Receiver::scripted(|_, _| Outcome::Retry(Reason::Timeout))).await;
+        let world = World::create(
+            9,
+            Receiver::scripted(|_, _| Outcome::Retry(Reason::Timeout)),
+        )
+        .await;
         submit(&world, 1).await;
-        // The item, due, both attention indexes and the operators' index of trouble; the streak and its index; the statistics. A retry: its lease; the attempt before it, now an item
-        // of its own; the item, and in due one place for another; the streak, whose place in its index stays; the statistics.
+        // The item, due, both attention indexes and the operators' index of trouble; the streak and
+        // its index; the statistics. A retry: its lease; the attempt before it, now an item of its
+        // own; the item, and in due one place for another; the streak, whose place in its index
+        // stays; the statistics.
         for (name, most) in [("the first", 8.0), ("another", 7.0)] {
             let calls = world.engines.record();
             while world.poll_worker().await == 0 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
+            let calls: Vec<_> = calls
+                .take()
+                .into_iter()
+                .filter(|call| call.caller == "functions")
+                .collect();
             let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
-            let each: Vec<_> =
-                calls.iter().map(|call| (call.operation.as_str(), call.write_units())).filter(|(_, units)| *units > 0.0).collect();
-            println!("{name} failed attempt: {} AWS calls and {units} write units: {each:?}", calls.len());
+            let each: Vec<_> = calls
+                .iter()
+                .map(|call| (call.operation.as_str(), call.write_units()))
+                .filter(|(_, units)| *units > 0.0)
+                .collect();
+            println!(
+                "{name} failed attempt: {} AWS calls and {units} write units: {each:?}",
+                calls.len()
+            );
             assert_eq!(units, most, "{name}: {each:?}");
         }
     });

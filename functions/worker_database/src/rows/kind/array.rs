@@ -22,7 +22,8 @@ pub(super) fn literal<'r>(cell: Cell<'r>, kind: &ColumnKind) -> Result<Cell<'r>,
 }
 
 fn write(out: &mut String, array: &str, kind: &ColumnKind) -> Result<(), String> {
-    let items: Vec<&RawValue> = serde_json::from_str(array).map_err(|_| "accepts arrays".to_owned())?;
+    let items: Vec<&RawValue> =
+        serde_json::from_str(array).map_err(|_| "accepts arrays".to_owned())?;
     out.push('{');
     for (position, item) in items.into_iter().enumerate() {
         if position > 0 {
@@ -33,7 +34,8 @@ fn write(out: &mut String, array: &str, kind: &ColumnKind) -> Result<(), String>
             write(out, raw, kind)?;
             continue;
         }
-        let cell = json::cell::<serde_json::Error>(raw, kind.holds_json()).map_err(|error| error.to_string())?;
+        let cell = json::cell::<serde_json::Error>(raw, kind.holds_json())
+            .map_err(|error| error.to_string())?;
         match kind.fit(cell, false)? {
             Cell::Null | Cell::Absent => out.push_str("NULL"),
             Cell::Number(digits) => out.push_str(&digits),

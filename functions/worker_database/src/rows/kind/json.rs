@@ -14,7 +14,12 @@ use super::number;
 pub(super) fn is_kept(text: &str, has_doubles: bool) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match (Tree { has_doubles }).deserialize(&mut deserializer) {
-        Err(error) if error.is_data() => Err(error.to_string().split(" at line").next().unwrap_or_default().to_owned()),
+        Err(error) if error.is_data() => Err(error
+            .to_string()
+            .split(" at line")
+            .next()
+            .unwrap_or_default()
+            .to_owned()),
         _ => Ok(()),
     }
 }
@@ -35,9 +40,14 @@ impl<'de> DeserializeSeed<'de> for Tree {
         let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
         let text = raw.get();
         match text.as_bytes().first() {
-            Some(b'{' | b'[') => serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(D::Error::custom),
+            Some(b'{' | b'[') => serde_json::Deserializer::from_str(text)
+                .deserialize_any(self)
+                .map_err(D::Error::custom),
             Some(b'-' | b'0'..=b'9') if !number::is_kept_by_json(text) => {
-                Err(D::Error::custom(format_args!("accepts JSON whose numbers are floating-point, which cannot hold {text} exactly")))
+                Err(D::Error::custom(format_args!(
+                    "accepts JSON whose numbers are floating-point, which cannot hold {text} \
+                     exactly"
+                )))
             }
             _ => Ok(()),
         }
@@ -77,7 +87,9 @@ impl<'de> Visitor<'de> for Tree {
         while let Some(name) = members.next_key::<String>()? {
             members.next_value_seed(self)?;
             if let Some(twice) = names.replace(name) {
-                return Err(A::Error::custom(format_args!("requires JSON members with different names, but {twice:?} occurs twice")));
+                return Err(A::Error::custom(format_args!(
+                    "requires JSON members with different names, but {twice:?} occurs twice"
+                )));
             }
         }
         Ok(())

@@ -34,7 +34,10 @@ pub(crate) enum ColumnKind {
     /// A text of zeros and ones (PostgreSQL).
     BitText,
     /// Texts of at most this many characters and bytes.
-    Text { characters_max: Option<usize>, bytes_max: Option<usize> },
+    Text {
+        characters_max: Option<usize>,
+        bytes_max: Option<usize>,
+    },
     /// Texts that are padded with spaces to this many characters. With `keeps_full`, a value of the
     /// full length keeps its trailing spaces.
     PaddedText { characters: usize, keeps_full: bool },
@@ -52,7 +55,11 @@ pub(crate) enum ColumnKind {
     /// Times of day, with this many decimal places of a second.
     TimeOfDay { digits: usize, has_zone: bool },
     /// Instants or local times, with this many decimal places of a second.
-    Timestamp { digits: usize, has_zone: bool, dialect: Dialect },
+    Timestamp {
+        digits: usize,
+        has_zone: bool,
+        dialect: Dialect,
+    },
     /// Intervals of time (PostgreSQL).
     Interval,
     /// Years of four digits (MySQL).
@@ -78,7 +85,10 @@ pub(crate) enum Dialect {
 
 impl ColumnKind {
     /// Texts of any length.
-    pub(crate) const TEXT: Self = Self::Text { characters_max: None, bytes_max: None };
+    pub(crate) const TEXT: Self = Self::Text {
+        characters_max: None,
+        bytes_max: None,
+    };
 
     /// Whether values are stored as JSON, so that a text keeps its quotes.
     pub(crate) fn holds_json(&self) -> bool {
@@ -89,7 +99,13 @@ impl ColumnKind {
     fn takes_empty_text(&self) -> bool {
         matches!(
             self,
-            Self::Text { .. } | Self::PaddedText { .. } | Self::HexBytes | Self::Bytes { .. } | Self::Enum(_) | Self::Set(_) | Self::Other
+            Self::Text { .. }
+                | Self::PaddedText { .. }
+                | Self::HexBytes
+                | Self::Bytes { .. }
+                | Self::Enum(_)
+                | Self::Set(_)
+                | Self::Other
         )
     }
 
@@ -104,9 +120,16 @@ impl ColumnKind {
         };
         match self {
             Self::Integer { .. } => number::is_plain_integer(text),
-            Self::Decimal { scale } => number::plain_scale(text).is_some_and(|places| i64::from(*scale) >= places),
-            Self::Text { characters_max, bytes_max } => {
-                is_text && characters_max.is_none_or(|max| text.len() <= max) && bytes_max.is_none_or(|max| text.len() <= max)
+            Self::Decimal { scale } => {
+                number::plain_scale(text).is_some_and(|places| i64::from(*scale) >= places)
+            }
+            Self::Text {
+                characters_max,
+                bytes_max,
+            } => {
+                is_text
+                    && characters_max.is_none_or(|max| text.len() <= max)
+                    && bytes_max.is_none_or(|max| text.len() <= max)
             }
             Self::Timestamp { dialect, .. } => is_text && time::is_plain(text, *dialect),
             Self::Other => true,
@@ -120,7 +143,9 @@ impl ColumnKind {
         match cell {
             Cell::Absent | Cell::Null => Ok(cell),
             // Programs that quote every field write empty numbers and times as `""`.
-            Cell::Text(text) if text.is_empty() && is_csv && !self.takes_empty_text() => Ok(Cell::Null),
+            Cell::Text(text) if text.is_empty() && is_csv && !self.takes_empty_text() => {
+                Ok(Cell::Null)
+            }
             cell => self.fit_value(cell),
         }
     }
@@ -138,13 +163,22 @@ impl ColumnKind {
                 Cell::Bool(value) => Ok(Cell::Text(if value { "1" } else { "0" }.into())),
                 cell => not_json(cell),
             },
-            Self::Text { characters_max, bytes_max } => within(text_of(cell)?, *characters_max, *bytes_max, |_| true).map(Cell::Text),
-            Self::PaddedText { characters, keeps_full } => padded(text_of(cell)?, *characters, *keeps_full).map(Cell::Text),
+            Self::Text {
+                characters_max,
+                bytes_max,
+            } => within(text_of(cell)?, *characters_max, *bytes_max, |_| true).map(Cell::Text),
+            Self::PaddedText {
+                characters,
+                keeps_full,
+            } => padded(text_of(cell)?, *characters, *keeps_full).map(Cell::Text),
             Self::HexBytes => Ok(Cell::Text(hex(&text_of(cell)?).into())),
             Self::Bytes { exact_length } => {
                 let text = text_of(cell)?;
                 match exact_length {
-                    Some(length) if text.len() < *length => Err(format!("accepts exactly {length} bytes; the value has {}", text.len())),
+                    Some(length) if text.len() < *length => Err(format!(
+                        "accepts exactly {length} bytes; the value has {}",
+                        text.len()
+                    )),
                     _ => Ok(Cell::Text(text)),
                 }
             }
@@ -159,7 +193,11 @@ impl ColumnKind {
             }
             Self::Date { dialect } => time::date(cell, *dialect),
             Self::TimeOfDay { digits, has_zone } => time::time_of_day(cell, *digits, *has_zone),
-            Self::Timestamp { digits, has_zone, dialect } => time::timestamp(cell, *digits, *has_zone, *dialect),
+            Self::Timestamp {
+                digits,
+                has_zone,
+                dialect,
+            } => time::timestamp(cell, *digits, *has_zone, *dialect),
             Self::Interval => time::interval(cell),
             Self::Year => time::year(cell),
             Self::Enum(words) => one_of(text_of(cell)?, words),
@@ -214,18 +252,25 @@ fn within<'t>(
     {
         return Err(format!("accepts {max} bytes; the value has {}", text.len()));
     }
-    if allows(&text) { Ok(text) } else { Err("would drop the spaces at the end of the value".to_owned()) }
+    if allows(&text) {
+        Ok(text)
+    } else {
+        Err("would drop the spaces at the end of the value".to_owned())
+    }
 }
 
 fn padded(text: Cow<'_, str>, characters: usize, keeps_full: bool) -> Result<Cow<'_, str>, String> {
-    let is_kept = |text: &str| !text.ends_with(' ') || (keeps_full && text.chars().count() == characters);
+    let is_kept =
+        |text: &str| !text.ends_with(' ') || (keeps_full && text.chars().count() == characters);
     within(text, Some(characters), None, is_kept)
 }
 
 /// Returns PostgreSQL's notation of bytes. A text that is already in this notation stays unchanged;
 /// any other text is encoded byte by byte.
 fn hex(text: &str) -> String {
-    let is_hex = |digits: &str| digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex = |digits: &str| {
+        digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
     if text.strip_prefix("\\x").is_some_and(is_hex) {
         return text.to_owned();
     }
@@ -235,7 +280,11 @@ fn hex(text: &str) -> String {
 /// Returns a word of an enumeration if it matches exactly. The server would also accept a position
 /// in the list, or another case.
 fn one_of<'r>(text: Cow<'r, str>, words: &[String]) -> Result<Cell<'r>, String> {
-    if words.iter().any(|word| *word == text) { Ok(Cell::Text(text)) } else { Err(format!("accepts one of {}", words.join(", "))) }
+    if words.iter().any(|word| *word == text) {
+        Ok(Cell::Text(text))
+    } else {
+        Err(format!("accepts one of {}", words.join(", ")))
+    }
 }
 
 fn some_of<'r>(cell: Cell<'r>, words: &[String]) -> Result<Cell<'r>, String> {

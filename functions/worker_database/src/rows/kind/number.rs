@@ -5,11 +5,23 @@ use std::borrow::Cow;
 use super::super::Cell;
 
 /// 32-bit floating point, which keeps any 6 digits.
-pub(super) const FLOAT32: Precision =
-    Precision { digits_safe: 6, shortest: |text| text.parse::<f32>().ok().map(|n| (n.is_finite(), format!("{n:e}"))) };
+pub(super) const FLOAT32: Precision = Precision {
+    digits_safe: 6,
+    shortest: |text| {
+        text.parse::<f32>()
+            .ok()
+            .map(|n| (n.is_finite(), format!("{n:e}")))
+    },
+};
 /// 64-bit floating point, which keeps any 15 digits.
-pub(super) const FLOAT64: Precision =
-    Precision { digits_safe: 15, shortest: |text| text.parse::<f64>().ok().map(|n| (n.is_finite(), format!("{n:e}"))) };
+pub(super) const FLOAT64: Precision = Precision {
+    digits_safe: 15,
+    shortest: |text| {
+        text.parse::<f64>()
+            .ok()
+            .map(|n| (n.is_finite(), format!("{n:e}")))
+    },
+};
 
 /// The longest integer that is converted from another notation. No integer column has as many
 /// digits.
@@ -47,7 +59,12 @@ impl Decimal {
             None => (unsigned, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        if whole.len() + fraction.len() == 0
+            || !whole
+                .bytes()
+                .chain(fraction.bytes())
+                .all(|byte| byte.is_ascii_digit())
+        {
             return None;
         }
         let all = format!("{whole}{fraction}");
@@ -56,12 +73,20 @@ impl Decimal {
         let exponent = i64::from(power) - i64::try_from(fraction.len()).ok()? + zeros;
         let digits = significant.trim_start_matches('0').to_owned();
         let exponent = if digits.is_empty() { 0 } else { exponent };
-        Some(Self { is_negative: is_negative && !digits.is_empty(), digits, exponent })
+        Some(Self {
+            is_negative: is_negative && !digits.is_empty(),
+            digits,
+            exponent,
+        })
     }
 
     /// Returns the number of decimal places. A negative value is the number of trailing zeros.
     fn scale(&self) -> i64 {
-        if self.digits.is_empty() { i64::MIN } else { -self.exponent }
+        if self.digits.is_empty() {
+            i64::MIN
+        } else {
+            -self.exponent
+        }
     }
 
     /// Returns the number of digits before and after the decimal point.
@@ -77,7 +102,11 @@ impl Decimal {
         }
         let sign = if self.is_negative { "-" } else { "" };
         let zeros = "0".repeat(usize::try_from(self.exponent).ok()?);
-        Some(if self.digits.is_empty() { "0".to_owned() } else { format!("{sign}{}{zeros}", self.digits) })
+        Some(if self.digits.is_empty() {
+            "0".to_owned()
+        } else {
+            format!("{sign}{}{zeros}", self.digits)
+        })
     }
 }
 
@@ -112,7 +141,9 @@ fn digits_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
         Cell::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
         Cell::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
         Cell::Bool(value) => Err(format!("accepts numbers, not {value}")),
-        Cell::Json(_) | Cell::Null | Cell::Absent => Err("accepts numbers, not an object or array".to_owned()),
+        Cell::Json(_) | Cell::Null | Cell::Absent => {
+            Err("accepts numbers, not an object or array".to_owned())
+        }
     }
 }
 
@@ -121,8 +152,12 @@ pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, Str
     let text = match cell {
         // The server decides whether the column accepts booleans.
         Cell::Bool(_) => return Ok(cell),
-        Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("true") => return Ok(Cell::Bool(true)),
-        Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("false") => return Ok(Cell::Bool(false)),
+        Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("true") => {
+            return Ok(Cell::Bool(true));
+        }
+        Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("false") => {
+            return Ok(Cell::Bool(false));
+        }
         cell => digits_of(cell)?,
     };
     if is_plain_integer(&text) {
@@ -131,7 +166,9 @@ pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, Str
     match Decimal::read(&text) {
         Some(number) if number.scale() <= 0 => match number.to_integer() {
             Some(digits) => Ok(Cell::Number(digits.into())),
-            None => Err(format!("accepts whole numbers of at most {DIGITS_MAX} digits")),
+            None => Err(format!(
+                "accepts whole numbers of at most {DIGITS_MAX} digits"
+            )),
         },
         Some(_) => Err(format!("accepts whole numbers, not {text}")),
         // The text is not a number. The server decides whether it accepts the text.
@@ -146,41 +183,58 @@ pub(super) fn decimal(cell: Cell<'_>, scale: i32) -> Result<Cell<'_>, String> {
     if plain_scale(&text).is_some_and(|places| i64::from(scale) >= places) {
         return Ok(Cell::Number(text));
     }
-    let Some(number) = Decimal::read(&text) else { return Ok(Cell::Text(text)) };
+    let Some(number) = Decimal::read(&text) else {
+        return Ok(Cell::Text(text));
+    };
     if number.scale() <= i64::from(scale) {
         return Ok(Cell::Number(text));
     }
     Err(match scale {
         0 => format!("accepts whole numbers, not {text}"),
         1.. => format!("accepts {scale} decimal places, but {text} has more"),
-        _ => format!("accepts multiples of 10 to the power {}, not {text}", -scale),
+        _ => format!(
+            "accepts multiples of 10 to the power {}, not {text}",
+            -scale
+        ),
     })
 }
 
 /// Returns a number that reads back as it was written.
 pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, String> {
     let text = digits_of(cell)?;
-    let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'))
+    };
     if text.len() <= precision.digits_safe && is_plain(&text) {
         return Ok(Cell::Number(text));
     }
-    let Some(number) = Decimal::read(&text) else { return Ok(Cell::Text(text)) };
+    let Some(number) = Decimal::read(&text) else {
+        return Ok(Cell::Text(text));
+    };
     if is_kept(&text, &number, precision) {
         Ok(Cell::Number(text))
     } else {
-        Err(format!("accepts floating-point numbers, which cannot hold {text} exactly"))
+        Err(format!(
+            "accepts floating-point numbers, which cannot hold {text} exactly"
+        ))
     }
 }
 
 /// Whether a floating-point number reads back as the number that was written.
 fn is_kept(text: &str, number: &Decimal, precision: Precision) -> bool {
-    (precision.shortest)(text)
-        .is_some_and(|(is_finite, shortest)| is_finite && Decimal::read(&shortest).is_some_and(|kept| kept == *number))
+    (precision.shortest)(text).is_some_and(|(is_finite, shortest)| {
+        is_finite && Decimal::read(&shortest).is_some_and(|kept| kept == *number)
+    })
 }
 
 /// Whether a 64-bit floating-point number or integer holds the number.
 pub(super) fn is_kept_by_json(text: &str) -> bool {
-    text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok() || Decimal::read(text).is_some_and(|number| is_kept(text, &number, FLOAT64))
+    text.parse::<i64>().is_ok()
+        || text.parse::<u64>().is_ok()
+        || Decimal::read(text).is_some_and(|number| is_kept(text, &number, FLOAT64))
 }
 
 /// Returns the bits of a number. From a text, MySQL would store the bytes of its characters.
@@ -189,6 +243,10 @@ pub(super) fn bits(cell: Cell<'_>) -> Result<Cell<'_>, String> {
         Cell::Bool(_) => return Ok(cell),
         cell => digits_of(cell)?,
     };
-    let number = Decimal::read(&text).and_then(|number| number.to_integer()).and_then(|digits| digits.parse::<u64>().ok());
-    number.map(|number| Cell::Number(number.to_string().into())).ok_or_else(|| format!("accepts the bits of a whole number, not {text}"))
+    let number = Decimal::read(&text)
+        .and_then(|number| number.to_integer())
+        .and_then(|digits| digits.parse::<u64>().ok());
+    number
+        .map(|number| Cell::Number(number.to_string().into()))
+        .ok_or_else(|| format!("accepts the bits of a whole number, not {text}"))
 }

@@ -32,7 +32,10 @@ fn agrees(kind: &ColumnKind, cell: &Cell<'_>) {
             (Ok(Cell::Number(fitted)), Cell::Text(sent)) => fitted == sent,
             (fitted, cell) => fitted.as_ref() == Ok(cell),
         };
-        assert!(is_same, "{kind:?} keeps {cell:?}, and fits it to {fitted:?}");
+        assert!(
+            is_same,
+            "{kind:?} keeps {cell:?}, and fits it to {fitted:?}"
+        );
     }
 }
 
@@ -41,15 +44,23 @@ fn values() -> impl proptest::strategy::Strategy<Value = String> {
     proptest::prop_oneof![
         "-?[0-9]{0,22}",
         "[-+]?[0-9]{0,5}\\.?[0-9]{0,5}(e-?[0-9]{1,2})?",
-        "[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:([0-5][0-9]|60)(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?",
+        "[0-9]{4}-[0-9]{2}-[0-9]{2}[ \
+         T][0-9]{2}:[0-9]{2}:([0-5][0-9]|60)(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?",
         "[0-9]{4}-[0-9]{2}-[0-9]{2}",
         "\\PC{0,12} {0,3}",
     ]
 }
 
 fn kinds() -> Vec<ColumnKind> {
-    let timestamp = |digits, has_zone, dialect| ColumnKind::Timestamp { digits, has_zone, dialect };
-    let text = |characters_max, bytes_max| ColumnKind::Text { characters_max, bytes_max };
+    let timestamp = |digits, has_zone, dialect| ColumnKind::Timestamp {
+        digits,
+        has_zone,
+        dialect,
+    };
+    let text = |characters_max, bytes_max| ColumnKind::Text {
+        characters_max,
+        bytes_max,
+    };
     vec![
         ColumnKind::Integer { takes_words: true },
         ColumnKind::Integer { takes_words: false },
@@ -62,9 +73,14 @@ fn kinds() -> Vec<ColumnKind> {
         text(None, None),
         text(Some(5), None),
         text(None, Some(7)),
-        ColumnKind::PaddedText { characters: 6, keeps_full: false },
+        ColumnKind::PaddedText {
+            characters: 6,
+            keeps_full: false,
+        },
         ColumnKind::JsonText,
-        ColumnKind::Date { dialect: Dialect::Mysql },
+        ColumnKind::Date {
+            dialect: Dialect::Mysql,
+        },
         timestamp(6, false, Dialect::Postgres),
         timestamp(0, true, Dialect::Postgres),
         timestamp(0, false, Dialect::Mysql),
@@ -78,7 +94,8 @@ proptest::proptest! {
     #[test]
     fn what_is_kept_as_it_is_is_what_fitting_returns(value in values()) {
         for kind in kinds() {
-            for cell in [text(&value), number(&value), Cell::Json(&value), Cell::Bool(true), Cell::Null] {
+            for cell in [text(&value), number(&value), Cell::Json(&value), Cell::Bool(true),
+                Cell::Null] {
                 agrees(&kind, &cell);
             }
         }
@@ -109,13 +126,28 @@ fn whole_numbers_are_taken_in_any_notation_and_others_are_refused() {
 #[test]
 fn decimal_places_are_never_rounded_away() {
     let cents = ColumnKind::Decimal { scale: 2 };
-    for (value, is_kept) in
-        [("1.25", true), ("1.250", true), ("125e-2", true), ("1.255", false), ("1e-3", false), ("12345678901234567890", true)]
-    {
-        assert_eq!(fitted(&cents, number(value)) != "refused", is_kept, "{value}");
+    for (value, is_kept) in [
+        ("1.25", true),
+        ("1.250", true),
+        ("125e-2", true),
+        ("1.255", false),
+        ("1e-3", false),
+        ("12345678901234567890", true),
+    ] {
+        assert_eq!(
+            fitted(&cents, number(value)) != "refused",
+            is_kept,
+            "{value}"
+        );
     }
     let hundreds = ColumnKind::Decimal { scale: -2 };
-    assert_eq!((fitted(&hundreds, number("1200")), fitted(&hundreds, number("1250"))), ("1200".into(), "refused".into()));
+    assert_eq!(
+        (
+            fitted(&hundreds, number("1200")),
+            fitted(&hundreds, number("1250"))
+        ),
+        ("1200".into(), "refused".into())
+    );
 }
 
 #[test]
@@ -130,41 +162,131 @@ fn floating_point_numbers_read_back_as_they_were_written() {
         ("1e300", true, false),
         ("0", true, true),
     ] {
-        assert_eq!(fitted(&ColumnKind::Float64, number(value)) != "refused", in_64, "{value}");
-        assert_eq!(fitted(&ColumnKind::Float32, number(value)) != "refused", in_32, "{value}");
+        assert_eq!(
+            fitted(&ColumnKind::Float64, number(value)) != "refused",
+            in_64,
+            "{value}"
+        );
+        assert_eq!(
+            fitted(&ColumnKind::Float32, number(value)) != "refused",
+            in_32,
+            "{value}"
+        );
     }
 }
 
 #[test]
 fn times_keep_their_instant_and_their_digits_or_are_refused() {
-    let mysql = |digits| ColumnKind::Timestamp { digits, has_zone: false, dialect: Dialect::Mysql };
-    let postgres = |has_zone| ColumnKind::Timestamp { digits: 6, has_zone, dialect: Dialect::Postgres };
+    let mysql = |digits| ColumnKind::Timestamp {
+        digits,
+        has_zone: false,
+        dialect: Dialect::Mysql,
+    };
+    let postgres = |has_zone| ColumnKind::Timestamp {
+        digits: 6,
+        has_zone,
+        dialect: Dialect::Postgres,
+    };
     let cases = [
         (mysql(0), "2026-01-02T03:04:05Z", "2026-01-02 03:04:05"),
         (mysql(0), "2026-01-02T03:04:05.000Z", "2026-01-02 03:04:05"),
         (mysql(0), "2026-01-02T03:04:05.120Z", "refused"),
-        (mysql(3), "2026-01-02t03:04:05.120z", "2026-01-02 03:04:05.12"),
+        (
+            mysql(3),
+            "2026-01-02t03:04:05.120z",
+            "2026-01-02 03:04:05.12",
+        ),
         (mysql(6), "2026-01-02 03:04:05.1234567", "refused"),
         (mysql(0), "2026-01-02T03:04:05+05:30", "2026-01-01 21:34:05"),
         (mysql(0), "2026-01-02 03:04", "2026-01-02 03:04"),
         (mysql(0), "2026-01-02", "2026-01-02"),
         (mysql(0), "2016-12-31T23:59:60Z", "refused"),
         (mysql(0), "26-01-02 03:04:05", "refused"),
-        (postgres(false), "2026-01-02T03:04:05+02", "2026-01-02 01:04:05"),
-        (postgres(false), "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+        (
+            postgres(false),
+            "2026-01-02T03:04:05+02",
+            "2026-01-02 01:04:05",
+        ),
+        (
+            postgres(false),
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T03:04:05Z",
+        ),
         (postgres(false), "2026-01-02 03:04:05 CET", "refused"),
-        (postgres(true), "2026-01-02 03:04:05 CET", "2026-01-02 03:04:05 CET"),
+        (
+            postgres(true),
+            "2026-01-02 03:04:05 CET",
+            "2026-01-02 03:04:05 CET",
+        ),
         (postgres(true), "2026-01-02T03:04:05.1234567Z", "refused"),
         (postgres(true), "now", "refused"),
-        (ColumnKind::Date { dialect: Dialect::Mysql }, "2026-01-02T00:00:00Z", "2026-01-02"),
-        (ColumnKind::Date { dialect: Dialect::Mysql }, "2026-01-02T03:04:05Z", "refused"),
-        (ColumnKind::Date { dialect: Dialect::Mysql }, "260102", "refused"),
-        (ColumnKind::Date { dialect: Dialect::Postgres }, "2026-01-02 03:04:05", "refused"),
-        (ColumnKind::Date { dialect: Dialect::Postgres }, "Jan 2, 2026", "Jan 2, 2026"),
-        (ColumnKind::TimeOfDay { digits: 0, has_zone: false }, "03:04:05.5", "refused"),
-        (ColumnKind::TimeOfDay { digits: 0, has_zone: false }, "1112", "refused"),
-        (ColumnKind::TimeOfDay { digits: 0, has_zone: false }, "03:04:05+02", "refused"),
-        (ColumnKind::TimeOfDay { digits: 6, has_zone: false }, "-838:59:59", "-838:59:59"),
+        (
+            ColumnKind::Date {
+                dialect: Dialect::Mysql,
+            },
+            "2026-01-02T00:00:00Z",
+            "2026-01-02",
+        ),
+        (
+            ColumnKind::Date {
+                dialect: Dialect::Mysql,
+            },
+            "2026-01-02T03:04:05Z",
+            "refused",
+        ),
+        (
+            ColumnKind::Date {
+                dialect: Dialect::Mysql,
+            },
+            "260102",
+            "refused",
+        ),
+        (
+            ColumnKind::Date {
+                dialect: Dialect::Postgres,
+            },
+            "2026-01-02 03:04:05",
+            "refused",
+        ),
+        (
+            ColumnKind::Date {
+                dialect: Dialect::Postgres,
+            },
+            "Jan 2, 2026",
+            "Jan 2, 2026",
+        ),
+        (
+            ColumnKind::TimeOfDay {
+                digits: 0,
+                has_zone: false,
+            },
+            "03:04:05.5",
+            "refused",
+        ),
+        (
+            ColumnKind::TimeOfDay {
+                digits: 0,
+                has_zone: false,
+            },
+            "1112",
+            "refused",
+        ),
+        (
+            ColumnKind::TimeOfDay {
+                digits: 0,
+                has_zone: false,
+            },
+            "03:04:05+02",
+            "refused",
+        ),
+        (
+            ColumnKind::TimeOfDay {
+                digits: 6,
+                has_zone: false,
+            },
+            "-838:59:59",
+            "-838:59:59",
+        ),
         (ColumnKind::Year, "1995", "1995"),
         (ColumnKind::Year, "95", "refused"),
         (ColumnKind::Interval, "1.1234567 seconds", "refused"),
@@ -177,32 +299,78 @@ fn times_keep_their_instant_and_their_digits_or_are_refused() {
 
 #[test]
 fn texts_are_taken_whole() {
-    let short = ColumnKind::Text { characters_max: Some(2), bytes_max: None };
-    assert_eq!((fitted(&short, text("éé")), fitted(&short, text("a  "))), ("éé".into(), "refused".into()));
-    let padded = |keeps_full| ColumnKind::PaddedText { characters: 3, keeps_full };
-    assert_eq!((fitted(&padded(true), text("ab ")), fitted(&padded(false), text("ab "))), ("ab ".into(), "refused".into()));
-    assert_eq!(fitted(&padded(true), text("a ")), "refused");
-    assert_eq!((fitted(&ColumnKind::TEXT, Cell::Bool(true)), fitted(&ColumnKind::TEXT, number("1.50"))), ("true".into(), "1.50".into()));
+    let short = ColumnKind::Text {
+        characters_max: Some(2),
+        bytes_max: None,
+    };
     assert_eq!(
-        (fitted(&ColumnKind::HexBytes, text("a\\")), fitted(&ColumnKind::HexBytes, text("\\x4142"))),
+        (fitted(&short, text("éé")), fitted(&short, text("a  "))),
+        ("éé".into(), "refused".into())
+    );
+    let padded = |keeps_full| ColumnKind::PaddedText {
+        characters: 3,
+        keeps_full,
+    };
+    assert_eq!(
+        (
+            fitted(&padded(true), text("ab ")),
+            fitted(&padded(false), text("ab "))
+        ),
+        ("ab ".into(), "refused".into())
+    );
+    assert_eq!(fitted(&padded(true), text("a ")), "refused");
+    assert_eq!(
+        (
+            fitted(&ColumnKind::TEXT, Cell::Bool(true)),
+            fitted(&ColumnKind::TEXT, number("1.50"))
+        ),
+        ("true".into(), "1.50".into())
+    );
+    assert_eq!(
+        (
+            fitted(&ColumnKind::HexBytes, text("a\\")),
+            fitted(&ColumnKind::HexBytes, text("\\x4142"))
+        ),
         ("\\x615c".into(), "\\x4142".into())
     );
-    assert_eq!(fitted(&ColumnKind::Bytes { exact_length: Some(4) }, text("ab")), "refused");
+    assert_eq!(
+        fitted(
+            &ColumnKind::Bytes {
+                exact_length: Some(4)
+            },
+            text("ab")
+        ),
+        "refused"
+    );
 }
 
 #[test]
 fn words_and_bits_are_never_positions_or_characters() {
     let words = ColumnKind::Enum(vec!["false".into(), "true".into()]);
     assert_eq!(
-        (fitted(&words, Cell::Bool(true)), fitted(&words, number("1")), fitted(&words, text("TRUE"))),
+        (
+            fitted(&words, Cell::Bool(true)),
+            fitted(&words, number("1")),
+            fitted(&words, text("TRUE"))
+        ),
         ("true".into(), "refused".into(), "refused".into())
     );
     let set = ColumnKind::Set(vec!["p".into(), "q".into()]);
     assert_eq!(
-        (fitted(&set, text("p,q")), fitted(&set, number("3")), fitted(&set, Cell::Json(r#"["q"]"#))),
+        (
+            fitted(&set, text("p,q")),
+            fitted(&set, number("3")),
+            fitted(&set, Cell::Json(r#"["q"]"#))
+        ),
         ("p,q".into(), "refused".into(), "q".into())
     );
-    assert_eq!((fitted(&ColumnKind::Bits, text("5")), fitted(&ColumnKind::Bits, text("a"))), ("5".into(), "refused".into()));
+    assert_eq!(
+        (
+            fitted(&ColumnKind::Bits, text("5")),
+            fitted(&ColumnKind::Bits, text("a"))
+        ),
+        ("5".into(), "refused".into())
+    );
 }
 
 #[test]
@@ -218,20 +386,43 @@ fn json_that_is_taken_apart_keeps_its_members_and_digits() {
         ("[18446744073709551616]", true, false),
         ("[18446744073709551617]", true, false),
     ] {
-        assert_eq!(fitted(&jsonb, Cell::Json(value)) != "refused", in_jsonb, "{value}");
-        assert_eq!(fitted(&mysql, Cell::Json(value)) != "refused", in_mysql, "{value}");
+        assert_eq!(
+            fitted(&jsonb, Cell::Json(value)) != "refused",
+            in_jsonb,
+            "{value}"
+        );
+        assert_eq!(
+            fitted(&mysql, Cell::Json(value)) != "refused",
+            in_mysql,
+            "{value}"
+        );
     }
 }
 
 #[test]
 fn arrays_become_postgresqls() {
     let texts = ColumnKind::Array(Box::new(ColumnKind::TEXT));
-    assert_eq!(fitted(&texts, Cell::Json(r#"["a", "b\"c\\", null, "NULL", ""]"#)), r#"{"a","b\"c\\",NULL,"NULL",""}"#);
-    assert_eq!(fitted(&texts, Cell::Json(r#"[["a"], ["b"]]"#)), r#"{{"a"},{"b"}}"#);
+    assert_eq!(
+        fitted(&texts, Cell::Json(r#"["a", "b\"c\\", null, "NULL", ""]"#)),
+        r#"{"a","b\"c\\",NULL,"NULL",""}"#
+    );
+    assert_eq!(
+        fitted(&texts, Cell::Json(r#"[["a"], ["b"]]"#)),
+        r#"{{"a"},{"b"}}"#
+    );
     let whole = ColumnKind::Array(Box::new(ColumnKind::Integer { takes_words: false }));
-    assert_eq!((fitted(&whole, Cell::Json("[1, 2.0]")), fitted(&whole, Cell::Json("[1.5]"))), ("{1,2}".into(), "refused".into()));
+    assert_eq!(
+        (
+            fitted(&whole, Cell::Json("[1, 2.0]")),
+            fitted(&whole, Cell::Json("[1.5]"))
+        ),
+        ("{1,2}".into(), "refused".into())
+    );
     let documents = ColumnKind::Array(Box::new(ColumnKind::JsonText));
-    assert_eq!(fitted(&documents, Cell::Json(r#"[{"a": [1]}, 2]"#)), r#"{"{\"a\": [1]}","2"}"#);
+    assert_eq!(
+        fitted(&documents, Cell::Json(r#"[{"a": [1]}, 2]"#)),
+        r#"{"{\"a\": [1]}","2"}"#
+    );
 }
 
 #[test]

@@ -31,36 +31,63 @@ struct Clock<'t> {
 
 impl<'t> Iso<'t> {
     fn read(text: &'t str) -> Option<Self> {
-        let date = text.get(..DATE_LENGTH).filter(|date| has_shape(date, "dddd-dd-dd"))?;
+        let date = text
+            .get(..DATE_LENGTH)
+            .filter(|date| has_shape(date, "dddd-dd-dd"))?;
         let rest = &text[DATE_LENGTH..];
         if rest.is_empty() {
             return Some(Self { date, clock: None });
         }
         let rest = rest.strip_prefix(['T', 't', ' '])?;
-        Some(Self { date, clock: Some(Clock::read(rest)?) })
+        Some(Self {
+            date,
+            clock: Some(Clock::read(rest)?),
+        })
     }
 }
 
 impl<'t> Clock<'t> {
     fn read(text: &'t str) -> Option<Self> {
-        let length = if text.get(..8).is_some_and(|time| has_shape(time, "dd:dd:dd")) { 8 } else { 5 };
-        let time = text.get(..length).filter(|time| length == 8 || has_shape(time, "dd:dd"))?;
+        let length = if text
+            .get(..8)
+            .is_some_and(|time| has_shape(time, "dd:dd:dd"))
+        {
+            8
+        } else {
+            5
+        };
+        let time = text
+            .get(..length)
+            .filter(|time| length == 8 || has_shape(time, "dd:dd"))?;
         let rest = &text[length..];
         let (fraction, rest) = match rest.strip_prefix('.') {
             Some(after) => {
-                let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+                let end = after
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(after.len());
                 (after[..end].trim_end_matches('0'), &after[end..])
             }
             None => ("", rest),
         };
         let offset = rest.trim_start();
         let is_offset = matches!(offset, "" | "Z" | "z")
-            || (offset.starts_with(['+', '-']) && ["dd", "dddd", "dd:dd"].iter().any(|shape| has_shape(&offset[1..], shape)));
-        is_offset.then_some(Self { time, fraction, offset })
+            || (offset.starts_with(['+', '-'])
+                && ["dd", "dddd", "dd:dd"]
+                    .iter()
+                    .any(|shape| has_shape(&offset[1..], shape)));
+        is_offset.then_some(Self {
+            time,
+            fraction,
+            offset,
+        })
     }
 
     fn is_utc(&self) -> bool {
-        matches!(self.offset, "Z" | "z") || (self.offset.len() > 1 && self.offset[1..].bytes().all(|byte| matches!(byte, b'0' | b':')))
+        matches!(self.offset, "Z" | "z")
+            || (self.offset.len() > 1
+                && self.offset[1..]
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0' | b':')))
     }
 
     fn is_midnight(&self) -> bool {
@@ -79,25 +106,38 @@ impl<'t> Clock<'t> {
 fn within(fraction: &str, digits: usize) -> Result<(), String> {
     match fraction.len() <= digits {
         true => Ok(()),
-        false => Err(format!("accepts {digits} decimal places of a second, but the value has {}", fraction.len())),
+        false => Err(format!(
+            "accepts {digits} decimal places of a second, but the value has {}",
+            fraction.len()
+        )),
     }
 }
 
 /// Whether a text has this shape: `d` stands for a digit, any other character for itself.
 fn has_shape(text: &str, shape: &str) -> bool {
-    let fits = |(byte, wanted): (u8, u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    let fits = |(byte, wanted): (u8, u8)| {
+        if wanted == b'd' {
+            byte.is_ascii_digit()
+        } else {
+            byte == wanted
+        }
+    };
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
 /// Whether a text is a date and a time with seconds and without an offset, in the notation of the
 /// dialect.
 pub(super) fn is_plain(text: &str, dialect: Dialect) -> bool {
-    let Some((date, rest)) = text.split_at_checked(DATE_LENGTH) else { return false };
+    let Some((date, rest)) = text.split_at_checked(DATE_LENGTH) else {
+        return false;
+    };
     let separators: &[char] = match dialect {
         Dialect::Postgres => &[' ', 'T'],
         Dialect::Mysql => &[' '],
     };
-    let Some(time) = rest.strip_prefix(separators) else { return false };
+    let Some(time) = rest.strip_prefix(separators) else {
+        return false;
+    };
     has_shape(date, "dddd-dd-dd") && has_shape(time, "dd:dd:dd") && !time.ends_with("60")
 }
 
@@ -109,7 +149,9 @@ fn text_of<'r>(cell: Cell<'r>, what: &str) -> Result<Cow<'r, str>, String> {
 }
 
 fn is_word(text: &str) -> bool {
-    WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+    WORDS
+        .iter()
+        .any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 /// Returns a date. A time of day may only be midnight, because it is not stored.
@@ -117,16 +159,25 @@ pub(super) fn date(cell: Cell<'_>, dialect: Dialect) -> Result<Cell<'_>, String>
     let text = text_of(cell, "a date such as 2026-01-31")?;
     match Iso::read(text.trim()) {
         Some(Iso { clock: None, .. }) => Ok(Cell::Text(text)),
-        Some(Iso { date, clock: Some(clock) }) if clock.is_midnight() => Ok(Cell::Text(date.to_owned().into())),
+        Some(Iso {
+            date,
+            clock: Some(clock),
+        }) if clock.is_midnight() => Ok(Cell::Text(date.to_owned().into())),
         Some(_) => Err("accepts dates, but the value has a time of day".to_owned()),
         None if has_shape(&text, "dddddddd") => Ok(Cell::Text(text)),
-        None if dialect == Dialect::Postgres && !text.contains(':') && !is_word(&text) => Ok(Cell::Text(text)),
+        None if dialect == Dialect::Postgres && !text.contains(':') && !is_word(&text) => {
+            Ok(Cell::Text(text))
+        }
         None => Err("accepts dates such as 2026-01-31".to_owned()),
     }
 }
 
 /// Returns a time of day.
-pub(super) fn time_of_day(cell: Cell<'_>, digits: usize, has_zone: bool) -> Result<Cell<'_>, String> {
+pub(super) fn time_of_day(
+    cell: Cell<'_>,
+    digits: usize,
+    has_zone: bool,
+) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a time such as 08:30:00")?;
     let unsigned = text.trim().trim_start_matches('-');
     let Some(clock) = Clock::read(unsigned).or_else(|| hours(unsigned)) else {
@@ -143,29 +194,47 @@ pub(super) fn time_of_day(cell: Cell<'_>, digits: usize, has_zone: bool) -> Resu
 /// durations.
 fn hours(text: &str) -> Option<Clock<'_>> {
     let (hours, rest) = text.split_once(':')?;
-    let is_number = !hours.is_empty() && hours.len() <= 3 && hours.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        !hours.is_empty() && hours.len() <= 3 && hours.bytes().all(|byte| byte.is_ascii_digit());
     let (time, fraction) = rest.split_once('.').unwrap_or((rest, ""));
-    let is_clock = (has_shape(time, "dd:dd") || has_shape(time, "dd")) && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && is_clock).then(|| Clock { time: "", fraction: fraction.trim_end_matches('0'), offset: "" })
+    let is_clock = (has_shape(time, "dd:dd") || has_shape(time, "dd"))
+        && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && is_clock).then(|| Clock {
+        time: "",
+        fraction: fraction.trim_end_matches('0'),
+        offset: "",
+    })
 }
 
 /// Returns a timestamp. If the column has no zone, a time with an offset is converted to UTC.
-pub(super) fn timestamp(cell: Cell<'_>, digits: usize, has_zone: bool, dialect: Dialect) -> Result<Cell<'_>, String> {
+pub(super) fn timestamp(
+    cell: Cell<'_>,
+    digits: usize,
+    has_zone: bool,
+    dialect: Dialect,
+) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a time such as 2026-01-31T08:30:00Z")?;
     let Some(Iso { date, clock }) = Iso::read(text.trim()) else {
         return other_timestamp(text, digits, has_zone, dialect);
     };
-    let Some(clock) = clock else { return Ok(Cell::Text(text)) };
+    let Some(clock) = clock else {
+        return Ok(Cell::Text(text));
+    };
     clock.fits(digits)?;
-    let is_readable = dialect == Dialect::Postgres && (has_zone || clock.offset.is_empty() || clock.is_utc());
+    let is_readable =
+        dialect == Dialect::Postgres && (has_zone || clock.offset.is_empty() || clock.is_utc());
     if is_readable {
         return Ok(Cell::Text(text));
     }
     if clock.offset.is_empty() || clock.is_utc() {
         let point = if clock.fraction.is_empty() { "" } else { "." };
-        return Ok(Cell::Text(format!("{date} {}{point}{}", clock.time, clock.fraction).into()));
+        return Ok(Cell::Text(
+            format!("{date} {}{point}{}", clock.time, clock.fraction).into(),
+        ));
     }
-    in_utc(date, &clock).map(|utc| Cell::Text(utc.into())).ok_or_else(|| "accepts times such as 2026-01-31T08:30:00Z".to_owned())
+    in_utc(date, &clock)
+        .map(|utc| Cell::Text(utc.into()))
+        .ok_or_else(|| "accepts times such as 2026-01-31T08:30:00Z".to_owned())
 }
 
 /// Converts a time with an offset to UTC without an offset.
@@ -176,13 +245,24 @@ fn in_utc(date: &str, clock: &Clock<'_>) -> Option<String> {
         5 => format!("{}:{}", &clock.offset[..3], &clock.offset[3..]),
         _ => clock.offset.to_owned(),
     };
-    let instant: jiff::Timestamp = format!("{date}T{}{seconds}{offset}", clock.time).parse().ok()?;
+    let instant: jiff::Timestamp = format!("{date}T{}{seconds}{offset}", clock.time)
+        .parse()
+        .ok()?;
     let point = if clock.fraction.is_empty() { "" } else { "." };
-    Some(format!("{}{point}{}", instant.strftime("%Y-%m-%d %H:%M:%S"), clock.fraction))
+    Some(format!(
+        "{}{point}{}",
+        instant.strftime("%Y-%m-%d %H:%M:%S"),
+        clock.fraction
+    ))
 }
 
 /// Checks other notations. PostgreSQL accepts many, and loses nothing if the column has a zone.
-fn other_timestamp(text: Cow<'_, str>, digits: usize, has_zone: bool, dialect: Dialect) -> Result<Cell<'_>, String> {
+fn other_timestamp(
+    text: Cow<'_, str>,
+    digits: usize,
+    has_zone: bool,
+    dialect: Dialect,
+) -> Result<Cell<'_>, String> {
     let is_exact = match dialect {
         Dialect::Mysql => has_shape(&text, "dddddddd"),
         Dialect::Postgres => !is_word(&text) && (has_zone || !text.contains(':')),
@@ -203,9 +283,18 @@ pub(super) fn interval(cell: Cell<'_>) -> Result<Cell<'_>, String> {
 
 /// Returns the longest run of digits after a point, without trailing zeros.
 fn longest_fraction(text: &str) -> &str {
-    let digits = |after: &'_ str| after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-    let fractions = text.split('.').skip(1).map(|after| after[..digits(after)].trim_end_matches('0'));
-    fractions.max_by_key(|fraction| fraction.len()).unwrap_or_default()
+    let digits = |after: &'_ str| {
+        after
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(after.len())
+    };
+    let fractions = text
+        .split('.')
+        .skip(1)
+        .map(|after| after[..digits(after)].trim_end_matches('0'));
+    fractions
+        .max_by_key(|fraction| fraction.len())
+        .unwrap_or_default()
 }
 
 /// Returns a year of four digits. For two digits, the server would guess the century.

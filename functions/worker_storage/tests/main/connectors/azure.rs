@@ -29,7 +29,10 @@ impl Subject for AzureBlob {
     async fn start(workshop: &Workshop) -> Self {
         let server = Azurite::start();
         server.make_container(CONTAINER).await;
-        Self { server, connector: connector(workshop) }
+        Self {
+            server,
+            connector: connector(workshop),
+        }
     }
 
     fn connector(&self) -> &ObjectStorage {
@@ -41,7 +44,8 @@ impl Subject for AzureBlob {
     }
 
     fn settings(&self, Place { host, port }: &Place) -> Value {
-        json!({"account": ACCOUNT, "container": CONTAINER, "endpoint": format!("http://{host}:{port}/{ACCOUNT}"),
+        json!({"account": ACCOUNT, "container": CONTAINER,
+            "endpoint": format!("http://{host}:{port}/{ACCOUNT}"),
             "key_template": "in/{{ message_id }}.bin"})
     }
 
@@ -53,22 +57,41 @@ impl Subject for AzureBlob {
         let wrong = account_key("d3Jvbmcgd3Jvbmcgd3Jvbmc=");
         let no_container = json!({"container": "no-such-container"});
         vec![
-            Mistake { name: "a wrong key", settings: json!({}), login: wrong, reason: Reason::Authentication },
-            Mistake { name: "no such container", settings: no_container, login: self.login(), reason: Reason::Misconfigured },
+            Mistake {
+                name: "a wrong key",
+                settings: json!({}),
+                login: wrong,
+                reason: Reason::Authentication,
+            },
+            Mistake {
+                name: "no such container",
+                settings: no_container,
+                login: self.login(),
+                reason: Reason::Misconfigured,
+            },
         ]
     }
 
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival> {
         let key = format!("in/{}.bin", delivery.id.message);
-        let found = reqwest::get(format!("{}/{CONTAINER}/{key}", self.server.endpoint)).await.unwrap();
+        let found = reqwest::get(format!("{}/{CONTAINER}/{key}", self.server.endpoint))
+            .await
+            .unwrap();
         if found.status() == 404 {
             return Vec::new();
         }
         assert_eq!(found.status(), 200);
-        vec![Arrival { identity: key, sha256: sha256(&found.bytes().await.unwrap()) }]
+        vec![Arrival {
+            identity: key,
+            sha256: sha256(&found.bytes().await.unwrap()),
+        }]
     }
 }
 
 fn account_key(key: &str) -> Login {
-    Login { kind: CredentialKind::AccountKey, open: Vec::new(), secrets: vec![("account_key", key.to_owned())] }
+    Login {
+        kind: CredentialKind::AccountKey,
+        open: Vec::new(),
+        secrets: vec![("account_key", key.to_owned())],
+    }
 }

@@ -27,7 +27,10 @@ impl Subject for Google {
     const IS_IDEMPOTENT: bool = true;
 
     async fn start(workshop: &Workshop) -> Self {
-        Self { server: Gcs::start().await, connector: connector(workshop) }
+        Self {
+            server: Gcs::start().await,
+            connector: connector(workshop),
+        }
     }
 
     fn connector(&self) -> &ObjectStorage {
@@ -39,7 +42,8 @@ impl Subject for Google {
     }
 
     fn settings(&self, Place { host, port }: &Place) -> Value {
-        json!({"bucket": gcs::BUCKET, "endpoint": format!("http://{host}:{port}"), "key_template": "in/{{ message_id }}.bin"})
+        json!({"bucket": gcs::BUCKET, "endpoint": format!("http://{host}:{port}"),
+            "key_template": "in/{{ message_id }}.bin"})
     }
 
     fn login(&self) -> Login {
@@ -50,18 +54,38 @@ impl Subject for Google {
         let stranger = service_account(&gcs::stranger());
         let no_bucket = json!({"bucket": "no-such-bucket"});
         vec![
-            Mistake { name: "an unknown account", settings: json!({}), login: stranger, reason: Reason::Authentication },
-            Mistake { name: "no such bucket", settings: no_bucket, login: self.login(), reason: Reason::Misconfigured },
+            Mistake {
+                name: "an unknown account",
+                settings: json!({}),
+                login: stranger,
+                reason: Reason::Authentication,
+            },
+            Mistake {
+                name: "no such bucket",
+                settings: no_bucket,
+                login: self.login(),
+                reason: Reason::Misconfigured,
+            },
         ]
     }
 
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival> {
         let key = format!("in/{}.bin", delivery.id.message);
         let found = self.server.object(&key);
-        found.map(|object| Arrival { identity: key, sha256: sha256(&object.bytes) }).into_iter().collect()
+        found
+            .map(|object| Arrival {
+                identity: key,
+                sha256: sha256(&object.bytes),
+            })
+            .into_iter()
+            .collect()
     }
 }
 
 fn service_account(file: &Value) -> Login {
-    Login { kind: CredentialKind::ServiceAccount, open: Vec::new(), secrets: vec![("json", file.to_string())] }
+    Login {
+        kind: CredentialKind::ServiceAccount,
+        open: Vec::new(),
+        secrets: vec![("json", file.to_string())],
+    }
 }

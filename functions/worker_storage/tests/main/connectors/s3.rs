@@ -29,7 +29,10 @@ impl Subject for S3 {
     const IS_IDEMPOTENT: bool = true;
 
     async fn start(workshop: &Workshop) -> Self {
-        Self { server: FileS3::start().await, connector: connector(workshop) }
+        Self {
+            server: FileS3::start().await,
+            connector: connector(workshop),
+        }
     }
 
     fn connector(&self) -> &ObjectStorage {
@@ -41,7 +44,8 @@ impl Subject for S3 {
     }
 
     fn settings(&self, Place { host, port }: &Place) -> Value {
-        json!({"bucket": file_s3::BUCKET, "region": "us-east-1", "endpoint": format!("http://{host}:{port}"),
+        json!({"bucket": file_s3::BUCKET, "region": "us-east-1",
+            "endpoint": format!("http://{host}:{port}"),
             "key_template": "in/{{ message_id }}.bin"})
     }
 
@@ -51,22 +55,43 @@ impl Subject for S3 {
 
     fn mistakes(&self) -> Vec<Mistake> {
         // This server creates requested buckets, so a missing bucket cannot be tested.
-        let wrong = |name, login| Mistake { name, settings: json!({}), login, reason: Reason::Authentication };
+        let wrong = |name, login| Mistake {
+            name,
+            settings: json!({}),
+            login,
+            reason: Reason::Authentication,
+        };
         vec![
-            wrong("a wrong secret", access_key(file_s3::ACCESS_KEY_ID, "wrong")),
-            wrong("an unknown key", access_key("AKIDWRONG", file_s3::SECRET_ACCESS_KEY)),
+            wrong(
+                "a wrong secret",
+                access_key(file_s3::ACCESS_KEY_ID, "wrong"),
+            ),
+            wrong(
+                "an unknown key",
+                access_key("AKIDWRONG", file_s3::SECRET_ACCESS_KEY),
+            ),
         ]
     }
 
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival> {
         let key = format!("in/{}.bin", delivery.id.message);
         let found = std::fs::read(self.server.files().join(&key));
-        found.map(|bytes| Arrival { identity: key, sha256: sha256(&bytes) }).into_iter().collect()
+        found
+            .map(|bytes| Arrival {
+                identity: key,
+                sha256: sha256(&bytes),
+            })
+            .into_iter()
+            .collect()
     }
 }
 
 fn access_key(id: &str, secret: &str) -> Login {
     let open = vec![("access_key_id", id.to_owned())];
     let secrets = vec![("secret_access_key", secret.to_owned())];
-    Login { kind: CredentialKind::AccessKey, open, secrets }
+    Login {
+        kind: CredentialKind::AccessKey,
+        open,
+        secrets,
+    }
 }

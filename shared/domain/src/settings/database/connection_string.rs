@@ -1,8 +1,10 @@
-//! Connection strings: our own parser, with a list of what is allowed. The libraries' parsers know sockets, files and `hostaddr`, all of
-//! which would lead past the egress guard or into our own machine.
+//! Connection strings: our own parser, with a list of what is allowed. The libraries' parsers know
+//! sockets, files and `hostaddr`, all of which would lead past the egress guard or into our own
+//! machine.
 //!
-//! Two forms: a URL (`postgres://user:password@host:5432/database?sslmode=require`, `mysql://…`) and PostgreSQL's
-//! `host=… port=… dbname=… user=… password=… sslmode=…`. Nothing of the text is ever repeated in an error but an option's name.
+//! Two forms: a URL (`postgres://user:password@host:5432/database?sslmode=require`, `mysql://…`)
+//! and PostgreSQL's `host=… port=… dbname=… user=… password=… sslmode=…`. Nothing of the text is
+//! ever repeated in an error but an option's name.
 
 use std::fmt;
 
@@ -24,16 +26,24 @@ pub struct ConnectionString {
     pub username: String,
     /// The secret; empty when there is none.
     pub password: String,
-    /// What its `sslmode` asks for. The settings' `tls` is never lowered by it: the stricter of both counts.
+    /// What its `sslmode` asks for. The settings' `tls` is never lowered by it: the stricter of
+    /// both counts.
     pub tls: Option<TlsMode>,
-    /// PostgreSQL's `channel_binding=require`: the login must be bound to the TLS session it goes through.
+    /// PostgreSQL's `channel_binding=require`: the login must be bound to the TLS session it goes
+    /// through.
     pub requires_channel_binding: bool,
 }
 
 /// Everything but the password.
 impl fmt::Debug for ConnectionString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, database, username, .. } = self;
+        let Self {
+            host,
+            port,
+            database,
+            username,
+            ..
+        } = self;
         write!(f, "ConnectionString({username}@{host}:{port}/{database})")
     }
 }
@@ -99,7 +109,11 @@ struct Draft {
 
 impl Draft {
     fn read_url(&mut self, engine: Engine, rest: &str) -> Result<(), Unreadable> {
-        let rest = if let Some((rest, _fragment)) = rest.split_once('#') { rest } else { rest };
+        let rest = if let Some((rest, _fragment)) = rest.split_once('#') {
+            rest
+        } else {
+            rest
+        };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -137,19 +151,29 @@ impl Draft {
         Ok(())
     }
 
-    /// The options that are allowed. Some are taken and change nothing: we have our own time limits and our own name.
+    /// The options that are allowed. Some are taken and change nothing: we have our own time limits
+    /// and our own name.
     fn option(&mut self, engine: Engine, name: &str, value: &str) -> Result<(), Unreadable> {
         let value = value.to_ascii_lowercase().replace('-', "_");
         match (engine, name) {
-            (Engine::Postgres, "sslmode") | (Engine::Mysql, "ssl-mode" | "sslmode" | "ssl_mode") => self.tls = Some(tls_mode(&value)?),
+            (Engine::Postgres, "sslmode")
+            | (Engine::Mysql, "ssl-mode" | "sslmode" | "ssl_mode") => {
+                self.tls = Some(tls_mode(&value)?)
+            }
             (_, "connect_timeout") | (Engine::Postgres, "application_name") => {}
             // Used wherever the server offers it, so that only `require` changes anything.
-            (Engine::Postgres, "channel_binding") if matches!(&*value, "prefer" | "disable" | "require") => {
+            (Engine::Postgres, "channel_binding")
+                if matches!(&*value, "prefer" | "disable" | "require") =>
+            {
                 self.requires_channel_binding = value == "require";
             }
             (Engine::Mysql, "charset") if value == "utf8mb4" => {}
             _ => {
-                let shown = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(40).collect();
+                let shown = name
+                    .chars()
+                    .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+                    .take(40)
+                    .collect();
                 return Err(Unreadable::Option(shown));
             }
         }
@@ -167,11 +191,18 @@ impl Draft {
         }
         let port = match port {
             None => engine.port(),
-            Some(text) => text.parse().ok().filter(|port| *port != 0).ok_or(Unreadable::Part("port"))?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or(Unreadable::Part("port"))?,
         };
         let database = self.database.ok_or(Unreadable::Missing("database"))?;
         let username = self.username.ok_or(Unreadable::Missing("user"))?;
-        if [&host, &database, &username].iter().any(|text| text.chars().any(char::is_control)) {
+        if [&host, &database, &username]
+            .iter()
+            .any(|text| text.chars().any(char::is_control))
+        {
             return Err(Unreadable::Part("text"));
         }
         let password = self.password.unwrap_or_default();
@@ -240,7 +271,9 @@ fn decoded(text: &str) -> Option<String> {
             continue;
         }
         let (digits, after) = rest.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let digits = std::str::from_utf8(digits)
+            .ok()
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = after;
     }

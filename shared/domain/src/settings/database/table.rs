@@ -10,11 +10,12 @@ use super::Engine;
 /// PostgreSQL cuts longer names off, silently.
 const POSTGRES_NAME_MAX_BYTES: usize = 63;
 const MYSQL_NAME_MAX_CHARACTERS: usize = 64;
-/// The length of a table's name as it is written: two parts and a dot, each part in quotes, with every quote in it doubled.
+/// The length of a table's name as it is written: two parts and a dot, each part in quotes, with
+/// every quote in it doubled.
 pub const TABLE_NAME: RangeInclusive<usize> = 1..=2 * (2 * MYSQL_NAME_MAX_CHARACTERS + 2) + 1;
 
-/// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double quotes; for MySQL, backticks are quotes
-/// too. Case counts, as everywhere where names are quoted.
+/// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double
+/// quotes; for MySQL, backticks are quotes too. Case counts, as everywhere where names are quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TableName {
@@ -26,7 +27,10 @@ pub struct TableName {
 
 /// The text does not name a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a table's name, such as orders or sales.orders; double quotes go around a part with a dot in it")]
+#[error(
+    "must be a table's name, such as orders or sales.orders; double quotes go around a part with \
+     a dot in it"
+)]
 pub struct NotATable;
 
 impl TableName {
@@ -39,17 +43,31 @@ impl TableName {
         let name = Self::read(text, quotes)?;
         let fits = |part: &str| match engine {
             Engine::Postgres => part.len() <= POSTGRES_NAME_MAX_BYTES,
-            Engine::Mysql => part.chars().count() <= MYSQL_NAME_MAX_CHARACTERS && !part.ends_with(' '),
+            Engine::Mysql => {
+                part.chars().count() <= MYSQL_NAME_MAX_CHARACTERS && !part.ends_with(' ')
+            }
         };
-        let all_fit = name.schema.iter().chain([&name.table]).all(|part| fits(part));
+        let all_fit = name
+            .schema
+            .iter()
+            .chain([&name.table])
+            .all(|part| fits(part));
         if all_fit { Ok(name) } else { Err(NotATable) }
     }
 
     fn read(text: &str, quotes: &[char]) -> Result<Self, NotATable> {
         let (first, rest) = part(text, quotes)?;
-        let Some(rest) = rest else { return Ok(Self { schema: None, table: first }) };
+        let Some(rest) = rest else {
+            return Ok(Self {
+                schema: None,
+                table: first,
+            });
+        };
         match part(rest, quotes)? {
-            (table, None) => Ok(Self { schema: Some(first), table }),
+            (table, None) => Ok(Self {
+                schema: Some(first),
+                table,
+            }),
             _ => Err(NotATable),
         }
     }
@@ -62,7 +80,11 @@ fn part<'t>(text: &'t str, quotes: &[char]) -> Result<(String, Option<&'t str>),
             Some((part, rest)) => (part, Some(rest)),
             None => (text, None),
         };
-        return if part.contains('"') { Err(NotATable) } else { named(part.to_owned(), rest) };
+        return if part.contains('"') {
+            Err(NotATable)
+        } else {
+            named(part.to_owned(), rest)
+        };
     };
     let mut name = String::new();
     let mut rest = &text[quote.len_utf8()..];
@@ -70,7 +92,9 @@ fn part<'t>(text: &'t str, quotes: &[char]) -> Result<(String, Option<&'t str>),
         let (piece, after) = rest.split_once(quote).ok_or(NotATable)?;
         name.push_str(piece);
         rest = after;
-        let Some(after) = rest.strip_prefix(quote) else { break };
+        let Some(after) = rest.strip_prefix(quote) else {
+            break;
+        };
         name.push(quote);
         rest = after;
     }
@@ -82,7 +106,11 @@ fn part<'t>(text: &'t str, quotes: &[char]) -> Result<(String, Option<&'t str>),
 }
 
 fn named(name: String, rest: Option<&str>) -> Result<(String, Option<&str>), NotATable> {
-    if name.is_empty() || name.chars().any(char::is_control) { Err(NotATable) } else { Ok((name, rest)) }
+    if name.is_empty() || name.chars().any(char::is_control) {
+        Err(NotATable)
+    } else {
+        Ok((name, rest))
+    }
 }
 
 /// As settings have it.

@@ -35,13 +35,31 @@ impl Mailbox {
             return Err(NotAMailbox);
         }
         let Some(rest) = text.strip_suffix('>') else {
-            return if is_address(text) { Ok(Self { name: None, address: text.to_owned() }) } else { Err(NotAMailbox) };
+            return if is_address(text) {
+                Ok(Self {
+                    name: None,
+                    address: text.to_owned(),
+                })
+            } else {
+                Err(NotAMailbox)
+            };
         };
         let (name, address) = rest.split_once('<').ok_or(NotAMailbox)?;
         let name = name.trim().trim_matches('"').trim();
-        let good = is_address(address) && name.chars().count() <= NAME_MAX && !name.contains(['<', '>', '"', '\\']);
-        let name = Some(name).filter(|name| !name.is_empty()).map(str::to_owned);
-        if good { Ok(Self { name, address: address.to_owned() }) } else { Err(NotAMailbox) }
+        let good = is_address(address)
+            && name.chars().count() <= NAME_MAX
+            && !name.contains(['<', '>', '"', '\\']);
+        let name = Some(name)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned);
+        if good {
+            Ok(Self {
+                name,
+                address: address.to_owned(),
+            })
+        } else {
+            Err(NotAMailbox)
+        }
     }
 
     /// The name, where there is one.
@@ -59,21 +77,29 @@ impl Mailbox {
     /// What stands behind the `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
-        self.address.rsplit_once('@').map_or("", |(_, domain)| domain)
+        self.address
+            .rsplit_once('@')
+            .map_or("", |(_, domain)| domain)
     }
 }
 
 /// A dot-atom in front, a host name behind (RFC 5321 §4.1.2): what every server takes.
 fn is_address(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
     let is_atom = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b);
     let is_label = |label: &str| {
-        let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let inner = label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
         (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
     };
     text.len() <= ADDRESS_MAX
         && (1..=LOCAL_MAX).contains(&local.len())
-        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom))
+        && local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.bytes().all(is_atom))
         && domain.split('.').all(is_label)
 }
 
@@ -114,8 +140,16 @@ mod tests {
     fn a_mailbox_is_an_address_with_or_without_a_name() {
         for (text, name, address) in [
             ("a@b.example", None, "a@b.example"),
-            (" Ada Lovelace <ada+x@b.example> ", Some("Ada Lovelace"), "ada+x@b.example"),
-            ("\"Acme, Inc.\" <a@b.example>", Some("Acme, Inc."), "a@b.example"),
+            (
+                " Ada Lovelace <ada+x@b.example> ",
+                Some("Ada Lovelace"),
+                "ada+x@b.example",
+            ),
+            (
+                "\"Acme, Inc.\" <a@b.example>",
+                Some("Acme, Inc."),
+                "a@b.example",
+            ),
             ("<a@localhost>", None, "a@localhost"),
         ] {
             let mailbox = Mailbox::parse(text).unwrap();

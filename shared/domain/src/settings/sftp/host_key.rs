@@ -21,7 +21,8 @@ pub struct HostKey {
 pub struct HostKeyError;
 
 impl HostKey {
-    /// Reads a public key (`ssh-ed25519 AAAA… comment`, also with the host in front, as in a `known_hosts` file) or `SHA256:…`.
+    /// Reads a public key (`ssh-ed25519 AAAA… comment`, also with the host in front, as in a
+    /// `known_hosts` file) or `SHA256:…`.
     pub fn parse(text: &str) -> Result<Self, HostKeyError> {
         let text = text.trim();
         if text.lines().count() != 1 {
@@ -31,7 +32,11 @@ impl HostKey {
             Some(encoded) => (None, fingerprint(encoded)?),
             None => public_key(text).map(|(algorithm, sha256)| (Some(algorithm), sha256))?,
         };
-        Ok(Self { written: text.to_owned(), algorithm, sha256 })
+        Ok(Self {
+            written: text.to_owned(),
+            algorithm,
+            sha256,
+        })
     }
 
     /// The key's type, such as `ssh-ed25519`, where the text says it.
@@ -54,7 +59,9 @@ impl HostKey {
 }
 
 fn fingerprint(encoded: &str) -> Result<[u8; 32], HostKeyError> {
-    let bytes = STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|_| HostKeyError)?;
+    let bytes = STANDARD_NO_PAD
+        .decode(encoded.trim_end_matches('='))
+        .map_err(|_| HostKeyError)?;
     bytes.try_into().map_err(|_| HostKeyError)
 }
 
@@ -63,7 +70,8 @@ fn public_key(text: &str) -> Result<(String, [u8; 32]), HostKeyError> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let found = words.windows(2).take(2).find_map(|pair| {
         let wire = STANDARD.decode(pair[1]).ok()?;
-        (algorithm_of(&wire)? == pair[0].as_bytes()).then(|| (pair[0].to_owned(), Sha256::digest(&wire).into()))
+        (algorithm_of(&wire)? == pair[0].as_bytes())
+            .then(|| (pair[0].to_owned(), Sha256::digest(&wire).into()))
     });
     found.ok_or(HostKeyError)
 }
@@ -98,15 +106,25 @@ mod tests {
     use super::*;
 
     // github.com's published key and its fingerprint.
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     const FINGERPRINT: &str = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
 
     #[test]
     fn a_key_and_its_fingerprint_are_the_same_key() {
         let key = HostKey::parse(KEY).unwrap();
-        assert_eq!((key.algorithm(), key.fingerprint().as_str()), (Some("ssh-ed25519"), FINGERPRINT));
+        assert_eq!(
+            (key.algorithm(), key.fingerprint().as_str()),
+            (Some("ssh-ed25519"), FINGERPRINT)
+        );
         let wire = STANDARD.decode(KEY.split(' ').nth(1).unwrap()).unwrap();
-        for text in [KEY, FINGERPRINT, &format!("{KEY} somebody@somewhere"), &format!("github.com {KEY}"), &format!("  {FINGERPRINT}=\n")] {
+        for text in [
+            KEY,
+            FINGERPRINT,
+            &format!("{KEY} somebody@somewhere"),
+            &format!("github.com {KEY}"),
+            &format!("  {FINGERPRINT}=\n"),
+        ] {
             let pin = HostKey::parse(text).unwrap();
             assert!(pin.is(&wire) && !pin.is(&wire[1..]), "{text}");
             assert_eq!(pin.to_string(), text.trim());
@@ -117,9 +135,17 @@ mod tests {
     fn what_is_no_key_is_refused() {
         let long = format!("{KEY}\n{KEY}");
         let other_name = KEY.replacen("ssh-ed25519", "ssh-rsa", 1);
-        for bad in
-            ["", "SHA256:", "SHA256:abc", "MD5:16:27:ac", "ssh-ed25519", "ssh-ed25519 AAAA", "AAAAC3NzaC1lZDI1NTE5", &long, &other_name]
-        {
+        for bad in [
+            "",
+            "SHA256:",
+            "SHA256:abc",
+            "MD5:16:27:ac",
+            "ssh-ed25519",
+            "ssh-ed25519 AAAA",
+            "AAAAC3NzaC1lZDI1NTE5",
+            &long,
+            &other_name,
+        ] {
             assert_eq!(HostKey::parse(bad), Err(HostKeyError), "{bad}");
         }
     }

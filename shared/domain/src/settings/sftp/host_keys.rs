@@ -36,8 +36,8 @@ impl HostKeys {
         self.0.iter().any(|key| key.is(wire))
     }
 
-    /// The fingerprints, sorted and separated by spaces: the same for the same set of keys, however they
-    /// are written and ordered.
+    /// The fingerprints, sorted and separated by spaces: the same for the same set of keys, however
+    /// they are written and ordered.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut fingerprints: Vec<String> = self.0.iter().map(HostKey::fingerprint).collect();
@@ -57,7 +57,9 @@ impl<'de> Deserialize<'de> for HostKeys {
             One(HostKey),
         }
         match Stored::deserialize(deserializer)? {
-            Stored::Several(keys) => Self::new(keys).ok_or_else(|| D::Error::custom("between 1 and 5 host keys")),
+            Stored::Several(keys) => {
+                Self::new(keys).ok_or_else(|| D::Error::custom("between 1 and 5 host keys"))
+            }
             Stored::One(key) => Ok(Self::one(key)),
         }
     }

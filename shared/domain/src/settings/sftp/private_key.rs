@@ -1,16 +1,19 @@
-//! What can be said of a private key without the means to use it. Whether it opens, the connection check finds out.
+//! What can be said of a private key without the means to use it. Whether it opens, the connection
+//! check finds out.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 const OPENSSH_MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// Why a text is no private key that an SFTP destination can use; `None` when it may be one. Never repeats the text.
-/// `has_passphrase`: one was given with it.
+/// Why a text is no private key that an SFTP destination can use; `None` when it may be one. Never
+/// repeats the text. `has_passphrase`: one was given with it.
 #[must_use]
 pub fn private_key_refusal(text: &str, has_passphrase: bool) -> Option<&'static str> {
     let Some(encrypted) = is_encrypted(text) else {
-        return Some("must be a private key in OpenSSH's or PEM's format (-----BEGIN … PRIVATE KEY-----)");
+        return Some(
+            "must be a private key in OpenSSH's or PEM's format (-----BEGIN … PRIVATE KEY-----)",
+        );
     };
     match (encrypted, has_passphrase) {
         (true, false) => Some("is encrypted: give its passphrase too"),
@@ -27,11 +30,20 @@ fn is_encrypted(text: &str) -> Option<bool> {
     let label = text.strip_prefix("-----BEGIN ")?.split_once("-----")?.0;
     let rest = text.split_once('\n')?.1;
     let body = rest.split_once(&format!("-----END {label}-----"))?.0;
-    let encoded: String = body.lines().filter(|line| !line.contains(':')).map(str::trim).collect();
-    let bytes = STANDARD.decode(encoded).ok().filter(|bytes| !bytes.is_empty())?;
+    let encoded: String = body
+        .lines()
+        .filter(|line| !line.contains(':'))
+        .map(str::trim)
+        .collect();
+    let bytes = STANDARD
+        .decode(encoded)
+        .ok()
+        .filter(|bytes| !bytes.is_empty())?;
     match label {
         "OPENSSH PRIVATE KEY" => {
-            let cipher = bytes.strip_prefix(OPENSSH_MAGIC)?.split_first_chunk::<4>()?;
+            let cipher = bytes
+                .strip_prefix(OPENSSH_MAGIC)?
+                .split_first_chunk::<4>()?;
             let length = usize::try_from(u32::from_be_bytes(*cipher.0)).ok()?;
             Some(cipher.1.get(..length)? != b"none")
         }
@@ -53,20 +65,35 @@ mod tests {
         bytes.extend([7; 100]);
         let encoded = STANDARD.encode(bytes);
         let (first, second) = encoded.split_at(70);
-        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{first}\n{second}\n-----END OPENSSH PRIVATE KEY-----\n")
+        format!(
+            "-----BEGIN OPENSSH PRIVATE KEY-----\n{first}\n{second}\n-----END OPENSSH PRIVATE \
+             KEY-----\n"
+        )
     }
 
     #[test]
     fn a_key_is_known_by_its_envelope() {
         assert_eq!(private_key_refusal(&openssh("none"), false), None);
         assert_eq!(private_key_refusal(&openssh("aes256-ctr"), true), None);
-        assert!(private_key_refusal(&openssh("aes256-ctr"), false).unwrap().contains("passphrase"));
+        assert!(
+            private_key_refusal(&openssh("aes256-ctr"), false)
+                .unwrap()
+                .contains("passphrase")
+        );
         let pkcs8 = "-----BEGIN PRIVATE KEY-----\nMAAA\n-----END PRIVATE KEY-----";
         assert_eq!(private_key_refusal(pkcs8, false), None);
-        assert!(private_key_refusal(&pkcs8.replace("PRIVATE", "ENCRYPTED PRIVATE"), false).is_some());
-        let pem =
-            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMAAA\n-----END RSA PRIVATE KEY-----";
-        assert_eq!((private_key_refusal(pem, true), private_key_refusal(pem, false).is_some()), (None, true));
+        assert!(
+            private_key_refusal(&pkcs8.replace("PRIVATE", "ENCRYPTED PRIVATE"), false).is_some()
+        );
+        let pem = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: \
+             AES-128-CBC,00\n\nMAAA\n-----END RSA PRIVATE KEY-----";
+        assert_eq!(
+            (
+                private_key_refusal(pem, true),
+                private_key_refusal(pem, false).is_some()
+            ),
+            (None, true)
+        );
     }
 
     #[test]
@@ -74,7 +101,14 @@ mod tests {
         let public = "-----BEGIN PUBLIC KEY-----\nMAAA\n-----END PUBLIC KEY-----";
         let cut = "-----BEGIN PRIVATE KEY-----\nMAAA";
         let unreadable = "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----";
-        for bad in ["", "ssh-ed25519 AAAA", public, cut, unreadable, &openssh("none").replace('b', "c")] {
+        for bad in [
+            "",
+            "ssh-ed25519 AAAA",
+            public,
+            cut,
+            unreadable,
+            &openssh("none").replace('b', "c"),
+        ] {
             assert!(private_key_refusal(bad, true).is_some(), "{bad}");
         }
     }

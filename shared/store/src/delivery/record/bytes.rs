@@ -62,7 +62,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, Unreadable> {
-        let (first, rest) = self.0.split_first().ok_or_else(|| Unreadable::new("it ends early"))?;
+        let (first, rest) = self
+            .0
+            .split_first()
+            .ok_or_else(|| Unreadable::new("it ends early"))?;
         self.0 = rest;
         Ok(*first)
     }
@@ -88,7 +91,10 @@ impl<'a> Reader<'a> {
         let mut text = Vec::new();
         loop {
             match self.byte()? {
-                END => return String::from_utf8(text).map_err(|_| Unreadable::new("a text that is not UTF-8")),
+                END => {
+                    return String::from_utf8(text)
+                        .map_err(|_| Unreadable::new("a text that is not UTF-8"));
+                }
                 ESCAPE => text.push(self.byte()?.wrapping_sub(1)),
                 byte => text.push(byte),
             }

@@ -17,7 +17,10 @@ pub(super) fn of_trigger(trigger: Trigger) -> u64 {
 
 /// Returns the trigger with this number.
 pub(super) fn trigger(code: u64) -> Option<Trigger> {
-    Trigger::ALL.iter().copied().find(|trigger| of_trigger(*trigger) == code)
+    Trigger::ALL
+        .iter()
+        .copied()
+        .find(|trigger| of_trigger(*trigger) == code)
 }
 
 /// Returns the number of a reason.
@@ -47,7 +50,10 @@ pub(super) fn of_reason(reason: Reason) -> u64 {
 
 /// Returns the reason with this number.
 pub(super) fn reason(code: u64) -> Option<Reason> {
-    Reason::ALL.iter().copied().find(|reason| of_reason(*reason) == code)
+    Reason::ALL
+        .iter()
+        .copied()
+        .find(|reason| of_reason(*reason) == code)
 }
 
 #[cfg(test)]
@@ -56,8 +62,16 @@ mod tests {
 
     #[test]
     fn every_code_leads_back_to_what_it_stands_for() {
-        assert!(Trigger::ALL.iter().all(|known| trigger(of_trigger(*known)) == Some(*known)));
-        assert!(Reason::ALL.iter().all(|known| reason(of_reason(*known)) == Some(*known)));
+        assert!(
+            Trigger::ALL
+                .iter()
+                .all(|known| trigger(of_trigger(*known)) == Some(*known))
+        );
+        assert!(
+            Reason::ALL
+                .iter()
+                .all(|known| reason(of_reason(*known)) == Some(*known))
+        );
         assert_eq!((trigger(99), reason(99)), (None, None));
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn dictionary(delivery: &Delivery, number: u32, started_at: Timestamp
     let id = delivery.id.to_string();
     let seconds = started_at.as_seconds().to_string();
     let request = [
-        ("content-type", delivery.message.payload.content_type.as_str()),
+        (
+            "content-type",
+            delivery.message.payload.content_type.as_str(),
+        ),
         // Part of the format: it does not follow Waybill's version.
         ("user-agent", "Waybill/0.1"),
         ("idempotency-key", &id),
@@ -67,7 +70,13 @@ mod tests {
 
     #[test]
     fn dates_are_as_http_writes_them() {
-        assert_eq!(http_date(Timestamp::from_millis(1_764_000_000_120)), "Mon, 24 Nov 2025 16:00:00 GMT");
-        assert_eq!(http_date(Timestamp::from_millis(784_111_777_000)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(
+            http_date(Timestamp::from_millis(1_764_000_000_120)),
+            "Mon, 24 Nov 2025 16:00:00 GMT"
+        );
+        assert_eq!(
+            http_date(Timestamp::from_millis(784_111_777_000)),
+            "Sun, 06 Nov 1994 08:49:37 GMT"
+        );
     }
 }

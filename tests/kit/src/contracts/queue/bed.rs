@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
-    SendMessageBatchRequestEntry,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
 
 /// The properties of a queue.
@@ -24,7 +24,12 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { visibility_seconds: 30, delay_seconds: 0, wait_seconds: 0, max_receives: 100 }
+        Self {
+            visibility_seconds: 30,
+            delay_seconds: 0,
+            wait_seconds: 0,
+            max_receives: 100,
+        }
     }
 }
 
@@ -43,16 +48,27 @@ pub struct Bed {
 
 impl Bed {
     pub(super) fn dead_letters(&self) -> Self {
-        Self { url: self.dead_letters_url.clone(), ..self.clone() }
+        Self {
+            url: self.dead_letters_url.clone(),
+            ..self.clone()
+        }
     }
 
     pub(super) fn sending(&self, body: &str) -> SendMessageFluentBuilder {
-        self.client.send_message().queue_url(&self.url).message_body(body)
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
     }
 
     /// Sends a message and returns its id.
     pub(super) async fn send(&self, body: &str) -> String {
-        self.sending(body).send().await.expect("sends").message_id.expect("has an id")
+        self.sending(body)
+            .send()
+            .await
+            .expect("sends")
+            .message_id
+            .expect("has an id")
     }
 
     /// Receives up to ten messages with all attributes, without waiting.
@@ -93,7 +109,13 @@ impl Bed {
     }
 
     pub(super) async fn delete(&self, message: &Message) {
-        self.client.delete_message().queue_url(&self.url).receipt_handle(handle(message)).send().await.expect("deletes");
+        self.client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(handle(message))
+            .send()
+            .await
+            .expect("deletes");
     }
 
     pub(super) async fn hide(&self, message: &Message, seconds: i32) {
@@ -109,7 +131,9 @@ impl Bed {
 }
 
 pub(super) fn handle(message: &Message) -> &str {
-    message.receipt_handle().expect("a received message has a handle")
+    message
+        .receipt_handle()
+        .expect("a received message has a handle")
 }
 
 /// Returns a system attribute of a received message.
@@ -118,7 +142,8 @@ pub(super) fn system(message: &Message, name: MessageSystemAttributeName) -> Opt
 }
 
 pub(super) fn receives(message: &Message) -> u32 {
-    let count = system(message, MessageSystemAttributeName::ApproximateReceiveCount).expect("has a receive count");
+    let count = system(message, MessageSystemAttributeName::ApproximateReceiveCount)
+        .expect("has a receive count");
     count.parse().expect("a receive count is a number")
 }
 
@@ -129,14 +154,26 @@ pub(super) fn bodies(messages: &[Message]) -> Vec<&str> {
 }
 
 pub(super) fn entry(id: &str, body: &str) -> SendMessageBatchRequestEntry {
-    SendMessageBatchRequestEntry::builder().id(id).message_body(body).build().expect("id and body are set")
+    SendMessageBatchRequestEntry::builder()
+        .id(id)
+        .message_body(body)
+        .build()
+        .expect("id and body are set")
 }
 
 pub(super) fn deletion(id: &str, handle: &str) -> DeleteMessageBatchRequestEntry {
-    DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(handle).build().expect("id and handle are set")
+    DeleteMessageBatchRequestEntry::builder()
+        .id(id)
+        .receipt_handle(handle)
+        .build()
+        .expect("id and handle are set")
 }
 
-pub(super) fn change(id: &str, handle: &str, seconds: i32) -> ChangeMessageVisibilityBatchRequestEntry {
+pub(super) fn change(
+    id: &str,
+    handle: &str,
+    seconds: i32,
+) -> ChangeMessageVisibilityBatchRequestEntry {
     ChangeMessageVisibilityBatchRequestEntry::builder()
         .id(id)
         .receipt_handle(handle)

@@ -38,17 +38,35 @@ pub(super) async fn a_batch_deletes_each_and_fails_each(backend: Arc<impl Backen
         bed.send(body).await;
     }
     let messages = bed.receive_hiding(1).await;
-    let kept = messages.iter().find(|message| message.body() == Some("c")).expect("c was received");
-    let mut batch = bed.client.delete_message_batch().queue_url(&bed.url).entries(deletion("bad", "not a handle"));
+    let kept = messages
+        .iter()
+        .find(|message| message.body() == Some("c"))
+        .expect("c was received");
+    let mut batch = bed
+        .client
+        .delete_message_batch()
+        .queue_url(&bed.url)
+        .entries(deletion("bad", "not a handle"));
     for message in messages.iter().filter(|message| *message != kept) {
-        batch = batch.entries(deletion(message.body().expect("has a body"), handle(message)));
+        batch = batch.entries(deletion(
+            message.body().expect("has a body"),
+            handle(message),
+        ));
     }
-    let result = batch.send().await.expect("a batch with a bad entry is answered");
+    let result = batch
+        .send()
+        .await
+        .expect("a batch with a bad entry is answered");
     let mut successful: Vec<_> = result.successful().iter().map(|entry| entry.id()).collect();
     successful.sort_unstable();
     assert_eq!(successful, ["a", "b"]);
-    let [failed] = result.failed() else { panic!("one entry failed: {result:?}") };
-    assert_eq!((failed.id(), failed.code(), failed.sender_fault()), ("bad", "ReceiptHandleIsInvalid", true));
+    let [failed] = result.failed() else {
+        panic!("one entry failed: {result:?}")
+    };
+    assert_eq!(
+        (failed.id(), failed.code(), failed.sender_fault()),
+        ("bad", "ReceiptHandleIsInvalid", true)
+    );
     pass(1.1).await;
     assert_eq!(bodies(&bed.receive().await), ["c"]);
 }
@@ -57,6 +75,11 @@ pub(super) async fn purging_empties(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     bed.send("a").await;
     bed.send("b").await;
-    bed.client.purge_queue().queue_url(&bed.url).send().await.expect("purges");
+    bed.client
+        .purge_queue()
+        .queue_url(&bed.url)
+        .send()
+        .await
+        .expect("purges");
     assert!(bed.is_empty().await);
 }

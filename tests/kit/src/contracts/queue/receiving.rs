@@ -40,7 +40,17 @@ pub(super) async fn one_unless_asked(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     bed.send("one").await;
     bed.send("two").await;
-    assert_eq!(bed.client.receive_message().queue_url(&bed.url).send().await.expect("receives").messages().len(), 1);
+    assert_eq!(
+        bed.client
+            .receive_message()
+            .queue_url(&bed.url)
+            .send()
+            .await
+            .expect("receives")
+            .messages()
+            .len(),
+        1
+    );
 }
 
 pub(super) async fn receives_are_counted(backend: Arc<impl Backend>) {
@@ -51,10 +61,19 @@ pub(super) async fn receives_are_counted(backend: Arc<impl Backend>) {
     let second = bed.receive_one().await;
     assert_eq!((receives(&first), receives(&second)), (1, 2));
     assert_ne!(first.receipt_handle(), second.receipt_handle());
-    for name in [MessageSystemAttributeName::SentTimestamp, MessageSystemAttributeName::ApproximateFirstReceiveTimestamp] {
-        let time = system(&first, name.clone()).expect("has the time").to_owned();
+    for name in [
+        MessageSystemAttributeName::SentTimestamp,
+        MessageSystemAttributeName::ApproximateFirstReceiveTimestamp,
+    ] {
+        let time = system(&first, name.clone())
+            .expect("has the time")
+            .to_owned();
         assert_eq!(time.len(), 13, "{name} is in milliseconds: {time}");
-        assert_eq!(system(&second, name.clone()), Some(time.as_str()), "{name} stays");
+        assert_eq!(
+            system(&second, name.clone()),
+            Some(time.as_str()),
+            "{name} stays"
+        );
     }
 }
 
@@ -81,18 +100,29 @@ pub(super) async fn a_long_poll_ends_when_a_message_becomes_visible(backend: Arc
     bed.receive_one_hiding(1).await;
     let (messages, waited) = poll(&bed, Some(10)).await;
     assert_eq!(messages.len(), 1);
-    assert!((Duration::from_millis(700)..Duration::from_secs(4)).contains(&waited), "waited {waited:?}");
+    assert!(
+        (Duration::from_millis(700)..Duration::from_secs(4)).contains(&waited),
+        "waited {waited:?}"
+    );
 }
 
 pub(super) async fn a_long_poll_waits_its_time(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     let (messages, waited) = poll(&bed, Some(1)).await;
     assert!(messages.is_empty());
-    assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&waited), "waited {waited:?}");
+    assert!(
+        (Duration::from_millis(900)..Duration::from_secs(4)).contains(&waited),
+        "waited {waited:?}"
+    );
 }
 
 pub(super) async fn the_queues_wait_applies(backend: Arc<impl Backend>) {
-    let bed = backend.bed(Shape { wait_seconds: 1, ..Shape::default() }).await;
+    let bed = backend
+        .bed(Shape {
+            wait_seconds: 1,
+            ..Shape::default()
+        })
+        .await;
     let (messages, waited) = poll(&bed, None).await;
     assert!(messages.is_empty());
     assert!(waited >= Duration::from_millis(900), "waited {waited:?}");
@@ -105,13 +135,24 @@ pub(super) async fn two_receivers_share_no_message(backend: Arc<impl Backend>) {
         bed.send(body).await;
     }
     let (left, right) = tokio::join!(drain(&bed), drain(&bed));
-    assert_eq!(left.len() + right.len(), sent.len(), "no message was received twice");
+    assert_eq!(
+        left.len() + right.len(),
+        sent.len(),
+        "no message was received twice"
+    );
     assert_eq!(left.into_iter().chain(right).collect::<BTreeSet<_>>(), sent);
 }
 
 async fn poll(bed: &Bed, wait_seconds: Option<i32>) -> (Vec<Message>, Duration) {
     let start = Instant::now();
-    let polled = bed.client.receive_message().queue_url(&bed.url).set_wait_time_seconds(wait_seconds).send().await.expect("receives");
+    let polled = bed
+        .client
+        .receive_message()
+        .queue_url(&bed.url)
+        .set_wait_time_seconds(wait_seconds)
+        .send()
+        .await
+        .expect("receives");
     (polled.messages.unwrap_or_default(), start.elapsed())
 }
 

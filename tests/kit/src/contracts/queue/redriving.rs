@@ -7,14 +7,25 @@ use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeN
 use super::bed::{Bed, pass, system};
 use super::{Backend, Shape};
 
-const TWO: Shape = Shape { visibility_seconds: 30, delay_seconds: 0, wait_seconds: 0, max_receives: 2 };
+const TWO: Shape = Shape {
+    visibility_seconds: 30,
+    delay_seconds: 0,
+    wait_seconds: 0,
+    max_receives: 2,
+};
 
 pub(super) async fn too_many_receives_move_it(backend: Arc<impl Backend>) {
     let bed = backend.bed(TWO).await;
     bed.send("poison").await;
     exhaust(&bed).await;
-    assert!(bed.receive().await.is_empty(), "the receive after the last allowed one moves it");
-    assert_eq!(bed.dead_letters().receive_one().await.body(), Some("poison"));
+    assert!(
+        bed.receive().await.is_empty(),
+        "the receive after the last allowed one moves it"
+    );
+    assert_eq!(
+        bed.dead_letters().receive_one().await.body(),
+        Some("poison")
+    );
     assert!(bed.is_empty().await);
 }
 
@@ -28,15 +39,31 @@ pub(super) async fn as_many_as_allowed_leave_it(backend: Arc<impl Backend>) {
 /// `dead_letters` identifies the delivery by these.
 pub(super) async fn its_identity_goes_with_it(backend: Arc<impl Backend>) {
     let bed = backend.bed(TWO).await;
-    let parent = MessageAttributeValue::builder().data_type("String").string_value("00-ab-cd-01").build().expect("a type is set");
-    let sent =
-        bed.sending("poison").message_group_id("dst_1").message_attributes("traceparent", parent.clone()).send().await.expect("sends");
+    let parent = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value("00-ab-cd-01")
+        .build()
+        .expect("a type is set");
+    let sent = bed
+        .sending("poison")
+        .message_group_id("dst_1")
+        .message_attributes("traceparent", parent.clone())
+        .send()
+        .await
+        .expect("sends");
     let first = exhaust(&bed).await;
     assert!(bed.receive().await.is_empty());
     let dead = bed.dead_letters().receive_one().await;
     assert_eq!(dead.message_id(), sent.message_id());
-    assert_eq!(dead.message_attributes().and_then(|all| all.get("traceparent")), Some(&parent));
-    for name in [MessageSystemAttributeName::MessageGroupId, MessageSystemAttributeName::SentTimestamp] {
+    assert_eq!(
+        dead.message_attributes()
+            .and_then(|all| all.get("traceparent")),
+        Some(&parent)
+    );
+    for name in [
+        MessageSystemAttributeName::MessageGroupId,
+        MessageSystemAttributeName::SentTimestamp,
+    ] {
         assert_eq!(system(&dead, name.clone()), system(&first, name));
     }
 }
@@ -47,7 +74,9 @@ pub(super) async fn a_dead_letter_can_be_deleted(backend: Arc<impl Backend>) {
     exhaust(&bed).await;
     assert!(bed.receive().await.is_empty());
     let dead_letters = bed.dead_letters();
-    dead_letters.delete(&dead_letters.receive_one_hiding(1).await).await;
+    dead_letters
+        .delete(&dead_letters.receive_one_hiding(1).await)
+        .await;
     pass(1.1).await;
     assert!(dead_letters.is_empty().await);
 }

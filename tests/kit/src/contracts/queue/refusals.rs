@@ -19,21 +19,73 @@ fn code<T, E: ProvideErrorMetadata, R>(result: Result<T, SdkError<E, R>>) -> Str
 pub(super) async fn an_unknown_queue(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     let nowhere = format!("{}-not", bed.url);
-    let sent = bed.client.send_message().queue_url(&nowhere).message_body("x").send().await;
-    assert!(sent.expect_err("refused").into_service_error().is_queue_does_not_exist());
-    let received = bed.client.receive_message().queue_url(&nowhere).send().await;
-    assert!(received.expect_err("refused").into_service_error().is_queue_does_not_exist());
-    let found = bed.client.get_queue_url().queue_name("not-a-queue").send().await;
-    assert!(found.expect_err("refused").into_service_error().is_queue_does_not_exist());
+    let sent = bed
+        .client
+        .send_message()
+        .queue_url(&nowhere)
+        .message_body("x")
+        .send()
+        .await;
+    assert!(
+        sent.expect_err("refused")
+            .into_service_error()
+            .is_queue_does_not_exist()
+    );
+    let received = bed
+        .client
+        .receive_message()
+        .queue_url(&nowhere)
+        .send()
+        .await;
+    assert!(
+        received
+            .expect_err("refused")
+            .into_service_error()
+            .is_queue_does_not_exist()
+    );
+    let found = bed
+        .client
+        .get_queue_url()
+        .queue_name("not-a-queue")
+        .send()
+        .await;
+    assert!(
+        found
+            .expect_err("refused")
+            .into_service_error()
+            .is_queue_does_not_exist()
+    );
 }
 
 pub(super) async fn receipt_handles_that_are_none(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
-    let deleted = bed.client.delete_message().queue_url(&bed.url).receipt_handle("not a handle").send().await;
-    assert!(deleted.expect_err("refused").into_service_error().is_receipt_handle_is_invalid());
-    let changed =
-        bed.client.change_message_visibility().queue_url(&bed.url).receipt_handle("not a handle").visibility_timeout(1).send().await;
-    assert!(changed.expect_err("refused").into_service_error().is_receipt_handle_is_invalid());
+    let deleted = bed
+        .client
+        .delete_message()
+        .queue_url(&bed.url)
+        .receipt_handle("not a handle")
+        .send()
+        .await;
+    assert!(
+        deleted
+            .expect_err("refused")
+            .into_service_error()
+            .is_receipt_handle_is_invalid()
+    );
+    let changed = bed
+        .client
+        .change_message_visibility()
+        .queue_url(&bed.url)
+        .receipt_handle("not a handle")
+        .visibility_timeout(1)
+        .send()
+        .await;
+    assert!(
+        changed
+            .expect_err("refused")
+            .into_service_error()
+            .is_receipt_handle_is_invalid()
+    );
 }
 
 /// The service and its imitations use different codes, so Waybill relies only on the refusal.
@@ -42,73 +94,153 @@ pub(super) async fn a_deleted_messages_visibility(backend: Arc<impl Backend>) {
     bed.send("gone").await;
     let message = bed.receive_one().await;
     bed.delete(&message).await;
-    code(bed.client.change_message_visibility().queue_url(&bed.url).receipt_handle(handle(&message)).visibility_timeout(1).send().await);
+    code(
+        bed.client
+            .change_message_visibility()
+            .queue_url(&bed.url)
+            .receipt_handle(handle(&message))
+            .visibility_timeout(1)
+            .send()
+            .await,
+    );
 }
 
 pub(super) async fn visibility_beyond_twelve_hours(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     bed.send("long").await;
     let message = bed.receive_one().await;
-    let change = bed.client.change_message_visibility().queue_url(&bed.url).receipt_handle(handle(&message));
-    assert_eq!(code(change.clone().visibility_timeout(43_201).send().await), "InvalidParameterValue");
-    assert_eq!(code(bed.client.receive_message().queue_url(&bed.url).visibility_timeout(43_201).send().await), "InvalidParameterValue");
+    let change = bed
+        .client
+        .change_message_visibility()
+        .queue_url(&bed.url)
+        .receipt_handle(handle(&message));
+    assert_eq!(
+        code(change.clone().visibility_timeout(43_201).send().await),
+        "InvalidParameterValue"
+    );
+    assert_eq!(
+        code(
+            bed.client
+                .receive_message()
+                .queue_url(&bed.url)
+                .visibility_timeout(43_201)
+                .send()
+                .await
+        ),
+        "InvalidParameterValue"
+    );
 }
 
 pub(super) async fn a_delay_beyond_fifteen_minutes(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
-    assert_eq!(code(bed.sending("x").delay_seconds(901).send().await), "InvalidParameterValue");
-    bed.sending("x").delay_seconds(900).send().await.expect("fifteen minutes are fine");
+    assert_eq!(
+        code(bed.sending("x").delay_seconds(901).send().await),
+        "InvalidParameterValue"
+    );
+    bed.sending("x")
+        .delay_seconds(900)
+        .send()
+        .await
+        .expect("fifteen minutes are fine");
 }
 
 pub(super) async fn receives_out_of_range(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     let receive = bed.client.receive_message().queue_url(&bed.url);
     for count in [0, 11] {
-        assert_eq!(code(receive.clone().max_number_of_messages(count).send().await), "InvalidParameterValue");
+        assert_eq!(
+            code(receive.clone().max_number_of_messages(count).send().await),
+            "InvalidParameterValue"
+        );
     }
-    assert_eq!(code(receive.clone().wait_time_seconds(21).send().await), "InvalidParameterValue");
+    assert_eq!(
+        code(receive.clone().wait_time_seconds(21).send().await),
+        "InvalidParameterValue"
+    );
 }
 
 pub(super) async fn a_batch_of_none(backend: Arc<impl Backend>) {
-    let error = send(&backend.plain().await, vec![]).await.expect_err("refused").into_service_error();
+    let error = send(&backend.plain().await, vec![])
+        .await
+        .expect_err("refused")
+        .into_service_error();
     assert!(error.is_empty_batch_request(), "{error:?}");
 }
 
 pub(super) async fn a_batch_of_eleven(backend: Arc<impl Backend>) {
-    let entries = (0..11).map(|number| entry(&number.to_string(), "x")).collect();
-    let error = send(&backend.plain().await, entries).await.expect_err("refused").into_service_error();
+    let entries = (0..11)
+        .map(|number| entry(&number.to_string(), "x"))
+        .collect();
+    let error = send(&backend.plain().await, entries)
+        .await
+        .expect_err("refused")
+        .into_service_error();
     assert!(error.is_too_many_entries_in_batch_request(), "{error:?}");
 }
 
 pub(super) async fn a_batch_with_an_id_twice(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
-    let error = send(&bed, vec![entry("same", "x"), entry("same", "y")]).await.expect_err("refused").into_service_error();
+    let error = send(&bed, vec![entry("same", "x"), entry("same", "y")])
+        .await
+        .expect_err("refused")
+        .into_service_error();
     assert!(error.is_batch_entry_ids_not_distinct(), "{error:?}");
     assert!(bed.is_empty().await, "nothing of a refused batch is sent");
 }
 
 pub(super) async fn a_batch_with_an_ill_formed_id(backend: Arc<impl Backend>) {
-    let error = send(&backend.plain().await, vec![entry("no spaces", "x")]).await.expect_err("refused").into_service_error();
+    let error = send(&backend.plain().await, vec![entry("no spaces", "x")])
+        .await
+        .expect_err("refused")
+        .into_service_error();
     assert!(error.is_invalid_batch_entry_id(), "{error:?}");
 }
 
 pub(super) async fn a_batch_beyond_a_mebibyte(backend: Arc<impl Backend>) {
     let half = "x".repeat(MEBIBYTE / 2 + 1);
-    let error = send(&backend.plain().await, vec![entry("a", &half), entry("b", &half)]).await.expect_err("refused").into_service_error();
+    let error = send(
+        &backend.plain().await,
+        vec![entry("a", &half), entry("b", &half)],
+    )
+    .await
+    .expect_err("refused")
+    .into_service_error();
     assert!(error.is_batch_request_too_long(), "{error:?}");
 }
 
 pub(super) async fn a_message_beyond_a_mebibyte(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
-    assert_eq!(code(bed.sending(&"x".repeat(MEBIBYTE + 1)).send().await), "InvalidParameterValue");
+    assert_eq!(
+        code(bed.sending(&"x".repeat(MEBIBYTE + 1)).send().await),
+        "InvalidParameterValue"
+    );
 }
 
 pub(super) async fn an_unknown_attribute(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
-    let asked = bed.client.get_queue_attributes().queue_url(&bed.url).attribute_names(QueueAttributeName::from("Colour")).send().await;
-    assert!(asked.expect_err("refused").into_service_error().is_invalid_attribute_name());
+    let asked = bed
+        .client
+        .get_queue_attributes()
+        .queue_url(&bed.url)
+        .attribute_names(QueueAttributeName::from("Colour"))
+        .send()
+        .await;
+    assert!(
+        asked
+            .expect_err("refused")
+            .into_service_error()
+            .is_invalid_attribute_name()
+    );
 }
 
-async fn send(bed: &Bed, entries: Vec<SendMessageBatchRequestEntry>) -> Result<SendMessageBatchOutput, SdkError<SendMessageBatchError>> {
-    bed.client.send_message_batch().queue_url(&bed.url).set_entries(Some(entries)).send().await
+async fn send(
+    bed: &Bed,
+    entries: Vec<SendMessageBatchRequestEntry>,
+) -> Result<SendMessageBatchOutput, SdkError<SendMessageBatchError>> {
+    bed.client
+        .send_message_batch()
+        .queue_url(&bed.url)
+        .set_entries(Some(entries))
+        .send()
+        .await
 }

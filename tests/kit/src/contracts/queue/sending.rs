@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use aws_sdk_sqs::types::{MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
+use aws_sdk_sqs::types::{
+    MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+};
 
 use super::bed::{pass, system};
 use super::{Backend, Shape};
@@ -22,21 +24,36 @@ pub(super) async fn a_message_arrives_as_it_was_sent(backend: Arc<impl Backend>)
 pub(super) async fn digests_of_bodies_are_right(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     let sent = bed.sending("hello").send().await.expect("sends");
-    assert_eq!(sent.md5_of_message_body(), Some("5d41402abc4b2a76b9719d911017c592"));
+    assert_eq!(
+        sent.md5_of_message_body(),
+        Some("5d41402abc4b2a76b9719d911017c592")
+    );
     assert_eq!(sent.md5_of_message_attributes(), None);
-    assert_eq!(bed.receive_one().await.md5_of_body(), Some("5d41402abc4b2a76b9719d911017c592"));
+    assert_eq!(
+        bed.receive_one().await.md5_of_body(),
+        Some("5d41402abc4b2a76b9719d911017c592")
+    );
 }
 
 pub(super) async fn a_delayed_message_waits(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
-    bed.sending("later").delay_seconds(1).send().await.expect("sends");
+    bed.sending("later")
+        .delay_seconds(1)
+        .send()
+        .await
+        .expect("sends");
     assert!(bed.receive().await.is_empty());
     pass(1.1).await;
     assert_eq!(bed.receive_one().await.body(), Some("later"));
 }
 
 pub(super) async fn the_queues_delay_applies(backend: Arc<impl Backend>) {
-    let bed = backend.bed(Shape { delay_seconds: 1, ..Shape::default() }).await;
+    let bed = backend
+        .bed(Shape {
+            delay_seconds: 1,
+            ..Shape::default()
+        })
+        .await;
     bed.send("later").await;
     assert!(bed.receive().await.is_empty());
     pass(1.1).await;
@@ -44,29 +61,63 @@ pub(super) async fn the_queues_delay_applies(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn no_delay_overrides_the_queues(backend: Arc<impl Backend>) {
-    let bed = backend.bed(Shape { delay_seconds: 60, ..Shape::default() }).await;
-    bed.sending("now").delay_seconds(0).send().await.expect("sends");
+    let bed = backend
+        .bed(Shape {
+            delay_seconds: 60,
+            ..Shape::default()
+        })
+        .await;
+    bed.sending("now")
+        .delay_seconds(0)
+        .send()
+        .await
+        .expect("sends");
     assert_eq!(bed.receive_one().await.body(), Some("now"));
 }
 
 pub(super) async fn a_group_is_kept(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     for body in ["first", "second"] {
-        bed.sending(body).message_group_id("dst_01ARZ3NDEKTSV4RRFFQ69G5FAV").send().await.expect("a standard queue takes a group");
+        bed.sending(body)
+            .message_group_id("dst_01ARZ3NDEKTSV4RRFFQ69G5FAV")
+            .send()
+            .await
+            .expect("a standard queue takes a group");
     }
     let messages = bed.receive().await;
-    assert_eq!(messages.len(), 2, "a group on a standard queue does not serialise its messages");
+    assert_eq!(
+        messages.len(),
+        2,
+        "a group on a standard queue does not serialise its messages"
+    );
     for message in &messages {
-        assert_eq!(system(message, MessageSystemAttributeName::MessageGroupId), Some("dst_01ARZ3NDEKTSV4RRFFQ69G5FAV"));
+        assert_eq!(
+            system(message, MessageSystemAttributeName::MessageGroupId),
+            Some("dst_01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        );
     }
 }
 
 pub(super) async fn a_trace_header_is_kept(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
-    let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().expect("a type is set");
-    bed.sending("traced").message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value).send().await.expect("sends");
-    assert_eq!(system(&bed.receive_one().await, MessageSystemAttributeName::AwsTraceHeader), Some(header));
+    let value = MessageSystemAttributeValue::builder()
+        .data_type("String")
+        .string_value(header)
+        .build()
+        .expect("a type is set");
+    bed.sending("traced")
+        .message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value)
+        .send()
+        .await
+        .expect("sends");
+    assert_eq!(
+        system(
+            &bed.receive_one().await,
+            MessageSystemAttributeName::AwsTraceHeader
+        ),
+        Some(header)
+    );
 }
 
 pub(super) async fn a_mebibyte_is_taken(backend: Arc<impl Backend>) {

@@ -14,7 +14,12 @@ pub(super) async fn a_message_returns_when_its_time_is_over(backend: Arc<impl Ba
 }
 
 pub(super) async fn the_queues_timeout_applies(backend: Arc<impl Backend>) {
-    let bed = backend.bed(Shape { visibility_seconds: 1, ..Shape::default() }).await;
+    let bed = backend
+        .bed(Shape {
+            visibility_seconds: 1,
+            ..Shape::default()
+        })
+        .await;
     bed.send("back").await;
     bed.receive_one().await;
     assert!(bed.receive().await.is_empty());
@@ -74,10 +79,24 @@ pub(super) async fn a_batch_changes_each_and_fails_each(backend: Arc<impl Backen
         .send()
         .await
         .expect("a batch with bad entries is answered");
-    assert_eq!(result.successful().iter().map(|entry| entry.id()).collect::<Vec<_>>(), ["at-once"]);
-    let mut failed: Vec<_> = result.failed().iter().map(|entry| (entry.id(), entry.sender_fault())).collect();
+    assert_eq!(
+        result
+            .successful()
+            .iter()
+            .map(|entry| entry.id())
+            .collect::<Vec<_>>(),
+        ["at-once"]
+    );
+    let mut failed: Vec<_> = result
+        .failed()
+        .iter()
+        .map(|entry| (entry.id(), entry.sender_fault()))
+        .collect();
     failed.sort_unstable();
     assert_eq!(failed, [("too_long", true), ("unreadable", true)]);
     pass(0.01).await;
-    assert_eq!(bed.receive_one().await.message_id(), messages[0].message_id());
+    assert_eq!(
+        bed.receive_one().await.message_id(),
+        messages[0].message_id()
+    );
 }

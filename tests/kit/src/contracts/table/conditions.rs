@@ -15,21 +15,47 @@ pub(super) async fn hold(table: &Table) {
 async fn a_creation_happens_once(table: &Table) {
     let create = |value: u32| {
         let item = item("conditions", "created", [("a", number(value))]);
-        table.client.put_item().table_name(&table.name).set_item(Some(item)).condition_expression("attribute_not_exists(pk)").send()
+        table
+            .client
+            .put_item()
+            .table_name(&table.name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
     };
     create(1).await.unwrap();
     assert_eq!(refusal(create(2).await), "ConditionalCheckFailedException");
-    assert_eq!(table.get("conditions", "created").await.unwrap()["a"], number(1));
+    assert_eq!(
+        table.get("conditions", "created").await.unwrap()["a"],
+        number(1)
+    );
     let delete = |value: u32| {
-        let delete = table.client.delete_item().table_name(&table.name).set_key(Some(key("conditions", "created")));
-        delete.condition_expression("a = :a").expression_attribute_values(":a", number(value)).send()
+        let delete = table
+            .client
+            .delete_item()
+            .table_name(&table.name)
+            .set_key(Some(key("conditions", "created")));
+        delete
+            .condition_expression("a = :a")
+            .expression_attribute_values(":a", number(value))
+            .send()
     };
     assert_eq!(refusal(delete(2).await), "ConditionalCheckFailedException");
     delete(1).await.unwrap();
 }
 
 async fn a_settle_happens_once(table: &Table) {
-    table.put(item("conditions", "settled", [("gen", number(0)), ("n", number(0)), ("status", text("queued"))])).await;
+    table
+        .put(item(
+            "conditions",
+            "settled",
+            [
+                ("gen", number(0)),
+                ("n", number(0)),
+                ("status", text("queued")),
+            ],
+        ))
+        .await;
     let settle = |expected: u32| {
         table
             .client
@@ -49,11 +75,16 @@ async fn a_settle_happens_once(table: &Table) {
     settle(0).await.unwrap();
     assert_eq!(refusal(settle(0).await), "ConditionalCheckFailedException");
     settle(1).await.unwrap();
-    assert_eq!(table.get("conditions", "settled").await.unwrap()["n"], number(2));
+    assert_eq!(
+        table.get("conditions", "settled").await.unwrap()["n"],
+        number(2)
+    );
 }
 
 async fn a_refusal_shows_the_item(table: &Table) {
-    table.put(item("conditions", "shown", [("token", text("mine"))])).await;
+    table
+        .put(item("conditions", "shown", [("token", text("mine"))]))
+        .await;
     for (sk, expected) in [("shown", Some(text("mine"))), ("absent", None)] {
         let error = table
             .client
@@ -67,8 +98,14 @@ async fn a_refusal_shows_the_item(table: &Table) {
             .send()
             .await
             .unwrap_err();
-        let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_service_error() else { panic!("the condition fails") };
-        assert_eq!(failed.item().and_then(|item| item.get("token").cloned()), expected);
+        let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_service_error()
+        else {
+            panic!("the condition fails")
+        };
+        assert_eq!(
+            failed.item().and_then(|item| item.get("token").cloned()),
+            expected
+        );
     }
 }
 
@@ -76,7 +113,12 @@ async fn expressions_decide(table: &Table) {
     let stored = item(
         "conditions",
         "expressions",
-        [("n", number(5)), ("s", text("abc")), ("tags", AttributeValue::Ss(vec!["x".into()])), ("zero", AttributeValue::Null(true))],
+        [
+            ("n", number(5)),
+            ("s", text("abc")),
+            ("tags", AttributeValue::Ss(vec!["x".into()])),
+            ("zero", AttributeValue::Null(true)),
+        ],
     );
     table.put(stored).await;
     for (condition, holds) in [
@@ -104,18 +146,31 @@ async fn expressions_decide(table: &Table) {
             (":x", text("x")),
             (":null", text("NULL")),
         ];
-        let values = used.into_iter().filter(|(name, _)| condition.contains(name)).map(|(name, value)| (name.to_owned(), value));
-        let update = table.client.update_item().table_name(&table.name).set_key(Some(key("conditions", "expressions")));
+        let values = used
+            .into_iter()
+            .filter(|(name, _)| condition.contains(name))
+            .map(|(name, value)| (name.to_owned(), value));
+        let update = table
+            .client
+            .update_item()
+            .table_name(&table.name)
+            .set_key(Some(key("conditions", "expressions")));
         let outcome = update
             .update_expression("REMOVE nothing")
             .condition_expression(condition)
-            .set_expression_attribute_values(Some(values.collect()).filter(|values: &super::Item| !values.is_empty()))
+            .set_expression_attribute_values(
+                Some(values.collect()).filter(|values: &super::Item| !values.is_empty()),
+            )
             .send()
             .await;
         if holds {
             outcome.unwrap_or_else(|error| panic!("{condition}: {error:?}"));
         } else {
-            assert_eq!(refusal(outcome), "ConditionalCheckFailedException", "{condition}");
+            assert_eq!(
+                refusal(outcome),
+                "ConditionalCheckFailedException",
+                "{condition}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::faults::Weather;
 use crate::receiver::Receiver;
 use crate::trace::Trace;
 use crate::verdict::{Tally, verdict};
-use crate::world::World;
+use crate::world::{MAX_PER_SECOND, World};
 
 /// The steps with faults.
 const STEPS: usize = 50;
@@ -102,10 +102,11 @@ impl Life {
             15..16 => boxed(|| self.redeliver()).await,
             16..17 => boxed(|| self.cancel()).await,
             17..18 => drop(boxed(|| self.world.poll_dead_letters()).await),
-            18..19 => match self.rng.u32(0..6) {
+            18..19 => match self.rng.u32(0..7) {
                 0..2 => boxed(|| self.pause_or_resume()).await,
                 2..4 => boxed(|| self.add()).await,
                 4..5 => boxed(|| self.backfill()).await,
+                5..6 => boxed(|| self.change_limits()).await,
                 _ => boxed(|| self.disable_or_enable()).await,
             },
             19..20 => tokio::time::sleep(Duration::from_millis(self.rng.u64(1..90_000))).await,
@@ -242,6 +243,14 @@ impl Life {
         let minutes = self.rng.bool().then(|| self.rng.u64(1..20));
         self.world
             .invoke(self.world.pause_or_resume(id, minutes))
+            .await;
+    }
+
+    /// Lowers the limits of a destination that has some, or raises them again.
+    async fn change_limits(&mut self) {
+        let (position, limit) = (self.rng.usize(1..3), self.rng.u32(1..=MAX_PER_SECOND));
+        self.world
+            .invoke(self.world.change_limits(position, limit))
             .await;
     }
 

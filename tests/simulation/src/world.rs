@@ -508,6 +508,24 @@ impl World {
         }
     }
 
+    /// Lowers the limits of a destination, or raises them to what they were at first.
+    pub async fn change_limits(&self, position: usize, limit: u32) -> Option<()> {
+        let id = self.destinations[position];
+        let before = self.store.destination(self.organization.id, id);
+        let now = self.clock.now();
+        let after = Destination {
+            delivery_limits: limits_of(position, limit),
+            ..before.await.ok()??.revised(now)
+        };
+        let saved = self
+            .store
+            .save_destination(&after, after.revision() - 1, &self.event());
+        if saved.await.ok()? == store::Saved::Done {
+            self.store.reset_turns(&after, now).await.ok()?;
+        }
+        Some(())
+    }
+
     async fn save_state(
         &self,
         before: Destination,
@@ -652,17 +670,7 @@ fn destination(
     };
     Destination {
         retry_policy: Some(retry_policy),
-        delivery_limits: match position {
-            1 => Some(DeliveryLimits {
-                max_per_second: None,
-                max_concurrent: Some(MAX_CONCURRENT),
-            }),
-            2 => Some(DeliveryLimits {
-                max_per_second: Some(f64::from(MAX_PER_SECOND)),
-                max_concurrent: None,
-            }),
-            _ => None,
-        },
+        delivery_limits: limits_of(position, MAX_PER_SECOND),
         ..Destination::new(
             id,
             organization.id,
@@ -670,5 +678,21 @@ fn destination(
             Settings::Webhook(settings),
             now,
         )
+    }
+}
+
+/// Returns the limits of the destination at a position. The second one limits concurrent attempts,
+/// and the third one attempts per second.
+fn limits_of(position: usize, limit: u32) -> Option<DeliveryLimits> {
+    match position {
+        1 => Some(DeliveryLimits {
+            max_per_second: None,
+            max_concurrent: Some(limit.min(MAX_CONCURRENT)),
+        }),
+        2 => Some(DeliveryLimits {
+            max_per_second: Some(f64::from(limit)),
+            max_concurrent: None,
+        }),
+        _ => None,
     }
 }

@@ -26,7 +26,7 @@ use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
 pub struct Announcement<'a> {
     /// The organization that the announcement belongs to.
     pub organization: OrganizationId,
-    /// The event type, `waybill.…`.
+    /// The event type, which starts with `waybill.`.
     pub event_type: &'a str,
     /// When the event happened. The message's id carries this time.
     pub occurred_at: Timestamp,

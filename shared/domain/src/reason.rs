@@ -58,7 +58,7 @@ reasons! {
     DeadLettered = "dead_lettered",
     /// The destination is disabled.
     DestinationDisabled = "destination_disabled",
-    /// The destination was deleted.
+    /// The destination was deleted, or its organization was.
     DestinationDeleted = "destination_deleted",
     /// A user cancelled the delivery.
     Cancelled = "cancelled",

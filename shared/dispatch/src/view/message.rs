@@ -50,13 +50,13 @@ pub struct MessageView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
-    /// A delivery is unfinished.
+    /// At least one delivery is unfinished.
     Pending,
     /// All deliveries succeeded.
     Succeeded,
-    /// None did.
+    /// No delivery succeeded.
     Failed,
-    /// Some did.
+    /// Some deliveries succeeded and others did not.
     PartiallyFailed,
 }
 

@@ -52,7 +52,7 @@ pub struct Delivery {
     pub budget_start: u32,
     /// The reason why the next attempt is made.
     pub trigger: Trigger,
-    /// The current state.
+    /// The current state of the delivery.
     pub state: State,
     /// The pause or limit that holds back a delivery that is due.
     pub waiting: Option<Waiting>,

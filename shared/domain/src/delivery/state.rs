@@ -53,7 +53,7 @@ pub enum State {
     },
     /// The destination was disabled or deleted. Left in the same ways as `Failed`.
     Skipped {
-        /// When it was skipped.
+        /// When the delivery was skipped.
         finished_at: Timestamp,
         /// Whether the destination was disabled or deleted.
         reason: SkipReason,
@@ -62,7 +62,7 @@ pub enum State {
     },
     /// A user cancelled the delivery. Left in the same ways as `Failed`.
     Cancelled {
-        /// When it was cancelled.
+        /// When the delivery was cancelled.
         finished_at: Timestamp,
         /// The end of the lease of an attempt that was running when the delivery was cancelled.
         attempt_until: Option<Timestamp>,

@@ -3,7 +3,7 @@
 /// The network address of a destination, which the egress policy allows or rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address<'s> {
-    /// An absolute URL.
+    /// The absolute URL of the destination.
     Url(&'s str),
     /// A host name or IP address, and a port.
     Host {

@@ -31,7 +31,7 @@ pub const LEDGER_TABLE: &str = "waybill_deliveries";
 /// The settings that are only allowed with the mode `rows`.
 const ROWS_ALONE: [&str; 3] = ["columns", "key_columns", "on_conflict"];
 
-/// The database engine.
+/// The engine of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

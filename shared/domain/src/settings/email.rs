@@ -40,11 +40,12 @@ pub struct EmailSettings {
     pub bcc: Vec<Mailbox>,
     /// The mailbox to which replies are sent.
     pub reply_to: Option<Mailbox>,
-    /// The template of the subject; without it, the subject is the event type.
+    /// The template of the subject; without it, Waybill writes a subject that describes the message.
     pub subject_template: Option<String>,
-    /// The template of the plain text; without it, the text is the payload.
+    /// The template of the plain text; without it, Waybill describes the message and shows a JSON
+    /// payload.
     pub text_template: Option<String>,
-    /// The template of the HTML version.
+    /// The template of the HTML; without it, only alerts and status updates have an HTML version.
     pub html_template: Option<String>,
     /// Whether the payload is attached.
     pub attach: Attach,
@@ -91,7 +92,7 @@ pub enum Security {
 pub enum Attach {
     /// The payload is attached up to 7 MiB; otherwise the mail contains a link.
     Auto,
-    /// The payload is always attached; the delivery fails if it is too large.
+    /// The payload is always attached; the delivery fails if it is larger than 25 MiB.
     Always,
     /// The mail contains a link to the payload.
     Never,

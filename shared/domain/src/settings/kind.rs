@@ -13,7 +13,7 @@ use super::database::Engine;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DestinationType {
-    /// An HTTP endpoint.
+    /// An HTTP endpoint that receives requests.
     Webhook,
     /// One or several mailboxes.
     Email,

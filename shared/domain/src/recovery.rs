@@ -58,8 +58,8 @@ impl Recovery {
     /// `auto_recover` is switched on now.
     ///
     /// If no attempt has succeeded since an earlier recovery enabled the destination, the schedule
-    /// of the earlier recovery continues. This prevents that a receiver that passes checks but
-    /// accepts no deliveries is enabled every minute. While the replay of the earlier recovery is
+    /// of the earlier recovery continues. Otherwise a receiver that passes checks but accepts no
+    /// deliveries would be enabled every minute. While the replay of the earlier recovery is
     /// `unfinished`, this recovery also covers its period.
     #[must_use]
     pub fn begin(

@@ -40,7 +40,7 @@ pub struct EmailSettings {
     pub bcc: Vec<Mailbox>,
     /// The mailbox to which replies are sent.
     pub reply_to: Option<Mailbox>,
-    /// The template of the subject; without it, Waybill writes a subject that describes the message.
+    /// The template of the subject; without it, Waybill describes the message in the subject.
     pub subject_template: Option<String>,
     /// The template of the plain text; without it, Waybill describes the message and shows a JSON
     /// payload.

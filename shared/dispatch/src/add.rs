@@ -1,5 +1,5 @@
-//! Adds deliveries to an accepted message, on the request of a person or a job, or as the fallback
-//! of a failed delivery.
+//! Adds deliveries to an accepted message, at the request of a user or a job, or as the fallback of
+//! a failed delivery.
 
 use domain::attempt::Trigger;
 use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, NewDelivery, State};
@@ -10,7 +10,7 @@ use store::{Added, StoreError};
 use crate::announce::existing;
 use crate::{Dispatcher, Target, UNSENT_DUE};
 
-/// Why a delivery is added.
+/// The reason why a delivery is added.
 #[derive(Clone, Copy, Debug)]
 pub struct Addition {
     /// The trigger of the delivery.
@@ -33,7 +33,7 @@ impl Dispatcher {
             trigger,
             fallback_of,
         } = addition;
-        // A fallback may be made because the message expired, so it does not inherit the expiry.
+        // A fallback may be created because the message expired, so it does not inherit the expiry.
         let expires_at = sibling.message.expires_at.filter(|_| fallback_of.is_none());
         let new = NewDelivery {
             id: sibling.id,
@@ -78,8 +78,8 @@ impl Dispatcher {
         Ok(added)
     }
 
-    /// Adds the fallbacks of a delivery that failed at this destination. A repeat has the same
-    /// result. Fallbacks and tests have no fallbacks.
+    /// Adds the fallbacks of a delivery that failed at this destination. A repeated call has the
+    /// same result. Fallbacks and tests have no fallbacks.
     pub async fn fall_back(
         &self,
         failed: &Delivery,
@@ -105,7 +105,7 @@ impl Dispatcher {
                 reason,
             }),
         };
-        // Deleted destinations are left out.
+        // Destinations that were deleted are skipped.
         for target in existing(&routes, &wanted.destination_ids)
             .filter(|target| target.destination != failed.destination)
         {

@@ -26,19 +26,19 @@ use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
 pub struct Announcement<'a> {
     /// The organization that the announcement belongs to.
     pub organization: OrganizationId,
-    /// The event type, `waybill.…`.
+    /// The event type, which starts with `waybill.`.
     pub event_type: &'a str,
     /// When the event happened. The message's id carries this time.
     pub occurred_at: Timestamp,
-    /// What distinguishes this announcement from all others.
+    /// The name that distinguishes this announcement from all others.
     pub name: &'a str,
-    /// The reference of the message, which is that of the message it is about.
+    /// The reference of the message that the announcement is about, if it has one.
     pub reference: Option<String>,
     /// The trace of the message.
     pub trace: TraceId,
     /// The body of the message.
     pub body: Value,
-    /// The callback that the message it is about asked for, if any.
+    /// The callback that the reported message requested, if any.
     pub callback: Option<StatusCallback>,
 }
 
@@ -55,8 +55,8 @@ impl Announcement<'_> {
 }
 
 impl Dispatcher {
-    /// Makes an alert about a destination in its state after the alert's change. `url` is the
-    /// destination's page.
+    /// Creates an alert about a destination, which is passed in its state after the alert's change.
+    /// `url` is the URL of the destination's page.
     pub async fn alert_about(
         &self,
         ids: &IdMint,
@@ -82,8 +82,8 @@ impl Dispatcher {
         })
     }
 
-    /// Sends an alert to the destinations and addresses of the organization's settings and records
-    /// that. A repeat sends the same message.
+    /// Sends an alert to the destinations and addresses of the organization's settings, and records
+    /// that it was sent. A repeated call sends the same message.
     pub async fn announce_alert(
         &self,
         ids: &IdMint,
@@ -102,7 +102,7 @@ impl Dispatcher {
             body: alert.body(),
             callback: None,
         };
-        // If it was announced before, it is already counted for its addresses.
+        // If the alert was announced before, it has already been counted for its addresses.
         let message = match self.announced_before(ids, routes, &announcement).await? {
             Some(message) => Some(message),
             None => {
@@ -115,7 +115,7 @@ impl Dispatcher {
         if let Some(bus) = &self.bus
             && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
         {
-            // The alert stays unannounced, so that the monitor tries again.
+            // The alert stays unannounced, so that the monitor publishes it again.
             tracing::warn!(
                 error = %domain::chain(&error),
                 alert = %alert.id,
@@ -127,8 +127,8 @@ impl Dispatcher {
         Ok(alert)
     }
 
-    /// The destinations and mailboxes that receive an alert. No destination receives an alert about
-    /// its own failures.
+    /// Returns the destinations and mailboxes that receive an alert. No destination receives an
+    /// alert about its own failures.
     async fn alert_targets(
         &self,
         ids: &IdMint,
@@ -146,7 +146,8 @@ impl Dispatcher {
         Ok(existing(routes, &named).chain(mailboxes).collect())
     }
 
-    /// Announces to these targets. Returns the message, or `None` when there are no targets.
+    /// Announces to these targets. Returns the id of the message, or `None` if there are no
+    /// targets.
     pub(crate) async fn announce_to(
         &self,
         ids: &IdMint,
@@ -163,8 +164,8 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the message of an announcement that was committed before. Its deliveries that may
-    /// not have been queued are queued again.
+    /// Returns the id of the message if the announcement was committed before. Deliveries whose
+    /// tasks may not have been queued are entered in the due index.
     async fn announced_before(
         &self,
         ids: &IdMint,

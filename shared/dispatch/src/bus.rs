@@ -1,5 +1,5 @@
-//! Publishes what happens to destinations and deliveries on the event bus. Each event is published
-//! at least once, with the same `id` each time.
+//! Publishes alerts, failed deliveries and security events on the event bus. Each event is
+//! published at least once, with the same `id` each time.
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
@@ -18,14 +18,14 @@ pub struct Bus {
     name: String,
 }
 
-/// Why an event was not published.
+/// The reason why an event was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// EventBridge did not answer.
-    #[error("EventBridge could not be asked")]
+    /// The call to EventBridge failed.
+    #[error("the event could not be sent to EventBridge")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// EventBridge refused the event.
-    #[error("EventBridge refused an event: {0}")]
+    /// EventBridge rejected the event.
+    #[error("EventBridge rejected an event: {0}")]
     Refused(String),
 }
 
@@ -39,7 +39,7 @@ impl Bus {
         }
     }
 
-    /// Publishes a refusal on grounds of security. `detail` is the audit event.
+    /// Publishes a refusal that is relevant to security. The audit event is the event's `detail`.
     pub async fn put_security(&self, event: &AuditEvent) -> Result<(), BusError> {
         self.put("Security Event", &serde_json::json!(event)).await
     }

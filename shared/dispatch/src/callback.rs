@@ -1,6 +1,6 @@
-//! The destination of status callbacks, which go to the address that a message names. It is one of
-//! Waybill's own destinations, with the organization's status secrets. The address is part of each
-//! update ([`StatusCallback::Url`]).
+//! The destination for status callbacks to the URL that a message specifies. Waybill manages this
+//! destination, and it has the organization's status secrets. Each update contains its URL
+//! ([`StatusCallback::Url`]).
 //!
 //! Callbacks are unsigned until the organization has a status secret.
 
@@ -46,7 +46,7 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the destination with these signing secrets.
+    /// Returns the destination with these signing secrets, updated at `now`.
     #[must_use]
     pub fn callbacks_signed(
         destination: Destination,
@@ -62,7 +62,7 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the target of the callback that a message asked for.
+    /// Returns the target of the callback that a message requested.
     pub(crate) async fn callback_target(
         &self,
         ids: &IdMint,
@@ -89,7 +89,7 @@ impl Dispatcher {
     }
 }
 
-/// Returns a webhook's default settings; each delivery brings its own address.
+/// Returns the default settings of a webhook. Each delivery has its own URL.
 fn settings(signed: bool) -> Settings {
     Settings::Webhook(WebhookSettings {
         signature: Signature { enabled: signed },

@@ -8,18 +8,18 @@ use domain::check::{CheckReport, CheckRequest};
 use domain::destination::Destination;
 use domain::settings::PerLane;
 
-/// How long an invocation may take. The worker limits a check to 20 s.
+/// The time limit of an invocation. The worker limits a check to 20 seconds.
 const INVOCATION_MAX: Duration = Duration::from_secs(24);
 
-/// Invokes the workers' checks. Requests contain sealed credentials; neither requests nor reports
-/// are logged.
+/// Invokes the connection checks of the workers. Requests contain sealed credentials; neither
+/// requests nor reports are logged.
 #[derive(Clone, Debug)]
 pub struct Checker {
     lambda: Client,
     workers: PerLane<String>,
 }
 
-/// Why a check could not be made. It says nothing about the destination.
+/// The reason why a check could not be made. It says nothing about the destination.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The request could not be serialized.
@@ -28,11 +28,11 @@ pub enum CheckError {
     /// The worker could not be invoked.
     #[error("the worker that checks could not be invoked")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The worker failed.
+    /// The worker returned a function error.
     #[error("the worker that checks failed: {0}")]
     Failed(String),
-    /// The report could not be read. Only the position is named, because the error could quote the
-    /// report.
+    /// The report could not be parsed. The error contains only the position, because the message of
+    /// the parser could quote the report.
     #[error("the check's report ends at column {0}")]
     Unreadable(usize),
 }
@@ -44,7 +44,7 @@ impl Checker {
         Self { lambda, workers }
     }
 
-    /// Checks a destination. The report says whether a delivery can be made.
+    /// Checks a destination. The report states whether a delivery can be made.
     pub async fn check(&self, destination: &Destination) -> Result<CheckReport, CheckError> {
         let function = self.workers.of(destination.kind().lane());
         let request = serde_json::to_vec(&CheckRequest {

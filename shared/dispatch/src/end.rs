@@ -13,10 +13,10 @@ use store::{Routes, StoreError, skip_unreadable};
 
 use crate::{Dispatcher, is_listened_to};
 
-/// How long after it is queued the task is received, so that the delivery has ended by then.
+/// The time between queueing the task and receiving it, so that the delivery has ended by then.
 const RECEIVED_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a delivery was not ended.
+/// The reason why a delivery was not ended.
 #[derive(Debug, thiserror::Error)]
 pub enum EndError {
     /// The table could not be read or written.
@@ -31,8 +31,8 @@ pub enum EndError {
 
 impl Dispatcher {
     /// Ends a delivery: writes `after`, unless the delivery has changed since `before` was read.
-    /// Returns whether it was written. After an error the delivery is unchanged, or the table's
-    /// answer is unknown; if it has ended, its status update is sent.
+    /// Returns whether it was written. After an error, the delivery is unchanged or its state is
+    /// unknown. If it did end, its status update is sent.
     pub async fn end(&self, before: &Delivery, after: &Delivery) -> Result<bool, EndError> {
         let routes = skip_unreadable(self.store.routes(before.organization).await)?.flatten();
         self.end_under(routes.as_ref(), before, after).await
@@ -47,7 +47,7 @@ impl Dispatcher {
     ) -> Result<bool, EndError> {
         if self.needs_worker(routes, after).await? {
             let now = self.clock.now();
-            // An attempt that is still running may yet succeed.
+            // An attempt that is still running may succeed later.
             let at = after
                 .state
                 .attempt_until()
@@ -64,7 +64,8 @@ impl Dispatcher {
         Ok(ended)
     }
 
-    /// Whether a worker has to send a status update of a finished delivery, or to create fallbacks.
+    /// Returns whether a worker must send a status update of a finished delivery, or create
+    /// fallbacks.
     async fn needs_worker(
         &self,
         routes: Option<&Routes>,

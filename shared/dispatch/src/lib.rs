@@ -42,7 +42,8 @@ use futures_util::future::join_all;
 use queue::{Outgoing, Queues, Task};
 use store::{Store, StoreError};
 
-/// How long after its task should have been received a delivery comes due that no queue accepted.
+/// The time after which a delivery whose task no queue accepted comes due, counted from when the
+/// task should have been received.
 const UNSENT_DUE: Duration = Duration::from_secs(60);
 
 /// Writes deliveries and queues their tasks.

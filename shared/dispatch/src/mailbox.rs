@@ -1,8 +1,8 @@
-//! The mailboxes of an organization's alerts: Waybill's own destinations, which send from the
-//! deployment's address. There is one for each address of `alert_emails`, so that recipients do not
-//! see each other.
+//! The mailboxes for an organization's alerts. They are destinations that Waybill manages and that
+//! send from the deployment's address. There is one for each address of `alert_emails`, so that
+//! recipients do not see each other.
 //!
-//! They have no route, so no customer's message goes there, and Waybill manages them itself.
+//! These destinations have no routes, so no message of a customer is delivered to them.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use store::{Counted, Routes, Store, StoreError, Window};
 use crate::{Dispatcher, Target};
 
 const TIMEOUT_SECONDS: u32 = 30;
-/// The most alerts that one address gets in an hour, from all organizations together. Further
-/// alerts appear only in the list of alerts.
+/// The maximum number of alerts that one address receives in an hour from all organizations
+/// together. Further alerts appear only in the list of alerts.
 const ALERTS_PER_HOUR: u32 = 20;
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -32,8 +32,8 @@ pub fn mails_counted_as(kind: &str, address: &str) -> String {
 }
 
 impl Dispatcher {
-    /// Returns the mailboxes of alerts; none if the organization has no addresses or the deployment
-    /// has no sender.
+    /// Returns the mailboxes that receive alerts. There are none if the organization has no
+    /// addresses or the deployment has no sender.
     pub(crate) async fn alert_mailboxes(
         &self,
         ids: &IdMint,
@@ -100,7 +100,7 @@ impl Dispatcher {
                 credentials,
                 self.clock.now(),
             );
-            // If another process wrote it first, it wrote the same settings or newer ones.
+            // If another process wrote the destination first, it wrote the same or newer settings.
             self.store
                 .keep_system_destination(&destination, kept.as_ref())
                 .await?;

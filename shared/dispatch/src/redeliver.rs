@@ -1,4 +1,5 @@
-//! Redelivers: a person or a job reopens a delivery with a fresh budget of retries.
+//! Redelivers: reopens a delivery with a fresh retry budget, at the request of a user or a job, and
+//! cancels deliveries.
 
 use domain::attempt::Trigger;
 use domain::delivery::{Delivery, TransitionRefused};
@@ -6,10 +7,10 @@ use store::StoreError;
 
 use crate::{Dispatcher, EndError};
 
-/// How often a transition that lost its race is tried again on the new state.
+/// The maximum number of times that a transition is repeated after another change won the race.
 const RACES_MAX: usize = 8;
 
-/// Why a delivery was not reopened.
+/// The reason why a delivery was not reopened or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeliverError {
     /// The state of the delivery does not allow it.
@@ -27,7 +28,8 @@ pub enum RedeliverError {
 }
 
 impl Dispatcher {
-    /// Reopens a delivery, due now, and queues its task. A queued one is left unchanged.
+    /// Reopens a delivery, so that it is due now, and queues its task. A queued delivery is not
+    /// changed.
     pub async fn redeliver(
         &self,
         delivery: Delivery,
@@ -54,7 +56,8 @@ impl Dispatcher {
         Ok(delivery)
     }
 
-    /// Cancels a delivery, so that no further attempt starts. Once it is cancelled, nothing fails.
+    /// Cancels a delivery, so that no further attempt starts. No step after the cancellation can
+    /// fail.
     pub async fn cancel(&self, delivery: Delivery) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
         Ok(self
@@ -63,8 +66,8 @@ impl Dispatcher {
             .0)
     }
 
-    /// Applies `change` to the delivery, and again to the new state when a race is lost. Returns
-    /// the delivery and whether it changed.
+    /// Applies `change` to the delivery, and again to its new state if another change won the race.
+    /// Returns the delivery and whether it changed.
     async fn transition(
         &self,
         mut before: Delivery,

@@ -1,4 +1,4 @@
-//! Releases deliveries that waited for a destination, oldest first.
+//! Releases the deliveries that wait for a destination, oldest first.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use store::StoreError;
 use crate::{Dispatcher, separate};
 
 const PAGE: u32 = 100;
-/// Deliveries released together: their records are written and their tasks queued before the next
-/// ones.
+/// The number of deliveries that are released together. Their records are written and their tasks
+/// queued before the next ones are released.
 const AT_ONCE: usize = 20;
-/// How long after the release the first turn is, so that the tasks are received in time.
+/// The time between the release and the first turn, so that the tasks are received in time.
 const FIRST_TURN_AFTER: Duration = Duration::from_secs(1);
-/// When a released delivery whose task was lost comes due.
+/// The time after which a released delivery whose task was lost comes due.
 const DUE_AFTER: Duration = Duration::from_secs(600);
 
-/// Limits how much is released in one run.
+/// The limits on how much is released in one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// About the most deliveries to release.
+    /// The approximate maximum number of deliveries to release.
     pub at_most: usize,
-    /// How long after the start nothing more is released.
+    /// The time after the start of the run at which releasing stops.
     pub within: Duration,
 }
 
 impl Dispatcher {
-    /// Releases the deliveries that wait for a destination's pause, oldest first, to start at `at`.
-    /// Where the destination or its organization (`default`) limits starts per second, they start
-    /// in turns. Returns how many were released.
+    /// Releases the deliveries that wait because the destination is paused, oldest first, so that
+    /// they start at `at`. If the destination or its organization (`default`) limits the starts per
+    /// second, the deliveries start in turns. Returns the number of released deliveries.
     pub async fn release_paused(
         &self,
         destination: &Destination,
@@ -51,8 +51,8 @@ impl Dispatcher {
     }
 
     /// Releases the deliveries after `after` that wait for a destination whose limits have changed,
-    /// oldest first. Each takes a new turn. Returns where to continue; `None` once all are
-    /// released.
+    /// oldest first. Each takes a new turn. Returns the number of released deliveries and where to
+    /// continue, which is `None` once all are released.
     pub async fn release_from(
         &self,
         destination: &Destination,
@@ -103,16 +103,16 @@ impl Dispatcher {
                 }
             }
             after = page.next;
-            // Where nothing waits, pages are read all the same.
+            // Pages without waiting deliveries also take time.
             if after.is_none() || self.clock.now().since(began_at) >= extent.within {
                 return Ok((released, after));
             }
         }
     }
 
-    /// Releases these deliveries in their order, to start at `at`. Returns how many were queued.
-    /// The others were changed by another writer, or no queue accepted them and they come due a
-    /// minute later.
+    /// Releases these deliveries in their order, so that they start at `at`. Returns the number of
+    /// tasks that were queued. The other deliveries were changed by another writer, or no queue
+    /// accepted their tasks and they come due a minute later.
     pub async fn release(&self, waiting: &[Delivery], at: Timestamp) -> Result<usize, StoreError> {
         let writes = waiting.iter().cloned().map(|before| async move {
             let Ok(after) = before.clone().release() else {
@@ -134,8 +134,8 @@ impl Dispatcher {
         outcome.map(|()| sent)
     }
 
-    /// Gives these deliveries the destination's next turns in their order, starting at `at`.
-    /// Returns how many were released.
+    /// Assigns the destination's next turns, starting at `at`, to these deliveries in their order.
+    /// Returns the number of released deliveries.
     async fn release_in_turns(
         &self,
         waiting: &[Delivery],
@@ -184,7 +184,7 @@ impl Dispatcher {
     }
 }
 
-/// Returns the time between two turns, if starts are limited.
+/// Returns the time between two turns, or `None` if starts are not limited.
 fn step(destination: &Destination, default: Option<DeliveryLimits>) -> Option<Duration> {
     destination
         .limits(default)

@@ -1,5 +1,5 @@
-//! Determines where a message goes: to the destinations it names, or to the organization's defaults
-//! and subscribers.
+//! Determines the destinations of a message: those that it names, or else the organization's
+//! defaults and subscribers.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ pub struct Target {
     pub destination: DestinationId,
     /// The type of the destination.
     pub kind: DestinationType,
-    /// Whether the destination takes deliveries. If not, the delivery is created as skipped.
+    /// Whether the destination accepts deliveries. If not, the delivery is created as skipped.
     pub enabled: bool,
 }
 
-/// Why a message has no targets.
+/// The reason why a message has no targets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Unresolved {
     /// The message named no destination, and none is a default or subscribes to the event type.
@@ -33,9 +33,9 @@ pub enum Unresolved {
     Unknown(Vec<usize>),
 }
 
-/// Returns the targets of a message. If it names destinations, those in their order and each once;
-/// otherwise the defaults in their order, then every enabled destination whose `event_types`
-/// matches, oldest first.
+/// Returns the targets of a message. If the message names destinations, these are the targets, in
+/// their order and without duplicates. Otherwise the targets are the defaults in their order,
+/// followed by every enabled destination whose `event_types` match the event type, oldest first.
 pub fn resolve(
     routes: &Routes,
     named: Option<&[DestinationId]>,

@@ -1,5 +1,5 @@
-//! Skips deliveries that wait for a destination that takes no more deliveries, instead of letting
-//! them wait for their time first.
+//! Skips deliveries that wait for a destination that no longer accepts deliveries, so that they do
+//! not wait until they are due.
 
 use domain::delivery::{Delivery, SkipReason};
 use domain::destination::Destination;
@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::{Dispatcher, EndError};
 
 const PAGE: u32 = 100;
-/// How many conditional writes run concurrently.
+/// The number of conditional writes that run concurrently.
 const WRITES_AT_ONCE: usize = 16;
 
 impl Dispatcher {
@@ -35,8 +35,8 @@ impl Dispatcher {
                     PAGE,
                 )
                 .await?;
-            // Read after the list, so that no delivery is skipped that was retried after the
-            // destination was enabled again.
+            // The destination is read after the list, so that no delivery is skipped that was
+            // retried after the destination was enabled again.
             let stands = self
                 .store
                 .destination(destination.organization_id, destination.id)
@@ -57,11 +57,11 @@ impl Dispatcher {
                     let Ok(after) = before.clone().skip(reason, now) else {
                         return Ok(());
                     };
-                    // A lost race does not matter: another writer moved the delivery on, or the
+                    // A lost race does not matter: another writer changed the delivery, or the
                     // worker skips it.
                     self.end_under(routes, &before, &after).await.map(drop)
                 });
-            // All of them are tried, and each is independent of the others.
+            // All writes are attempted, because they are independent of each other.
             let written: Vec<Result<(), EndError>> = stream::iter(skips)
                 .buffer_unordered(WRITES_AT_ONCE)
                 .collect()

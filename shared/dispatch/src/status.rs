@@ -1,5 +1,5 @@
-//! Status updates: finished deliveries and completed messages are announced to the destinations
-//! that the organization chose.
+//! Status updates: announces finished deliveries and completed messages to the destinations that
+//! the organization chose.
 
 use domain::attempt::Attempt;
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -15,7 +15,7 @@ use crate::view::delivery::{DeliveryFacts, DeliveryView, Pauses};
 use crate::view::message::MessageView;
 use crate::{Dispatcher, Target};
 
-/// Why a status update was not sent.
+/// The reason why a status update was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TellError {
     /// The table could not be read or written.
@@ -26,7 +26,7 @@ pub enum TellError {
     Bus(#[from] BusError),
 }
 
-/// A finished delivery, with the data of its status update. Its attempts are read once, and only if
+/// A finished delivery and the data of its status update. Its attempts are read once, and only if
 /// an update is sent.
 pub struct Ending<'d> {
     delivery: &'d Delivery,
@@ -64,7 +64,7 @@ impl<'d> Ending<'d> {
         .await
     }
 
-    /// Returns a name of this ending for ids that are derived from it. A redelivery raises both
+    /// Returns a name of this ending, from which ids are derived. A redelivery increases both
     /// counts, so its ending has another name.
     fn name(&self, event_type: &str) -> String {
         let delivery = self.delivery;
@@ -75,7 +75,7 @@ impl<'d> Ending<'d> {
     }
 }
 
-/// Renders a finished delivery for status updates: as the API does, without response bodies.
+/// Renders a finished delivery for status updates: as the API does, but without response bodies.
 fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: &str) -> Value {
     let facts = DeliveryFacts::of(
         delivery,
@@ -91,7 +91,7 @@ fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: 
     shown
 }
 
-/// Whether the organization or the message asked for updates about this delivery.
+/// Returns whether the organization or the message requested updates about this delivery.
 #[must_use]
 pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
     let ours = delivery.message.test || delivery.message.event_type.is_reserved();
@@ -176,8 +176,9 @@ impl Dispatcher {
         .await
     }
 
-    /// When several deliveries finish at once, whichever is written last finds all of them
-    /// finished. If two do, they announce the same message.
+    /// Announces a completed message. When several deliveries finish at the same time, the process
+    /// that writes last finds all of them finished. If two processes do, they announce the same
+    /// message.
     async fn tell_completed(
         &self,
         ids: &IdMint,

@@ -1,5 +1,5 @@
-//! Submits a message: writes deliveries `#01 …`, then `#00`, which is the commit, and queues a task
-//! for each.
+//! Submits a message: writes the deliveries `#01 …`, then `#00`, which commits the message, and
+//! queues a task for each.
 
 use domain::Timestamp;
 use domain::attempt::Trigger;
@@ -17,9 +17,9 @@ use crate::{Dispatcher, Target, UNSENT_DUE};
 pub struct Submission {
     /// The organization that submits the message.
     pub organization: OrganizationId,
-    /// The id of the message. A repeat of an interrupted submission has the id of the first.
+    /// The id of the message. If an interrupted submission is repeated, the id is the same.
     pub message: MessageId,
-    /// The facts that every delivery of the message carries.
+    /// The part of the message that every delivery carries.
     pub facts: MessageFacts,
     /// The targets of the message; at least one.
     pub targets: Vec<Target>,
@@ -34,8 +34,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Returns the deliveries of the message as they are accepted. The response shows these, also
-    /// when it is replayed.
+    /// Returns the deliveries of the message as they are accepted. Responses show these deliveries,
+    /// even if the response is a replay.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         (0..)
@@ -66,8 +66,8 @@ impl Submission {
 }
 
 impl Dispatcher {
-    /// Commits the message and queues its tasks. Once this returns, the message will be delivered
-    /// or fail visibly, even after a crash.
+    /// Commits the message and queues its tasks. Once this method has returned successfully, the
+    /// message is delivered or its failure is recorded, even after a crash.
     pub async fn submit(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
         let mut span = Span::start(SUBMIT, Parent::Here(submission.facts.trace));
         span.set_text("waybill.organization", submission.organization);
@@ -94,7 +94,7 @@ impl Dispatcher {
         let unsent = self
             .send_tasks(&queued, submission.accepted_at, committed.payload_item)
             .await;
-        // The message is committed, so a failure here is not the caller's.
+        // The message is committed, so a failure from here on must not fail the submission.
         self.remember(&unsent, submission.accepted_at.plus(UNSENT_DUE))
             .await;
         Ok(deliveries)

@@ -1,8 +1,7 @@
-//! Alerts: what people are told about a destination that keeps failing, is stopped, or works again
-//! (R7).
+//! Alerts about destinations that keep failing, were disabled or work again (R7).
 //!
-//! Pure: [`evaluate`] says what a destination's health calls for; whoever wins the conditional
-//! write makes it so, and makes the alert.
+//! This module performs no I/O. [`evaluate`] decides what must be done about a destination's
+//! health. The process whose conditional write succeeds does it and creates the alert.
 
 use std::time::Duration;
 
@@ -16,22 +15,22 @@ use crate::health::{EndedStreak, Health};
 use crate::id::{AlertId, DestinationId, MessageId, OrganizationId};
 use crate::organization::FailurePolicy;
 
-/// What an alert says.
+/// The kinds of alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertKind {
-    /// The streak reached the alert threshold, or the failure rate its percentage.
+    /// The destination reached the alert threshold of its streak or of its failure rate.
     Failing,
     /// The destination was disabled.
     Disabled,
-    /// It was enabled again.
+    /// The destination was enabled again.
     Enabled,
-    /// It works again, after people were told that it fails.
+    /// The destination works again after an alert that it was failing.
     Recovered,
 }
 
 impl AlertKind {
-    /// The event's type.
+    /// Returns the event type of the alert's message.
     #[must_use]
     pub fn event_type(self) -> &'static str {
         match self {
@@ -43,27 +42,29 @@ impl AlertKind {
     }
 }
 
-/// An alert: kept for the list, and announced to whom the organization named.
+/// An alert, which is kept for the list of alerts and sent to the recipients that the organization
+/// configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Its id.
+    /// The identifier of the alert.
     pub id: AlertId,
-    /// Whose destination it is about.
+    /// The organization that owns the destination.
     pub organization_id: OrganizationId,
-    /// The destination.
+    /// The destination that the alert is about.
     pub destination_id: DestinationId,
-    /// What it says.
+    /// The kind of the alert.
     pub kind: AlertKind,
-    /// When that happened.
+    /// When the reported change happened.
     pub occurred_at: Timestamp,
-    /// The body's `data`.
+    /// The member `data` of the body.
     pub data: Value,
-    /// The message that announced it; `None` while nobody was told, or nobody is to be.
+    /// The message that announces the alert; `None` if it has not been sent yet or has no
+    /// recipients.
     pub message: Option<MessageId>,
 }
 
 impl Alert {
-    /// The body that is delivered (api.md, Alerts).
+    /// Returns the body that is delivered (api.md, Alerts).
     #[must_use]
     pub fn body(&self) -> Value {
         json!({
@@ -76,29 +77,31 @@ impl Alert {
     }
 }
 
-/// What a destination's health calls for.
+/// What must be done about the health of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing.
+    /// Nothing must be done now.
     Wait,
-    /// Nothing any more: it has no streak and nobody waits to hear that it recovered.
+    /// Nothing must be done any more. The destination has no streak, and no recovery has to be
+    /// announced.
     Forget,
-    /// People are told that it fails.
+    /// An alert must be sent that the destination is failing.
     Alert,
-    /// People are alerted of its failure rate, although it has no long streak.
+    /// An alert must be sent about the failure rate, although the streak is below the threshold.
     AlertRate,
-    /// People are told of a streak that reached a threshold and is over.
+    /// An alert must be sent about a streak that reached a threshold and has ended.
     AlertEnded(EndedStreak),
-    /// A streak that is over is not alerted: the last alert is too recent.
+    /// No alert is sent about a streak that has ended, because the last alert was sent too
+    /// recently.
     ForgetEnded,
-    /// It is disabled, and people are told that alone.
+    /// The destination must be disabled. The alert about that is the only one that is sent.
     Disable,
-    /// People are told that it works again.
+    /// An alert must be sent that the destination works again.
     Recovered,
 }
 
-/// What the health of an enabled destination calls for. `recent` are the attempts of its failure
-/// rate's window, if its policy has a rate.
+/// Decides what must be done about the health of an enabled destination. `recent` are the attempts
+/// in the window of its failure rate, if its policy has one.
 #[must_use]
 pub fn evaluate(
     health: &Health,
@@ -114,8 +117,8 @@ pub fn evaluate(
     let still_failing = alerted_of_rate && !rate.is_healthy(recent);
     match evaluate_streak(health, policy, still_failing, debounce, now) {
         Verdict::Forget if alerted_of_rate => Verdict::Recovered,
-        // Its attempts may be counted later than its failures, so that the last failure says how
-        // long it is looked at.
+        // Attempts may be counted later than failures, so the last failure determines how long the
+        // destination is examined.
         Verdict::Forget
             if health
                 .last_failure_at
@@ -140,8 +143,8 @@ pub fn evaluate(
     }
 }
 
-/// What the streak calls for. `still_failing`: people were alerted of the failure rate, and it is
-/// no better, so that nothing recovered.
+/// Decides what must be done about the streak. `still_failing` is true if an alert about the
+/// failure rate was sent and the rate has not improved, so that no recovery may be announced.
 fn evaluate_streak(
     health: &Health,
     policy: &FailurePolicy,
@@ -180,10 +183,10 @@ fn evaluate_streak(
         return Verdict::Wait;
     }
     match health.last_alert_at {
-        // Without a window, once for each streak.
+        // Without an alert window, one alert is sent for each streak.
         Some(_) if debounce.is_zero() && health.alerted_at.is_some() => Verdict::Wait,
         Some(last) if now.since(last) < debounce => Verdict::Wait,
-        // Once more after the window, if it has failed since.
+        // After the window, another alert is sent if the destination has failed since.
         Some(last)
             if health.alerted_at.is_some()
                 && health.last_failure_at.is_none_or(|failed| failed <= last) =>
@@ -194,8 +197,8 @@ fn evaluate_streak(
     }
 }
 
-/// What a streak calls for that reached a threshold and ended before the monitor looked. It is
-/// never a reason to disable: the destination works.
+/// Decides what must be done about a streak that reached a threshold and ended before the monitor
+/// examined it. Such a streak never disables the destination, because the destination works.
 fn evaluate_ended(
     health: &Health,
     ended: &EndedStreak,
@@ -207,7 +210,7 @@ fn evaluate_ended(
         .alerted_at
         .is_some_and(|alerted| ended.began_at.is_none_or(|began| alerted < began));
     if alerted_before && health.consecutive_failures == 0 && !still_failing {
-        // An earlier streak was alerted; its recovery comes first.
+        // An alert about an earlier streak was sent; its recovery is announced first.
         return Verdict::Recovered;
     }
     match health.last_alert_at {
@@ -216,8 +219,8 @@ fn evaluate_ended(
     }
 }
 
-/// The `data` of an alert about a destination: which, why, since when, counter against thresholds,
-/// what happens next (behaviour 22).
+/// Returns the `data` of an alert about a destination: the destination, the reason, the beginning
+/// of the streak, the counters and thresholds, and what happens next (behaviour 22).
 #[must_use]
 pub fn data(
     destination: &Destination,
@@ -447,7 +450,7 @@ mod tests {
         );
     }
 
-    /// Healths and attempts under a rate of 50 % of 10 attempts in 300 s.
+    /// Evaluates a health and attempts with a failure rate of 50 % of 10 attempts in 300 s.
     fn rated(health: &Health, succeeded: u64, failed: u64, now: Timestamp) -> Verdict {
         let rate = FailureRate {
             percent: 50,

@@ -1,42 +1,42 @@
-//! The confirmation of an address that is to get alerts: a mail from the operator's address with a
-//! link that only its receiver knows.
+//! The confirmation of an e-mail address for alerts. The operator's address sends a mail with a
+//! link that only the recipient knows.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::OrganizationId;
 use crate::settings::email::Mailbox;
 
-/// What the api asks the e-mail worker to send. The link is never stored where the organization
-/// could read it.
+/// The request of the API to the e-mail worker to send a confirmation. The link is never stored
+/// where the organization could read it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ConfirmationRequest {
-    /// The mail.
+    /// The mail that is to be sent.
     pub confirmation: Confirmation,
 }
 
-/// A mail that asks a person to confirm an address.
+/// A mail that asks the recipient to confirm an address.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Confirmation {
-    /// Whose alerts it is to get.
+    /// The organization whose alerts the address is to receive.
     pub organization_id: OrganizationId,
-    /// What people call the organization.
+    /// The display name of the organization.
     pub organization_name: String,
-    /// The operator's address.
+    /// The operator's address, which sends the mail.
     pub from: Mailbox,
-    /// The address.
+    /// The address that is to be confirmed.
     pub to: Mailbox,
-    /// Where the person confirms.
+    /// The URL at which the recipient confirms the address.
     pub link: String,
-    /// How long the link can be used.
+    /// How long the link is valid, in hours.
     pub valid_hours: u32,
 }
 
-/// What became of a [`Confirmation`].
+/// The result of sending a [`Confirmation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmationAnswer {
-    /// The mail is on its way.
+    /// Whether the mail was sent.
     pub mailed: bool,
-    /// In words, when it is not.
+    /// A description of the failure if the mail was not sent.
     pub detail: String,
 }
 
@@ -46,7 +46,7 @@ impl std::fmt::Debug for ConfirmationRequest {
     }
 }
 
-/// The link is a secret.
+/// The link is secret and is therefore not shown.
 impl std::fmt::Debug for Confirmation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Confirmation")

@@ -1,4 +1,5 @@
-//! API keys: `wbk_<26 of its id>_<43 of secret>`; only a hash is stored.
+//! API keys, in the form `wbk_<26 characters of the id>_<43 characters of the secret>`. Only a hash
+//! of the secret is stored.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,34 +7,34 @@ use crate::Timestamp;
 use crate::id::{KeyId, OrganizationId};
 use crate::role::Role;
 
-/// A key as it is stored.
+/// An API key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Its public half.
+    /// The identifier of the key, which is its public half.
     pub id: KeyId,
-    /// Whose it is; `None` is the operator's.
+    /// The organization that owns the key; `None` for a key of the operator.
     pub organization_id: Option<OrganizationId>,
-    /// What people call it.
+    /// The display name of the key.
     pub name: String,
-    /// What it may do.
+    /// The role, which determines what the key permits.
     pub role: Role,
-    /// SHA-256 of the secret half, lower-case hexadecimal. The secret has 256 random bits, so a
-    /// fast hash is enough.
+    /// The SHA-256 digest of the secret half, in lower-case hexadecimal. A fast hash is sufficient,
+    /// because the secret has 256 random bits.
     pub secret_sha256: String,
     /// The last four characters of the key.
     pub hint: String,
-    /// When it was made.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// By which key; `None` for the first one.
+    /// The key that created this one; `None` for the first key.
     pub created_by: Option<KeyId>,
-    /// Refused from then on.
+    /// When the key expires; it is rejected from then on.
     pub expires_at: Option<Timestamp>,
-    /// When it was last seen, to the minute.
+    /// When the key was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
 }
 
 impl ApiKey {
-    /// Whether its time is over.
+    /// Returns whether the key has expired at `now`.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)

@@ -1,37 +1,37 @@
-//! An attempt: one try to deliver, and the record people read afterwards.
+//! An attempt: one try to deliver, and the record of it that users can read.
 
 use serde::{Deserialize, Serialize};
 
 use crate::trace::TraceId;
 use crate::{Reason, Timestamp};
 
-/// Bytes of a response body that are kept.
+/// The maximum number of bytes of a response body that are stored.
 pub const BODY_KEPT_MAX_BYTES: usize = 4096;
-/// Bytes of a failure's detail that are kept.
+/// The maximum number of bytes of a failure's detail that are stored.
 pub const DETAIL_MAX_BYTES: usize = 500;
-/// Response headers that are kept, and the bytes of each.
+/// The maximum number of response headers that are stored.
 pub const HEADERS_KEPT_MAX: usize = 50;
-/// Bytes of one response header's value that are kept.
+/// The maximum number of bytes of one response header's value that are stored.
 pub const HEADER_KEPT_MAX_BYTES: usize = 512;
 
-/// Why an attempt was made.
+/// The reason why an attempt was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
-    /// The message was accepted.
+    /// The message was accepted; this is the first attempt.
     First,
-    /// An attempt before it failed.
+    /// The previous attempt failed.
     Retry,
-    /// A person asked.
+    /// A user requested the attempt.
     Manual,
-    /// A job asked.
+    /// A background job requested the attempt.
     Replay,
     /// A delivery of the same message to another destination ended as failed.
     Fallback,
 }
 
 impl Trigger {
-    /// Every trigger.
+    /// Every trigger, in the order of declaration.
     pub const ALL: [Self; 5] = [
         Self::First,
         Self::Retry,
@@ -44,62 +44,64 @@ impl Trigger {
 /// The record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// From 1, over the delivery's whole life.
+    /// The number of the attempt, counted from 1 over the delivery's whole life.
     pub number: u32,
-    /// Why it was made.
+    /// The reason why the attempt was made.
     pub trigger: Trigger,
-    /// When it began.
+    /// When the attempt began.
     pub started_at: Timestamp,
-    /// How long it took.
+    /// The duration of the attempt, in milliseconds.
     pub duration_ms: u64,
-    /// How it ended: `None` is success.
+    /// How the attempt failed; `None` if it succeeded.
     pub failure: Option<Failure>,
-    /// What was sent, as far as it got.
+    /// The request, as far as it was sent.
     pub request: Option<RequestRecord>,
-    /// What came back, as far as it got.
+    /// The response, as far as it was received.
     pub response: Option<ResponseRecord>,
-    /// The trace it belongs to.
+    /// The trace that the attempt belongs to.
     pub trace_id: TraceId,
 }
 
-/// How an attempt failed.
+/// The category and description of a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The category.
+    /// The failure category.
     pub reason: Reason,
-    /// In words.
+    /// A description of the failure for people.
     pub detail: String,
 }
 
-/// What was sent. Credentials are redacted before they get here; signatures are shown.
+/// The record of a request. Credentials are redacted before it is created; signatures are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRecord {
-    /// `POST`.
+    /// The HTTP method, such as `POST`.
     pub method: String,
-    /// Where to.
+    /// The URL that the request was sent to.
     pub url: String,
-    /// In the order sent.
+    /// The names and values of the headers, in the order in which they were sent.
     pub headers: Vec<(String, String)>,
-    /// The body's length.
+    /// The length of the body, in bytes.
     pub size_bytes: u64,
-    /// The body's SHA-256, lower-case hexadecimal.
+    /// The SHA-256 digest of the body, in lower-case hexadecimal.
     pub body_sha256: String,
 }
 
-/// What came back.
+/// The record of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseRecord {
-    /// The status code.
+    /// The HTTP status code.
     pub status: u16,
-    /// In the order received, bounded.
+    /// The names and values of the headers, in the order in which they were received. At most
+    /// [`HEADERS_KEPT_MAX`] headers are kept.
     pub headers: Vec<(String, String)>,
-    /// At most 4 KiB of the body, as text.
+    /// The body as text, at most [`BODY_KEPT_MAX_BYTES`] bytes.
     pub body: String,
-    /// Whether there was more.
+    /// Whether the body was longer than what is kept.
     pub truncated: bool,
 }
 
-/// `text` cut to at most `max` bytes at a character's boundary.
+/// Returns the longest prefix of `text` that has at most `max` bytes and ends at a character
+/// boundary.
 #[must_use]
 pub fn bounded(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]

@@ -1,4 +1,5 @@
-//! The audit trail: every change and every refusal; who, what, from where; never a secret (R6.5).
+//! The audit trail, which records every change and every refusal: who did what, and from where. It
+//! never contains secrets (R6.5).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,35 +7,35 @@ use serde_json::Value;
 use crate::Timestamp;
 use crate::id::{AuditId, OrganizationId};
 
-/// One line of the audit trail.
+/// One event of the audit trail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
-    /// Its id.
+    /// The identifier of the event.
     pub id: AuditId,
-    /// In whose trail it stands.
+    /// The organization whose audit trail contains the event.
     pub organization_id: OrganizationId,
-    /// When.
+    /// When the event happened.
     pub at: Timestamp,
-    /// `<noun>.<verb>`, or the name of a refusal.
+    /// The action as `<noun>.<verb>`, or the name of a refusal.
     pub action: String,
-    /// Whether it was done.
+    /// Whether the action was performed.
     pub outcome: AuditOutcome,
-    /// By whom.
+    /// Who performed or attempted the action.
     pub actor: Actor,
-    /// From which address.
+    /// The IP address of the caller.
     pub ip: Option<String>,
-    /// On what: an id, or what was asked for.
+    /// The target of the action: an id, or the text that was requested.
     pub target: Option<String>,
-    /// What changed.
+    /// The values that changed.
     #[serde(default)]
     pub changes: Vec<Change>,
-    /// In which request.
+    /// The id of the request that caused the event.
     pub request_id: Option<String>,
 }
 
 impl AuditEvent {
-    /// Records something that was done: from no address, outside of a request, and without a list
-    /// of changes.
+    /// Creates an event for an action that was performed. It has no IP address, no request and no
+    /// list of changes.
     #[must_use]
     pub fn new(
         id: AuditId,
@@ -58,7 +59,7 @@ impl AuditEvent {
         }
     }
 
-    /// Records something that Waybill itself did.
+    /// Creates an event for an action that Waybill itself performed.
     #[must_use]
     pub fn by_system(
         id: AuditId,
@@ -70,7 +71,7 @@ impl AuditEvent {
         Self::new(id, organization_id, at, Actor::system(), action, target)
     }
 
-    /// The same event as a refusal.
+    /// Returns the same event as a refusal.
     #[must_use]
     pub fn denied(self) -> Self {
         Self {
@@ -80,29 +81,29 @@ impl AuditEvent {
     }
 }
 
-/// Whether what was asked was done.
+/// Whether an action was performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditOutcome {
-    /// It was.
+    /// The action was performed.
     Succeeded,
-    /// It was refused.
+    /// The action was refused.
     Denied,
 }
 
-/// Who did it.
+/// Who performed or attempted an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// What kind of actor.
+    /// The kind of the actor.
     pub kind: ActorKind,
-    /// Its id, when it has one.
+    /// The id of the actor, if it has one.
     pub id: Option<String>,
-    /// Its name, when it has one.
+    /// The name of the actor, if it has one.
     pub name: Option<String>,
 }
 
 impl Actor {
-    /// Waybill itself.
+    /// Returns the actor for actions of Waybill itself.
     #[must_use]
     pub fn system() -> Self {
         Self {
@@ -113,25 +114,25 @@ impl Actor {
     }
 }
 
-/// What kind of actor.
+/// The kind of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActorKind {
-    /// A program with an API key.
+    /// A program that uses an API key.
     Key,
-    /// A person in the console.
+    /// A user of the console.
     Person,
-    /// Waybill itself.
+    /// Waybill itself, without a user.
     System,
 }
 
-/// One value that changed; secrets appear as the word `secret`.
+/// One value that changed. Secrets are replaced by the word `secret`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// JSON pointer of what changed.
+    /// The JSON pointer to the value.
     pub path: String,
-    /// What it was.
+    /// The value before the change.
     pub before: Value,
-    /// What it is.
+    /// The value after the change.
     pub after: Value,
 }

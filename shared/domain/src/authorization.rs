@@ -1,10 +1,10 @@
-//! Authorizations: a person consents that Waybill signs in to a mailbox for them (RFC 6749 §4.1,
-//! with the proof of RFC 7636).
+//! Authorizations: a user consents that Waybill signs in to a mailbox on their behalf (RFC 6749
+//! §4.1, with the proof of RFC 7636).
 //!
-//! A client **requests** one and gives its address to a person, who consents at the provider. The
-//! provider sends the person's browser back with a code; the worker **exchanges** it for a refresh
-//! token, which stays sealed here. Destinations name the authorization, and every token of theirs
-//! is asked for with what it holds.
+//! A client **requests** an authorization and gives its URL to a user, who consents at the
+//! provider. The provider redirects the user's browser back with a code. The worker **exchanges**
+//! the code for a refresh token, which is stored sealed in the authorization. Destinations refer to
+//! the authorization, and their access tokens are requested with its refresh token.
 //!
 //! ```text
 //! requested ── the code is exchanged ──▶ granted   (its refresh token is replaced when the provider changes it)
@@ -20,90 +20,91 @@ use crate::Timestamp;
 use crate::credentials::Sealed;
 use crate::id::{AuthorizationId, DestinationId, Id as _, OrganizationId};
 
-/// The length of the id of a client at its provider.
+/// The allowed length of the client's id at its provider.
 pub const CLIENT_ID_LENGTH: RangeInclusive<usize> = 1..=512;
-/// The length of the secret of a client.
+/// The allowed length of the client's secret.
 pub const CLIENT_SECRET_LENGTH: RangeInclusive<usize> = 1..=4096;
-/// The length of the scopes that are requested.
+/// The allowed length of the requested scopes.
 pub const SCOPE_LENGTH: RangeInclusive<usize> = 1..=1024;
-/// Mail servers of one authorization.
+/// The maximum number of mail servers of one authorization.
 pub const MAIL_SERVERS_MAX: usize = 5;
 
-/// The client's own secret is sealed under this name.
+/// The name under which the client's secret is sealed.
 pub const CLIENT_SECRET: &str = "oauth2/client_secret";
-/// What the challenge was made from.
+/// The name under which the code verifier is sealed (RFC 7636).
 pub const VERIFIER: &str = "oauth2/verifier";
-/// What the person's browser brought back, on its way to the worker.
+/// The name under which the authorization code is sealed on its way to the worker.
 pub const CODE: &str = "oauth2/code";
-/// What the provider gave.
+/// The name under which the refresh token is sealed.
 pub const REFRESH_TOKEN: &str = "oauth2/refresh_token";
 
-/// One consent, asked for or given.
+/// A consent that was requested, granted or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorization {
-    /// Its id.
+    /// The identifier of the authorization.
     pub id: AuthorizationId,
-    /// Whose it is.
+    /// The organization that owns the authorization.
     pub organization_id: OrganizationId,
-    /// At whom.
+    /// The provider at which the user consents.
     pub provider: Provider,
-    /// Where codes and refresh tokens are exchanged for tokens.
+    /// The URL at which codes and refresh tokens are exchanged for tokens.
     pub token_url: String,
-    /// As whom Waybill asks.
+    /// The id with which Waybill identifies itself as a client.
     pub client_id: String,
-    /// The proof, sealed as [`CLIENT_SECRET`].
+    /// The client's secret, sealed under the name [`CLIENT_SECRET`].
     pub client_secret: Sealed,
-    /// What is asked for.
+    /// The scopes that are requested.
     pub scope: Option<String>,
-    /// The mail servers that its access tokens may be sent to: `host:port`, or `host` for any port.
-    /// `None`: not decided yet; the first one that a token is to be sent to becomes the only one.
+    /// The mail servers that the access tokens may be sent to, as `host:port`, or as `host` for any
+    /// port. If it is `None`, the first mail server that a token is to be sent to becomes the only
+    /// one.
     #[serde(default)]
     pub mail_servers: Option<Vec<String>>,
-    /// How far it is.
+    /// The state of the consent.
     pub consent: Consent,
-    /// Counts its changes.
+    /// The number of changes, on which writes are conditional.
     pub revision: u64,
-    /// When it was requested.
+    /// When the authorization was requested.
     pub created_at: Timestamp,
-    /// Until when somebody may consent.
+    /// The time until which the user may consent.
     pub expires_at: Timestamp,
 }
 
-/// How far an authorization is.
+/// The state of a consent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Consent {
-    /// Nobody has answered yet.
+    /// The user has not answered yet.
     Requested {
-        /// SHA-256 of the secret part of `state`, lower-case hexadecimal.
+        /// The SHA-256 digest of the secret part of `state`, in lower-case hexadecimal.
         state_sha256: String,
-        /// Sealed as [`VERIFIER`].
+        /// The code verifier, sealed under the name [`VERIFIER`].
         verifier: Sealed,
-        /// Where the provider sends the browser back to.
+        /// The URL to which the provider redirects the browser.
         redirect_uri: String,
     },
-    /// Somebody has consented.
+    /// The user has consented.
     Granted {
-        /// Sealed as [`REFRESH_TOKEN`].
+        /// The refresh token, sealed under the name [`REFRESH_TOKEN`].
         refresh_token: Sealed,
     },
-    /// Somebody, or the provider, has refused.
+    /// The user or the provider has refused.
     Refused {
-        /// In words; no secrets.
+        /// A description of the refusal without secrets.
         detail: String,
     },
 }
 
 impl Authorization {
-    /// Secrets are sealed for a destination; those of an authorization for one that has its number
-    /// and is none.
+    /// Returns the destination id for which the secrets of an authorization are sealed. It has the
+    /// same number as the authorization; no destination with this id exists.
     #[must_use]
     pub fn place(id: AuthorizationId) -> DestinationId {
         DestinationId::from(id.ulid())
     }
 
-    /// Whether an access token may be sent to this mail server, `host:port` with the host
-    /// normalized; `None` when that is not decided yet.
+    /// Returns whether an access token may be sent to this mail server (`host:port` with a
+    /// normalized host); `None` if that has not been decided yet.
     #[must_use]
     pub fn admits(&self, mail_server: &str) -> Option<bool> {
         let host = mail_server
@@ -117,7 +118,7 @@ impl Authorization {
         self.mail_servers.as_ref().map(admitted)
     }
 
-    /// The mail servers that its access tokens may be sent to, for people.
+    /// Returns a text that lists the mail servers that the access tokens may be sent to.
     #[must_use]
     pub fn mail_servers_in_words(&self) -> String {
         match &self.mail_servers {
@@ -126,7 +127,7 @@ impl Authorization {
         }
     }
 
-    /// The same, one step further.
+    /// Returns the next revision of the authorization, with this state of the consent.
     #[must_use]
     pub fn with(&self, consent: Consent) -> Self {
         Self {
@@ -137,51 +138,51 @@ impl Authorization {
     }
 }
 
-/// Whom a person consents at.
+/// The provider at which a user consents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Provider {
-    /// Google Workspace and Gmail.
+    /// The provider of Google Workspace and Gmail.
     Google,
-    /// Microsoft 365 and Outlook.
+    /// The provider of Microsoft 365 and Outlook.
     Microsoft,
-    /// Another, whose addresses the client says.
+    /// Another provider, whose URLs the client specifies.
     Custom,
 }
 
-/// What is known of a provider.
+/// The URLs and requirements of a known provider.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderFacts {
-    /// Where a person consents.
+    /// The URL at which a user consents.
     pub authorize_url: &'static str,
-    /// Where codes are exchanged.
+    /// The URL at which codes are exchanged for tokens.
     pub token_url: &'static str,
-    /// What sending mail by SMTP takes.
+    /// The scopes that are required to send mail by SMTP.
     pub scope: &'static str,
-    /// The hosts of its addresses.
+    /// The hosts that the URLs of the provider may have.
     pub hosts: &'static [&'static str],
-    /// Its mail servers.
+    /// The mail servers of the provider.
     pub mail_servers: &'static [&'static str],
-    /// What it needs to be told to give a refresh token.
+    /// The additional parameters with which the provider issues a refresh token.
     pub parameters: &'static [(&'static str, &'static str)],
 }
 
 impl Provider {
-    /// Every provider, by its name.
+    /// Every provider, with its name.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("google", Self::Google),
         ("microsoft", Self::Microsoft),
         ("custom", Self::Custom),
     ];
 
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// What is known of it.
+    /// Returns the URLs and requirements of the provider; `None` for a custom one.
     #[must_use]
     pub fn facts(self) -> Option<ProviderFacts> {
         match self {
@@ -206,37 +207,38 @@ impl Provider {
     }
 }
 
-/// What the api asks the e-mail worker to exchange: the api seals, and opens nothing.
+/// The request of the API to the e-mail worker to exchange a code. The API can seal secrets, but
+/// cannot open them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExchangeRequest {
-    /// Which code.
+    /// The code and what it belongs to.
     pub exchange: Exchange,
 }
 
-/// A code on its way.
+/// An authorization code that is to be exchanged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Whose.
+    /// The organization that owns the authorization.
     pub organization_id: OrganizationId,
-    /// For which authorization.
+    /// The authorization that the code belongs to.
     pub authorization_id: AuthorizationId,
-    /// Sealed as [`CODE`].
+    /// The authorization code, sealed under the name [`CODE`].
     pub code: Sealed,
 }
 
-/// What came of it.
+/// The result of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeAnswer {
-    /// Whether there is a refresh token now.
+    /// Whether a refresh token was granted.
     pub granted: bool,
-    /// Whether the same may be tried again.
+    /// Whether the same exchange may be tried again.
     pub retry: bool,
-    /// In words; no secrets.
+    /// A description of the result without secrets.
     pub detail: String,
 }
 
 impl ExchangeAnswer {
-    /// There is none.
+    /// Returns the result of an exchange that did not yield a refresh token.
     pub fn refused(retry: bool, detail: impl Into<String>) -> Self {
         Self {
             granted: false,

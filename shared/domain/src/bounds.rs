@@ -1,7 +1,7 @@
-//! The limits and defaults of what clients send, each declared once.
+//! The limits and defaults of request members, each declared once.
 //!
-//! A reader refuses what lies outside, the published schemas state the same limits, and the
-//! console's forms are made from those schemas. Numbers have [`Bounds`]; the lengths of texts,
+//! Readers reject values outside the limits, the published schemas state the same limits, and the
+//! console's forms are generated from those schemas. Numbers have [`Bounds`]; the lengths of texts,
 //! lists and maps are ranges, as in [`limits`](crate::limits).
 
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ pub struct Bounds<T> {
 }
 
 impl<T: Number> Bounds<T> {
-    /// The numbers from `min` to `max`, without a default.
+    /// Creates bounds from `min` to `max`, without a default.
     #[must_use]
     pub const fn new(min: T, max: T) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl<T: Number> Bounds<T> {
         }
     }
 
-    /// The same numbers with a default.
+    /// Returns the same bounds with a default.
     #[must_use]
     pub const fn or(self, default: T) -> Self {
         Self {
@@ -42,22 +42,22 @@ impl<T: Number> Bounds<T> {
         }
     }
 
-    /// The default of a number that has one.
+    /// Returns the default of a number that has one.
     ///
     /// # Panics
     ///
-    /// If the number has no default.
+    /// Panics if the number has no default.
     #[must_use]
     pub const fn usual(&self) -> T {
         self.default.expect("the number has a default")
     }
 
-    /// Reads the member; `None` if it is absent, null or refused.
+    /// Reads the member; returns `None` if it is absent, null or invalid.
     pub fn read(&self, fields: &mut Fields<'_>, name: &str) -> Option<T> {
         T::read(self, fields, name)
     }
 
-    /// The JSON Schema: `type`, `minimum`, `maximum` and, if there is one, `default`.
+    /// Returns the JSON Schema: `type`, `minimum`, `maximum` and, if there is one, `default`.
     #[must_use]
     pub fn schema(&self) -> Value {
         let mut schema =
@@ -74,10 +74,10 @@ pub trait Number: Copy {
     /// The name of the type in JSON Schema.
     const TYPE: &'static str;
 
-    /// Reads a member within bounds.
+    /// Reads the member `name` within `bounds`.
     fn read(bounds: &Bounds<Self>, fields: &mut Fields<'_>, name: &str) -> Option<Self>;
 
-    /// The number in JSON.
+    /// Returns the number as a JSON value.
     fn to_json(self) -> Value;
 }
 
@@ -107,7 +107,7 @@ impl Number for f64 {
         fields.number(name, bounds.min..=bounds.max)
     }
 
-    /// A whole number is written without a fraction: 2 and not 2.0.
+    /// A whole number is written without a fraction, as 2 and not 2.0.
     fn to_json(self) -> Value {
         if self.fract() == 0.0 && self.abs() < 1e15 {
             json!(self as i64)
@@ -117,7 +117,7 @@ impl Number for f64 {
     }
 }
 
-/// The members of an object with their schemas.
+/// Returns the members of an object with their schemas.
 pub(crate) fn members<const N: usize>(schemas: [(&str, Value); N]) -> Map<String, Value> {
     schemas
         .into_iter()
@@ -125,13 +125,13 @@ pub(crate) fn members<const N: usize>(schemas: [(&str, Value); N]) -> Map<String
         .collect()
 }
 
-/// What JSON Schema says of a text of so many characters.
+/// Returns the keywords of JSON Schema for a text of this length.
 #[must_use]
 pub fn text(length: &RangeInclusive<usize>) -> Value {
     json!({"minLength": length.start(), "maxLength": length.end()})
 }
 
-/// What JSON Schema says of a list of so many items.
+/// Returns the keywords of JSON Schema for a list with this number of items.
 #[must_use]
 pub fn list(items: &RangeInclusive<usize>) -> Value {
     match items.start() {

@@ -1,20 +1,20 @@
-//! An error with all its causes, in one line for the log.
+//! Formats an error with all of its causes in one line for the log.
 //!
-//! An error's own message does not repeat its source. Whoever logs an error, and whoever hands it
-//! on as text, writes the whole chain with [`chain`], once.
+//! The message of an error does not contain the message of its source. Code that logs an error, or
+//! passes it on as text, writes the whole chain with [`chain`] exactly once.
 
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error and its causes, outermost first:
-/// `the table could not read an item: dispatch failure: timeout`. A cause that the text before it
-/// repeats is left out: libraries quote their sources.
+/// Returns a value that displays an error and its causes, outermost first, such as `the table could
+/// not read an item: dispatch failure: timeout`. A cause is omitted if the text before it already
+/// contains it, because some libraries include the message of their source.
 #[must_use]
 pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> Chain<'a> {
     Chain(error)
 }
 
-/// What [`chain`] shows.
+/// The error and its causes, as displayed by [`chain`].
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a>(&'a (dyn Error + 'a));
 

@@ -1,110 +1,111 @@
-//! The connection check: what saving a destination tests, step by step, from where deliveries will
-//! run (R1.3, R1.4).
+//! The connection check, which tests a destination step by step when it is saved. It runs in the
+//! same place as deliveries (R1.3, R1.4).
 
 use serde::{Deserialize, Serialize};
 
 use crate::Reason;
 use crate::destination::Destination;
 
-/// What the api asks a worker to check. Holds sealed credentials only; never logged all the same.
+/// The request of the API to a worker to check a destination. It contains only sealed credentials,
+/// but must not be logged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckRequest {
     /// The destination as it would be saved.
     pub check: Destination,
 }
 
-/// What the api asks the SFTP worker to look at.
+/// The request of the API to the SFTP worker to read the host keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostKeysRequest {
-    /// Where.
+    /// The server whose keys are requested.
     pub host_keys: HostKeysPlace,
 }
 
-/// A server.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostKeysPlace {
-    /// Name or address.
+    /// The host name or address of the server.
     pub host: String,
-    /// Its port.
+    /// The TCP port of the server.
     pub port: u16,
 }
 
-/// What the SFTP worker found.
+/// The result of reading the host keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum HostKeysAnswer {
-    /// The keys, the preferred first.
+    /// The keys of the server, in order of preference.
     Keys {
-        /// Each of another type.
+        /// The keys, each of a different type.
         host_keys: Vec<PresentedKey>,
     },
-    /// It did not come to that.
+    /// The keys could not be read.
     Refused {
-        /// Never.
+        /// This member is always `false`.
         ok: bool,
-        /// As of a check.
+        /// The steps that were taken, as in a check.
         steps: Vec<CheckStep>,
     },
 }
 
-/// A key that a server presents.
+/// A host key that a server presented.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresentedKey {
-    /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa` …
+    /// The algorithm, such as `ssh-ed25519`, `ecdsa-sha2-nistp256` or `ssh-rsa`.
     pub algorithm: String,
-    /// As in a `known_hosts` file: `ssh-ed25519 AAAA…`.
+    /// The key as in a `known_hosts` file: `ssh-ed25519 AAAA…`.
     pub public_key: String,
-    /// `SHA256:…`
+    /// The fingerprint of the key, in the form `SHA256:…`.
     pub fingerprint: String,
 }
 
-/// What the worker found.
+/// The result of a connection check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// Every step that was taken succeeded.
+    /// Whether no step failed.
     pub ok: bool,
-    /// In order; steps not reached are not there or `ok: null`.
+    /// The steps in order. A step that was not reached is absent or has the value `None` for `ok`.
     pub steps: Vec<CheckStep>,
 }
 
-/// One step of a check.
+/// One step of a connection check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckStep {
-    /// Which.
+    /// The name of the step.
     pub name: StepName,
-    /// `None`: not reached.
+    /// Whether the step succeeded; `None` if it was not reached.
     pub ok: Option<bool>,
-    /// In words.
+    /// A description of the result for people.
     pub detail: String,
-    /// Why it failed: the category that a failed attempt would have.
+    /// The failure category that a failed attempt would have; `None` if the step did not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// How long it took.
+    /// How long the step took, in milliseconds.
     pub duration_ms: u64,
 }
 
-/// The steps a check may take, in their order.
+/// The steps that a check may take, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepName {
-    /// The name resolves, to addresses that destinations may have.
+    /// The host name is resolved to addresses that destinations may use.
     Resolve,
-    /// A connection is made.
+    /// A connection to the server is established.
     Connect,
-    /// TLS is agreed and the certificate verifies.
+    /// A TLS session is established and the certificate is verified.
     Tls,
-    /// The server's key is the pinned one.
+    /// The server's host key is compared with the pinned one.
     HostKey,
-    /// The credentials are accepted.
+    /// The server verifies the credentials.
     Authenticate,
-    /// They allow what deliveries do.
+    /// The permissions that deliveries need are verified.
     Authorize,
-    /// A write is taken.
+    /// A write to the destination is tested.
     Write,
 }
 
 impl CheckReport {
-    /// The report of these steps.
+    /// Creates the report of these steps.
     #[must_use]
     pub fn of(steps: Vec<CheckStep>) -> Self {
         Self {
@@ -113,7 +114,7 @@ impl CheckReport {
         }
     }
 
-    /// The first step that failed.
+    /// Returns the first step that failed.
     #[must_use]
     pub fn failed_step(&self) -> Option<&CheckStep> {
         self.steps.iter().find(|step| step.ok == Some(false))

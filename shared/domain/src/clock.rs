@@ -1,21 +1,22 @@
-//! The clock, as a parameter.
+//! The clock, which is passed as a parameter.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Timestamp;
 
-/// Tells the time. Handed to whoever needs it, so that tests and simulations choose it.
+/// Returns the current time. It is passed to the code that needs the time, so that tests and
+/// simulations can control it.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// A clock that answers what `now` answers.
+    /// Creates a clock that returns the times that `now` returns.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// The time now.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0)()

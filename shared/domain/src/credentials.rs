@@ -1,5 +1,5 @@
-//! Credentials: what a destination demands before it takes a delivery. Secrets are ciphertext here,
-//! always.
+//! Credentials: what Waybill authenticates with at a destination. The types in this module hold
+//! secrets only as ciphertext.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ mod kind;
 pub use field::{CredentialField, Decides, Shape};
 pub use kind::CredentialKind;
 
-/// A secret as the vault sealed it; it opens only for the organization, destination and field it
-/// was sealed for.
+/// A secret as sealed by the vault. It can be opened only for the organization, destination and
+/// field for which it was sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(
-    /// The vault's envelope, base64.
+    /// The vault's envelope, in base64.
     pub String,
 );
 
@@ -29,36 +29,37 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
-/// A stored secret: ciphertext, and what reads may show of it.
+/// A stored secret: its ciphertext, and what responses may show of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretField {
-    /// The ciphertext.
+    /// The ciphertext of the secret.
     pub sealed: Sealed,
-    /// `…` and the last four characters, for secrets of at least 16.
+    /// `…` and the last four characters of the secret, if it has at least 16 characters.
     pub hint: Option<String>,
-    /// When it was last set.
+    /// When the secret was last set.
     pub updated_at: Timestamp,
 }
 
 /// A destination's credentials as they are stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
-    /// Which kind.
+    /// The kind of the credentials.
     pub kind: CredentialKind,
-    /// The members that are not secret.
+    /// The values of the members that are not secret, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<String, String>,
-    /// The members that are.
+    /// The secret members, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretField>,
-    /// What reads show of members that do not show themselves: where a connection string leads, how
-    /// long a certificate is valid. Worked out when they were given.
+    /// Derived values that responses show in place of members that they do not show themselves,
+    /// such as the server of a connection string or the validity of a certificate. They are
+    /// computed when the members are set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shown: BTreeMap<String, Value>,
 }
 
 impl Credentials {
-    /// No credentials.
+    /// Returns credentials of the kind [`CredentialKind::None`].
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -69,8 +70,8 @@ impl Credentials {
         }
     }
 
-    /// As reads show them: secrets as `{"set": true, "hint", "updated_at"}`, members of an object
-    /// inside it.
+    /// Returns the credentials as responses show them. Each secret is shown as `{"set": true,
+    /// "hint", "updated_at"}`; the members of a group are nested in an object.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut members = Map::new();
@@ -92,8 +93,8 @@ impl Credentials {
     }
 }
 
-/// Puts a member in its place: `group/name` into the object `group`. What follows the first slash
-/// is a name, whatever it holds.
+/// Inserts a member; the name `group/name` puts it into the object `group`. Only the first slash
+/// separates; the rest of the text is the member's name.
 fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
     let Some((group, name)) = name.split_once('/') else {
         members.insert(name.to_owned(), value);
@@ -104,13 +105,15 @@ fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
-/// The name a credential's secret is sealed under: moved to another field it does not open.
+/// Returns the name under which a credential's secret is sealed. A secret that was sealed under
+/// another name cannot be opened under this one.
 #[must_use]
 pub fn sealed_name(field: &str) -> String {
     format!("credentials/{field}")
 }
 
-/// What reads show of a secret: its last four characters when it has at least 16.
+/// Returns what responses show of a secret: `…` and its last four characters, or `None` if it has
+/// fewer than 16 characters.
 #[must_use]
 pub fn hint(secret: &str) -> Option<String> {
     let characters: Vec<char> = secret.chars().collect();

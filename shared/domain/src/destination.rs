@@ -1,4 +1,4 @@
-//! A destination: one configured place of one type, with its settings, credentials and retry
+//! A destination: one configured receiver of one type, with its settings, credentials and retry
 //! policy.
 
 use std::num::NonZeroU64;
@@ -20,66 +20,67 @@ use crate::waiting::DeliveryLimits;
 /// A destination as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Destination {
-    /// Its id.
+    /// The identifier of the destination.
     pub id: DestinationId,
-    /// Whose it is.
+    /// The organization that owns the destination.
     pub organization_id: OrganizationId,
-    /// The customer's own name for it.
+    /// The customer's own identifier for the destination.
     pub external_id: Option<String>,
-    /// What people call it.
+    /// The display name of the destination.
     pub name: String,
-    /// What it is for.
+    /// A description of the destination's purpose.
     pub description: Option<String>,
-    /// Whether deliveries are made.
+    /// Whether the destination accepts deliveries.
     pub state: DestinationState,
-    /// Where and how, by type.
+    /// The settings of the destination's type, such as its address.
     pub settings: Settings,
-    /// How it is authenticated with.
+    /// The credentials with which Waybill authenticates.
     pub credentials: Credentials,
-    /// What signs its requests, newest first; webhooks only.
+    /// The secrets that sign the requests, newest first; only webhooks have any.
     #[serde(default)]
     pub signing_secrets: Vec<SigningSecret>,
-    /// The event types it subscribes to; `None` subscribes to nothing.
+    /// The event types that the destination subscribes to; `None` means none.
     pub event_types: Option<Vec<EventPattern>>,
-    /// How it is tried again, instead of as its organization has it.
+    /// The destination's retry policy, which replaces the organization's.
     #[serde(default)]
     pub retry_policy: Option<RetryPolicy>,
-    /// Its own thresholds, instead of the organization's.
+    /// The destination's failure policy, which replaces the organization's.
     pub failure_policy: Option<FailurePolicy>,
-    /// What it takes, instead of what its organization says.
+    /// The destination's delivery limits, which replace the organization's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_limits: Option<DeliveryLimits>,
-    /// Where a delivery goes that ends as failed.
+    /// The destinations to which a delivery goes if it ends as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exhausted: Option<OnExhausted>,
-    /// Who manages it, and how often it was changed.
+    /// Who manages the destination, and its revision.
     #[serde(rename = "revision")]
     pub managed_by: ManagedBy,
-    /// When a check last passed for these settings and credentials.
+    /// When a connection check last succeeded for these settings and credentials.
     pub verified_at: Option<Timestamp>,
-    /// When it was made.
+    /// When the destination was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the destination last changed.
     pub updated_at: Timestamp,
 }
 
-/// Who manages a destination. Stored as one number: the revision, which is 0 for Waybill's own.
+/// Who manages a destination. It is stored as one number, the revision, which is 0 for destinations
+/// that Waybill manages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 pub enum ManagedBy {
-    /// An organization configured it. It is in the organization's routes, and its members read and
-    /// change it.
+    /// An organization configured the destination. It is one of the organization's routes, and the
+    /// organization's members can read and change it.
     Organization {
-        /// Counts changes from 1 on; every write is conditional on it.
+        /// The number of the revision, counted from 1. Each write is conditional on it.
         revision: NonZeroU64,
     },
-    /// Waybill made it, for alerts by e-mail or for status callbacks. It is in no route, and no
-    /// request reads or changes it.
+    /// Waybill created the destination for alerts by e-mail or for status callbacks. It is not one
+    /// of the organization's routes, and no request can read or change it.
     Waybill,
 }
 
 impl ManagedBy {
-    /// The next revision; Waybill's own destinations have none.
+    /// Returns the next revision; destinations that Waybill manages have no revisions.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -110,47 +111,49 @@ impl From<ManagedBy> for u64 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum DestinationState {
-    /// It does. Entered on creation and by enabling; left by disabling or deleting.
-    Enabled,
-    /// It does, and they wait. Entered by a user; left by resuming, when `until` is over, by
+    /// Deliveries are accepted and made. Entered on creation and by enabling; left by pausing,
     /// disabling or deleting.
+    Enabled,
+    /// Deliveries are accepted, but wait. Entered by a user; left by resuming, at the time `until`,
+    /// or by disabling or deleting.
     Paused {
-        /// Since when.
+        /// When the destination was paused.
         at: Timestamp,
-        /// Why.
+        /// The reason that the user gave.
         reason: Option<String>,
-        /// When it resumes by itself; `None` if only a request resumes it.
+        /// When the destination resumes automatically; `None` if only a request resumes it.
         until: Option<Timestamp>,
     },
-    /// It does not; deliveries are skipped. Entered by a user, by too many failures or by a
-    /// receiver that is gone; left by enabling or deleting.
+    /// Deliveries are skipped. Entered by a user, after too many failures, or when the receiver
+    /// answered that it is gone; left by enabling or deleting.
     Disabled {
-        /// Since when.
+        /// When the destination was disabled.
         at: Timestamp,
-        /// By whom.
+        /// Who or what disabled the destination.
         by: DisabledBy,
-        /// Why.
+        /// The reason for disabling it.
         reason: Option<String>,
     },
-    /// It is gone, without its secrets, kept so that history stays readable. Never left.
+    /// The destination was deleted. It is kept without its secrets, so that the history stays
+    /// readable. This state is never left.
     Deleted {
-        /// Since when.
+        /// When the destination was deleted.
         at: Timestamp,
     },
 }
 
-/// Where deliveries go that end as failed at their own destination.
+/// The destinations that receive the deliveries which failed at another destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnExhausted {
-    /// Each of these gets a delivery of the message, 1–3.
+    /// The fallback destinations, 1 to 3. Each of them gets a delivery of the message.
     pub destination_ids: Vec<DestinationId>,
 }
 
 impl OnExhausted {
-    /// Fallbacks of one destination.
+    /// The maximum number of fallbacks of one destination.
     pub const MAX: usize = 3;
 
-    /// Reads where failed deliveries go; whether these destinations exist is not known here.
+    /// Reads the fallback destinations. The caller must check whether they exist.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let given = fields.given("destination_ids");
         let ids = fields.parsed_list("destination_ids", Self::MAX, DestinationId::named);
@@ -168,21 +171,21 @@ impl OnExhausted {
     }
 }
 
-/// Who disabled a destination.
+/// Who or what disabled a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "snake_case")]
 pub enum DisabledBy {
-    /// A person or their program.
+    /// A user of the API or the console.
     User,
     /// Waybill, after too many failures.
     Failures,
-    /// The receiver, which answered that it is gone for good.
+    /// The receiver, by answering that it is permanently gone.
     Receiver,
 }
 
 impl DisabledBy {
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -190,8 +193,8 @@ impl DisabledBy {
 }
 
 impl Destination {
-    /// A new destination that an organization configures: enabled, without credentials, and with
-    /// the organization's policies.
+    /// Creates a destination that an organization configures. It is enabled, and has no credentials
+    /// and no policies of its own.
     #[must_use]
     pub fn new(
         id: DestinationId,
@@ -224,7 +227,7 @@ impl Destination {
         }
     }
 
-    /// A destination that Waybill makes for an organization and manages itself.
+    /// Creates a destination that Waybill manages for an organization.
     #[must_use]
     pub fn system(
         id: DestinationId,
@@ -241,19 +244,19 @@ impl Destination {
         }
     }
 
-    /// Whether Waybill manages it itself.
+    /// Returns whether Waybill manages the destination.
     #[must_use]
     pub fn is_system(&self) -> bool {
         matches!(self.managed_by, ManagedBy::Waybill)
     }
 
-    /// The number of its revision, as it is stored; 0 for Waybill's own.
+    /// Returns the number of the revision as it is stored; 0 for destinations that Waybill manages.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.managed_by.into()
     }
 
-    /// The next revision of the destination, for a change that is made at `now`.
+    /// Returns the next revision of the destination, for a change that is made at `now`.
     #[must_use]
     pub fn revised(&self, now: Timestamp) -> Self {
         Self {
@@ -263,19 +266,20 @@ impl Destination {
         }
     }
 
-    /// Its type.
+    /// Returns the type of the destination.
     #[must_use]
     pub fn kind(&self) -> DestinationType {
         self.settings.kind()
     }
 
-    /// Which policy holds: its own, else its organization's.
+    /// Returns the failure policy that applies: the destination's own, or else its organization's.
     #[must_use]
     pub fn policy<'p>(&'p self, organizations: &'p FailurePolicy) -> &'p FailurePolicy {
         self.failure_policy.as_ref().unwrap_or(organizations)
     }
 
-    /// How it is tried again: by its own policy, else its organization's, else the default.
+    /// Returns the retry policy that applies: the destination's own, or else its organization's, or
+    /// else the default.
     #[must_use]
     pub fn retries(&self, organizations: Option<&RetryPolicy>) -> RetryPolicy {
         self.retry_policy
@@ -285,20 +289,21 @@ impl Destination {
             .unwrap_or_default()
     }
 
-    /// Is it disabled when its receiver answers that it is gone?
+    /// Returns whether the destination is disabled when its receiver answers that it is gone.
     #[must_use]
     pub fn ends_when_gone(&self) -> bool {
         matches!(&self.settings, Settings::Webhook(webhook) if webhook.disable_on_gone)
             && !self.is_system()
     }
 
-    /// What it takes: its own limits, else its organization's.
+    /// Returns the delivery limits that apply: the destination's own, or else its organization's.
     #[must_use]
     pub fn limits(&self, organizations: Option<DeliveryLimits>) -> DeliveryLimits {
         self.delivery_limits.or(organizations).unwrap_or_default()
     }
 
-    /// Until when deliveries wait, if they do at `now`; a pause without an end has the end of time.
+    /// Returns when the pause ends if the destination is paused at `now`. For a pause without an
+    /// end this is [`Timestamp::MAX`].
     #[must_use]
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         let DestinationState::Paused { until, .. } = self.state else {
@@ -307,7 +312,7 @@ impl Destination {
         Some(until.unwrap_or(Timestamp::MAX)).filter(|until| now < *until)
     }
 
-    /// Does it accept deliveries, even if they have to wait?
+    /// Returns whether the destination accepts deliveries, even if they have to wait.
     #[must_use]
     pub fn takes_deliveries(&self) -> bool {
         matches!(
@@ -316,19 +321,19 @@ impl Destination {
         )
     }
 
-    /// Does it take deliveries, without a pause?
+    /// Returns whether the destination accepts deliveries and is not paused.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.state == DestinationState::Enabled
     }
 
-    /// Is it gone?
+    /// Returns whether the destination was deleted.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         matches!(self.state, DestinationState::Deleted { .. })
     }
 
-    /// The secrets that sign at `now`, newest first.
+    /// Returns the secrets that sign at `now`, newest first.
     #[must_use]
     pub fn live_secrets(&self, now: Timestamp) -> Vec<&SigningSecret> {
         self.signing_secrets

@@ -5,21 +5,22 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// The length of an event type or pattern, in bytes.
+/// The allowed length of an event type or pattern, in bytes.
 pub const EVENT_TYPE: RangeInclusive<usize> = 1..=128;
 
-/// `report.ready`: segments of `[A-Za-z0-9_:/-]+` joined by dots, at most 128 bytes.
+/// An event type such as `report.ready`: segments of `[A-Za-z0-9_:/-]+` joined by dots, at most 128
+/// bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventType(String);
 
-/// `invoice.*`: an event type whose segments may be `*` (exactly one) or `**` (zero or more);
-/// matches the whole type.
+/// A pattern such as `invoice.*`: an event type whose segments may also be `*` (exactly one
+/// segment) or `**` (zero or more segments). A pattern matches the whole event type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventPattern(String);
 
-/// The text is neither.
+/// The error for a text that is not a valid event type or pattern.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("must be segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots, at most {} \
      characters", EVENT_TYPE.end())]
@@ -33,19 +34,20 @@ fn segment_is_plain(segment: &str) -> bool {
 }
 
 impl EventType {
-    /// Reads an event type.
+    /// Parses an event type.
     pub fn parse(text: &str) -> Result<Self, NotAnEventType> {
         let good = text.len() <= *EVENT_TYPE.end() && text.split('.').all(segment_is_plain);
         good.then(|| Self(text.to_owned())).ok_or(NotAnEventType)
     }
 
-    /// `waybill.*` is ours: clients may not submit it.
+    /// Returns whether the event type is reserved. Clients may not submit `waybill` and
+    /// `waybill.*`.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         self.0 == "waybill" || self.0.starts_with("waybill.")
     }
 
-    /// The text.
+    /// Returns the event type as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,7 +61,7 @@ impl fmt::Display for EventType {
 }
 
 impl EventPattern {
-    /// Reads a pattern.
+    /// Parses a pattern for event types.
     pub fn parse(text: &str) -> Result<Self, NotAnEventType> {
         let good = text.len() <= *EVENT_TYPE.end()
             && text
@@ -68,13 +70,14 @@ impl EventPattern {
         good.then(|| Self(text.to_owned())).ok_or(NotAnEventType)
     }
 
-    /// Does the pattern match the whole type?
+    /// Returns whether the pattern matches the whole event type.
     #[must_use]
     pub fn matches(&self, event_type: &EventType) -> bool {
         let pattern: Vec<&str> = self.0.split('.').collect();
         let segments: Vec<&str> = event_type.0.split('.').collect();
-        // reachable[j]: the pattern so far can match the first j segments. One pass a pattern
-        // segment, so `**.**.**` costs no more.
+        // `reachable[j]` is true if the pattern so far matches the first `j` segments. Each pattern
+        // segment takes one pass, so the time for `**.**.**` is linear in the number of segments
+        // too.
         let mut reachable = vec![false; segments.len() + 1];
         reachable[0] = true;
         for part in pattern {

@@ -1,5 +1,5 @@
-//! The failure rate of a destination: the share of its recent attempts that failed, which successes
-//! in between do not reset.
+//! The failure rate of a destination: the share of its recent attempts that failed. Unlike a
+//! streak, it is not reset by a success.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use crate::bounds::{Bounds, members};
 use crate::input::Fields;
 use crate::statistics::{Counted, Tally};
 
-/// One minute, in milliseconds: recent attempts are counted in whole minutes.
+/// The length of a minute, in milliseconds. Recent attempts are counted in whole minutes.
 const MINUTE_MS: i64 = 60_000;
 
 /// The percentage of attempts that must have failed.
 const PERCENT: Bounds<u32> = Bounds::new(1, 100);
-/// How far back attempts count, in seconds.
+/// The length of the period in which attempts count, in seconds.
 const WINDOW_SECONDS: Bounds<u32> = Bounds::new(300, 86_400);
-/// How many attempts the window must hold.
+/// The number of attempts that the period must contain.
 const MIN_ATTEMPTS: Bounds<u32> = Bounds::new(10, 10_000);
 
-/// The failure rate at which people are alerted, although successes keep breaking the streak.
+/// The failure rate at which an alert is sent, even if successes keep interrupting the streak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureRate {
     /// The percentage of attempts that must have failed.
     pub percent: u32,
-    /// How far back attempts count, in seconds.
+    /// The length of the period in which attempts count, in seconds.
     pub window_seconds: u32,
-    /// How many attempts the window must hold.
+    /// The number of attempts that the period must contain.
     pub min_attempts: u32,
 }
 
-/// What was attempted within a window.
+/// The attempts within a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecentAttempts {
-    /// The attempts that say something about the destination: successes, and failures that count
-    /// towards its streak.
+    /// The number of attempts that reflect the state of the destination: successes, and failures
+    /// that count towards its streak.
     pub counted: Counted,
-    /// The beginning of the first minute in which one failed.
+    /// The beginning of the first minute that contains a failure.
     pub failing_since: Option<Timestamp>,
 }
 
 impl FailureRate {
-    /// The schemas of the numbers of a rate, by their names.
+    /// Returns the JSON schemas of the members of a rate, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
         members([
@@ -53,7 +53,7 @@ impl FailureRate {
         ])
     }
 
-    /// Reads a rate. Members that are absent keep the values of `stored`; without it, each is
+    /// Reads a rate. Absent members keep the values of `stored`; if that is `None`, every member is
     /// required.
     pub fn read(stored: Option<Self>, fields: &mut Fields<'_>) -> Option<Self> {
         let mut integer = |name: &str, bounds: Bounds<u32>, stored: Option<u32>| {
@@ -82,23 +82,23 @@ impl FailureRate {
         })
     }
 
-    /// How far back attempts count.
+    /// Returns the length of the period in which attempts count.
     #[must_use]
     pub fn window(&self) -> Duration {
         Duration::from_secs(u64::from(self.window_seconds))
     }
 
-    /// When the window that ends at `now` begins.
+    /// Returns the beginning of the window that ends at `now`.
     #[must_use]
     pub fn window_start(&self, now: Timestamp) -> Timestamp {
         Timestamp::from_millis(now.as_millis() - i64::from(self.window_seconds) * 1000)
     }
 
-    /// Adds up the attempts of the hours that fall into the window which ends at `now`, but none
-    /// from before `since`.
+    /// Adds up the attempts of `hours` that are within the window that ends at `now`, except those
+    /// before `since`.
     ///
-    /// A minute counts when it began within the window and not before `since`, so nothing older is
-    /// ever counted.
+    /// A minute counts if it began within the window and not before `since`, so that no attempt
+    /// from an earlier time is counted.
     #[must_use]
     pub fn recent(
         &self,
@@ -130,7 +130,7 @@ impl FailureRate {
         recent
     }
 
-    /// Whether enough attempts were made and so many of them failed that people are alerted.
+    /// Returns whether enough attempts were made and enough of them failed for an alert.
     #[must_use]
     pub fn is_reached(&self, recent: &RecentAttempts) -> bool {
         let Counted { succeeded, failed } = recent.counted;
@@ -138,9 +138,9 @@ impl FailureRate {
         all >= u64::from(self.min_attempts) && failed * 100 >= all * u64::from(self.percent)
     }
 
-    /// Whether a destination that was alerted works again: attempts succeed, and fewer than half as
-    /// many fail as the alert takes. A rate that moves around the percentage is one alert and not
-    /// many.
+    /// Returns whether a destination for which an alert was sent works again: at least one attempt
+    /// succeeded, and the failure rate is below half the percentage. A rate that fluctuates around
+    /// the percentage thus causes only one alert.
     #[must_use]
     pub fn is_healthy(&self, recent: &RecentAttempts) -> bool {
         let Counted { succeeded, failed } = recent.counted;
@@ -149,7 +149,7 @@ impl FailureRate {
 }
 
 impl RecentAttempts {
-    /// The percentage of attempts that failed, rounded down; 0 without attempts.
+    /// Returns the percentage of attempts that failed, rounded down; 0 without attempts.
     #[must_use]
     pub fn percent_failed(&self) -> u64 {
         let Counted { succeeded, failed } = self.counted;
@@ -157,7 +157,7 @@ impl RecentAttempts {
     }
 }
 
-/// The minute of its hour that a time falls into.
+/// Returns the minute of the hour, from 0 to 59.
 #[must_use]
 pub fn minute_of(at: Timestamp) -> u8 {
     u8::try_from(at.as_millis().div_euclid(MINUTE_MS).rem_euclid(60)).unwrap_or_default()
@@ -236,7 +236,7 @@ mod tests {
         let hours = [(start, tally)];
         let now = start.plus(Duration::from_secs(9 * 60 + 30));
         let recent = RATE.recent(&hours, None, now);
-        // From 04:30 on: the minutes 5 to 9.
+        // The window starts at 04:30, so that the minutes 5 to 9 count.
         assert_eq!(
             (
                 recent.counted.succeeded,

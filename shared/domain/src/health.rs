@@ -1,91 +1,94 @@
-//! A destination's health: the streak of failures, and what an attempt makes of it (R3.4, R7.1).
+//! A destination's health: its streak of failures, and the effect of an attempt on it (R3.4, R7.1).
 
 use serde::{Deserialize, Serialize};
 
 use crate::recovery::Recovery;
 use crate::{Reason, Timestamp};
 
-/// The counters of one destination. A streak is the failures since the last success or the last
-/// enabling.
+/// The health of one destination. A streak consists of the failures since the last success or since
+/// the destination was last enabled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Raised by every enabling: failures of an older epoch, still in flight, don't count.
+    /// Incremented each time the destination is enabled. Failures of attempts that started in an
+    /// earlier epoch are not counted.
     pub epoch: u32,
-    /// The streak.
+    /// The number of failures in the current streak.
     pub consecutive_failures: u32,
-    /// When it began.
+    /// When the current streak began.
     pub first_failure_at: Option<Timestamp>,
-    /// The last failure ever.
+    /// When an attempt last failed.
     pub last_failure_at: Option<Timestamp>,
-    /// The last success, where known.
+    /// When an attempt last succeeded, if known.
     pub last_success_at: Option<Timestamp>,
-    /// What the last failure was.
+    /// The error of the last failed attempt.
     pub last_error: Option<LastError>,
-    /// When people were told of this streak, who are to be told when it ends.
+    /// When the recipients were alerted of the current streak. They are also notified when it ends.
     pub alerted_at: Option<Timestamp>,
-    /// When people were last told that it fails: no second time within the window.
+    /// When the recipients were last alerted that the destination is failing. They are not alerted
+    /// again within the alert window.
     pub last_alert_at: Option<Timestamp>,
-    /// The newest streak that a success ended and that the monitor has not looked at.
+    /// The newest streak that ended with a success and that the monitor has not examined yet.
     pub ended: Option<EndedStreak>,
-    /// When people were alerted of the failure rate; `None` once the destination was healthy again.
+    /// When the recipients were alerted of the failure rate; `None` once the destination is healthy
+    /// again.
     pub rate_alerted_at: Option<Timestamp>,
-    /// Attempts before this time count towards no failure rate: the destination recovered or was
-    /// enabled then.
+    /// Attempts before this time do not count towards the failure rate, because the destination
+    /// recovered or was enabled at this time.
     pub rate_since: Option<Timestamp>,
-    /// How far Waybill is with bringing the destination back.
+    /// The progress of the automatic recovery of the destination.
     pub recovery: Option<Recovery>,
 }
 
-/// A streak that is over. It is kept so that a threshold it reached is alerted, however short it
-/// was.
+/// A streak that has ended. It is kept so that an alert is sent if the streak reached a threshold,
+/// however short it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedStreak {
-    /// The number of failures, those included that were counted after the success.
+    /// The number of failures, including those that were counted after the success.
     pub failures: u32,
-    /// When the first of them happened.
+    /// When the first failure of the streak happened.
     pub began_at: Option<Timestamp>,
-    /// When the success before it happened: earlier failures belong to an earlier streak.
+    /// When the success before the streak happened. Earlier failures belong to an earlier streak.
     pub after: Option<Timestamp>,
-    /// When the success that ended it happened.
+    /// When the success that ended the streak happened.
     pub ended_at: Timestamp,
 }
 
-/// What went wrong last.
+/// The error of the last failed attempt of a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
-    /// The category.
+    /// The failure category.
     pub reason: Reason,
-    /// In words.
+    /// A description of the failure for people.
     pub detail: String,
 }
 
-/// What an attempt does to its destination's streak.
+/// The effect of an attempt on its destination's streak of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streak {
-    /// Lengthens it by one.
+    /// The attempt failed and lengthens the streak by one.
     Failure,
-    /// Ends it.
+    /// The attempt succeeded and ends the streak.
     Success,
-    /// Says nothing about the destination.
+    /// The attempt does not affect the streak.
     Unchanged,
 }
 
-/// `health.status`.
+/// The values of `health.status` in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
-    /// No failures since the last success.
+    /// No attempt has failed since the last success.
     Healthy,
-    /// A streak below the alert threshold.
+    /// The streak is shorter than the alert threshold.
     Degraded,
-    /// A streak at or above it.
+    /// The streak has reached the alert threshold.
     Failing,
-    /// No attempt ever.
+    /// No attempt has been made yet.
     Unknown,
 }
 
 impl Health {
-    /// The status, given the threshold at which people are alerted.
+    /// Returns the status, given the number of failures after which an alert is sent.
     #[must_use]
     pub fn status(&self, alert_after_failures: u32) -> HealthStatus {
         match self.consecutive_failures {
@@ -98,14 +101,14 @@ impl Health {
         }
     }
 
-    /// Whether people were alerted about the streak that is running now.
+    /// Returns whether an alert was sent about the current streak.
     #[must_use]
     pub fn is_streak_alerted(&self) -> bool {
         self.alerted_at
             .is_some_and(|alerted| self.first_failure_at.is_none_or(|began| alerted >= began))
     }
 
-    /// The health as it was when `ended` was the running streak.
+    /// Returns the health as it was while `ended` was the current streak.
     #[must_use]
     pub fn during(&self, ended: &EndedStreak) -> Self {
         Self {

@@ -1,10 +1,11 @@
 //! Identifiers: a prefix, `_`, and 26 lower-case Crockford base-32 characters in ULID layout, so
-//! that they sort by creation time.
+//! that identifiers sort by creation time.
 //!
-//! Of the 80 bits a ULID leaves to chance, the first 8 are the **shard** that leads straight to the
-//! item's partition, 24 are a **tag**, HMAC(id key, organization ‖ the other bits), and 48 are
-//! random. An id whose tag does not verify for the caller's organization belongs to another, or is
-//! forged: that is known without a lookup.
+//! Of the 80 bits that are random in a ULID, the first 8 are the **shard**, which identifies the
+//! partition of the item. The next 24 are a **tag**: an HMAC of the organization and the other
+//! bits, with the id key. The last 48 are random. If the tag does not verify for the caller's
+//! organization, the identifier belongs to another organization or is forged. This is determined
+//! without a lookup.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,17 +19,17 @@ use crate::{Clock, Random, Timestamp};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// 128 bits: 48 of time, 8 of shard, 24 of tag, 48 of chance.
+/// The 128 bits of an identifier: 48 of time, 8 of shard, 24 of tag and 48 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ulid([u8; 16]);
 
-/// The text is not an identifier of the expected kind.
+/// The error for a text that is not an identifier of the expected kind.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("is not an identifier that starts with `{0}_`")]
 pub struct NotAnId(pub &'static str);
 
 impl Ulid {
-    /// The first ULID of a millisecond: where a time range starts.
+    /// Returns the smallest ULID of a millisecond, with which a range of times starts.
     #[must_use]
     pub fn first_at(time: Timestamp) -> Self {
         let mut bytes = [0; 16];
@@ -36,7 +37,7 @@ impl Ulid {
         Self(bytes)
     }
 
-    /// One without an organization's tag: for what nobody asks for by its id.
+    /// Generates a ULID without an organization's tag, for items that no client looks up by id.
     #[must_use]
     pub fn untagged(clock: &Clock, random: &Random) -> Self {
         let mut ulid = Self::first_at(clock.now());
@@ -44,7 +45,7 @@ impl Ulid {
         ulid
     }
 
-    /// The time it was made.
+    /// Returns the time at which the identifier was created.
     #[must_use]
     pub fn time(self) -> Timestamp {
         let mut bytes = [0; 8];
@@ -52,7 +53,7 @@ impl Ulid {
         Timestamp::from_millis(i64::from_be_bytes(bytes))
     }
 
-    /// The shard of the organization's data it leads to.
+    /// Returns the shard of the organization's data that contains the item.
     #[must_use]
     pub fn shard(self) -> u8 {
         self.0[6]
@@ -100,14 +101,14 @@ impl FromStr for Ulid {
 
 /// An identifier of one kind of thing.
 pub trait Id: Copy + From<Ulid> + FromStr<Err = NotAnId> + fmt::Display {
-    /// What stands before the `_`.
+    /// The prefix of the identifier, without the `_`.
     const PREFIX: &'static str;
-    /// The identifier's 128 bits.
+    /// Returns the 128 bits of the identifier.
     fn ulid(self) -> Ulid;
 
-    /// Reads an identifier that a client names. 26 characters hold two bits more than an identifier
-    /// has: one that uses them is well-formed to a client and was never issued, so it reads as one
-    /// that nobody owns.
+    /// Parses an identifier that a client sent. 26 characters have two bits more than an
+    /// identifier. A text that uses them has the right form, but was never issued, so it is read as
+    /// an identifier that no organization owns.
     fn named(text: &str) -> Result<Self, NotAnId> {
         let characters = text
             .strip_prefix(Self::PREFIX)
@@ -165,36 +166,37 @@ macro_rules! ids {
 }
 
 ids! {
-    /// An organization; the only kind without an organization's tag.
+    /// The identifier of an organization; the only kind that carries no organization's tag.
     OrganizationId = "org";
-    /// A destination.
+    /// The identifier of a destination.
     DestinationId = "dst";
-    /// A message.
+    /// The identifier of a message.
     MessageId = "msg";
-    /// An API key: its public half.
+    /// The identifier of an API key, which is its public half.
     KeyId = "key";
-    /// A signing secret of a webhook destination.
+    /// The identifier of a signing secret of a webhook destination.
     SecretId = "sec";
-    /// An audit event.
+    /// The identifier of an audit event.
     AuditId = "aud";
-    /// A person's consent to sign in for them.
+    /// The identifier of a user's consent to sign in on their behalf.
     AuthorizationId = "oau";
-    /// A background job.
+    /// The identifier of a background job.
     JobId = "job";
-    /// An upload.
+    /// The identifier of an upload.
     UploadId = "upl";
-    /// An alert.
+    /// The identifier of an alert.
     AlertId = "alr";
-    /// A link into the console.
+    /// The identifier of a link into the console.
     PortalLinkId = "pln";
 }
 
-/// A delivery: its message and its position among the message's destinations; `dlv_<26>_<nn>`.
+/// The identifier of a delivery, `dlv_<26>_<nn>`: its message, and its position among the message's
+/// deliveries.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId {
-    /// The message delivered.
+    /// The message that is delivered.
     pub message: MessageId,
-    /// 0 for the first destination of the message.
+    /// The position, which is 0 for the first delivery of the message.
     pub position: u16,
 }
 
@@ -219,7 +221,7 @@ impl FromStr for DeliveryId {
                 message: MessageId(Ulid::parse(ulid)?),
                 position: position.parse().ok()?,
             };
-            // One spelling only: `_0`, `_+1` and `_007` name nothing.
+            // Only one spelling is accepted: `_0`, `_+1` and `_007` are rejected.
             (id.to_string() == text).then_some(id)
         };
         parse().ok_or(NotAnId("dlv"))
@@ -240,7 +242,7 @@ impl<'de> Deserialize<'de> for DeliveryId {
     }
 }
 
-/// Makes identifiers and recognises an organization's own.
+/// Issues identifiers and verifies whether an organization owns one.
 #[derive(Clone)]
 pub struct IdMint {
     keys: KeyRing,
@@ -249,8 +251,8 @@ pub struct IdMint {
 }
 
 impl IdMint {
-    /// `keys` are secret, and none is ever taken away: every id ever issued carries a tag made with
-    /// one of them.
+    /// Creates a mint with secret `keys`. Keys must never be removed, because each issued
+    /// identifier carries a tag that was computed with one of them.
     #[must_use]
     pub fn new(keys: impl Into<KeyRing>, clock: Clock, random: Random) -> Self {
         Self {
@@ -260,25 +262,26 @@ impl IdMint {
         }
     }
 
-    /// A new organization's id.
+    /// Issues an identifier for a new organization.
     #[must_use]
     pub fn organization(&self) -> OrganizationId {
         OrganizationId(self.ulid(None, 1))
     }
 
-    /// A new id of `organization`, on one of its `shards` (at least 1).
+    /// Issues an identifier that belongs to `organization`, on one of its `shards` (at least 1).
     pub fn mint<T: Id>(&self, organization: OrganizationId, shards: u8) -> T {
         T::from(self.ulid(Some(organization), shards))
     }
 
-    /// A new id of an organization's, or of the operator's: that carries no organization's tag, as
-    /// an organization's own id does not.
+    /// Issues an identifier that belongs to an organization, or, for `None`, to the operator. Such
+    /// an identifier carries no organization's tag, like the identifier of an organization.
     pub fn mint_for<T: Id>(&self, organization: Option<OrganizationId>) -> T {
         T::from(self.ulid(organization, 1))
     }
 
-    /// The id of what `name` names and happened at `at`: the same one every time, on one of the
-    /// organization's `shards` (at least 1).
+    /// Derives the identifier of the thing that `name` names and that happened at `at`. The result
+    /// is the same for the same arguments. It is on one of the organization's `shards` (at least
+    /// 1).
     pub fn derive<T: Id>(
         &self,
         organization: OrganizationId,
@@ -286,7 +289,7 @@ impl IdMint {
         at: Timestamp,
         name: &str,
     ) -> T {
-        // The oldest key, which stays the same whatever is added.
+        // The oldest key is used, because it stays the same when keys are added.
         let key = self.keys.oldest();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes a key of any length");
         mac.update(b"derived");
@@ -301,11 +304,11 @@ impl IdMint {
         T::from(ulid)
     }
 
-    /// Was this id issued to this organization?
+    /// Returns whether this identifier was issued to this organization.
     #[must_use]
     pub fn owns(&self, organization: OrganizationId, ulid: Ulid) -> bool {
-        // 24 bits say whose an id is; they guard no secret, and the item behind the id names its
-        // organization in its key.
+        // A tag of 24 bits suffices: it protects no secret, and the key of the item names its
+        // organization.
         self.keys
             .accepted()
             .iter()

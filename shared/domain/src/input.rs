@@ -1,9 +1,10 @@
-//! Reading what clients send: strictly, and naming every mistake at once with its JSON pointer (RFC
-//! 6901).
+//! Strict reading of what clients send. Every mistake is reported at once, with its JSON pointer
+//! (RFC 6901).
 //!
-//! [`parse_object`] turns bytes into an object and refuses what is not JSON, not an object or has a
-//! member twice. [`Fields`] takes an object's members one by one; each that is wrong is recorded in
-//! the shared [`Errors`], each that nobody took is unknown.
+//! [`parse_object`] parses bytes as a JSON object and rejects input that is not JSON, is not an
+//! object, or repeats a member name. [`Fields`] reads the members of an object one by one. It
+//! records every invalid member in the shared [`Errors`], and reports every member that was not
+//! read as an unknown field.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,59 +14,60 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// What is wrong with a field.
+/// The machine-readable code of a mistake in a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldCode {
     /// A required member is missing.
     Required,
-    /// A member the contract does not know.
+    /// The contract does not define this member.
     UnknownField,
-    /// Another JSON type than expected.
+    /// The value has a different JSON type than expected.
     InvalidType,
-    /// The right type, not a value that can be meant.
+    /// The value has the right type, but is not allowed.
     InvalidValue,
-    /// Not of the format the field has.
+    /// The value does not have the format of the field.
     InvalidFormat,
-    /// Shorter, or fewer, than allowed.
+    /// The value has fewer characters or items than allowed.
     TooShort,
-    /// Longer, or more, than allowed.
+    /// The value has more characters or items than allowed.
     TooLong,
-    /// Nested deeper than allowed.
+    /// The value is nested deeper than allowed.
     TooDeep,
-    /// A number or time outside its range.
+    /// A number or time is outside its range.
     OutOfRange,
-    /// A name or value that is reserved.
+    /// The name or value is reserved.
     Reserved,
-    /// A member that only reads have.
+    /// The member appears only in responses and cannot be written.
     ReadOnly,
-    /// A masked secret written back.
+    /// A masked secret from a response was written back.
     MaskedValue,
-    /// Members that exclude each other, or none of those of which one is needed.
+    /// Members exclude each other, or none of several members of which one is needed is present.
     Conflict,
-    /// An address that no destination may have.
+    /// The address is one that destinations may not use.
     BlockedAddress,
-    /// No such thing.
+    /// The thing that the value refers to does not exist.
     NotFound,
 }
 
-/// One mistake: where (`pointer` in a body, `parameter` in a query), what, and what to do.
+/// One mistake: its location (`pointer` for a body, `parameter` for a query), its code and a
+/// description.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// JSON pointer into the body.
+    /// The JSON pointer into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Name of the query parameter.
+    /// The name of the query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// The machine code of the mistake.
+    /// The machine-readable code of the mistake.
     pub code: FieldCode,
-    /// In words.
+    /// A description of the mistake for people.
     pub detail: String,
 }
 
 impl FieldError {
-    /// A mistake in the body.
+    /// Returns a mistake in the body, at `pointer`.
     pub fn at(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
         Self {
             pointer: Some(pointer.into()),
@@ -75,7 +77,7 @@ impl FieldError {
         }
     }
 
-    /// A mistake in the query.
+    /// Returns a mistake in the query parameter `parameter`.
     pub fn in_query(
         parameter: impl Into<String>,
         code: FieldCode,
@@ -90,30 +92,30 @@ impl FieldError {
     }
 }
 
-/// The mistakes found so far; shared by all readers of one body.
+/// The mistakes found so far, shared by all readers of one body.
 #[derive(Debug, Default)]
 pub struct Errors(RefCell<Vec<FieldError>>);
 
 impl Errors {
-    /// Records a mistake at a pointer.
+    /// Records a mistake at `pointer`.
     pub fn add(&self, pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) {
         self.0
             .borrow_mut()
             .push(FieldError::at(pointer, code, detail));
     }
 
-    /// Records mistakes found elsewhere.
+    /// Records mistakes that were found elsewhere.
     pub fn extend(&self, errors: impl IntoIterator<Item = FieldError>) {
         self.0.borrow_mut().extend(errors);
     }
 
-    /// Nothing wrong so far?
+    /// Returns whether no mistake has been recorded so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    /// `value` when nothing was wrong, else every mistake.
+    /// Returns `value` if no mistake was recorded, or else every mistake.
     pub fn into_result<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         let errors = self.0.into_inner();
         if errors.is_empty() {
@@ -124,13 +126,13 @@ impl Errors {
     }
 }
 
-/// The bytes are not a JSON object: 400 `malformed_request`.
+/// The error for bytes that are not a JSON object; reported as 400 `malformed_request`.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub String);
 
-/// Parses a JSON object; a member that appears twice, at any depth, is refused, as is nesting
-/// deeper than 128.
+/// Parses a JSON object. Rejects objects, at any depth, in which a member appears twice, and
+/// nesting deeper than the 128 levels that `serde_json` allows.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, Malformed> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Malformed(
@@ -145,14 +147,14 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, Malformed> {
     }
 }
 
-/// Parses a JSON value of any type, as strictly as [`parse_object`].
+/// Parses a JSON value of any type, with the same strictness as [`parse_object`].
 pub fn parse_value(json: &[u8]) -> Result<Value, Malformed> {
     let Unique(value) = serde_json::from_slice(json)
         .map_err(|error| Malformed(format!("the body is not valid JSON: {error}")))?;
     Ok(value)
 }
 
-/// A JSON value in which no object has a member twice.
+/// A JSON value in which no object has the same member twice.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -209,20 +211,21 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 }
 
-/// Escapes a member name for a JSON pointer.
+/// Escapes a member name for use in a JSON pointer.
 #[must_use]
 pub fn pointer_token(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Does the character make a name look like another: a control, a line separator, one of direction
-/// (UAX #9), or a byte order mark?
+/// Returns whether the character can make a name look like another one: a control character, a line
+/// separator, a directional formatting character (UAX #9), an invisible character or a byte order
+/// mark.
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// An object's members, taken one by one.
+/// The members of an object, which are taken one by one.
 pub struct Fields<'e> {
     pointer: String,
     members: Map<String, Value>,
@@ -230,7 +233,7 @@ pub struct Fields<'e> {
 }
 
 impl<'e> Fields<'e> {
-    /// The members of the object at `pointer` (`""` for the body itself).
+    /// Creates a reader for the members of the object at `pointer` (`""` for the body itself).
     pub fn new(
         pointer: impl Into<String>,
         members: Map<String, Value>,
@@ -243,50 +246,50 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// Where a member is.
+    /// Returns the JSON pointer to the member `name`.
     #[must_use]
     pub fn pointer_to(&self, name: &str) -> String {
         format!("{}/{}", self.pointer, pointer_token(name))
     }
 
-    /// The errors all readers of this body share.
+    /// Returns the errors that all readers of this body share.
     #[must_use]
     pub fn errors(&self) -> &'e Errors {
         self.errors
     }
 
-    /// Records a mistake in a member.
+    /// Records a mistake in the member `name`.
     pub fn refuse(&self, name: &str, code: FieldCode, detail: impl Into<String>) {
         self.errors.add(self.pointer_to(name), code, detail);
     }
 
-    /// Is the member there (also as null)?
+    /// Returns whether the member is present, even if it is null.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// Is the member there, and not null?
+    /// Returns whether the member is present and not null.
     #[must_use]
     pub fn given(&self, name: &str) -> bool {
         self.members.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// Takes a member; `null` counts as absent.
+    /// Takes the member; returns `None` if it is absent or null.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Takes a member, keeping apart absent (`None`) and null (`Some(None)`): what a merge patch
-    /// needs.
+    /// Takes the member and distinguishes an absent one (`None`) from null (`Some(None)`), as a
+    /// merge patch requires.
     pub fn take_nullable(&mut self, name: &str) -> Option<Option<Value>> {
         self.members
             .remove(name)
             .map(|value| Some(value).filter(|v| !v.is_null()))
     }
 
-    /// Records `required` when the member was not [`given`](Self::given); what else is wrong with
-    /// it was recorded when it was read.
+    /// Returns `value`. Records `required` if the member was not [`given`](Self::given); any other
+    /// mistake was recorded when the member was read.
     pub fn require<T>(&self, name: &str, given: bool, value: Option<T>) -> Option<T> {
         if !given {
             self.refuse(name, FieldCode::Required, format!("{name} is required"));
@@ -294,7 +297,8 @@ impl<'e> Fields<'e> {
         value
     }
 
-    /// A text of `length` characters, without control characters other than tab and newline.
+    /// Reads a text of `length` characters that contains no control characters other than tab and
+    /// newline.
     pub fn text(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
         let value = self.take(name)?;
         let Value::String(text) = value else {
@@ -329,15 +333,16 @@ impl<'e> Fields<'e> {
         None
     }
 
-    /// A text that must be there.
+    /// Reads a text as [`text`](Self::text) does, and records `required` if it is absent.
     pub fn required_text(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
         let given = self.given(name);
         let value = self.text(name, length);
         self.require(name, given, value)
     }
 
-    /// A name: a text on one line that reads as it is written. Characters that change the direction
-    /// of what follows, or that nobody sees, could make it look like another.
+    /// Reads a name: a text on one line that looks the way it is stored. Characters that change the
+    /// direction of the text after them, or that are invisible, are rejected, because they can make
+    /// a name look like another one.
     pub fn name(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
         let text = self.text(name, length)?;
         if text.chars().any(misleads) {
@@ -351,14 +356,14 @@ impl<'e> Fields<'e> {
         Some(text)
     }
 
-    /// A name that must be there.
+    /// Reads a name as [`name`](Self::name) does, and records `required` if it is absent.
     pub fn required_name(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
         let given = self.given(name);
         let value = self.name(name, length);
         self.require(name, given, value)
     }
 
-    /// A text that `parse` understands.
+    /// Reads a text that `parse` accepts.
     pub fn parsed<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -374,7 +379,7 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// One of a closed set of words.
+    /// Reads one of a closed set of words.
     pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(name, 0..=4096)?;
         let found = choices
@@ -392,10 +397,10 @@ impl<'e> Fields<'e> {
         found
     }
 
-    /// An integer in a range.
+    /// Reads an integer in `range`.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(name)?;
-        // 5.0 is an integer in JSON, as it is in JavaScript.
+        // JSON does not distinguish 5.0 from 5.
         let whole = |f: &f64| f.fract() == 0.0 && f.abs() < 9e15;
         let integer = value
             .as_i64()
@@ -421,7 +426,7 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// A number in a range.
+    /// Reads a number in `range`.
     pub fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Option<f64> {
         let value = self.take(name)?;
         match value.as_f64() {
@@ -441,13 +446,13 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// The number that a member holds, without taking it.
+    /// Returns the number that the member holds, without taking it.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<f64> {
         self.members.get(name).and_then(Value::as_f64)
     }
 
-    /// true or false.
+    /// Reads a Boolean value.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         let value = self.take(name)?;
         if value.as_bool().is_none() {
@@ -456,7 +461,8 @@ impl<'e> Fields<'e> {
         value.as_bool()
     }
 
-    /// A list of at most `most` items, each read by `read` with its own pointer.
+    /// Reads a list of at most `most` items. `read` is called for each item with the item's JSON
+    /// pointer; if it returns `None` for any of them, so does this method.
     pub fn list<T>(
         &mut self,
         name: &str,
@@ -486,7 +492,7 @@ impl<'e> Fields<'e> {
         (read.len() == count).then_some(read)
     }
 
-    /// A list of texts that `parse` understands.
+    /// Reads a list of texts that `parse` accepts.
     pub fn parsed_list<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -504,7 +510,8 @@ impl<'e> Fields<'e> {
         })
     }
 
-    /// An object's members, raw: for maps whose names are the client's.
+    /// Takes an object and returns its members unread, for maps whose member names the client
+    /// chooses.
     pub fn members(&mut self, name: &str) -> Option<Map<String, Value>> {
         match self.take(name)? {
             Value::Object(members) => Some(members),
@@ -515,7 +522,7 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// An object, read by `read`; members that it does not take are unknown.
+    /// Reads an object with `read`. Members that `read` does not take are reported as unknown.
     pub fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Fields<'e>) -> T) -> Option<T> {
         let members = self.members(name)?;
         let mut fields = Fields::new(self.pointer_to(name), members, self.errors);
@@ -524,7 +531,7 @@ impl<'e> Fields<'e> {
         Some(value)
     }
 
-    /// Refuses the members that only reads have.
+    /// Reports each of `names` that is present as read-only.
     pub fn read_only(&mut self, names: &[&str]) {
         for name in names {
             if self.members.remove(*name).is_some() {
@@ -533,12 +540,13 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// Takes whatever is left unread: what it should have been cannot be told.
+    /// Discards all remaining members, so that [`finish`](Self::finish) does not report them as
+    /// unknown. Used where it cannot be determined which members are allowed.
     pub fn take_rest(&mut self) {
         self.members.clear();
     }
 
-    /// Every member that was not taken is unknown.
+    /// Reports every member that was not taken as an unknown field.
     pub fn finish(self) {
         for name in self.members.keys() {
             self.refuse(name, FieldCode::UnknownField, "is not a known field");

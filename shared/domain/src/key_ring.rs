@@ -1,44 +1,44 @@
-//! Signing keys of one use, in versions: one signs, several are accepted, so that keys are rotated
-//! without breaking what is out.
+//! Versioned signing keys for one use. One version signs and several versions verify, so that keys
+//! can be rotated without invalidating existing signatures.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A key of 256 bits.
+/// A signing key of 256 bits.
 pub type SigningKey = [u8; 32];
 
-/// The versions of one use's key. Clones share them, so that a process that runs on gets new ones
-/// by [`KeyRing::replace`].
+/// The versions of the key for one use. Clones share the versions, so that [`KeyRing::replace`]
+/// updates all of them in a running process.
 #[derive(Clone)]
 pub struct KeyRing(Arc<RwLock<Versions>>);
 
 #[derive(Clone)]
 struct Versions {
     signing: SigningKey,
-    /// Newest first; the one that signs is among them.
+    /// The keys that verify, newest first. The signing key is one of them.
     accepted: Vec<SigningKey>,
 }
 
 impl KeyRing {
-    /// A ring whose `signing` key signs and whose `accepted` keys verify, newest first.
+    /// Creates a ring whose `signing` key signs and whose `accepted` keys, newest first, verify.
     #[must_use]
     pub fn new(signing: SigningKey, accepted: Vec<SigningKey>) -> Self {
         Self(Arc::new(RwLock::new(Versions { signing, accepted })))
     }
 
-    /// The key that signs.
+    /// Returns the key that signs.
     #[must_use]
     pub fn signing(&self) -> SigningKey {
         self.read().signing
     }
 
-    /// The keys that verify, newest first.
+    /// Returns the keys that verify, newest first.
     #[must_use]
     pub fn accepted(&self) -> Vec<SigningKey> {
         self.read().accepted
     }
 
-    /// The oldest key that verifies.
+    /// Returns the oldest key that verifies.
     #[must_use]
     pub fn oldest(&self) -> SigningKey {
         let versions = self.read();
@@ -49,7 +49,7 @@ impl KeyRing {
             .unwrap_or(versions.signing)
     }
 
-    /// Has this ring and its clones go on with the versions of another.
+    /// Replaces the versions of this ring and of its clones with those of another ring.
     pub fn replace(&self, other: &Self) {
         let versions = other.read();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = versions;

@@ -1,11 +1,11 @@
-//! The nouns of Waybill and the decisions about them; nothing here does I/O.
+//! The domain types of Waybill and the rules that apply to them. This crate performs no I/O.
 //!
-//! An **organization** owns everything. A **destination** is one configured place. A **message** is
-//! one accepted submission, immutable; a **delivery** is the job of getting one message to one
-//! destination; an **attempt** is one try. [`settle::settle`] decides what an attempt's outcome
-//! makes of a delivery; [`health`] decides what it makes of its destination. [`input`] reads what
-//! clients send and names every mistake at once. Time and chance come in from outside, as [`Clock`]
-//! and [`Random`].
+//! An **organization** owns everything. A **destination** is one configured receiver. A **message**
+//! is one accepted submission and is immutable. A **delivery** is the job of getting one message to
+//! one destination. An **attempt** is one try to deliver. [`settle::settle`] decides the next state
+//! of a delivery from the outcome of an attempt; [`health`] decides the effect on the destination.
+//! [`input`] reads what clients send and reports every mistake at once. Time and randomness are
+//! passed in as [`Clock`] and [`Random`].
 
 pub mod alert;
 pub mod alert_email;

@@ -1,4 +1,4 @@
-//! A message: one accepted submission, immutable.
+//! A message: one accepted submission, which is immutable.
 
 use std::collections::BTreeMap;
 
@@ -9,48 +9,49 @@ use crate::event_type::EventType;
 use crate::id::DestinationId;
 use crate::trace::TraceId;
 
-/// What every delivery of a message carries of it.
+/// The part of a message that every one of its deliveries carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageFacts {
-    /// What happened.
+    /// The type of the event.
     pub event_type: EventType,
-    /// The customer's own reference.
+    /// The customer's own reference for the message.
     pub reference: Option<String>,
-    /// The customer's own labels.
+    /// The customer's own labels for the message.
     pub metadata: BTreeMap<String, String>,
-    /// What is delivered.
+    /// The size, type and hash of the payload.
     pub payload: PayloadInfo,
-    /// Not delivered at or after this time.
+    /// The time from which the message is no longer delivered.
     pub expires_at: Option<Timestamp>,
-    /// The trace it was submitted under.
+    /// The trace of the request that submitted the message.
     pub trace: TraceId,
-    /// A test of one destination: one attempt, in no counter.
+    /// Whether the message is a test of one destination. A test has one attempt and is not counted.
     pub test: bool,
-    /// Who is told how this message does, besides whom its organization named; of a status update,
-    /// the address it is called back at.
+    /// The additional recipient of status updates about this message, besides those that the
+    /// organization configured. For a message that is itself a status update, the address that it
+    /// is sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<StatusCallback>,
 }
 
-/// Who is told how a message does.
+/// A recipient of status updates about a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusCallback {
-    /// A destination of the organization's.
+    /// A destination of the same organization.
     DestinationId(DestinationId),
-    /// An address; requests are signed with the organization's own status secret.
+    /// A URL. The requests are signed with the organization's own status secret.
     Url(String),
 }
 
-/// About a payload.
+/// The properties of a payload, without its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayloadInfo {
-    /// Its length.
+    /// The size of the payload, in bytes.
     pub size_bytes: u64,
-    /// `application/json` for a JSON payload.
+    /// The media type of the payload; `application/json` for a JSON payload.
     pub content_type: String,
-    /// Of content that has one.
+    /// The file name, if the content has one.
     pub filename: Option<String>,
-    /// Lower-case hexadecimal; `None` until known.
+    /// The SHA-256 digest in lower-case hexadecimal; `None` until it has been computed.
     pub sha256: Option<String>,
 }

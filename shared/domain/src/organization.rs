@@ -1,5 +1,4 @@
-//! An organization: the tenant that owns destinations, messages and everything that happened to
-//! them.
+//! An organization: the tenant that owns destinations, messages and their history.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -21,44 +20,46 @@ use crate::waiting::DeliveryLimits;
 /// An organization and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Organization {
-    /// Its id.
+    /// The identifier of the organization.
     pub id: OrganizationId,
-    /// What people call it.
+    /// The display name of the organization.
     pub name: String,
-    /// The platform's own name for it.
+    /// The platform's own identifier for the organization.
     pub external_id: Option<String>,
-    /// Whether it may submit.
+    /// Whether the organization may submit messages.
     pub status: OrganizationStatus,
-    /// What it chose.
+    /// The settings that the organization chose.
     pub settings: OrganizationSettings,
-    /// What of the service's own AWS role it may use; the operator decides.
+    /// The resources that the organization may use with the service's own AWS role. The operator
+    /// sets them.
     pub grants: Grants,
-    /// How much of the service it may use, where that differs from the deployment's quotas; the
-    /// operator decides.
+    /// The quotas that differ from the deployment's. The operator sets them.
     #[serde(default)]
     pub quotas: QuotaOverrides,
-    /// The external id sent with every AssumeRole for it; issued, never chosen.
+    /// The external id that is sent with every AssumeRole call for the organization. It is issued
+    /// and cannot be chosen.
     pub aws_external_id: String,
-    /// How many shards its data is spread over; grows, never shrinks.
+    /// The number of shards over which the organization's data is distributed. It can grow but
+    /// never shrinks.
     pub shards: u8,
-    /// Counts changes.
+    /// The number of changes, on which writes are conditional.
     pub revision: u64,
-    /// When it was made.
+    /// When the organization was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the organization last changed.
     pub updated_at: Timestamp,
-    /// Since when it is being deleted or erased. Its keys, links and sessions are refused from then
-    /// on, and nothing brings it back.
+    /// When the deletion or erasure of the organization began; `None` otherwise. From then on its
+    /// keys, links and sessions are rejected. It cannot be undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
 
 impl Organization {
-    /// How many shards the data of a new organization is spread over: room for four partitions'
-    /// writes, and four queries for a list.
+    /// The number of shards of a new organization. Four partitions share the writes, and a list
+    /// requires four queries.
     pub const SHARDS_AT_FIRST: u8 = 4;
 
-    /// A new organization: active, with the default settings and without grants.
+    /// Creates an active organization with the default settings and without grants.
     #[must_use]
     pub fn new(
         id: OrganizationId,
@@ -84,45 +85,48 @@ impl Organization {
     }
 }
 
-/// Whether an organization's messages flow.
+/// Whether an organization may submit messages and receives deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OrganizationStatus {
-    /// They do.
+    /// Messages are accepted and deliveries are made.
     Active,
-    /// Submitting is refused and deliveries wait; left by the operator's PATCH.
+    /// Messages are rejected and deliveries wait. Left by a PATCH of the operator.
     Suspended,
 }
 
 impl OrganizationStatus {
-    /// Do its deliveries wait?
+    /// Returns whether the organization is suspended, so that its deliveries wait.
     #[must_use]
     pub fn is_suspended(self) -> bool {
         matches!(self, Self::Suspended)
     }
 }
 
-/// The length of a streak of failures that is alerted.
+/// The number of consecutive failures after which an alert is sent.
 const ALERT_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(5);
-/// The length of a streak of failures that disables.
+/// The number of consecutive failures after which a destination is disabled.
 const DISABLE_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(20);
-/// How long a streak must have lasted before it disables, in seconds: 30 days at most.
+/// The minimum duration of a streak before the destination is disabled, in seconds; 30 days at
+/// most.
 const DISABLE_MIN_FAILING_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(300);
 
-/// When failing destinations are reported and stopped (R7).
+/// The thresholds at which failing destinations are reported and disabled (R7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailurePolicy {
-    /// Alert when the streak reaches this many failures.
+    /// The number of consecutive failures after which an alert is sent.
     pub alert_after_failures: u32,
-    /// Disable when it reaches this many; `None` never disables.
+    /// The number of consecutive failures after which the destination is disabled; `None` if it is
+    /// never disabled for failures.
     pub disable_after_failures: Option<u32>,
-    /// … and has lasted this long.
+    /// The minimum duration of the streak before the destination is disabled, in seconds.
     pub disable_min_failing_seconds: u32,
-    /// Alert also when this share of recent attempts failed; `None` never does.
+    /// The share of failed attempts at which an alert is also sent; `None` if the share causes no
+    /// alert.
     #[serde(default)]
     pub failure_rate: Option<FailureRate>,
-    /// Whether a destination that failures disabled is checked on a schedule and enabled when a
-    /// check passes.
+    /// Whether a destination that was disabled for failures is checked on a schedule and enabled
+    /// when a check succeeds.
     #[serde(default)]
     pub auto_recover: bool,
 }
@@ -140,7 +144,7 @@ impl Default for FailurePolicy {
 }
 
 impl FailurePolicy {
-    /// The schemas of the numbers of a policy, by their names.
+    /// Returns the JSON schemas of the numbers of a policy, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
         members([
@@ -153,7 +157,7 @@ impl FailurePolicy {
         ])
     }
 
-    /// The length at which a streak reaches the first of the thresholds.
+    /// Returns the number of consecutive failures at which the first of the thresholds is reached.
     #[must_use]
     pub fn first_threshold(&self) -> u32 {
         self.disable_after_failures
@@ -162,7 +166,7 @@ impl FailurePolicy {
             })
     }
 
-    /// Reads a policy; absent members keep `self`'s values.
+    /// Reads a policy. Absent members keep the values of `self`.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let disable = match fields.has("disable_after_failures") {
             false => self.disable_after_failures,
@@ -194,26 +198,26 @@ impl FailurePolicy {
     }
 }
 
-/// The length of the name of a resource that is granted.
+/// The length of the name or ARN of a granted resource.
 pub const GRANT: RangeInclusive<usize> = 1..=2048;
-/// Resources of one kind that are granted.
+/// The maximum number of granted resources of one kind.
 pub const GRANTS_MAX: usize = 1000;
 
-/// What the operator lets an organization reach with the service's own role.
+/// The resources that the operator allows an organization to use with the service's own role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grants {
-    /// Buckets.
+    /// The names of the S3 buckets.
     pub buckets: Vec<String>,
-    /// SES identities to send from.
+    /// The Amazon SES identities that mail may be sent from.
     pub ses_identities: Vec<String>,
-    /// Databases for IAM authentication.
+    /// The databases that may be used with IAM authentication.
     pub databases: Vec<String>,
-    /// Secrets in Secrets Manager.
+    /// The ARNs of the secrets in AWS Secrets Manager.
     pub secret_arns: Vec<String>,
 }
 
 impl Grants {
-    /// Reads grants; absent members keep `self`'s values.
+    /// Reads grants. Absent members and null keep the values of `self`.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let list = |fields: &mut Fields<'_>, name, old: &Vec<String>| {
             let parse = |text: &str| {
@@ -237,41 +241,41 @@ impl Grants {
     }
 }
 
-/// An organization's settings (api.md, Organizations and keys).
+/// The settings of an organization (api.md, Organizations and keys).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrganizationSettings {
-    /// Where a message goes that names no destination.
+    /// The destinations of a message for which the request names none.
     pub default_destination_ids: Vec<DestinationId>,
-    /// Who gets alerts by e-mail: addresses that were confirmed.
+    /// The confirmed e-mail addresses that receive alerts.
     pub alert_emails: Vec<String>,
-    /// Who would get them, and has not confirmed yet.
+    /// The e-mail addresses that will receive alerts once they are confirmed.
     pub unconfirmed_alert_emails: Vec<String>,
-    /// Which destinations get alerts.
+    /// The destinations that receive alerts.
     pub alert_destination_ids: Vec<DestinationId>,
-    /// Which destinations get status updates.
+    /// The destinations that receive status updates.
     pub status_destination_ids: Vec<DestinationId>,
-    /// Which status updates.
+    /// The kinds of status updates that are sent.
     pub status_events: Vec<String>,
-    /// When failing destinations are reported and stopped.
+    /// The failure policy of destinations that have none of their own.
     pub failure_policy: FailurePolicy,
-    /// How destinations are tried again that have no policy of their own; `None`: the default.
+    /// The retry policy of destinations that have none of their own; `None` for the default policy.
     pub retry_policy: Option<RetryPolicy>,
-    /// What destinations take that have no limits of their own; `None`: as much as comes.
+    /// The delivery limits of destinations that have none of their own; `None` for no limits.
     pub delivery_limits: Option<DeliveryLimits>,
-    /// No second alert of a kind for a destination within this time.
+    /// The time in which at most one alert is sent for a destination that is failing, in seconds.
     pub alert_debounce_seconds: u32,
-    /// A delivery that took longer is slow.
+    /// The duration above which a delivery is shown as slow, in milliseconds.
     pub latency_warning_ms: u32,
-    /// A success rate below this is degraded.
+    /// The success rate below which a destination is shown as degraded, from 0 to 1.
     pub success_rate_warning: f64,
-    /// Work that waited longer is late.
+    /// The age above which pending work is shown as late, in seconds.
     pub pending_age_warning_seconds: u32,
-    /// How long history is kept.
+    /// How long the history is kept, in days.
     pub retention_days: u32,
-    /// How long payloads are kept; at most `retention_days`.
+    /// How long payloads are kept, in days; at most `retention_days`.
     pub payload_retention_days: u32,
-    /// How long audit events are kept.
+    /// How long audit events are kept, in days.
     pub audit_retention_days: u32,
 }
 
@@ -298,9 +302,9 @@ impl Default for OrganizationSettings {
     }
 }
 
-/// Addresses that get alerts.
+/// The maximum number of e-mail addresses that receive alerts.
 pub const ALERT_EMAILS_MAX: usize = 20;
-/// Kinds of status updates in a list.
+/// The maximum number of kinds of status updates in a list.
 pub const STATUS_EVENTS_MAX: usize = 10;
 const ALERT_DEBOUNCE_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(3600);
 const LATENCY_WARNING_MS: Bounds<u32> = Bounds::new(1, 86_400_000).or(5000);
@@ -313,7 +317,7 @@ const AUDIT_RETENTION_DAYS: Bounds<u32> = RETENTION_DAYS.or(400);
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
 impl OrganizationSettings {
-    /// The schemas of the numbers among the settings, by their names.
+    /// Returns the JSON schemas of the numbers among the settings, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
         members([
@@ -330,7 +334,8 @@ impl OrganizationSettings {
         ])
     }
 
-    /// Every destination named here, with the pointer that names it (relative to the settings).
+    /// Returns every destination that the settings refer to, with the pointer to the reference
+    /// (relative to the settings).
     #[must_use]
     pub fn named_destinations(&self) -> Vec<(String, DestinationId)> {
         let lists = [
@@ -347,7 +352,8 @@ impl OrganizationSettings {
         lists.into_iter().flat_map(name).collect()
     }
 
-    /// Reads settings; absent members keep `self`'s values, null ones go back to the default.
+    /// Reads the settings. Absent members keep the values of `self`; null resets a member to its
+    /// default.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let fresh = Self::default();
         let old = |fields: &Fields<'_>, name: &str| {
@@ -415,7 +421,7 @@ impl OrganizationSettings {
             audit_retention_days: number!(audit_retention_days, AUDIT_RETENTION_DAYS),
         };
         if !chosen {
-            // Payloads go with the history they belong to.
+            // Payloads are not kept longer than the history that they belong to.
             settings.payload_retention_days =
                 settings.payload_retention_days.min(settings.retention_days);
         } else if settings.payload_retention_days > settings.retention_days {
@@ -428,8 +434,8 @@ impl OrganizationSettings {
         settings
     }
 
-    /// Addresses that were confirmed stay so while they are named; others have to be confirmed,
-    /// also those that were removed in between.
+    /// Reads the addresses for alerts. A confirmed address stays confirmed while it is listed. Any
+    /// other address must be confirmed, even if it was confirmed before it was removed.
     fn read_emails(&self, fields: &mut Fields<'_>) -> (Vec<String>, Vec<String>) {
         fields.read_only(&["unconfirmed_alert_emails"]);
         let kept = (
@@ -455,7 +461,8 @@ impl OrganizationSettings {
             .partition(|address| self.alert_emails.contains(address))
     }
 
-    /// The settings after a person confirmed an address; `None` when it does not wait for that.
+    /// Returns the settings after `address` was confirmed; `None` if the address is not waiting for
+    /// a confirmation.
     #[must_use]
     pub fn with_confirmed(&self, address: &str) -> Option<Self> {
         let mut after = self.clone();
@@ -469,7 +476,7 @@ impl OrganizationSettings {
         Some(after)
     }
 
-    /// As JSON, as in answers.
+    /// Returns the settings as JSON, as in responses.
     #[must_use]
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).expect("settings have string keys and finite numbers")
@@ -481,7 +488,7 @@ fn parse_email(text: &str) -> Result<String, &'static str> {
         && text
             .split_once('@')
             .is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
-    // What a mail can be sent to, and a link of a mail can be made for.
+    // Only a bare address can receive mail and have a confirmation link.
     let is_bare = Mailbox::parse(text).is_ok_and(|mailbox| mailbox.address() == text);
     if plausible && is_bare {
         Ok(text.to_owned())

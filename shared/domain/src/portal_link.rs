@@ -1,6 +1,6 @@
-//! Portal links: an organization's own way to let a person into the console, once, in a role and
-//! for a while. A person whom the identity provider vouches for comes by one, too, which is made
-//! and opened as they sign in.
+//! Portal links, with which an organization lets a user into the console once, with a role and for
+//! a limited time. When a user signs in through the identity provider, a link is also created and
+//! opened at once.
 
 use std::ops::RangeInclusive;
 
@@ -11,72 +11,73 @@ use crate::bounds::Bounds;
 use crate::id::{KeyId, OrganizationId, PortalLinkId};
 use crate::role::Role;
 
-/// How long a link can be opened, and how long the session lasts that it opens, in seconds.
+/// How long a link can be opened and how long its session lasts, in seconds.
 pub const LINK_SECONDS: Bounds<u32> = Bounds::new(1, 86_400).or(3600);
-/// The length of the path of the page that a link opens.
+/// The allowed length of the path of the page that a link opens.
 pub const PAGE_PATH: RangeInclusive<usize> = 1..=2048;
 
-/// A link as it is stored: of its secret only a hash.
+/// A portal link as it is stored. Only a hash of its secret is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortalLink {
-    /// Its id.
+    /// The identifier of the link.
     pub id: PortalLinkId,
-    /// Whose console it opens; `None` is the operator's.
+    /// The organization whose console the link opens; `None` for the operator's console.
     pub organization_id: Option<OrganizationId>,
-    /// What the person may do there.
+    /// The role of the user in the console.
     pub role: Role,
-    /// Who the person is, as the organization says.
+    /// The user, as described by the organization.
     pub subject: Subject,
-    /// The page it opens.
+    /// The path of the page that the link opens.
     pub path: Option<String>,
-    /// SHA-256 of the secret, lower-case hexadecimal.
+    /// The SHA-256 digest of the secret, in lower-case hexadecimal.
     pub secret_sha256: String,
-    /// When it was made.
+    /// When the link was created.
     pub created_at: Timestamp,
-    /// Until when it can be opened.
+    /// The time until which the link can be opened.
     pub expires_at: Timestamp,
-    /// How long the session lasts that it opens.
+    /// How long the session of the link lasts, in seconds.
     pub session_seconds: u32,
-    /// Until when the session lasts; `None`: it was not opened yet.
+    /// When the session ends; `None` if the link has not been opened.
     #[serde(default)]
     pub session_until: Option<Timestamp>,
-    /// What the link and its session end with, outermost first.
+    /// The keys and sessions that created the link, outermost first. The link and its session end
+    /// when one of them is revoked.
     #[serde(default)]
     pub made_by: Vec<Maker>,
-    /// The key that a person signed in with: the session acts as that key.
+    /// The key that the user signed in with. The session has the identity of that key.
     #[serde(default)]
     pub signed_in_with: Option<KeyId>,
 }
 
-/// Something that gave access to the console. Revoking it ends what it gave.
+/// A key or session that created a portal link. Revoking it ends the link and the link's session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Maker {
-    /// An API key. Once it is revoked or has expired, so have its links and sessions.
+    /// An API key. Once it is revoked or has expired, its links and sessions are no longer valid.
     Key(KeyId),
-    /// A session. Deleting its link ends the links that were made in it; signing out of it, or its
-    /// end in time, does not.
+    /// A session. Deleting its link ends the links that were created in the session. Signing out of
+    /// the session, or its expiry, does not.
     Session {
-        /// Whose console it is a session of; `None` is the operator's.
+        /// The organization whose console the session is for; `None` for the operator's console.
         organization_id: Option<OrganizationId>,
-        /// The link that opened it.
+        /// The link that opened the session.
         id: PortalLinkId,
     },
 }
 
-/// A person, in the words of the organization that lets them in.
+/// A user, as described by the organization that creates the link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
-    /// The organization's own id of them.
+    /// The organization's own identifier of the user.
     pub id: Option<String>,
-    /// Their name.
+    /// The name of the user.
     pub name: Option<String>,
-    /// Their e-mail address.
+    /// The e-mail address of the user.
     pub email: Option<String>,
 }
 
 impl Subject {
-    /// What to call them.
+    /// Returns the name, or else the e-mail address, or else the id of the user.
     #[must_use]
     pub fn called(&self) -> Option<&str> {
         self.name

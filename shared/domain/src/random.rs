@@ -1,22 +1,23 @@
-//! Chance, as a parameter.
+//! The source of randomness, which is passed as a parameter.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A source of random bytes: the operating system's in production, seeded in simulations.
+/// A source of random bytes: the operating system in production, and a seeded generator in
+/// simulations.
 #[derive(Clone)]
 pub struct Random(Arc<Fill>);
 
-/// Fills a buffer with random bytes.
+/// A function that fills a buffer with random bytes.
 type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Random {
-    /// A source that fills buffers with `fill`.
+    /// Creates a source that fills buffers with `fill`.
     pub fn new(fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
         Self(Arc::new(fill))
     }
 
-    /// `N` random bytes.
+    /// Returns `N` random bytes.
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -24,7 +25,7 @@ impl Random {
         bytes
     }
 
-    /// A number in [0, 1): the jitter of a retry.
+    /// Returns a random number in [0, 1), which is used for the jitter of retries.
     #[must_use]
     pub fn fraction(&self) -> f64 {
         let bits = u32::from_le_bytes(self.bytes());

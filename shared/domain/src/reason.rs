@@ -1,5 +1,5 @@
-//! Why an attempt or a delivery did not succeed: the failure category of api.md, also the label of
-//! the failure metrics.
+//! Why an attempt or a delivery did not succeed: the failure categories of api.md, which are also a
+//! label of the failure metrics.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// A failure category.
+        /// The failure category of an attempt or a delivery.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
-            /// Every reason, in the contract's order.
+            /// Every category, in the order of the contract.
             pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
-            /// As written in JSON and metric labels.
+            /// Returns the name used in JSON and in metric labels.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Reason::$name => $text,)* }
@@ -26,49 +26,49 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The name does not resolve.
+    /// The host name could not be resolved.
     Dns = "dns",
-    /// No TCP connection.
+    /// A TCP connection could not be established.
     Connect = "connect",
-    /// No TLS session, or a certificate that does not verify.
+    /// A TLS session could not be established, or the certificate could not be verified.
     Tls = "tls",
-    /// No answer within the attempt's budget.
+    /// The destination did not answer within the time allowed for the attempt.
     Timeout = "timeout",
-    /// The destination does not accept the credentials.
+    /// The destination rejected the credentials.
     Authentication = "authentication",
-    /// The credentials are good but do not allow this.
+    /// The credentials are valid, but do not permit the operation.
     Authorization = "authorization",
-    /// The destination asked for fewer requests.
+    /// The destination asked for a lower rate of requests.
     RateLimited = "rate_limited",
-    /// The destination refused this delivery.
+    /// The destination rejected this delivery.
     Rejected = "rejected",
-    /// The destination failed.
+    /// The destination reported a failure of its own.
     ServerError = "server_error",
-    /// The destination does not speak the protocol as agreed, or hung up.
+    /// The destination violated the protocol or closed the connection.
     Protocol = "protocol",
-    /// More than this destination takes.
+    /// The payload is larger than the destination accepts.
     PayloadTooLarge = "payload_too_large",
-    /// The address is one that no destination may have.
+    /// The address is one that destinations may not use.
     BlockedAddress = "blocked_address",
-    /// The settings or a template do not work out.
+    /// The settings or a template cannot be applied.
     Misconfigured = "misconfigured",
-    /// Its time ran out before it was delivered.
+    /// The delivery expired before it was delivered.
     Expired = "expired",
-    /// Its task could not be processed; our fault.
+    /// The task of the delivery could not be processed because of a failure in Waybill.
     DeadLettered = "dead_lettered",
     /// The destination is disabled.
     DestinationDisabled = "destination_disabled",
-    /// The destination is gone.
+    /// The destination was deleted, or its organization was.
     DestinationDeleted = "destination_deleted",
-    /// Somebody cancelled it.
+    /// A user cancelled the delivery.
     Cancelled = "cancelled",
-    /// We failed; retried.
+    /// Waybill itself failed; the attempt is retried.
     Internal = "internal",
 }
 
 impl Reason {
-    /// Does a failed attempt with this reason lengthen its destination's streak (api.md,
-    /// Destinations)?
+    /// Returns whether a failed attempt with this category lengthens the destination's streak of
+    /// failures (api.md, Destinations).
     #[must_use]
     pub fn counts_to_streak(self) -> bool {
         !matches!(

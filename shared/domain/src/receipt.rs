@@ -1,28 +1,28 @@
-//! A receipt: what identifies a delivery at its destination, by the kind of destination that took
-//! it.
+//! A receipt, which identifies a delivery at its destination. Each kind of destination has its own
+//! kind of receipt.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What a connector learned when the destination took a delivery.
+/// The data that a connector received when the destination accepted a delivery.
 ///
-/// [`Self::to_json`] is the form in which it is stored and shown as `tracking`. It is read back
-/// from that form with serde; members that follow from others (`id`, and `url` where the protocol
-/// has none) are not kept twice.
+/// [`Self::to_json`] returns the form in which a receipt is stored and shown as `tracking`. The
+/// receipt is read back from that form with serde. Members that can be derived from others (`id`,
+/// and `url` where the protocol has none) are not stored in this type.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Receipt {
-    /// The answer of an HTTP receiver.
+    /// The response of an HTTP receiver.
     HttpResponse {
-        /// What the receiver calls the request, from one of its headers.
+        /// The receiver's identifier of the request, from a response header.
         #[serde(default)]
         id: Option<String>,
-        /// The status code.
+        /// The HTTP status code.
         status: u16,
     },
-    /// A mail that a mail server took.
+    /// A mail that a mail server accepted.
     SmtpMessage {
-        /// The server's queue id, where its reply has one.
+        /// The server's queue id, if its reply contains one.
         #[serde(rename = "id", default)]
         queue_id: Option<String>,
         /// The `Message-ID` of the mail, in angle brackets.
@@ -30,56 +30,56 @@ pub enum Receipt {
         /// The server's final reply.
         reply: String,
     },
-    /// A mail that Amazon SES took.
+    /// A mail that Amazon SES accepted.
     SesMessage {
-        /// Amazon SES's own id.
+        /// The identifier that Amazon SES assigned.
         id: String,
         /// The `Message-ID` of the mail, in angle brackets.
         message_id: String,
     },
     /// An object in a bucket or container.
     Object {
-        /// The bucket or container.
+        /// The name of the bucket or container.
         bucket: String,
-        /// The object's key.
+        /// The key of the object.
         key: String,
-        /// Its version, where the bucket keeps versions.
+        /// The version of the object, if the bucket keeps versions.
         #[serde(default)]
         version_id: Option<String>,
-        /// Its entity tag, where the service returned one.
+        /// The entity tag of the object, if the service returned one.
         #[serde(default)]
         etag: Option<String>,
-        /// Its address in the notation of its service, such as `s3://bucket/key`.
+        /// The URI of the object in the notation of its service, such as `s3://bucket/key`.
         uri: String,
-        /// Its address for HTTP.
+        /// The HTTP URL of the object.
         url: String,
     },
     /// A file on an SFTP server.
     SftpFile {
-        /// Its path on the server.
+        /// The path of the file on the server.
         path: String,
-        /// Its address.
+        /// The URL of the file.
         url: String,
-        /// What was written; `None` when another file was there and stays.
+        /// The content that was written; `None` if another file existed and was kept.
         #[serde(flatten)]
         written: Option<WrittenFile>,
     },
     /// Rows of a database table.
     DatabaseRows {
-        /// The table.
+        /// The name of the table.
         table: String,
-        /// The database, where the destination names one.
+        /// The name of the database, if the destination has one.
         #[serde(default)]
         database: Option<String>,
-        /// How many rows were written; `None` when an earlier attempt wrote them and did not record
-        /// it.
+        /// The number of rows that were written; `None` if an earlier attempt wrote them and did
+        /// not record it.
         #[serde(default)]
         rows: Option<u64>,
-        /// How many rows were skipped because their keys were there; `None` where none may be, or
-        /// it is not known.
+        /// The number of rows that were skipped because their keys existed; `None` if rows cannot
+        /// be skipped or the number is not known.
         #[serde(default)]
         rows_skipped: Option<u64>,
-        /// The server's number of the transaction, where it reports one.
+        /// The server's transaction number, if it reports one.
         #[serde(default)]
         transaction_id: Option<String>,
     },
@@ -88,15 +88,15 @@ pub enum Receipt {
 /// The content of a file as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenFile {
-    /// The length of the file.
+    /// The size of the file, in bytes.
     pub size_bytes: u64,
-    /// Its SHA-256 in lower-case hexadecimal.
+    /// The SHA-256 digest of the file, in lower-case hexadecimal.
     pub sha256: String,
 }
 
 impl Receipt {
-    /// The JSON object that is stored with the delivery and shown as its `tracking`: the one
-    /// projection of a receipt.
+    /// Returns the JSON object that is stored with the delivery and shown as its `tracking`. No
+    /// other code converts receipts to JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
@@ -170,8 +170,8 @@ impl Receipt {
         }
     }
 
-    /// Every text of the receipt, so that secrets which the destination echoed can be redacted in
-    /// place.
+    /// Returns every text of the receipt, so that secrets that the destination repeated can be
+    /// redacted in place.
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Self::HttpResponse { id, status: _ } => id.iter_mut().collect(),

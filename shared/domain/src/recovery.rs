@@ -1,10 +1,11 @@
-//! Recovery: a destination that failures disabled is checked on a schedule; when a check passes it
-//! is enabled, and what it missed is replayed.
+//! Automatic recovery: a destination that was disabled after failures is checked on a schedule.
+//! When a check succeeds, the destination is enabled and the deliveries that it missed are
+//! replayed.
 //!
 //! A recovery **begins** when the destination is disabled, or when `auto_recover` is switched on
-//! afterwards. Each **check** that fails moves the next one on; a week after its beginning the
-//! recovery is **over**. A check that passes **enables** the destination and requests a replay. A
-//! person who enables the destination ends the recovery.
+//! afterwards. Each failed **check** schedules the next one; a week after its beginning the
+//! recovery is **over**. A check that succeeds **enables** the destination and requests a replay. A
+//! user who enables the destination ends the recovery.
 
 use std::time::Duration;
 
@@ -16,49 +17,50 @@ use crate::health::Health;
 use crate::id::JobId;
 use crate::organization::FailurePolicy;
 
-/// The first checks, in seconds after the beginning; every further one follows an hour after the
-/// one before.
+/// The times of the first checks, in seconds after the beginning. Further checks follow at
+/// intervals of an hour.
 const FIRST_CHECKS: [u64; 4] = [60, 300, 900, 3600];
 const HOUR: u64 = 3600;
-/// How long after its beginning a recovery makes its last check, in seconds.
+/// The time of a recovery's last check, in seconds after its beginning.
 const LAST_CHECK: u64 = 7 * 24 * HOUR;
-/// A check that died is made again after this.
+/// The time after which a check is repeated if the process that made it died.
 pub const CHECK_LEASE: Duration = Duration::from_secs(120);
-/// Failures that happen together are counted in any order: the first that was counted is later than
-/// the first that happened by less than this.
+/// Failures that happen concurrently are counted in any order. The failure that was counted first
+/// is at most this much later than the failure that happened first.
 const COUNTED_LATE_MAX: Duration = Duration::from_secs(10);
 
-/// How far the recovery of a destination is.
+/// The progress of the recovery of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// When it began: what the schedule counts from.
+    /// When the recovery began, from which the schedule is counted.
     pub began_at: Timestamp,
-    /// What finished without having arrived since then is replayed.
+    /// Deliveries that finished since this time without having arrived are replayed.
     pub replay_since: Timestamp,
     /// When the destination is checked next; `None` once it is enabled or the recovery is over.
     pub next_check_at: Option<Timestamp>,
-    /// What a check that passed led to.
+    /// The result of a successful check; `None` before that.
     pub enabled: Option<EnabledAgain>,
 }
 
-/// A recovery that succeeded.
+/// The result of a recovery that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnabledAgain {
     /// When the destination was enabled.
     pub at: Timestamp,
-    /// The job that replays what it missed.
+    /// The job that replays the deliveries that the destination missed.
     pub job: JobId,
     /// Whether the job was sent to its queue.
     pub is_sent: bool,
 }
 
 impl Recovery {
-    /// The recovery of a destination that failures disable now, or that `auto_recover` is switched
-    /// on for now.
+    /// Returns the recovery of a destination that is disabled because of failures now, or for which
+    /// `auto_recover` is switched on now.
     ///
-    /// Without a success since an earlier recovery enabled it, the schedule of that one goes on: a
-    /// receiver that passes checks and takes no delivery is not enabled again every minute. While
-    /// the replay of the earlier one is `unfinished`, this one covers its time, too.
+    /// If no attempt has succeeded since an earlier recovery enabled the destination, the schedule
+    /// of the earlier recovery continues. Otherwise a receiver that passes checks but accepts no
+    /// deliveries would be enabled every minute. While the replay of the earlier recovery is
+    /// `unfinished`, this recovery also covers its period.
     #[must_use]
     pub fn begin(
         health: &Health,
@@ -88,7 +90,7 @@ impl Recovery {
         }
     }
 
-    /// The recovery after a check that failed at `now`.
+    /// Returns the recovery after a check that failed at `now`.
     #[must_use]
     pub fn after_failed_check(&self, now: Timestamp) -> Self {
         Self {
@@ -98,8 +100,8 @@ impl Recovery {
     }
 }
 
-/// When the destination is checked next, by the schedule of a recovery that began at `began_at`;
-/// `None` when that is over.
+/// Returns when the destination is checked next, by the schedule of a recovery that began at
+/// `began_at`; `None` if the schedule is over.
 fn next_check(began_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let passed = now.since(began_at).as_secs();
     let first = FIRST_CHECKS.into_iter().find(|check| *check > passed);
@@ -107,8 +109,8 @@ fn next_check(began_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     (next <= LAST_CHECK).then(|| began_at.plus(Duration::from_secs(next)))
 }
 
-/// Since when the streak that led to disabling a destination has lasted. What failed then or later
-/// did not arrive because of it.
+/// Returns the beginning of the streak of failures that led to disabling a destination. Deliveries
+/// that failed since then did not arrive because of it.
 #[must_use]
 pub fn first_failure(health: &Health, disabled_at: Timestamp) -> Timestamp {
     let ended = health.ended.as_ref().and_then(|ended| ended.began_at);
@@ -123,7 +125,7 @@ pub fn first_failure(health: &Health, disabled_at: Timestamp) -> Timestamp {
         counted.as_millis() - i64::try_from(COUNTED_LATE_MAX.as_millis()).unwrap_or_default(),
     );
     match health.last_success_at {
-        // What finished up to the success belongs to no streak, or to an earlier one.
+        // Deliveries that finished before the success belong to no streak, or to an earlier one.
         Some(success) if success < counted => {
             earliest.max(Timestamp::from_millis(success.as_millis() + 1))
         }
@@ -131,9 +133,9 @@ pub fn first_failure(health: &Health, disabled_at: Timestamp) -> Timestamp {
     }
 }
 
-/// Whether Waybill brings the destination back: failures disabled it, and its policy says so. One
-/// that a person disabled stays as that person left it, and one whose receiver answered `410 Gone`
-/// said that it takes no more.
+/// Returns whether Waybill recovers the destination automatically: it was disabled because of
+/// failures, and its policy has `auto_recover`. A destination that a user disabled stays disabled,
+/// and so does one whose receiver answered `410 Gone`.
 #[must_use]
 pub fn is_recoverable(destination: &Destination, policy: &FailurePolicy) -> bool {
     policy.auto_recover
@@ -166,7 +168,7 @@ mod tests {
         let mut minutes = Vec::new();
         while let Some(next) = recovery.next_check_at {
             minutes.push(next.since(at(0)).as_secs() / 60);
-            // The monitor looks up to a minute later.
+            // The monitor checks up to a minute later than scheduled.
             recovery = recovery.after_failed_check(next.plus(Duration::from_secs(59)));
         }
         assert_eq!(minutes[..6], [1, 5, 15, 60, 120, 180]);
@@ -228,7 +230,7 @@ mod tests {
             at(99).as_millis() + 1
         );
         assert_eq!(first_failure(&Health::default(), at(200)), at(200));
-        // A delivery that was under way when the destination was disabled has arrived since.
+        // A delivery that was in flight when the destination was disabled has arrived since.
         let ended = EndedStreak {
             failures: 9,
             began_at: Some(at(100)),

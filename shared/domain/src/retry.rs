@@ -1,4 +1,4 @@
-//! How often and how patiently a destination is tried again (R3).
+//! Retry policies: how often and after which waits a delivery is attempted again (R3).
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,20 +11,20 @@ use crate::Timestamp;
 use crate::bounds::{Bounds, members};
 use crate::input::{Errors, FieldCode, Fields};
 
-/// No wait that a receiver asks for or that a formula computes is longer: 12 h. A schedule may list
-/// longer ones.
+/// The longest wait that a receiver may request or that the formula may compute: 12 hours. A
+/// schedule may contain longer waits.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(43_200);
 
-/// The wait that a `Retry-After` header asks for, at most [`LONGEST_WAIT`]: seconds, or a date (RFC
-/// 9110, §10.2.3). `None` when its value is neither.
+/// Returns the wait that a `Retry-After` header requests, at most [`LONGEST_WAIT`]. The value is a
+/// number of seconds or a date (RFC 9110, §10.2.3); `None` is returned for any other value.
 ///
-/// A date is read against `date`, the answer's own `Date` header, so that a server whose clock is
-/// wrong is waited for as long as it meant; without one, against `now`.
+/// A date is compared with `date`, the `Date` header of the same response, so that the wait is
+/// correct even if the server's clock is wrong. Without a `Date` header it is compared with `now`.
 #[must_use]
 pub fn retry_after(value: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a very long wait.
+        // A number that does not fit is a very long wait.
         return Some(
             value
                 .parse()
@@ -46,55 +46,58 @@ fn http_date(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// Waits that a schedule lists.
+/// The number of waits in a schedule.
 pub const SCHEDULE: RangeInclusive<usize> = 1..=30;
-/// A wait of a schedule, in seconds: a day at most.
+/// The length of a wait in a schedule, in seconds; a day at most.
 pub const SCHEDULE_SECONDS: Bounds<u32> = Bounds::new(1, 86_400);
-/// Retries of the formula after the first attempt.
+/// The number of retries after the first attempt, if the waits are computed.
 const MAX_RETRIES: Bounds<u32> = Bounds::new(0, 20).or(5);
-/// The first wait of the formula, in seconds.
+/// The first computed wait, in seconds.
 const INITIAL_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).or(1);
-/// The factor by which each further wait of the formula grows.
+/// The factor by which each further computed wait grows.
 const MULTIPLIER: Bounds<f64> = Bounds::new(1.0, 10.0).or(2.0);
-/// The longest wait that the formula computes, in seconds.
+/// The longest computed wait, in seconds.
 const MAX_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).or(3600);
-/// The share of a wait that chance may add.
+/// The share of a wait that is added at random at most.
 const JITTER: Bounds<f64> = Bounds::new(0.0, 1.0).or(0.1);
-/// The waits of [`Schedule::Patient`]: three days in all, as Standard Webhooks recommends.
+/// The waits of [`Schedule::Patient`], in seconds: three days in total, as Standard Webhooks
+/// recommends.
 const PATIENT: &[u32] = &[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
-/// A retry policy, of a destination or of an organization; the defaults are 1, 2, 4, 8, 16 s.
+/// The retry policy of a destination or an organization. The default waits are 1, 2, 4, 8 and 16
+/// seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct RetryPolicy {
-    /// Retries after the first attempt; a schedule has as many as it lists.
+    /// The number of retries after the first attempt. With a schedule, it is the number of waits in
+    /// the schedule.
     pub max_retries: u32,
-    /// The first wait, in seconds.
+    /// The first computed wait, in seconds.
     pub initial_seconds: u32,
-    /// What each further wait is multiplied by.
+    /// The factor by which each further computed wait is multiplied.
     pub multiplier: f64,
     /// The longest computed wait, in seconds.
     pub max_seconds: u32,
-    /// The share of a wait that chance may add.
+    /// The share of a wait that is added at random at most.
     pub jitter: f64,
-    /// Whether 3xx, 401, 403 and other 4xx answers are tried again: a receiver's bad deploy must
-    /// not lose data.
+    /// Whether 3xx, 401, 403 and other 4xx responses are retried, so that no data is lost if a
+    /// receiver is misconfigured for a while.
     pub retry_client_errors: bool,
-    /// The waits one by one, in place of the formula above.
+    /// The list of waits that replaces the formula above.
     pub schedule: Option<Schedule>,
 }
 
-/// The waits before each retry, listed instead of computed.
+/// The waits before each retry, as a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
     /// The preset `patient`: nine retries over three days.
     Patient,
-    /// These waits, in seconds.
+    /// A list of waits, in seconds.
     Seconds(Vec<u32>),
 }
 
 impl Schedule {
-    /// The waits, in seconds.
+    /// Returns the waits, in seconds.
     #[must_use]
     pub fn seconds(&self) -> &[u32] {
         match self {
@@ -104,7 +107,7 @@ impl Schedule {
     }
 }
 
-/// The presets by name.
+/// The presets, by their names.
 const PRESETS: &[(&str, Preset)] = &[("patient", Preset::Patient)];
 
 /// A schedule that has a name.
@@ -114,7 +117,7 @@ enum Preset {
     Patient,
 }
 
-/// A policy in JSON: the formula's members, or a schedule's.
+/// A policy as it is stored in JSON, with the members of the formula or of a schedule.
 #[derive(Serialize, Deserialize)]
 struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +200,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The schemas of the numbers of the formula, by their names.
+    /// Returns the JSON schemas of the numbers of the formula, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
         members([
@@ -209,7 +212,7 @@ impl RetryPolicy {
         ])
     }
 
-    /// One attempt and no more: what a test delivery gets.
+    /// Returns a policy with a single attempt, which applies to tests.
     #[must_use]
     pub fn single_attempt(&self) -> Self {
         Self {
@@ -219,8 +222,9 @@ impl RetryPolicy {
         }
     }
 
-    /// The wait before retry `k` (from 1), plus up to `jitter` of it as `chance` in [0, 1) says:
-    /// the schedule's, or initial·multiplier^(k−1), capped.
+    /// Returns the wait before retry `k`, counted from 1. It is the wait of the schedule, or else
+    /// initial·multiplier^(k−1) up to the maximum. The share `jitter` · `chance` of the wait is
+    /// added, where `chance` is a random number in [0, 1).
     #[must_use]
     pub fn wait_before(&self, k: u32, chance: f64) -> Duration {
         let lengthened = |seconds: f64| seconds * (1.0 + self.jitter * chance);
@@ -239,8 +243,8 @@ impl RetryPolicy {
         Duration::from_secs_f64(lengthened(seconds).min(LONGEST_WAIT.as_secs_f64()))
     }
 
-    /// Reads a policy; members that are absent keep `self`'s values. A schedule excludes the
-    /// members of the formula.
+    /// Reads a policy. Absent members keep the values of `self`. A schedule cannot be combined with
+    /// the members of the formula.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let schedule = self.read_schedule(fields);
         if let Some(schedule) = &schedule {
@@ -250,7 +254,7 @@ impl RetryPolicy {
         let retry_client_errors = fields
             .boolean("retry_client_errors")
             .unwrap_or(self.retry_client_errors);
-        // A schedule takes no formula with it: what replaces it starts from the default.
+        // A policy that replaces a schedule starts from the defaults of the formula.
         let usual = Self::default();
         let kept = if self.schedule.is_some() {
             &usual
@@ -299,15 +303,15 @@ impl RetryPolicy {
         }
     }
 
-    /// The schedule that is given, or the one that is kept; naming a preset replaces a list, and
-    /// the other way round.
+    /// Returns the schedule of the request, or the stored one. A preset replaces a list, and a list
+    /// replaces a preset.
     fn read_schedule(&self, fields: &mut Fields<'_>) -> Option<Schedule> {
         if fields.given("preset") && fields.given("schedule_seconds") {
             fields.refuse("preset", FieldCode::Conflict, "excludes schedule_seconds");
         }
         let named = fields.has("preset") || fields.has("schedule_seconds");
         let drops_other = match &self.schedule {
-            // A null of the member that is not in use changes nothing.
+            // A null for the member that is not in use changes nothing.
             Some(Schedule::Patient) => !fields.has("preset") && !fields.given("schedule_seconds"),
             Some(Schedule::Seconds(_)) => {
                 !fields.has("schedule_seconds") && !fields.given("preset")
@@ -333,8 +337,8 @@ impl RetryPolicy {
     }
 }
 
-/// With a schedule the formula means nothing: its members are refused, except the number of retries
-/// that the schedule has.
+/// Reports the members of the formula as conflicts, because they have no effect with a schedule.
+/// The number of retries is accepted if it is the number of waits in the schedule.
 fn refuse_formula(fields: &Fields<'_>, schedule: &Schedule) {
     for name in ["initial_seconds", "multiplier", "max_seconds"] {
         if fields.given(name) {
@@ -355,7 +359,7 @@ fn refuse_formula(fields: &Fields<'_>, schedule: &Schedule) {
     }
 }
 
-/// One wait of a schedule.
+/// Reads one wait of a schedule.
 fn read_seconds(pointer: &str, value: Value, errors: &Errors) -> Option<u32> {
     let whole = |f: &f64| f.fract() == 0.0 && f.abs() < 1e9;
     let seconds = value.as_f64().filter(whole).map(|f| f as i64);

@@ -1,4 +1,4 @@
-//! Who may do what: five roles and the permissions they hold (api.md, Conventions).
+//! The five roles of keys and the permissions that they grant (api.md, Conventions).
 
 use std::fmt;
 use strum::IntoStaticStr;
@@ -10,37 +10,37 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// The platform: every organization, and what organizations may use of the platform's own.
+    /// Everything in every organization, including what the platform grants to organizations.
     Operator,
-    /// All of one organization.
+    /// Everything in one organization.
     Admin,
-    /// Destinations, retries, tests and reads.
+    /// Managing and testing destinations, submitting messages, retrying deliveries, and reading.
     Manager,
-    /// Submits; reads messages and deliveries.
+    /// Submitting messages, and reading messages and deliveries.
     Sender,
-    /// Reads all but secrets.
+    /// Reading everything except secrets.
     Viewer,
 }
 
-/// One thing a caller may be allowed to do.
+/// A permission that a role may grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Create, list, suspend and delete organizations; grant.
+    /// Create, list, suspend and delete organizations, and grant them resources of the platform.
     ManageOrganizations,
-    /// Change the organization's settings; keys; portal links.
+    /// Change the settings, keys and portal links of the organization.
     ManageOrganization,
-    /// Create and change destinations, test, retry, cancel.
+    /// Create, change and test destinations, and retry and cancel deliveries.
     ManageDestinations,
-    /// Submit messages.
+    /// Submit messages to the organization.
     Submit,
-    /// Read messages and deliveries.
+    /// Read messages and deliveries of the organization.
     ReadDeliveries,
     /// Read everything else of the organization.
     Read,
 }
 
 impl Role {
-    /// Every role, most rights first.
+    /// Every role, from the most to the fewest permissions.
     pub const ALL: &'static [Role] = &[
         Self::Operator,
         Self::Admin,
@@ -49,7 +49,7 @@ impl Role {
         Self::Viewer,
     ];
 
-    /// Does this role hold the permission?
+    /// Returns whether this role grants the permission.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{ManageDestinations, ManageOrganizations, Read, ReadDeliveries, Submit};
@@ -65,8 +65,8 @@ impl Role {
         }
     }
 
-    /// Nobody creates a key with more rights than its own: does this role hold every right of
-    /// `other`?
+    /// Returns whether this role grants every permission that `other` grants. A key can only create
+    /// keys whose roles its own role covers.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         use Permission::{
@@ -85,7 +85,7 @@ impl Role {
         .all(|permission| self.may(permission) || !other.may(permission))
     }
 
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

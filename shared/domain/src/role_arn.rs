@@ -1,10 +1,10 @@
-//! ARNs of IAM roles that customers name.
+//! The ARNs of IAM roles that customers provide.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// AWS's partitions (AWS General Reference, ARN format).
+/// The partitions of AWS (AWS General Reference, ARN format).
 pub(crate) const PARTITIONS: &[&str] = &[
     "aws",
     "aws-cn",
@@ -15,7 +15,7 @@ pub(crate) const PARTITIONS: &[&str] = &[
     "aws-iso-f",
     "aws-eusc",
 ];
-/// The length of the ARN of a role: a path has at most 512 characters, a name at most 64.
+/// The length of the ARN of a role. The path has at most 512 characters and the name at most 64.
 pub const ROLE_ARN: RangeInclusive<usize> = 1..=700;
 const NAME_MAX: usize = 64;
 
@@ -27,25 +27,25 @@ pub struct RoleArn {
     partition: &'static str,
 }
 
-/// The text is not the ARN of an IAM role.
+/// The error for a text that is not the ARN of an IAM role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not the ARN of an IAM role: arn:aws:iam::<account>:role/<name>")]
 pub struct NotARoleArn;
 
 impl RoleArn {
-    /// The partition: `aws`, `aws-cn`, …
+    /// Returns the partition, such as `aws` or `aws-cn`.
     #[must_use]
     pub fn partition(&self) -> &'static str {
         self.partition
     }
 
-    /// The twelve digits of the account that the role belongs to.
+    /// Returns the twelve digits of the account that owns the role.
     #[must_use]
     pub fn account(&self) -> &str {
         self.text.split(':').nth(4).unwrap_or_default()
     }
 
-    /// The whole ARN.
+    /// Returns the whole ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

@@ -1,4 +1,4 @@
-//! ARNs of secrets in AWS Secrets Manager.
+//! The ARNs of secrets in AWS Secrets Manager.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,18 +6,20 @@ use std::str::FromStr;
 
 use crate::role_arn::PARTITIONS;
 
-/// The length of the ARN of a secret: a name has at most 512 characters, and its suffix seven.
+/// The length of the ARN of a secret. The name has at most 512 characters and its suffix seven.
 pub const SECRET_ARN: RangeInclusive<usize> = 1..=640;
-/// Secrets Manager appends `-` and six characters to the name in a secret's ARN.
+/// The number of characters that Secrets Manager appends, after a `-`, to the name in a secret's
+/// ARN.
 const SUFFIX_CHARS: usize = 6;
 
 /// The ARN of a secret: `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>`.
 ///
-/// The name may lack its suffix of six characters: Secrets Manager takes such a partial ARN, too.
+/// The name may lack its suffix of six characters, because Secrets Manager also accepts such a
+/// partial ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretArn(String);
 
-/// The text is not the ARN of a secret.
+/// The error for a text that is not the ARN of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is not the ARN of a Secrets Manager secret: \
@@ -26,19 +28,20 @@ pub struct SecretArn(String);
 pub struct NotASecretArn;
 
 impl SecretArn {
-    /// The region that the secret is in.
+    /// Returns the region of the secret.
     #[must_use]
     pub fn region(&self) -> &str {
         self.0.split(':').nth(3).unwrap_or_default()
     }
 
-    /// The whole ARN.
+    /// Returns the whole ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this ARN, complete or partial, leads to the secret with the complete ARN `complete`.
+    /// Returns whether this ARN, complete or partial, identifies the secret with the complete ARN
+    /// `complete`.
     #[must_use]
     pub fn leads_to(&self, complete: &str) -> bool {
         let suffix = complete.strip_prefix(self.as_str());

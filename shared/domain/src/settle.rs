@@ -1,8 +1,8 @@
-//! Settle: what an attempt's outcome makes of its delivery. Pure; the worker does the I/O around
-//! it.
+//! Decides the next state of a delivery from the outcome of an attempt. This module performs no
+//! I/O; the worker does.
 //!
-//! First attempt, retry, manual retry and replay take this same path. The table of outcomes is
-//! api.md's (Deliveries).
+//! First attempts, retries, manual retries and replays are all settled here. The table of outcomes
+//! is in api.md (Deliveries).
 
 use std::time::Duration;
 
@@ -12,36 +12,37 @@ use crate::receipt::Receipt;
 use crate::retry::{LONGEST_WAIT, RetryPolicy};
 use crate::{Reason, Timestamp};
 
-/// Waits up to this long stay in the queue, as the task's visibility timeout; longer ones leave it
-/// for the due index.
+/// Waits up to this duration keep the task in the queue, by its visibility timeout. For longer
+/// waits the task is deleted and the due index brings the delivery back.
 pub const LONGEST_QUEUED_WAIT: Duration = Duration::from_secs(60);
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The destination took it; the receipt identifies it there. Boxed, so that results that carry
-    /// an outcome stay small.
+    /// The destination accepted the delivery; the receipt identifies it there. The receipt is boxed
+    /// so that results that contain an outcome stay small.
     Delivered(Box<Receipt>),
-    /// It may work later.
+    /// The attempt failed, and a later one may succeed.
     Retry(Reason),
-    /// It may work later, and not before this long.
+    /// The attempt failed, and a later one may succeed, but not before this duration has passed.
     Throttled(Reason, Duration),
-    /// The destination refused it in a way its retry policy may call final: 3xx and most 4xx.
+    /// The destination rejected the delivery in a way that its retry policy may treat as final:
+    /// HTTP 3xx and most 4xx.
     ClientError(Reason),
-    /// It will never work.
+    /// The attempt failed, and no later attempt of this delivery can succeed.
     Reject(Reason),
-    /// It will never work, and the receiver says that no later delivery will: HTTP's 410.
+    /// The attempt failed, and the receiver says that no later delivery will succeed: HTTP 410.
     Gone(Reason),
 }
 
 impl Outcome {
-    /// The destination took the delivery and gave this receipt.
+    /// Returns the outcome of an attempt that the destination accepted with this receipt.
     #[must_use]
     pub fn delivered(receipt: Receipt) -> Self {
         Self::Delivered(Box::new(receipt))
     }
 
-    /// Why it did not arrive; `None` when it did.
+    /// Returns the failure category; `None` if the attempt succeeded.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self {
@@ -54,51 +55,51 @@ impl Outcome {
     }
 }
 
-/// What becomes of the task that led here.
+/// What happens to the task of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueAction {
-    /// Done: delete it.
+    /// The task is deleted, because nothing is left to do.
     Acknowledge,
-    /// Comes back at this time, by its visibility timeout.
+    /// The task stays in the queue and becomes visible again at this time.
     Hold(Timestamp),
-    /// Delete it; the due index brings the delivery back at this time.
+    /// The task is deleted; the due index brings the delivery back at this time.
     LeaveToDueIndex(Timestamp),
 }
 
-/// What an attempt makes of its delivery.
+/// The effect of an attempt on its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AfterAttempt {
-    /// It has arrived.
+    /// The delivery has arrived.
     Succeeded(Receipt),
-    /// It is tried again.
+    /// Another attempt is made.
     Retrying {
         /// The time of the next attempt.
         next_attempt_at: Timestamp,
         /// Why this attempt failed.
         reason: Reason,
     },
-    /// It is given up.
+    /// No further attempt is made.
     Failed {
         /// The failure category.
         reason: Reason,
-        /// Whether retries ran out.
+        /// Whether the delivery used up its retries.
         exhausted: bool,
     },
 }
 
-/// The decision.
+/// The decision about an attempt's outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settlement {
-    /// What becomes of the delivery: the argument of [`Delivery::settle`].
+    /// The effect on the delivery: the argument of [`Delivery::settle`].
     pub after: AfterAttempt,
-    /// What becomes of the task.
+    /// What happens to the task.
     pub queue: QueueAction,
-    /// What the attempt says about the destination.
+    /// The effect on the destination's streak of failures.
     pub streak: Streak,
 }
 
-/// Decides what `outcome`, of an attempt that ended at `now`, makes of `delivery`. `chance` in [0,
-/// 1) is the jitter.
+/// Decides the effect of `outcome` on `delivery`, for an attempt that ended at `now`. `chance` is a
+/// random number in [0, 1) for the jitter of the wait.
 #[must_use]
 pub fn settle(
     delivery: &Delivery,
@@ -144,7 +145,7 @@ pub fn settle(
         .expires_at
         .is_some_and(|expires| next_attempt_at >= expires)
     {
-        // The attempt still counts as what it was; the delivery ends as expired.
+        // The attempt still counts with its own failure category; the delivery ends as expired.
         return Settlement {
             streak: streak_of(delivery, reason),
             ..failed(delivery, Reason::Expired, false)
@@ -174,7 +175,7 @@ fn failed(delivery: &Delivery, reason: Reason, exhausted: bool) -> Settlement {
 }
 
 fn streak_of(delivery: &Delivery, reason: Reason) -> Streak {
-    // What Waybill says of itself causes no further alerts, so a failure to say it does not count.
+    // Waybill's own notifications must not cause further alerts, so their failures do not count.
     let ours = delivery.message.test || delivery.message.event_type.is_reserved();
     if reason.counts_to_streak() && !ours {
         Streak::Failure

@@ -1,46 +1,47 @@
-//! What attempts amount to: counters and a histogram of durations. A worker adds up a batch, the
-//! table an hour, a read any stretch of time.
+//! Statistics of attempts: counters and a histogram of durations. A worker adds up a batch, the
+//! table stores the sums of each hour, and a read adds up any period.
 
 use std::collections::BTreeMap;
 
 use crate::{Reason, Timestamp};
 
-/// Buckets for each doubling of a duration: a percentile is right to a fifth.
+/// The number of histogram buckets per doubling of a duration. A percentile is accurate to a fifth.
 const BUCKETS_PER_DOUBLING: f64 = 4.0;
-/// An hour, in milliseconds.
+/// The length of an hour, in milliseconds.
 pub const HOUR_MS: i64 = 3_600_000;
 
-/// Attempts, added up. Tests and checks are in none.
+/// The sums of several attempts. Tests and checks are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Attempts that succeeded.
+    /// The number of attempts that succeeded.
     pub succeeded: u64,
-    /// Attempts that failed, by why.
+    /// The number of attempts that failed, by failure category.
     pub failed: BTreeMap<Reason, u64>,
-    /// How long those took that succeeded.
+    /// The durations of the attempts that succeeded.
     pub latency: Latencies,
-    /// By the event's type.
+    /// The numbers of attempts by event type.
     pub event_types: BTreeMap<String, Counted>,
-    /// By the minute of the hour, 0 to 59: attempts that count towards a failure rate. Only
-    /// destinations whose policy has a rate have any.
+    /// The numbers of attempts that count towards a failure rate, by the minute of the hour from 0
+    /// to 59. They are only recorded for destinations whose policy has a failure rate.
     pub minutes: BTreeMap<u8, Counted>,
 }
 
-/// Attempts of one event type or minute.
+/// The numbers of attempts of one event type or minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// That succeeded.
+    /// The number of attempts that succeeded.
     pub succeeded: u64,
-    /// That failed.
+    /// The number of attempts that failed.
     pub failed: u64,
 }
 
-/// Durations by buckets that grow with them.
+/// A histogram of durations. The key is the number of a bucket; the width of the buckets grows
+/// exponentially.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies(pub BTreeMap<u16, u64>);
 
 impl Tally {
-    /// Adds one attempt: `failure` is why it failed.
+    /// Adds one attempt. `failure` is its failure category, or `None` if it succeeded.
     pub fn add(&mut self, event_type: &str, failure: Option<Reason>, duration_ms: u64) {
         let counted = self.event_types.entry(event_type.to_owned()).or_default();
         match failure {
@@ -56,7 +57,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another tally.
     pub fn merge(&mut self, other: &Self) {
         self.succeeded += other.succeeded;
         for (reason, count) in &other.failed {
@@ -77,20 +78,21 @@ impl Tally {
         }
     }
 
-    /// Attempts that failed.
+    /// Returns the number of attempts that failed.
     #[must_use]
     pub fn failed_attempts(&self) -> u64 {
         self.failed.values().sum()
     }
 
-    /// The share of attempts that succeeded; `None` without any.
+    /// Returns the share of attempts that succeeded, from 0 to 1; `None` without attempts.
     #[must_use]
     pub fn success_rate(&self) -> Option<f64> {
         success_rate(self.succeeded, self.failed_attempts())
     }
 }
 
-/// The share of attempts that succeeded, to four digits; `None` without any.
+/// Returns the share of attempts that succeeded, from 0 to 1 and rounded to four decimal places;
+/// `None` without attempts.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -102,7 +104,7 @@ pub fn success_rate(succeeded: u64, failed: u64) -> Option<f64> {
 }
 
 impl Latencies {
-    /// Adds one duration.
+    /// Adds one duration, in milliseconds.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -114,8 +116,8 @@ impl Latencies {
         *self.0.entry(bucket).or_default() += 1;
     }
 
-    /// The duration that this share of all did not exceed, in milliseconds, rounded up to its
-    /// bucket's end.
+    /// Returns the duration that the given share of all durations did not exceed, in milliseconds,
+    /// rounded up to the end of its bucket. Returns `None` without durations.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -140,7 +142,7 @@ impl Latencies {
     }
 }
 
-/// The beginning of the hour, in UTC.
+/// Returns the beginning of the hour in UTC.
 #[must_use]
 pub fn hour_of(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millis() / HOUR_MS * HOUR_MS)

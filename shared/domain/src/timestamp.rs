@@ -1,4 +1,4 @@
-//! A point in time: whole milliseconds since the Unix epoch, written as RFC 3339 in UTC.
+//! A point in time in whole milliseconds since the Unix epoch, written as RFC 3339 in UTC.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,38 +7,39 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Milliseconds since 1970-01-01T00:00:00Z; `2026-11-23T09:30:00.000Z` in JSON.
+/// Milliseconds since 1970-01-01T00:00:00Z; written as `2026-11-23T09:30:00.000Z` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The text is not an RFC 3339 date-time with an offset.
+/// The error for a text that is not an RFC 3339 date-time with an offset.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("must be a date and time with an offset, such as 2026-11-23T09:30:00Z")]
 pub struct NotATimestamp;
 
 impl Timestamp {
-    /// The last millisecond of the year 9999: the end of what has none.
+    /// The last millisecond of the year 9999, used where a time has no end.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// From milliseconds since the epoch; values outside the years 1970–9999 are clamped.
+    /// Creates a time from milliseconds since the epoch; values outside the years 1970–9999 are
+    /// clamped.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(0, 253_402_300_799_999))
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     #[must_use]
     pub fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, rounded down.
+    /// Returns the whole seconds since the epoch, rounded down.
     #[must_use]
     pub fn as_seconds(self) -> i64 {
         self.0 / 1000
     }
 
-    /// This time and `duration` after it.
+    /// Returns the time that is `duration` after this one.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self::from_millis(
@@ -47,7 +48,7 @@ impl Timestamp {
         )
     }
 
-    /// The time that is `duration` before this one.
+    /// Returns the time that is `duration` before this one.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self::from_millis(
@@ -56,17 +57,18 @@ impl Timestamp {
         )
     }
 
-    /// How long `self` is after `earlier`; zero when it is not.
+    /// Returns how long `self` is after `earlier`; zero if `self` is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// Parses RFC 3339 with any offset; a date alone or a local time is refused (api.md,
-    /// Conventions). A time before 1970, such as the zero time of other languages
-    /// (0001-01-01T00:00:00Z), is read as 1970-01-01T00:00:00Z: nothing here is older.
+    /// Parses RFC 3339 with any offset. A date without a time and a local time are rejected
+    /// (api.md, Conventions). A time before 1970, such as the zero time of other languages
+    /// (0001-01-01T00:00:00Z), is read as 1970-01-01T00:00:00Z, because no stored time is older.
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
-        // jiff also takes ISO 8601 forms that RFC 3339 does not; the shape is checked first.
+        // jiff also accepts ISO 8601 forms that RFC 3339 does not allow, so the form is checked
+        // first.
         let bytes = text.as_bytes();
         let shaped = bytes.len() >= 20
             && bytes[4] == b'-'
@@ -78,7 +80,7 @@ impl Timestamp {
         }
         match text.parse::<jiff::Timestamp>() {
             Ok(instant) => Ok(Self::from_millis(instant.as_millisecond())),
-            // The library's instants end a day before the year 9999 does.
+            // The largest instant of jiff is a day before the end of the year 9999.
             Err(_) => last_day(text).map(Self::from_millis).ok_or(NotATimestamp),
         }
     }
@@ -86,7 +88,7 @@ impl Timestamp {
 
 const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// Milliseconds since the epoch of a date and time with an offset.
+/// Returns the milliseconds since the epoch of a date and time with an offset.
 fn last_day(text: &str) -> Option<i64> {
     let (date_time, offset) = match text.strip_suffix(['Z', 'z']) {
         Some(date_time) => (date_time, 0),

@@ -1,5 +1,5 @@
-//! Where work is in a trace, from the submitting request to the receiver. The `telemetry` crate
-//! reads and writes the headers.
+//! Trace and span identifiers, which connect the submitting request with the request to the
+//! receiver. The `telemetry` crate reads and writes the headers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,35 +8,35 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::Random;
 
-/// 16 bytes that name a trace; 32 lower-case hexadecimal digits in text.
+/// A trace identifier of 16 bytes, written as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceId([u8; 16]);
 
-/// The text is not a trace id.
+/// The error for a text that is not a trace identifier.
 #[derive(Debug, thiserror::Error)]
 #[error("is not a trace id of 32 hexadecimal digits")]
 pub struct NotATraceId;
 
 impl TraceId {
-    /// A new trace.
+    /// Generates a new trace identifier.
     #[must_use]
     pub fn generate(random: &Random) -> Self {
         Self(random.bytes())
     }
 
-    /// The trace with these 16 bytes.
+    /// Creates a trace identifier from its 16 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The 16 bytes of the id.
+    /// Returns the 16 bytes of the identifier.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
     }
 
-    /// The `traceparent` header of a request made under this trace, with a new parent id.
+    /// Returns the `traceparent` header for a request in this trace, with a new parent id.
     #[must_use]
     pub fn traceparent(self, random: &Random) -> String {
         let parent = u64::from_be_bytes(random.bytes()).max(1);
@@ -44,18 +44,20 @@ impl TraceId {
     }
 }
 
-/// 8 bytes that name a span of a trace; 16 lower-case hexadecimal digits in text. Never all zeroes.
+/// A span identifier of 8 bytes, written as 16 lower-case hexadecimal digits. It is never all
+/// zeroes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SpanId([u8; 8]);
 
 impl SpanId {
-    /// The span with these 8 bytes; `None` when they are all zero, which names no span.
+    /// Creates a span identifier from its 8 bytes; returns `None` if all of them are zero, because
+    /// such an identifier is invalid.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
     }
 
-    /// The 8 bytes of the id.
+    /// Returns the 8 bytes of the identifier.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 8] {
         self.0
@@ -68,12 +70,12 @@ impl fmt::Display for SpanId {
     }
 }
 
-/// A place in a trace: what work done elsewhere continues from.
+/// A position in a trace from which other work continues the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace.
+    /// The identifier of the trace.
     pub trace: TraceId,
-    /// The span in it, when it is known.
+    /// The identifier of the span in the trace, if known.
     pub span: Option<SpanId>,
 }
 

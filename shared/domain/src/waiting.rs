@@ -1,8 +1,8 @@
-//! Waiting: a delivery that is due and may not start yet, because its destination is paused or has
-//! limits.
+//! Waiting: the state of a delivery that is due but may not start yet, because its destination is
+//! paused or has limits.
 //!
-//! Waiting is no attempt and no failure. A delivery that waits has left the queue, or comes back by
-//! a task that is delayed to the second; decision 47 says how.
+//! Waiting is neither an attempt nor a failure. A delivery that waits has either left the queue or
+//! returns with a task that is delayed to the second; decision 47 describes how.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,43 +11,44 @@ use crate::Timestamp;
 use crate::bounds::{Bounds, members};
 use crate::input::Fields;
 
-/// Attempts of a destination that start within a second.
+/// The number of attempts of a destination that may start within a second.
 const MAX_PER_SECOND: Bounds<f64> = Bounds::new(0.1, 1000.0);
-/// Attempts of a destination that run at once.
+/// The number of attempts of a destination that may run at the same time.
 const MAX_CONCURRENT: Bounds<u32> = Bounds::new(1, 100);
 
-/// Why a delivery waits, and until when.
+/// The reason why a delivery waits, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// What it waits for.
+    /// The pause or limit that the delivery waits for.
     pub reason: WaitingFor,
-    /// When it is expected to start; `None` if that is not known: a pause without an end.
+    /// When the delivery is expected to start; `None` if that is not known, as for a pause without
+    /// an end.
     pub expected_at: Option<Timestamp>,
 }
 
-/// What a delivery waits for.
+/// The pause or limit that a delivery waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WaitingFor {
-    /// Its destination is paused. Left by resuming it.
+    /// The destination is paused. The wait ends when the destination is resumed.
     Pause,
-    /// Its turn: its destination takes a number of deliveries a second.
+    /// The destination limits the number of attempts that start within a second.
     Rate,
-    /// A place: its destination takes a number of deliveries at once.
+    /// The destination limits the number of attempts that run at the same time.
     Concurrency,
 }
 
-/// What a destination takes; what is `None` is not limited.
+/// The delivery limits of a destination or organization. A limit that is `None` does not apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryLimits {
-    /// Attempts that start within a second.
+    /// The number of attempts that may start within a second.
     pub max_per_second: Option<f64>,
-    /// Attempts that run at once.
+    /// The number of attempts that may run at the same time.
     pub max_concurrent: Option<u32>,
 }
 
 impl DeliveryLimits {
-    /// The schemas of the limits, by their names.
+    /// Returns the JSON schemas of the limits, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
         members([
@@ -56,7 +57,7 @@ impl DeliveryLimits {
         ])
     }
 
-    /// Reads limits; absent members keep `self`'s values, and null removes a limit.
+    /// Reads the limits. Absent members keep the values of `self`; null removes a limit.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let per_second = if fields.has("max_per_second") {
             None

@@ -1,4 +1,4 @@
-//! Deliveries and their attempts.
+//! The views of deliveries and their attempts.
 
 use std::collections::BTreeMap;
 
@@ -199,12 +199,12 @@ pub struct ResponseView {
     pub truncated: bool,
 }
 
-/// Which of an organization's destinations are paused, and until when.
+/// The paused destinations of an organization, with the times at which their pauses end.
 #[derive(Debug, Default)]
 pub struct Pauses(BTreeMap<DestinationId, Timestamp>);
 
 impl Pauses {
-    /// The destinations of an organization that are paused at `now`.
+    /// Returns the destinations of an organization that are paused at `now`.
     #[must_use]
     pub fn of(routes: &Routes, now: Timestamp) -> Self {
         let paused = routes
@@ -214,15 +214,15 @@ impl Pauses {
         Self(paused.filter(|(_, until)| now < *until).collect())
     }
 
-    /// The pauses of both.
+    /// Returns the pauses of both.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// What a delivery waits for. Its record says so once its task has come up; a pause holds for
-    /// all at once.
+    /// Returns what a delivery waits for. A delivery records this only after its task was received,
+    /// while a pause applies to all deliveries immediately.
     fn waiting(&self, delivery: &Delivery) -> Option<Waiting> {
         if delivery.status().is_finished() {
             return None;
@@ -243,13 +243,13 @@ impl Pauses {
     }
 }
 
-/// The console's address of a page, such as `https://waybill.example/deliveries/dlv_…`.
+/// Returns the URL of a page of the console, such as `https://waybill.example/deliveries/dlv_…`.
 pub(super) fn link(public_url: &str, page: &str, id: impl std::fmt::Display) -> String {
     format!("{public_url}/{page}/{id}")
 }
 
 impl DeliveryFacts {
-    /// A delivery as it is at `now`. Links lead to `public_url`.
+    /// Creates the view of a delivery as of `now`. Links start with `public_url`.
     #[must_use]
     pub fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, public_url: &str) -> Self {
         let waiting = pauses.waiting(delivery);
@@ -284,7 +284,7 @@ impl DeliveryFacts {
 }
 
 impl DeliveryView {
-    /// A delivery with its attempts, of which `omitted` are no longer kept.
+    /// Creates the view of a delivery with its attempts, of which `omitted` are no longer kept.
     #[must_use]
     pub fn of(delivery: DeliveryFacts, attempts: Vec<Attempt>, omitted: u32) -> Self {
         Self {
@@ -296,7 +296,8 @@ impl DeliveryView {
 }
 
 impl DeliverySummary {
-    /// A delivery with its last attempt, as it is at `now`. Links lead to `public_url`.
+    /// Creates the view of a delivery with its last attempt, as of `now`. Links start with
+    /// `public_url`.
     #[must_use]
     pub fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, public_url: &str) -> Self {
         Self {
@@ -389,7 +390,7 @@ impl From<ResponseRecord> for ResponseView {
     }
 }
 
-/// RFC 9110 §5.3: fields of one name combine, in order, with commas.
+/// Combines fields of the same name, in order, with commas (RFC 9110 §5.3).
 fn by_name(headers: Vec<(String, String)>) -> Map<String, Value> {
     let mut members = Map::new();
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! Messages: what is read off their deliveries.
+//! Messages, whose state is derived from their deliveries.
 
 use std::collections::BTreeMap;
 
@@ -50,13 +50,13 @@ pub struct MessageView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
-    /// A delivery is unfinished.
+    /// At least one delivery is unfinished.
     Pending,
     /// All deliveries succeeded.
     Succeeded,
-    /// None did.
+    /// No delivery succeeded.
     Failed,
-    /// Some did.
+    /// Some deliveries succeeded and others did not.
     PartiallyFailed,
 }
 
@@ -75,8 +75,8 @@ pub struct PayloadInfoView {
 }
 
 impl MessageView {
-    /// A message as its deliveries say it is at `now`; `None` if there are none. Links lead to
-    /// `public_url`.
+    /// Creates the view of a message from its deliveries, as of `now`; returns `None` if there are
+    /// none. Links start with `public_url`.
     #[must_use]
     pub fn of(
         deliveries: &[Delivery],
@@ -106,7 +106,7 @@ impl MessageView {
 }
 
 impl MessageStatus {
-    /// The status of a message with these deliveries.
+    /// Returns the status of a message with these deliveries.
     #[must_use]
     pub fn of(deliveries: &[Delivery]) -> Self {
         let count = |test: fn(DeliveryStatus) -> bool| {

@@ -1,4 +1,4 @@
-//! Closed sets of words, as the OpenAPI document names them.
+//! The closed sets of words that the OpenAPI document defines.
 
 use std::borrow::Cow;
 
@@ -36,16 +36,16 @@ fn names<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
 }
 
 words! {
-    /// The roles of keys.
+    /// The roles of API keys.
     RoleName("What a key may do, from everything to reading only.") = Role::ALL.iter().map(|role| role.as_str()).collect();
-    /// The roles of people in the console.
+    /// The roles of users in the console.
     PortalRoleName("What a person may do in the console.") = [Role::Viewer, Role::Manager,
         Role::Admin].map(Role::as_str).to_vec();
-    /// The destination types.
+    /// The types of destinations.
     DestinationTypeName("A destination's type.") = names(DestinationType::ALL);
     /// The statuses of deliveries.
     DeliveryStatusName("Where a delivery stands. More may be added; treat an unknown one as \
          unfinished.") = names(DeliveryStatus::ALL);
-    /// The failure categories.
+    /// The failure categories of attempts.
     ReasonName("Why an attempt or a delivery did not succeed. More may be added.") = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
 }

@@ -1,63 +1,66 @@
-//! One member of a kind of credentials.
+//! The definition of one member of a kind of credentials.
 
 use super::kind::SECRET_HEADERS_MAX;
 
-/// What a member holds.
+/// The type of value that a member holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Text that is not secret.
+    /// A text that is not secret.
     Open,
-    /// A certificate, or several: PEM. Not secret; reads show its fingerprint and end instead.
+    /// One or more certificates in PEM format. They are not secret, but responses show their
+    /// fingerprint and expiry instead.
     Certificate,
-    /// A secret that fits into a header or a URL: printable ASCII.
+    /// A secret that can be part of a header or a URL: printable ASCII characters only.
     Secret,
-    /// A secret of any characters and lines.
+    /// A secret text that may contain any characters and several lines.
     SecretText,
-    /// A JSON object, secret as a whole.
+    /// A JSON object that is secret as a whole.
     SecretObject,
-    /// Names and secrets: each is a secret of its own.
+    /// A map from names to secrets. Each value is sealed as a separate secret.
     SecretMap,
 }
 
 impl Shape {
-    /// Secrets are sealed and never read back.
+    /// Returns whether values of this shape are secret. Secret values are sealed and never
+    /// returned.
     #[must_use]
     pub fn is_secret(self) -> bool {
         !matches!(self, Self::Open | Self::Certificate)
     }
 
-    /// How many members a map has at most.
+    /// The maximum number of entries in a map.
     pub const MAP_MAX: usize = SECRET_HEADERS_MAX;
 }
 
-/// Whether a member decides which server receives the secrets beside it, or how that server proves
+/// Whether a member determines which server receives the stored secrets, or how that server proves
 /// its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decides {
-    /// It does not: it may change while stored secrets stay.
+    /// The member does not; it may change while the stored secrets stay.
     Nothing,
-    /// It does: a change must carry every secret again.
+    /// The member does; a request that changes it must include every secret again.
     Recipient,
 }
 
-/// One member of a kind of credentials.
+/// The definition of one member of a kind of credentials.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialField {
-    /// Its name in JSON; `group/name` is a member of an object.
+    /// The name of the member in JSON. `group/name` is the member `name` of the object `group`.
     pub name: &'static str,
-    /// What it holds.
+    /// The type of value that the member holds.
     pub shape: Shape,
-    /// Whether it decides which server receives the secrets.
+    /// Whether the member determines which server receives the secrets.
     pub decides: Decides,
-    /// Whether it must be there. The members of a group are there together or not at all.
+    /// Whether the member is required. The members of a group must be present together or not at
+    /// all.
     pub required: bool,
-    /// The longest value, in characters.
+    /// The maximum length of the value, in characters.
     pub max: usize,
 }
 
 impl CredentialField {
-    /// The object it is in and its name there; no object, when it is a member of the credentials
-    /// themselves.
+    /// Returns the name of the object that contains the member, and the member's name in it. The
+    /// object is `None` for a member of the credentials themselves.
     #[must_use]
     pub fn path(&self) -> (Option<&'static str>, &'static str) {
         self.name

@@ -1,4 +1,4 @@
-//! The kinds of credentials, and what each of them is made of for each destination type
+//! The kinds of credentials, and the members that each kind has for each destination type
 //! (destinations.md).
 
 use serde::{Deserialize, Serialize};
@@ -7,60 +7,62 @@ use strum::IntoStaticStr;
 use super::field::{CredentialField, Decides, Shape, optional, required};
 use crate::settings::DestinationType;
 
-/// How a destination is authenticated with.
+/// The method by which Waybill authenticates at a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CredentialKind {
-    /// Not at all: the signature vouches.
+    /// No authentication; the receiver verifies the signature instead.
     None,
-    /// The address itself is the secret.
+    /// The URL itself is the secret.
     SecretUrl,
-    /// Headers with secret values.
+    /// Several headers with secret values.
     Headers,
-    /// A header with a secret value.
+    /// One header with a secret value.
     ApiKey,
-    /// `Authorization: Bearer`.
+    /// A token in the header `Authorization: Bearer`.
     Bearer,
-    /// `Authorization: Basic`.
+    /// A user name and password in the header `Authorization: Basic`.
     Basic,
-    /// A token that an authorization server gives for a client's own secret (RFC 6749 §4.4).
+    /// An access token that an authorization server issues for the client's own secret (RFC 6749
+    /// §4.4).
     Oauth2ClientCredentials,
-    /// A token that an authorization server gives for a refresh token (RFC 6749 §6).
+    /// An access token that an authorization server issues for a refresh token (RFC 6749 §6).
     Oauth2RefreshToken,
-    /// A refresh token that a person's consent brought.
+    /// An access token from a refresh token that Waybill obtained with a user's consent.
     Oauth2Authorization,
-    /// The function's own role, for what the operator granted the organization.
+    /// The function's own AWS role, for the resources that the operator granted to the
+    /// organization.
     Iam,
-    /// A role of the customer's, taken on with the organization's external id.
+    /// An AWS role of the customer's, assumed with the organization's external id.
     IamRole,
-    /// A mailbox's user and password.
+    /// The user name and password of a mailbox.
     SmtpPassword,
-    /// A key pair of AWS, or of a store that speaks S3.
+    /// An access key pair of AWS or of an S3-compatible store.
     AccessKey,
-    /// A service account of Google Cloud.
+    /// A Google Cloud service account.
     ServiceAccount,
-    /// The key of an Azure storage account.
+    /// The account key of an Azure storage account.
     AccountKey,
-    /// A shared access signature of Azure.
+    /// A shared access signature (SAS) of Azure.
     SasToken,
-    /// An application of Entra ID.
+    /// A service principal of Microsoft Entra ID.
     ServicePrincipal,
-    /// A password, with a user where the settings name none.
+    /// A password, with a user name where the settings contain none.
     Password,
-    /// An SSH key.
+    /// A private SSH key.
     PrivateKey,
-    /// Where and as whom in one text.
+    /// One text that contains the server, the user and the password.
     ConnectionString,
-    /// A certificate that vouches for a user.
+    /// A client certificate that authenticates a user.
     ClientCertificate,
 }
 
-/// The longest PEM text, in characters.
+/// The maximum length of a PEM text, in characters.
 const PEM_MAX: usize = 32_768;
-/// The longest token, in characters.
+/// The maximum length of a token, in characters.
 const TOKEN_MAX: usize = 4096;
-/// Headers with secret values, at most.
+/// The maximum number of headers with secret values.
 pub(super) const SECRET_HEADERS_MAX: usize = 20;
 
 const NONE: &[CredentialField] = &[];
@@ -185,8 +187,8 @@ const DATABASE_IAM: &[CredentialField] = &[
     optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
 
-/// Beside any kind of a webhook: a certificate of its own (mTLS), and a private authority of the
-/// receiver's.
+/// The additional members of every kind of credentials for webhooks: a client certificate (mTLS)
+/// and the receiver's private certificate authority.
 const WEBHOOK_TLS: &[CredentialField] = &[
     optional(
         "client_certificate/certificate_pem",
@@ -204,7 +206,7 @@ const WEBHOOK_TLS: &[CredentialField] = &[
 ];
 
 impl CredentialKind {
-    /// The kinds that destinations of a type take, by their names.
+    /// Returns the kinds that destinations of the type `kind` accept, with their names.
     #[must_use]
     pub fn of(kind: DestinationType) -> &'static [(&'static str, Self)] {
         match kind {
@@ -249,13 +251,13 @@ impl CredentialKind {
         }
     }
 
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Its members, as a destination of this type takes them.
+    /// Returns the members of these credentials for destinations of the type `kind`.
     pub fn fields(self, kind: DestinationType) -> impl Iterator<Item = &'static CredentialField> {
         let beside = if kind == DestinationType::Webhook {
             WEBHOOK_TLS

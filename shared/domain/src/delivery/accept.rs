@@ -1,4 +1,4 @@
-//! The one place where a delivery is created.
+//! The creation of deliveries. No other module creates one.
 
 use super::{Delivery, FallbackOf, SkipReason, State};
 use crate::Timestamp;
@@ -7,37 +7,37 @@ use crate::id::{DeliveryId, DestinationId, Id as _, OrganizationId};
 use crate::message::MessageFacts;
 use crate::settings::DestinationType;
 
-/// What a delivery is made of. What it does not name starts at zero or at nothing.
+/// The values with which a delivery is created. All other members start at zero or empty.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
-    /// The id: its message, and its position among that message's deliveries.
+    /// The identifier: the message, and the position among the message's deliveries.
     pub id: DeliveryId,
     /// The organization that owns it.
     pub organization: OrganizationId,
-    /// The destination it goes to.
+    /// The destination that the delivery goes to.
     pub destination: DestinationId,
     /// The type of that destination, which decides the queue.
     pub destination_type: DestinationType,
-    /// Whether that destination is disabled: the delivery is then skipped from the start, unless it
-    /// is a test.
+    /// Whether the destination is disabled. The delivery is then created as skipped, unless it is a
+    /// test.
     pub destination_disabled: bool,
-    /// What it carries of its message.
+    /// The part of the message that the delivery carries.
     pub message: MessageFacts,
-    /// How many deliveries the message has.
+    /// The number of deliveries that the message has.
     pub fan_out: u16,
-    /// Why its first attempt is made.
+    /// The reason why the first attempt is made.
     pub trigger: Trigger,
-    /// The delivery that it stands in for.
+    /// The delivery that this one is a fallback for.
     pub fallback_of: Option<FallbackOf>,
-    /// How long history is kept, from the acceptance of the message.
+    /// The number of days that the history is kept after the message was accepted.
     pub retention_days: u32,
-    /// How long what it delivers is kept.
+    /// The number of days that the payload is kept.
     pub payload_retention_days: u32,
 }
 
 impl Delivery {
-    /// Accepts a delivery at `now`. A test goes to a disabled destination too: that is how its
-    /// owner finds out whether enabling it works.
+    /// Creates a delivery at `now`. A test is also delivered to a disabled destination, so that the
+    /// owner can find out whether the destination works before enabling it.
     #[must_use]
     pub fn accept(new: NewDelivery, now: Timestamp) -> Self {
         let born_skipped = new.destination_disabled && !new.message.test;
@@ -71,8 +71,8 @@ impl Delivery {
         }
     }
 
-    /// The same delivery as it was when its message was accepted, for the answer to a repeated
-    /// submit.
+    /// Returns the delivery as it was when its message was accepted, for the response to a repeated
+    /// submission.
     #[must_use]
     pub fn as_accepted(self) -> Self {
         let new = NewDelivery {
@@ -91,7 +91,8 @@ impl Delivery {
         Self::accept(new, self.created_at)
     }
 
-    /// The same at this position of its message, as the last of its deliveries.
+    /// Returns the delivery at this position of its message, as the last of the message's
+    /// deliveries.
     #[must_use]
     pub fn at_position(mut self, position: u16) -> Self {
         self.id.position = position;

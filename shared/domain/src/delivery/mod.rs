@@ -1,9 +1,10 @@
-//! A delivery: the job of getting one message to one destination, and the states it goes through.
+//! A delivery: the job of getting one message to one destination, and the states of that job.
 //!
-//! `queued → succeeded | retrying | failed | skipped | cancelled`, `retrying → ` the same, and a
-//! redeliver takes a finished one back to `retrying`. Drawn in `docs/ARCHITECTURE.md`. What an
-//! attempt leads to is decided in [`crate::settle`]. A delivery is created by [`Delivery::accept`]
-//! and changed by its transitions, each of which consumes it and may refuse: **accept**, **start**,
+//! A delivery that is `queued` or `retrying` becomes `succeeded`, `retrying`, `failed`, `skipped`
+//! or `cancelled`. A redelivery changes a finished delivery back to `retrying`.
+//! `docs/ARCHITECTURE.md` contains a diagram. [`crate::settle`] decides what an attempt leads to. A
+//! delivery is created by [`Delivery::accept`] and changed by its transitions, each of which
+//! consumes it and returns an error if the state does not allow the transition: **start**,
 //! **settle**, **skip**, **expire**, **dead_letter**, **cancel**, **reopen**, **wait**,
 //! **release**.
 
@@ -22,7 +23,7 @@ use crate::settings::DestinationType;
 use crate::waiting::Waiting;
 use crate::{Reason, Timestamp};
 
-/// A delivery, with all a worker needs but the payload and the destination.
+/// A delivery, with all data that a worker needs except the payload and the destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// The identifier: the message, and the position among its deliveries.
@@ -35,39 +36,39 @@ pub struct Delivery {
     pub destination_type: DestinationType,
     /// The part of the message that every delivery carries.
     pub message: MessageFacts,
-    /// How many deliveries the message has.
+    /// The number of deliveries that the message has.
     pub fan_out: u16,
     /// When the message was accepted.
     pub created_at: Timestamp,
-    /// When this last changed.
+    /// When the delivery last changed.
     pub updated_at: Timestamp,
-    /// Raised by everything that makes tasks already sent stale: redeliver, cancel, skip, sweep,
-    /// reconcile.
+    /// A counter that invalidates tasks. Each change that makes queued tasks stale increments it:
+    /// redeliver, cancel, skip, sweep and reconcile.
     pub generation: u32,
     /// The number of attempts recorded since the message was accepted.
     pub attempts: u32,
-    /// The value of `attempts` when the current retry budget began. Reopening the delivery begins
-    /// another one.
+    /// The value of `attempts` when the current retry budget began. Reopening the delivery begins a
+    /// new budget.
     pub budget_start: u32,
-    /// Why the next attempt is made.
+    /// The reason why the next attempt is made.
     pub trigger: Trigger,
-    /// The current state.
+    /// The current state of the delivery.
     pub state: State,
     /// The pause or limit that holds back a delivery that is due.
     pub waiting: Option<Waiting>,
-    /// The delivery that it stands in for.
+    /// The delivery that this one is a fallback for.
     pub fallback_of: Option<FallbackOf>,
-    /// Whether it was created as skipped, because its destination was disabled.
+    /// Whether the delivery was created as skipped, because its destination was disabled.
     pub born_skipped: bool,
-    /// The newest attempt's record.
+    /// The record of the newest attempt.
     pub last_attempt: Option<Attempt>,
     /// How many days the history is kept after the message was accepted.
     pub retention_days: u32,
-    /// How many days the payload is kept, at most as long as the history.
+    /// How many days the payload is kept; at most as long as the history.
     pub payload_retention_days: u32,
 }
 
-/// What a fallback stands in for.
+/// The delivery that a fallback replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FallbackOf {
     /// The delivery that ended as failed.
@@ -77,20 +78,20 @@ pub struct FallbackOf {
 }
 
 impl Delivery {
-    /// The status that people see.
+    /// Returns the status shown to users.
     #[must_use]
     pub fn status(&self) -> DeliveryStatus {
         self.state.status()
     }
 
-    /// Whether a worker holds a lease on the delivery at `now`.
+    /// Returns whether a worker holds a lease on the delivery at `now`.
     #[must_use]
     pub fn in_flight(&self, now: Timestamp) -> bool {
         matches!(self.state, State::Attempting { lease_until, .. } if now < lease_until)
     }
 
-    /// The failure category. A fallback that has not failed itself returns that of the delivery it
-    /// stands in for.
+    /// Returns the failure category. For a fallback that has not failed itself, it is the category
+    /// of the delivery that the fallback replaces.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.state
@@ -98,8 +99,8 @@ impl Delivery {
             .or(self.fallback_of.map(|failed| failed.reason))
     }
 
-    /// What triggered the last attempt, or will trigger the first one; [`Trigger::Fallback`] for
-    /// every fallback.
+    /// Returns what triggered the last attempt, or what will trigger the first one. It is
+    /// [`Trigger::Fallback`] for every fallback.
     #[must_use]
     pub fn shown_trigger(&self) -> Trigger {
         let last = self
@@ -113,7 +114,7 @@ impl Delivery {
         }
     }
 
-    /// When the next attempt may start, if that is known: the expected end of a wait, or else the
+    /// Returns when the next attempt may start, if known: the expected end of a wait, or else the
     /// time of the retry.
     #[must_use]
     pub fn starts_at(&self) -> Option<Timestamp> {

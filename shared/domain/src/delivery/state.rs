@@ -1,4 +1,4 @@
-//! The states of a delivery. Each variant carries what only that state has.
+//! The states of a delivery. Each variant contains the data that only this state has.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -9,58 +9,60 @@ use crate::{Reason, Timestamp};
 /// The state of a delivery, with the data that only this state has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Accepted, no attempt recorded. Entered on acceptance; left by the first attempt, a skip or a
-    /// cancel.
+    /// The delivery was accepted, and no attempt is recorded. Left by the first attempt, a skip, an
+    /// expiry, a dead letter or a cancellation.
     Queued,
-    /// Will be tried (again). Entered by a failed attempt or a redeliver; left by the next attempt,
-    /// a skip or a cancel.
+    /// The delivery waits for another attempt. Entered by a failed attempt or a redelivery; left by
+    /// the next attempt, a skip, an expiry, a dead letter or a cancellation.
     Retrying {
         /// The time of the next attempt.
         next_attempt_at: Timestamp,
         /// Why the last attempt failed; `None` after a redeliver.
         reason: Option<Reason>,
     },
-    /// A worker has leased it and makes an attempt. Entered by [`start`](super::Delivery::start);
-    /// left by what the attempt led to, by a skip or a cancel, and by whatever makes the attempt's
-    /// task stale. People see the status of `pending`.
+    /// A worker holds a lease on the delivery and makes an attempt. Entered by
+    /// [`start`](super::Delivery::start). Left when the attempt is settled, by a skip, an expiry, a
+    /// dead letter or a cancellation, and by each change that makes the attempt's task stale. Users
+    /// see the status of `pending`.
     Attempting {
-        /// What the attempt started from, and what stands if the worker dies.
+        /// The state in which the attempt started. It applies again if the worker dies.
         pending: Pending,
-        /// No other worker starts an attempt before this time.
+        /// The end of the lease. No other worker starts an attempt before this time.
         lease_until: Timestamp,
     },
-    /// The destination took it. Left only by a forced redeliver.
+    /// The destination accepted the delivery. Left only by a forced redelivery.
     Succeeded {
-        /// When it was settled.
+        /// When the attempt was settled.
         finished_at: Timestamp,
-        /// What identifies it at the destination; `None` if the attempt that succeeded left no
-        /// receipt.
+        /// The receipt that identifies the delivery at the destination; `None` if the successful
+        /// attempt left none.
         receipt: Option<Receipt>,
     },
-    /// It gave up. Left by a redeliver, or by a success that was still on its way.
+    /// Waybill stopped trying. Left by a redelivery, or by the success of an attempt that was still
+    /// running.
     Failed {
-        /// When it was given up.
+        /// When Waybill stopped trying.
         finished_at: Timestamp,
         /// The failure category.
         reason: Reason,
-        /// Whether retries ran out.
+        /// Whether the delivery used up its retries.
         exhausted: bool,
-        /// The end of the lease of an attempt that was running when the delivery was given up
-        /// without it.
+        /// The end of the lease of an attempt that was running when the delivery failed for another
+        /// reason.
         attempt_until: Option<Timestamp>,
     },
-    /// Its destination was disabled or deleted. Left as `Failed` is.
+    /// The destination was disabled or deleted. Left in the same ways as `Failed`.
     Skipped {
-        /// When it was skipped.
+        /// When the delivery was skipped.
         finished_at: Timestamp,
-        /// Which of the two happened to the destination.
+        /// Whether the destination was disabled or deleted.
         reason: SkipReason,
         /// The end of the lease of an attempt that was running when the delivery was skipped.
         attempt_until: Option<Timestamp>,
     },
-    /// A user cancelled it. Left as `Failed` is.
+    /// A user cancelled the delivery. Left in the same ways as `Failed`.
     Cancelled {
-        /// When it was cancelled.
+        /// When the delivery was cancelled.
         finished_at: Timestamp,
         /// The end of the lease of an attempt that was running when the delivery was cancelled.
         attempt_until: Option<Timestamp>,
@@ -70,9 +72,9 @@ pub enum State {
 /// The states in which a delivery waits for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// See [`State::Queued`].
+    /// The first attempt is still to be made; see [`State::Queued`].
     Queued,
-    /// See [`State::Retrying`].
+    /// Another attempt is to be made; see [`State::Retrying`].
     Retrying {
         /// The time of the next attempt.
         next_attempt_at: Timestamp,
@@ -81,39 +83,39 @@ pub enum Pending {
     },
 }
 
-/// Why a delivery is skipped.
+/// The reason why a delivery is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
     /// The destination is disabled.
     DestinationDisabled,
-    /// The destination is deleted, or gone with its organization.
+    /// The destination was deleted, or its organization was.
     DestinationDeleted,
 }
 
-/// The statuses by name, as in JSON and filters. A delivery under attempt has the status of what
-/// the attempt started from.
+/// The statuses of deliveries, as in JSON and filters. While an attempt is running, a delivery has
+/// the status in which the attempt started.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// See [`State::Queued`].
+    /// The status of [`State::Queued`].
     Queued,
-    /// See [`State::Retrying`].
+    /// The status of [`State::Retrying`].
     Retrying,
-    /// See [`State::Succeeded`].
+    /// The status of [`State::Succeeded`].
     Succeeded,
-    /// See [`State::Failed`].
+    /// The status of [`State::Failed`].
     Failed,
-    /// See [`State::Skipped`].
+    /// The status of [`State::Skipped`].
     Skipped,
-    /// See [`State::Cancelled`].
+    /// The status of [`State::Cancelled`].
     Cancelled,
 }
 
 impl DeliveryStatus {
-    /// Every status, by its name.
+    /// Every status, with its name.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("queued", Self::Queued),
         ("retrying", Self::Retrying),
@@ -123,13 +125,13 @@ impl DeliveryStatus {
         ("cancelled", Self::Cancelled),
     ];
 
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Is there nothing left to do?
+    /// Returns whether the delivery is finished.
     #[must_use]
     pub fn is_finished(self) -> bool {
         !matches!(self, Self::Queued | Self::Retrying)
@@ -137,7 +139,7 @@ impl DeliveryStatus {
 }
 
 impl SkipReason {
-    /// The same as a failure category, as people see it and as it is stored.
+    /// Returns the failure category that is shown to users and stored.
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
@@ -146,7 +148,8 @@ impl SkipReason {
         }
     }
 
-    /// The reverse of [`Self::reason`]; `None` for the other categories.
+    /// Returns the reason for a failure category, the reverse of [`Self::reason`]; `None` for the
+    /// other categories.
     #[must_use]
     pub fn of(reason: Reason) -> Option<Self> {
         [Self::DestinationDisabled, Self::DestinationDeleted]
@@ -170,7 +173,7 @@ impl Pending {
         }
     }
 
-    /// The time of the next attempt, where one is set.
+    /// Returns the time of the next attempt, if one is set.
     #[must_use]
     pub fn next_attempt_at(self) -> Option<Timestamp> {
         match self {
@@ -181,7 +184,7 @@ impl Pending {
         }
     }
 
-    /// This state under a lease, if there is one.
+    /// Returns this state under a lease until `lease_until`, or without a lease if that is `None`.
     #[must_use]
     pub fn leased(self, lease_until: Option<Timestamp>) -> State {
         match lease_until {
@@ -210,7 +213,7 @@ impl From<Pending> for State {
 }
 
 impl State {
-    /// The status that people see.
+    /// Returns the status shown to users.
     #[must_use]
     pub fn status(&self) -> DeliveryStatus {
         match self {
@@ -224,7 +227,7 @@ impl State {
         }
     }
 
-    /// What the delivery waits for an attempt in; `None` once it is finished.
+    /// Returns the state in which the delivery waits for an attempt; `None` if it is finished.
     #[must_use]
     pub fn pending(&self) -> Option<Pending> {
         match self {
@@ -244,8 +247,8 @@ impl State {
         }
     }
 
-    /// The end of the lease under which an attempt may be running: also one that the delivery's end
-    /// did not wait for.
+    /// Returns the end of the lease under which an attempt may be running. A delivery that finished
+    /// during an attempt still has it.
     #[must_use]
     pub fn attempt_until(&self) -> Option<Timestamp> {
         match self {
@@ -257,13 +260,13 @@ impl State {
         }
     }
 
-    /// The time of the next attempt, where one is set.
+    /// Returns the time of the next attempt, if one is set.
     #[must_use]
     pub fn next_attempt_at(&self) -> Option<Timestamp> {
         self.pending().and_then(Pending::next_attempt_at)
     }
 
-    /// The failure category people see.
+    /// Returns the failure category shown to users.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self {
@@ -276,7 +279,7 @@ impl State {
         }
     }
 
-    /// When it finished, if it has.
+    /// Returns when the delivery finished, if it has.
     #[must_use]
     pub fn finished_at(&self) -> Option<Timestamp> {
         match self {
@@ -288,7 +291,7 @@ impl State {
         }
     }
 
-    /// The receipt of a success.
+    /// Returns the receipt of a successful delivery.
     #[must_use]
     pub fn receipt(&self) -> Option<&Receipt> {
         match self {
@@ -297,7 +300,7 @@ impl State {
         }
     }
 
-    /// Did it fail because its retries ran out?
+    /// Returns whether the delivery failed because it used up its retries.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         matches!(

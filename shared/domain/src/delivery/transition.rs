@@ -1,6 +1,6 @@
-//! The transitions of a delivery. Each consumes the delivery and refuses the states in which it is
-//! not allowed; together they are the table in `docs/ARCHITECTURE.md`, which a test compares with
-//! what they do.
+//! The transitions of a delivery. Each consumes the delivery and returns an error if the delivery's
+//! state does not allow it. `docs/ARCHITECTURE.md` lists them in a table, which a test compares
+//! with this code.
 
 use super::{Delivery, DeliveryStatus, Pending, SkipReason, State};
 use crate::attempt::{Attempt, Trigger};
@@ -11,28 +11,29 @@ use crate::{Reason, Timestamp};
 /// A transition that the delivery's state does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionRefused {
-    /// A succeeded delivery is sent again only with force.
+    /// A delivery that has succeeded is only sent again with `force`.
     #[error("the delivery has already succeeded; send `force: true` to deliver it again")]
     AlreadySucceeded,
-    /// A finished delivery is neither attempted, skipped nor cancelled.
+    /// A finished delivery cannot be attempted, skipped or cancelled.
     #[error("the delivery is already finished")]
     AlreadyFinished(DeliveryStatus),
-    /// A delivery whose first attempt is still to come needs no other.
+    /// The first attempt has not been made yet, so no other attempt is needed.
     #[error("the first attempt of the delivery is still to come")]
     StillQueued,
-    /// Another worker has it.
+    /// Another worker holds a lease on the delivery.
     #[error("another attempt of the delivery may be running until {until}")]
     Leased {
         /// The end of the other worker's lease.
         until: Timestamp,
     },
-    /// No worker has it.
+    /// No worker holds a lease on the delivery.
     #[error("no attempt of the delivery is running")]
     NotAttempting,
 }
 
 impl Delivery {
-    /// Starts an attempt under a lease until `lease_until`. Refused while another lease stands.
+    /// Starts an attempt under a lease until `lease_until`. Returns an error while another lease is
+    /// valid.
     pub fn start(
         mut self,
         lease_until: Timestamp,
@@ -49,12 +50,13 @@ impl Delivery {
         Ok(self)
     }
 
-    /// Records an attempt and enters the state it led to. The generation stays, so that this
-    /// delivery's own task goes on meaning it.
+    /// Records an attempt and enters the state that the attempt led to. The generation stays the
+    /// same, so that the task of the delivery remains valid.
     ///
-    /// The very first attempt has no lease, so a delivery may also be settled that is pending. A
-    /// success counts for a delivery that ended without it too, for it did arrive; another outcome
-    /// is refused there, and nothing is settled after a success.
+    /// A pending delivery without a lease can also be settled, because the very first attempt has
+    /// no lease. A success is also recorded if the delivery finished in the meantime without having
+    /// succeeded, because the message did arrive. Any other outcome is rejected for a finished
+    /// delivery, and every outcome is rejected after a success.
     pub fn settle(
         mut self,
         attempt: Attempt,
@@ -98,7 +100,7 @@ impl Delivery {
         Ok(self)
     }
 
-    /// Skips it, because its destination takes no deliveries.
+    /// Skips the delivery, because its destination does not accept deliveries.
     pub fn skip(self, reason: SkipReason, now: Timestamp) -> Result<Self, TransitionRefused> {
         self.end(now, |attempt_until| State::Skipped {
             finished_at: now,
@@ -107,12 +109,12 @@ impl Delivery {
         })
     }
 
-    /// Gives it up without an attempt, because its time is over.
+    /// Fails the delivery without an attempt, because it has expired.
     pub fn expire(self, now: Timestamp) -> Result<Self, TransitionRefused> {
         self.fail(Reason::Expired, now)
     }
 
-    /// Gives it up without an attempt, because its task came to nothing too often.
+    /// Fails the delivery without an attempt, because its task could not be processed repeatedly.
     pub fn dead_letter(self, now: Timestamp) -> Result<Self, TransitionRefused> {
         self.fail(Reason::DeadLettered, now)
     }
@@ -126,7 +128,7 @@ impl Delivery {
         })
     }
 
-    /// Cancels it: no further attempt starts.
+    /// Cancels the delivery, so that no further attempt starts.
     pub fn cancel(self, now: Timestamp) -> Result<Self, TransitionRefused> {
         self.end(now, |attempt_until| State::Cancelled {
             finished_at: now,
@@ -134,8 +136,9 @@ impl Delivery {
         })
     }
 
-    /// Reopens it, due now, with a fresh budget; the attempt numbers go on. One that succeeded is
-    /// reopened with `force` only, and one that is queued needs nothing.
+    /// Reopens the delivery, so that it is due now and has a fresh retry budget. The numbering of
+    /// attempts continues. A delivery that has succeeded is only reopened with `force`, and a
+    /// queued one is not reopened.
     pub fn reopen(
         mut self,
         trigger: Trigger,
@@ -147,7 +150,8 @@ impl Delivery {
             (State::Succeeded { .. }, _) if !force => {
                 return Err(TransitionRefused::AlreadySucceeded);
             }
-            // A worker that is at it keeps its lease, so that both at once send once.
+            // A worker that is making an attempt keeps its lease, so that no second attempt runs at
+            // the same time.
             (state, Some(Pending::Retrying { .. })) => state.attempt_until(),
             (_, None) => None,
         };
@@ -164,29 +168,30 @@ impl Delivery {
         Ok(self)
     }
 
-    /// It is due and may not start: it waits. Tasks sent before are stale.
+    /// Makes a delivery wait that is due but may not start yet. Tasks that were sent before become
+    /// stale.
     pub fn wait(mut self, waiting: Waiting) -> Result<Self, TransitionRefused> {
         self.unfinished()?;
         self.waiting = Some(waiting);
         self.supersede_tasks()
     }
 
-    /// It waits no more. Tasks sent before are stale.
+    /// Ends the wait of a delivery. Tasks that were sent before become stale.
     pub fn release(mut self) -> Result<Self, TransitionRefused> {
         self.unfinished()?;
         self.waiting = None;
         self.supersede_tasks()
     }
 
-    /// Makes every task sent before stale, and ends the lease of a worker that has one; what it
-    /// waits in stays, and so does its time.
+    /// Makes all tasks that were sent before stale, and ends the lease of a worker that holds one.
+    /// What the delivery waits for and the time of its next attempt stay the same.
     pub fn supersede_tasks(mut self) -> Result<Self, TransitionRefused> {
         self.state = self.unfinished()?.into();
         self.generation += 1;
         Ok(self)
     }
 
-    /// Ends the lease of a worker that died. Its task goes on meaning the delivery.
+    /// Ends the lease of a worker that died. The task of that worker remains valid.
     pub fn abandon_attempt(mut self) -> Result<Self, TransitionRefused> {
         let State::Attempting { pending, .. } = self.state else {
             return Err(TransitionRefused::NotAttempting);

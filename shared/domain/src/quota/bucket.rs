@@ -1,11 +1,11 @@
-//! A token bucket, kept as the time at which it is full again (the generic cell rate algorithm,
-//! ITU-T I.371).
+//! A token bucket, represented by the time at which it is full again (the generic cell rate
+//! algorithm, ITU-T I.371).
 
 use std::time::Duration;
 
 use crate::Timestamp;
 
-/// How fast a bucket fills, and how much it holds.
+/// The rate at which a bucket fills, and its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     per_second: u64,
@@ -13,7 +13,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `per_second` tokens each second; a full bucket holds `burst_factor` seconds' worth.
+    /// Creates a rate of `per_second` tokens per second; a full bucket holds as many tokens as flow
+    /// in during `burst_factor` seconds.
     #[must_use]
     pub fn new(per_second: u32, burst_factor: u32) -> Self {
         let per_second = u64::from(per_second.max(1));
@@ -23,27 +24,27 @@ impl Rate {
         }
     }
 
-    /// The most that can be taken at once.
+    /// Returns the capacity, which is the largest number of tokens that can be taken at once.
     #[must_use]
     pub fn burst(self) -> u64 {
         self.burst
     }
 
-    /// How long it takes to fill `tokens`, in microseconds.
+    /// Returns the time in which `tokens` flow into the bucket, in microseconds.
     fn micros(self, tokens: u64) -> i64 {
         i64::try_from(tokens.saturating_mul(1_000_000) / self.per_second).unwrap_or(i64::MAX / 4)
     }
 }
 
-/// A bucket of tokens, full at first.
+/// A bucket of tokens, which is full at first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    /// In microseconds since the epoch.
+    /// When the bucket is full again, in microseconds since the epoch.
     full_at: i64,
 }
 
 impl Bucket {
-    /// Takes all of the tokens, or none: the error is how long it takes until there are enough.
+    /// Takes all of the tokens or none. The error is the time until the bucket holds enough tokens.
     pub fn take(&mut self, rate: Rate, tokens: u64, now: Timestamp) -> Result<(), Duration> {
         let now = micros(now);
         let full_at = self.full_at.max(now) + rate.micros(tokens);
@@ -55,8 +56,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes what others took since `since`, if need be into a debt of at most another burst: what
-    /// is taken here and there together then comes down to the rate.
+    /// Takes the tokens that other processes took since `since`. The bucket may go into debt by at
+    /// most one capacity, so that the processes together keep to the rate.
     pub fn charge(&mut self, rate: Rate, tokens: u64, since: Timestamp, now: Timestamp) {
         let charged = self
             .full_at

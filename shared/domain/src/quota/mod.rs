@@ -1,8 +1,8 @@
-//! Quotas: how much of the service one organization may use, so that no organization takes it from
-//! the others (api.md, Quotas).
+//! Quotas limit how much of the service one organization may use, so that it does not affect the
+//! other organizations (api.md, Quotas).
 //!
-//! A deployment has [`Quotas`] that every organization starts with; the operator's
-//! [`QuotaOverrides`] replace them for one organization. What is counted by the second goes through
+//! The [`Quotas`] of a deployment apply to every organization. The operator's [`QuotaOverrides`]
+//! replace them for one organization. Usage per second is counted in a [`Bucket`].
 //! a [`Bucket`].
 
 mod bucket;
@@ -16,9 +16,10 @@ use strum::IntoStaticStr;
 use crate::bounds::{Bounds, Number, members};
 use crate::input::Fields;
 
-/// A second's quota may be exceeded this many times at once, when it was not used before.
+/// The capacity of the bucket for requests, in seconds of its rate.
 const REQUESTS_BURST_FACTOR: u32 = 4;
-/// The same for deliveries: one message may have a thousand.
+/// The capacity of the bucket for deliveries, in seconds of its rate. It is larger, because one
+/// message may have a thousand deliveries.
 const DELIVERIES_BURST_FACTOR: u32 = 20;
 const fn rate(default: u32) -> Bounds<u32> {
     Bounds::new(1, 1_000_000).or(default)
@@ -27,45 +28,45 @@ const REQUESTS_PER_SECOND: Bounds<u32> = rate(50);
 const DELIVERIES_PER_SECOND: Bounds<u32> = rate(1000);
 const CHECKS_PER_MINUTE: Bounds<u32> = rate(30);
 const PREVIEWS_PER_MINUTE: Bounds<u32> = rate(60);
-/// From one byte to 1 PiB; 50 GiB by default.
+/// The limit of outstanding uploads: from one byte to 1 PiB, 50 GiB by default.
 const UPLOAD_BYTES_OUTSTANDING: Bounds<u64> = Bounds::new(1, 1 << 50).or(50 << 30);
 
-/// One of the quotas.
+/// The name of one quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Quota {
-    /// Requests of its callers to the API and the console.
+    /// The requests of the organization's callers to the API and the console.
     RequestsPerSecond,
-    /// Deliveries that its messages make.
+    /// The deliveries that are created for the organization's messages.
     DeliveriesPerSecond,
-    /// Connections that Waybill opens to check something, whatever route asks for it.
+    /// The connections that Waybill opens for connection checks, by any route.
     ChecksPerMinute,
-    /// Previews of what a destination would receive.
+    /// The previews of what a destination would receive.
     PreviewsPerMinute,
-    /// Bytes of announced uploads that no message uses yet.
+    /// The bytes of announced uploads that are not used by a message yet.
     UploadBytesOutstanding,
 }
 
 impl Quota {
-    /// The quota's name in the API.
+    /// Returns the name of the quota in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// How much an organization may use.
+/// The quotas of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quotas {
-    /// Requests a second; four times as many at once.
+    /// The number of requests per second; bursts may have four times as many.
     pub requests_per_second: u32,
-    /// Deliveries a second; twenty times as many at once.
+    /// The number of deliveries per second; bursts may have twenty times as many.
     pub deliveries_per_second: u32,
-    /// Connection checks a minute.
+    /// The number of connection checks per minute.
     pub checks_per_minute: u32,
-    /// Previews a minute.
+    /// The number of previews per minute.
     pub previews_per_minute: u32,
-    /// Bytes of announced uploads that no message uses yet.
+    /// The bytes of announced uploads that are not used by a message yet.
     pub upload_bytes_outstanding: u64,
 }
 
@@ -82,7 +83,7 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// The schemas of the quotas, by their names.
+    /// Returns the JSON schemas of the quotas, by their names.
     #[must_use]
     pub fn schemas() -> Map<String, Value> {
         members([
@@ -97,20 +98,20 @@ impl Quotas {
         ])
     }
 
-    /// How fast requests may come.
+    /// Returns the rate at which requests are accepted.
     #[must_use]
     pub fn requests(&self) -> Rate {
         Rate::new(self.requests_per_second, REQUESTS_BURST_FACTOR)
     }
 
-    /// How fast deliveries may be made.
+    /// Returns the rate at which deliveries are accepted.
     #[must_use]
     pub fn deliveries(&self) -> Rate {
         Rate::new(self.deliveries_per_second, DELIVERIES_BURST_FACTOR)
     }
 }
 
-/// What the operator set for one organization; everything else is the deployment's.
+/// The quotas that the operator set for one organization. All others are the deployment's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuotaOverrides {
@@ -132,8 +133,8 @@ pub struct QuotaOverrides {
 }
 
 impl QuotaOverrides {
-    /// Reads a merge patch: absent members keep `self`'s values, null ones return to the
-    /// deployment's.
+    /// Reads a merge patch. Absent members keep the values of `self`; null resets a member to the
+    /// deployment's value.
     #[must_use]
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         fn read<T: Number>(
@@ -182,7 +183,7 @@ impl QuotaOverrides {
         }
     }
 
-    /// The quotas that hold for the organization in a deployment with these.
+    /// Returns the quotas that apply to the organization in a deployment with these quotas.
     #[must_use]
     pub fn over(&self, deployment: &Quotas) -> Quotas {
         Quotas {

@@ -1,15 +1,15 @@
-//! Where a destination stands, as its settings say it.
+//! The network address of a destination, as written in its settings.
 
-/// Where a destination stands: the egress policy judges it.
+/// The network address of a destination, which the egress policy allows or rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address<'s> {
-    /// An absolute URL.
+    /// The absolute URL of the destination.
     Url(&'s str),
-    /// A name or an address, and a port.
+    /// A host name or IP address, and a port.
     Host {
-        /// As the customer wrote it.
+        /// The host as the customer wrote it.
         host: &'s str,
-        /// The port.
+        /// The TCP port of the server.
         port: u16,
     },
 }

@@ -1,24 +1,27 @@
-//! What decides which server receives a destination's secrets.
+//! The settings that determine which server receives a destination's secrets.
 
 use std::borrow::Cow;
 
 use super::Address;
 
-/// A setting that decides which server receives a destination's secrets, or how that server proves
-/// its identity.
+/// A setting that determines which server receives a destination's secrets, or how that server
+/// proves its identity.
 ///
-/// Each type of settings names its anchors in a function that takes the settings apart without
-/// `..`, so that a new setting does not compile until somebody has decided whether it is one.
+/// Each type of settings lists its anchors in a function that destructures the settings without
+/// `..`. A new setting therefore does not compile until its author has decided whether it is an
+/// anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anchor<'s> {
-    /// Scheme, host and port count; paths do not. `None`: the setting is absent and another one
-    /// decides.
+    /// A change of scheme, host or port counts; a change of the path does not. The value is `None`
+    /// if the setting is absent and another one determines the server.
     Address(Option<Address<'s>>),
-    /// Any change counts. `None`: the setting is absent or decides nothing here.
+    /// Any change counts. The value is `None` if the setting is absent or has no effect on the
+    /// server.
     Exactly(Option<Cow<'s, str>>),
-    /// A lower value counts: the server has to prove less, or the connection protects less.
+    /// A lower value counts, because the server has to prove less or the connection is less
+    /// protected.
     AtLeast(u8),
 }
 
-/// An anchor and its pointer inside the settings.
+/// The pointer to an anchor inside the settings, and the anchor.
 pub type NamedAnchor<'s> = (&'static str, Anchor<'s>);

@@ -1,5 +1,5 @@
-//! A database: PostgreSQL or MySQL/MariaDB (destinations.md, postgres, mysql). One shape for both;
-//! the engine sets the defaults.
+//! The settings of databases: PostgreSQL and MySQL or MariaDB (destinations.md, postgres, mysql).
+//! Both have the same settings; the defaults depend on the engine.
 
 pub mod connection_string;
 mod table;
@@ -17,39 +17,39 @@ use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 use crate::limits::{HOST, PORT};
 
-/// The length of the name of a database, table or column in either engine.
+/// The length of the name of a database or column in either engine.
 pub const NAME: RangeInclusive<usize> = 1..=64;
-/// Columns that can be mapped.
+/// The maximum number of columns that can be mapped.
 pub const COLUMNS_MAX: usize = 500;
-/// Columns of a key (PostgreSQL takes 32 in an index, MySQL 16).
+/// The maximum number of key columns (an index has at most 32 in PostgreSQL and 16 in MySQL).
 pub const KEY_COLUMNS_MAX: usize = 16;
 
-/// Where the database worker records, next to a destination's table, which deliveries it has
-/// written.
+/// The table next to a destination's table in which the database worker records the deliveries that
+/// it has written.
 pub const LEDGER_TABLE: &str = "waybill_deliveries";
 
-/// Settings that go with mode rows.
+/// The settings that are only allowed with the mode `rows`.
 const ROWS_ALONE: [&str; 3] = ["columns", "key_columns", "on_conflict"];
 
-/// Which database speaks.
+/// The engine of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Engine {
-    /// PostgreSQL and what speaks its protocol.
+    /// PostgreSQL and compatible databases.
     Postgres,
-    /// MySQL and MariaDB.
+    /// The databases MySQL and MariaDB.
     Mysql,
 }
 
 impl Engine {
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The port that its servers listen on.
+    /// Returns the default port of the engine's servers.
     #[must_use]
     pub fn port(self) -> u16 {
         match self {
@@ -59,47 +59,49 @@ impl Engine {
     }
 }
 
-/// What a database can be told.
+/// The settings of a database destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseSettings {
-    /// Name or address; absent when a connection string says it.
+    /// The host name or IP address; `None` if a connection string contains it.
     pub host: Option<String>,
-    /// The engine's own by default; absent when a connection string says it.
+    /// The TCP port. It is `None` for the engine's default, and if a connection string contains it.
     pub port: Option<u16>,
-    /// The database's name; absent when a connection string says it.
+    /// The name of the database; `None` if a connection string contains it.
     pub database: Option<String>,
-    /// How far the server's certificate is verified.
+    /// How strictly the server's certificate is verified.
     pub tls: TlsMode,
-    /// Where the rows go.
+    /// The table into which rows are written.
     pub table: TableName,
-    /// What a row is.
+    /// What each row contains.
     pub mode: Mode,
-    /// Field → column; `None`: each field goes to the column of its name.
+    /// The columns by the names of the fields; `None` if each field is written to the column with
+    /// its name.
     pub columns: Option<BTreeMap<String, String>>,
-    /// What happens to a row whose key is there already.
+    /// What happens to a row whose key already exists.
     pub on_conflict: OnConflict,
-    /// The columns of that key.
+    /// The columns of the key that `on_conflict` refers to.
     pub key_columns: Vec<String>,
     /// Whether a missing table is created.
     pub create_table: bool,
-    /// The time limit of the whole attempt.
+    /// The time limit of the whole attempt, in seconds.
     pub timeout_seconds: u32,
 }
 
-/// How far the server's certificate is verified; every mode encrypts. Later ones are stricter.
+/// How strictly the server's certificate is verified, from the weakest to the strictest mode. Every
+/// mode encrypts the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsMode {
-    /// Not at all.
+    /// The certificate is not verified.
     Require,
-    /// Signed by a trusted authority.
+    /// The certificate must be signed by a trusted authority.
     VerifyCa,
-    /// And valid for the host's name.
+    /// The certificate must also be valid for the host name.
     VerifyFull,
 }
 
 impl TlsMode {
-    /// Every mode, by its name in JSON.
+    /// Every mode, with its name in JSON.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("require", Self::Require),
         ("verify_ca", Self::VerifyCa),
@@ -107,31 +109,33 @@ impl TlsMode {
     ];
 }
 
-/// What a row is.
+/// What each row contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// A message, payload and all.
+    /// A row contains a message with its payload.
     Document,
-    /// An element of the payload: of a JSON array, a line of NDJSON, a record of CSV.
+    /// A row contains an element of the payload: an element of a JSON array, a line of NDJSON or a
+    /// record of CSV.
     Rows,
 }
 
-/// What happens to a row whose key is there already.
+/// What happens to a row whose key already exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {
-    /// The row that is there stays.
+    /// The existing row stays unchanged.
     Ignore,
-    /// The row that is there takes the new one's values.
+    /// The existing row is updated with the new values.
     Update,
-    /// Nothing of the delivery is written.
+    /// The delivery fails, and none of its rows are written.
     Error,
 }
 
 impl DatabaseSettings {
-    /// Reads settings; `None` when the table is missing or unreadable, which is then recorded.
-    /// Whether an address is there depends on the credentials: [`Self::check_address`].
+    /// Reads the settings. Returns `None` if the table is missing or invalid; the mistake is
+    /// recorded. Whether an address is required depends on the credentials; see
+    /// [`Self::check_address`].
     pub fn read(engine: Engine, fields: &mut Fields<'_>) -> Option<Self> {
         let host = fields.text("host", HOST);
         let port = PORT.read(fields, "port");
@@ -181,8 +185,8 @@ impl DatabaseSettings {
         })
     }
 
-    /// As answers show them: what goes with rows alone is shown with rows alone, and so a patch can
-    /// be merged onto it.
+    /// Returns the settings as responses show them. The settings for the mode `rows` are omitted in
+    /// the other mode, so that a patch can be merged with the result.
     pub(super) fn to_json(&self) -> serde_json::Result<Value> {
         let mut json = serde_json::to_value(self)?;
         if let (Mode::Document, Value::Object(members)) = (self.mode, &mut json) {
@@ -191,8 +195,8 @@ impl DatabaseSettings {
         Ok(json)
     }
 
-    /// What decides which server receives the secrets of a database destination. With a connection
-    /// string, that names the address.
+    /// Returns the settings that determine which server receives the secrets of a database
+    /// destination. If there is a connection string, it contains the address instead.
     pub(super) fn anchors(&self, engine: Engine) -> Vec<NamedAnchor<'_>> {
         let Self {
             host,
@@ -215,8 +219,8 @@ impl DatabaseSettings {
         ]
     }
 
-    /// Names what is missing or too much once the kind of credentials is known; `pointer` is the
-    /// settings' own.
+    /// Records which parts of the address are missing or not allowed, given the kind of
+    /// credentials. `pointer` is the JSON pointer to the settings.
     pub fn check_address(&self, has_connection_string: bool, pointer: &str, errors: &Errors) {
         let named = [
             ("host", self.host.is_some()),

@@ -1,4 +1,4 @@
-//! Mailboxes (destinations.md, email).
+//! The settings of e-mail destinations (destinations.md, email).
 
 mod mailbox;
 
@@ -14,74 +14,75 @@ use crate::bounds::Bounds;
 use crate::input::{FieldCode, Fields};
 use crate::limits::{HOST, PORT};
 
-/// The length of a template for the text or the HTML.
+/// The length of a template for the text or HTML of a mail, in characters.
 pub const TEMPLATE: RangeInclusive<usize> = 1..=65_536;
-/// The length of a template for the subject.
+/// The length of a template for the subject of a mail, in characters.
 pub const SUBJECT_TEMPLATE: RangeInclusive<usize> = 1..=4096;
-/// The port of a mail server; 465 if the connection begins with TLS.
+/// The port of a mail server. The default is 465 instead if the connection begins with TLS.
 const SMTP_PORT: Bounds<u16> = PORT.or(587);
-/// The port of a mail server whose connections begin with TLS.
+/// The default port of a mail server whose connections begin with TLS.
 const SMTPS_PORT: u16 = 465;
-/// Recipients of one mail, those of `to`, `cc` and `bcc` together.
+/// The maximum number of recipients of one mail in `to`, `cc` and `bcc` together.
 pub const RECIPIENTS_MAX: usize = 50;
 
-/// What a mailbox can be told.
+/// The settings of an e-mail destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmailSettings {
-    /// How mails are sent: `"ses"`, or `{"smtp": {…}}`.
+    /// The service that sends the mail: `"ses"`, or `{"smtp": {…}}`.
     pub transport: Transport,
-    /// Who sends.
+    /// The sender of the mail.
     pub from: Mailbox,
-    /// Who receives.
+    /// The recipients of the mail.
     pub to: Vec<Mailbox>,
-    /// … a copy.
+    /// The recipients of a copy.
     pub cc: Vec<Mailbox>,
-    /// … unseen by the others.
+    /// The recipients of a blind copy.
     pub bcc: Vec<Mailbox>,
-    /// Who is answered to.
+    /// The mailbox to which replies are sent.
     pub reply_to: Option<Mailbox>,
-    /// The subject; left out, what happened.
+    /// The template of the subject; without it, Waybill describes the message in the subject.
     pub subject_template: Option<String>,
-    /// The plain text; left out, what came.
+    /// The template of the plain text; without it, Waybill describes the message and shows a JSON
+    /// payload.
     pub text_template: Option<String>,
-    /// The HTML.
+    /// The template of the HTML; without it, only alerts and status updates have an HTML version.
     pub html_template: Option<String>,
     /// Whether the payload is attached.
     pub attach: Attach,
-    /// The time limit of the whole attempt.
+    /// The time limit of the whole attempt, in seconds.
     pub timeout_seconds: u32,
 }
 
-/// How mails are sent.
+/// The service that sends the mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// Through Amazon SES.
+    /// The mail is sent through Amazon SES.
     Ses,
-    /// Through a mail server.
+    /// The mail is sent through a mail server.
     Smtp(Smtp),
 }
 
-/// A mail server.
+/// The address of a mail server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Smtp {
-    /// Name or address.
+    /// The host name or IP address.
     pub host: String,
-    /// 587, or 465 with `tls`.
+    /// The TCP port: by default 587, or 465 with `tls`.
     pub port: u16,
-    /// How the connection is protected.
+    /// The encryption of the connection.
     pub security: Security,
 }
 
-/// How a connection to a mail server is protected; later ones are stricter.
+/// The encryption of a connection to a mail server, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Security {
-    /// Not at all: for a laptop.
+    /// The connection is not encrypted; for development only.
     None,
-    /// TLS after STARTTLS, which must be offered.
+    /// The connection is encrypted after STARTTLS, which the server must offer.
     Starttls,
-    /// TLS from the first byte.
+    /// The connection is encrypted from the first byte.
     Tls,
 }
 
@@ -89,17 +90,17 @@ pub enum Security {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Attach {
-    /// Up to 7 MiB; above that a link.
+    /// The payload is attached up to 7 MiB; otherwise the mail contains a link.
     Auto,
-    /// However large; what is too large fails.
+    /// The payload is always attached; the delivery fails if it is larger than 25 MiB.
     Always,
-    /// A link.
+    /// The mail contains a link to the payload.
     Never,
 }
 
 impl EmailSettings {
-    /// Reads settings; `None` when a required member is missing or unreadable, which is then
-    /// recorded.
+    /// Reads the settings. Returns `None` if a required member is missing or invalid; the mistake
+    /// is recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let transport = read_transport(fields);
         let given = fields.given("from");
@@ -160,7 +161,8 @@ impl EmailSettings {
         })
     }
 
-    /// What decides which server receives the secrets of a mailbox.
+    /// Returns the settings that determine which server receives the secrets of an e-mail
+    /// destination.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
             transport,
@@ -190,13 +192,14 @@ impl EmailSettings {
         ]
     }
 
-    /// Everybody who receives.
+    /// Returns all recipients of the mail.
     pub fn recipients(&self) -> impl Iterator<Item = &Mailbox> {
         self.to.iter().chain(&self.cc).chain(&self.bcc)
     }
 }
 
-/// `"ses"`, `{"smtp": {…}}`, or the same with its name beside its members: `{"kind": "smtp", …}`.
+/// Reads the transport, which is written as `"ses"`, as `{"smtp": {…}}`, or with its name next to
+/// its members: `{"kind": "smtp", …}`.
 fn read_transport(fields: &mut Fields<'_>) -> Option<Transport> {
     let refuse = |fields: &Fields<'_>, code, detail: &str| {
         fields.refuse("transport", code, detail);
@@ -274,7 +277,7 @@ fn read_smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
     })
 }
 
-/// The schema of `transport`.
+/// Returns the JSON schema of `transport`.
 #[must_use]
 pub fn transport_schema() -> Value {
     let smtp = json!({

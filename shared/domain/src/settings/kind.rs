@@ -1,4 +1,4 @@
-//! The destination types.
+//! The types of destinations.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -6,18 +6,18 @@ use strum::IntoStaticStr;
 use super::Lane;
 use super::database::Engine;
 
-/// The destination types.
+/// The type of a destination.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DestinationType {
-    /// An HTTP endpoint.
+    /// An HTTP endpoint that receives requests.
     Webhook,
-    /// Mailboxes.
+    /// One or several mailboxes.
     Email,
-    /// A bucket of Amazon S3, or of a store that speaks its protocol.
+    /// A bucket of Amazon S3 or of an S3-compatible store.
     S3,
     /// A bucket of Google Cloud Storage.
     Gcs,
@@ -32,7 +32,7 @@ pub enum DestinationType {
 }
 
 impl DestinationType {
-    /// Every type, by its name in JSON.
+    /// Every type, with its name in JSON.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("webhook", Self::Webhook),
         ("email", Self::Email),
@@ -44,13 +44,13 @@ impl DestinationType {
         ("mysql", Self::Mysql),
     ];
 
-    /// As written in JSON.
+    /// Returns the name used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Which worker delivers to it.
+    /// Returns the lane whose worker delivers to destinations of this type.
     #[must_use]
     pub fn lane(self) -> Lane {
         match self {
@@ -62,7 +62,7 @@ impl DestinationType {
         }
     }
 
-    /// Which database speaks, of those that are one.
+    /// Returns the database engine; `None` for types that are not databases.
     #[must_use]
     pub fn engine(self) -> Option<Engine> {
         match self {

@@ -1,25 +1,25 @@
-//! Lanes: the queue and the worker that destination types share.
+//! Lanes: the queues and workers that several destination types share.
 
 use strum::IntoStaticStr;
 
-/// A queue with its worker.
+/// A queue and its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Lane {
-    /// Webhooks.
+    /// The lane for webhooks.
     Webhook,
-    /// E-mail.
+    /// The lane for e-mail.
     Email,
-    /// Object storage.
+    /// The lane for object storage.
     Storage,
-    /// SFTP servers.
+    /// The lane for SFTP servers.
     Sftp,
-    /// Databases.
+    /// The lane for databases.
     Database,
 }
 
 impl Lane {
-    /// Every lane.
+    /// Every lane, in the order of declaration.
     pub const ALL: [Self; 5] = [
         Self::Webhook,
         Self::Email,
@@ -28,13 +28,14 @@ impl Lane {
         Self::Database,
     ];
 
-    /// In words.
+    /// Returns the name of the lane in lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// In variables of the environment: `WEBHOOK_QUEUE_URL`, `WORKER_WEBHOOK_FUNCTION`.
+    /// Returns the name of the lane in environment variables, such as `WEBHOOK_QUEUE_URL` and
+    /// `WORKER_WEBHOOK_FUNCTION`.
     #[must_use]
     pub fn in_environment(self) -> &'static str {
         match self {
@@ -47,22 +48,22 @@ impl Lane {
     }
 }
 
-/// Something that each lane has one of.
+/// A collection with one value for each lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PerLane<T>([T; 5]);
 
 impl<T> PerLane<T> {
-    /// Makes one for each.
+    /// Creates the value of each lane with `make`.
     pub fn each(make: impl FnMut(Lane) -> T) -> Self {
         Self(Lane::ALL.map(make))
     }
 
-    /// The lane's own.
+    /// Returns the value of the lane.
     pub fn of(&self, lane: Lane) -> &T {
         &self.0[lane as usize]
     }
 
-    /// All of them.
+    /// Returns the lanes with their values.
     pub fn all(&self) -> impl Iterator<Item = (Lane, &T)> {
         Lane::ALL.into_iter().zip(&self.0)
     }

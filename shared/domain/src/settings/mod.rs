@@ -1,5 +1,5 @@
-//! What each destination type can be told; a file per type, and one enum so that the compiler lists
-//! what a new type still needs.
+//! The settings of each destination type. Each type has a file, and one enum contains all of them,
+//! so that the compiler reports the code that a new type still requires.
 
 mod address;
 mod anchor;
@@ -27,59 +27,59 @@ use sftp::SftpSettings;
 use storage::{AzureBlobSettings, GcsSettings, ObjectSettings, S3Settings};
 use webhook::WebhookSettings;
 
-/// The time limit of an attempt that is one call, a request or a mail, in seconds.
+/// The time limit of an attempt that consists of one request or one mail, in seconds.
 pub const CALL_SECONDS: Bounds<u32> = Bounds::new(1, 60).or(15);
 /// The time limit of an attempt that transfers a file, an object or rows, in seconds.
 pub const TRANSFER_SECONDS: Bounds<u32> = Bounds::new(1, 600).or(300);
 
-/// A destination's settings: nothing secret.
+/// The settings of a destination. They contain no secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Settings {
-    /// Of a webhook.
+    /// The settings of a webhook.
     Webhook(WebhookSettings),
-    /// Of mailboxes.
+    /// The settings of an e-mail destination.
     Email(EmailSettings),
-    /// Of a bucket of Amazon S3, or of a store that speaks its protocol.
+    /// The settings of a bucket of Amazon S3 or of an S3-compatible store.
     S3(S3Settings),
-    /// Of a bucket of Google Cloud Storage.
+    /// The settings of a bucket of Google Cloud Storage.
     Gcs(GcsSettings),
-    /// Of a container of Azure Blob Storage.
+    /// The settings of a container of Azure Blob Storage.
     AzureBlob(AzureBlobSettings),
-    /// Of a directory on an SFTP server.
+    /// The settings of a directory on an SFTP server.
     Sftp(SftpSettings),
-    /// Of a table in PostgreSQL.
+    /// The settings of a table in PostgreSQL.
     Postgres(DatabaseSettings),
-    /// Of a table in MySQL or MariaDB.
+    /// The settings of a table in MySQL or MariaDB.
     Mysql(DatabaseSettings),
 }
 
-/// A template among the settings, compiled when it is saved.
+/// A template in the settings. It is compiled when the settings are saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemplateText<'s> {
-    /// Its pointer inside the settings.
+    /// The pointer to the template inside the settings.
     pub name: &'static str,
-    /// Its source.
+    /// The source of the template.
     pub source: &'s str,
-    /// What it makes.
+    /// The kind of text that the template produces.
     pub makes: TemplateKind,
 }
 
-/// What a template makes, and with that its limits.
+/// The kind of text that a template produces. It determines the limits of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateKind {
-    /// A name, a key, a subject.
+    /// A single line, such as a name, a key or a subject.
     Line,
-    /// A body: text.
+    /// The text of a body.
     Text,
-    /// The plain text of a mail, which may use the variable `link`.
+    /// The plain text of a mail. The template may use the variable `link`.
     MailText,
-    /// The HTML of a mail, in which values are escaped, and which may use the variable `link`.
+    /// The HTML of a mail, in which values are escaped. The template may use the variable `link`.
     MailHtml,
 }
 
 impl Settings {
-    /// Reads the settings of one type.
+    /// Reads the settings of a destination of the type `kind`.
     pub fn read(kind: DestinationType, fields: &mut Fields<'_>) -> Option<Self> {
         match kind {
             DestinationType::Webhook => WebhookSettings::read(fields).map(Self::Webhook),
@@ -97,7 +97,7 @@ impl Settings {
         }
     }
 
-    /// Whose settings they are.
+    /// Returns the destination type of the settings.
     #[must_use]
     pub fn kind(&self) -> DestinationType {
         match self {
@@ -112,7 +112,7 @@ impl Settings {
         }
     }
 
-    /// As answers show them: without the type.
+    /// Returns the settings as responses show them, without the type.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let json = match self {
@@ -127,7 +127,7 @@ impl Settings {
         json.expect("settings have string keys")
     }
 
-    /// How long one attempt may take.
+    /// Returns the time limit of one attempt, in seconds.
     #[must_use]
     pub fn timeout_seconds(&self) -> u32 {
         match self {
@@ -141,7 +141,7 @@ impl Settings {
         }
     }
 
-    /// What every object store has.
+    /// Returns the settings that all object stores share; `None` for other types.
     #[must_use]
     pub fn object(&self) -> Option<&ObjectSettings> {
         match self {
@@ -156,8 +156,8 @@ impl Settings {
         }
     }
 
-    /// What decides which server receives a destination's secrets: always the same names, whatever
-    /// their values.
+    /// Returns the settings that determine which server receives the secrets. The names are the
+    /// same for all values of the settings.
     #[must_use]
     pub fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         match self {
@@ -172,8 +172,8 @@ impl Settings {
         }
     }
 
-    /// The addresses deliveries go to, each with its pointer inside the settings: what the egress
-    /// guard must allow.
+    /// Returns the addresses to which deliveries are sent, each with its pointer inside the
+    /// settings. The egress guard must allow them.
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, Address<'_>)> {
         let address = |(name, anchor)| match anchor {
@@ -183,7 +183,7 @@ impl Settings {
         self.anchors().into_iter().filter_map(address).collect()
     }
 
-    /// The texts that are templates.
+    /// Returns the settings that are templates.
     #[must_use]
     pub fn templates(&self) -> Vec<TemplateText<'_>> {
         let line = |name, source| TemplateText {

@@ -1,4 +1,4 @@
-//! A directory on a server, over SFTP (destinations.md, sftp).
+//! The settings of SFTP destinations: a directory on a server (destinations.md, sftp).
 
 mod host_key;
 mod host_keys;
@@ -17,62 +17,64 @@ use crate::bounds::Bounds;
 use crate::input::{FieldCode, Fields};
 use crate::limits::{HOST, PORT};
 
-/// The directory one is in after signing in.
+/// The default directory, which is the user's initial directory.
 pub const DEFAULT_DIRECTORY_TEMPLATE: &str = ".";
-/// What files are called when the customer has no opinion.
+/// The default template of the file name.
 pub const DEFAULT_FILENAME_TEMPLATE: &str = "{{ message_id }}{{ filename | ext }}";
 
-/// The port that an SFTP server listens on.
+/// The TCP port of an SFTP server.
 pub const SFTP_PORT: Bounds<u16> = PORT.or(22);
-/// The length of a user name.
+/// The length of a user name, in characters.
 pub const USERNAME: RangeInclusive<usize> = 1..=255;
 /// The length of a host key or of its fingerprint.
 pub const HOST_KEY: RangeInclusive<usize> = 1..=4096;
-/// The longest template of a directory or file name.
+/// The maximum length of the template of a directory or file name, in characters.
 pub const TEMPLATE_MAX: usize = 4096;
-/// The longest name that usual file systems take, in bytes.
+/// The maximum length of a file or directory name in common file systems, in bytes.
 const NAME_MAX_BYTES: usize = 255;
-/// What POSIX calls `PATH_MAX`, less what servers put in front.
+/// The maximum length of a directory path, in bytes: `PATH_MAX` of POSIX without the prefix that
+/// servers add.
 const DIRECTORY_MAX_BYTES: usize = 2048;
 
-/// What an SFTP destination can be told.
+/// The settings of an SFTP destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SftpSettings {
-    /// A name or an address.
+    /// The host name or IP address of the server.
     pub host: String,
-    /// The TCP port.
+    /// The TCP port of the server.
     pub port: u16,
-    /// Who signs in.
+    /// The name of the user who signs in.
     pub username: String,
-    /// The keys that the customer trusts: the server has to prove that it has one of them. Records
-    /// of earlier versions have one under the other name.
+    /// The host keys that the customer trusts. The server must prove that it has one of them.
+    /// Records of earlier versions contain a single key under the other name.
     #[serde(alias = "host_key")]
     pub host_keys: HostKeys,
-    /// Makes the directory's path; a relative one begins where signing in leads to.
+    /// The template of the directory's path. A relative path starts in the user's initial
+    /// directory.
     pub directory_template: String,
-    /// Makes the file's name.
+    /// The template of the file name.
     pub filename_template: String,
-    /// What happens when there is something else already of that name.
+    /// What happens if another file already has the path.
     pub if_exists: IfExists,
-    /// The time limit of the whole attempt.
+    /// The time limit of the whole attempt, in seconds.
     pub timeout_seconds: u32,
 }
 
-/// What happens when there is something else already at a file's path. A repeat of the very same
-/// delivery is success, always.
+/// What happens if another file already has the path. Repeating the same delivery always succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IfExists {
-    /// It is written over.
+    /// The existing file is replaced.
     Replace,
-    /// The delivery fails.
+    /// The delivery fails, and the existing file stays.
     Fail,
-    /// It stays, and that is success.
+    /// The existing file stays, and the delivery succeeds.
     Skip,
 }
 
 impl SftpSettings {
-    /// What decides which server receives the secrets of an SFTP destination.
+    /// Returns the settings that determine which server receives the secrets of an SFTP
+    /// destination.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
             host,
@@ -96,8 +98,9 @@ impl SftpSettings {
         ]
     }
 
-    /// Reads settings; `None` when host, username or host key are missing or unreadable, which is
-    /// then recorded. Whether the host may be reached is for the egress policy to judge.
+    /// Reads the settings. Returns `None` if the host, the user name or the host keys are missing
+    /// or invalid; the mistake is recorded. The egress policy decides whether the host may be
+    /// reached.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let host = fields.required_text("host", HOST);
         let port = SFTP_PORT.read(fields, "port");
@@ -150,7 +153,7 @@ impl SftpSettings {
 
 const BACKSLASH: &str = "must not contain a backslash, which some servers take for a slash";
 
-/// Reads `host_keys`, or `host_key` with one.
+/// Reads the member `host_keys`, or the member `host_key` with a single key.
 fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
     let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
     let one = fields.text("host_key", HOST_KEY);
@@ -188,7 +191,7 @@ fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
     keys
 }
 
-/// What of a template stands there as it is: the text between its tags.
+/// Returns the parts of a template that are not tags.
 fn literal_parts(template: &str) -> impl Iterator<Item = &str> {
     template
         .split("}}")
@@ -203,9 +206,9 @@ fn literal_parts(template: &str) -> impl Iterator<Item = &str> {
         })
 }
 
-/// Why the directory that a template was rendered to cannot be used; `None` when it can. It must
-/// not lead anywhere but down from where the customer said: only a template that begins with a
-/// slash leads down from the root.
+/// Returns the reason why a rendered directory cannot be used; `None` if it can. The directory must
+/// be below the one that the customer chose, so it may only start at the root if the template
+/// begins with a slash.
 #[must_use]
 pub fn directory_refusal(template: &str, directory: &str) -> Option<&'static str> {
     if directory.starts_with('/') && !template.starts_with('/') {
@@ -228,7 +231,7 @@ pub fn directory_refusal(template: &str, directory: &str) -> Option<&'static str
     }
 }
 
-/// Why a rendered file name cannot be used; `None` when it can.
+/// Returns the reason why a rendered file name cannot be used; `None` if it can.
 #[must_use]
 pub fn filename_refusal(name: &str) -> Option<&'static str> {
     if name.is_empty() {

@@ -1,5 +1,5 @@
-//! Object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage
-//! (destinations.md, one connector).
+//! The settings of object stores: Amazon S3 and S3-compatible stores, Google Cloud Storage, and
+//! Azure Blob Storage (destinations.md, one connector).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,119 +11,118 @@ use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
 use crate::input::{FieldCode, Fields, pointer_token};
 use crate::limits::URL;
 
-/// Where objects go when the customer has no opinion.
+/// The default template of an object's key.
 pub const DEFAULT_KEY_TEMPLATE: &str =
     "{{ event_type }}/{{ created_at | date('%Y/%m/%d') }}/{{ message_id }}{{ filename | ext }}";
-/// The longest key, in bytes: what all three take.
+/// The maximum length of a key, in bytes, that all three stores accept.
 pub const KEY_MAX_BYTES: usize = 1024;
 
-/// The length of a template of an object's key.
+/// The length of the template of an object's key, in characters.
 pub const KEY_TEMPLATE: RangeInclusive<usize> = 1..=4096;
-/// The length of the name of a bucket of Amazon S3.
+/// The length of the name of an Amazon S3 bucket.
 pub const S3_BUCKET: RangeInclusive<usize> = 3..=63;
-/// The length of the name of a bucket of Google Cloud Storage.
+/// The length of the name of a Google Cloud Storage bucket.
 pub const GCS_BUCKET: RangeInclusive<usize> = 3..=222;
-/// The length of the name of a storage account of Azure.
+/// The length of the name of an Azure storage account.
 pub const AZURE_ACCOUNT: RangeInclusive<usize> = 3..=24;
-/// The length of the name of a container of Azure Blob Storage.
+/// The length of the name of an Azure Blob Storage container.
 pub const AZURE_CONTAINER: RangeInclusive<usize> = 3..=63;
 /// The length of the name of a region or of a storage class.
 pub const WORD: RangeInclusive<usize> = 1..=40;
 /// The length of the id, ARN or alias of a KMS key.
 pub const KMS_KEY_ID: RangeInclusive<usize> = 1..=2048;
-/// Tags of one object that S3 and Azure take.
+/// The maximum number of tags of one object in S3 and Azure.
 pub const TAGS_MAX: usize = 10;
 const TAG_NAME: RangeInclusive<usize> = 1..=128;
-/// The longest value of a tag.
+/// The maximum length of the value of a tag, in characters.
 pub const TAG_VALUE_MAX: usize = 256;
 
-/// What a bucket of Amazon S3, or of a store that speaks its protocol, can be told.
+/// The settings of a bucket of Amazon S3 or of an S3-compatible store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct S3Settings {
-    /// Its name.
+    /// The name of the bucket.
     pub bucket: String,
-    /// Where it is; `None`: where Waybill runs.
+    /// The region of the bucket; `None` for the region in which Waybill runs.
     pub region: Option<String>,
-    /// Of a store that is not Amazon's: `https://…`, without the bucket.
+    /// The URL of a store other than Amazon S3, `https://…`, without the bucket.
     pub endpoint: Option<String>,
-    /// How objects are encrypted; `None`: as the bucket says.
+    /// The encryption of the objects; `None` for the bucket's default.
     pub server_side_encryption: Option<ServerSideEncryption>,
-    /// The customer's key for `aws:kms`.
+    /// The customer's KMS key for `aws:kms`.
     pub kms_key_id: Option<String>,
-    /// On every object.
+    /// The tags of every object.
     pub tags: BTreeMap<String, String>,
-    /// What all three have.
+    /// The settings that all object stores share.
     #[serde(flatten)]
     pub object: ObjectSettings,
 }
 
-/// What a bucket of Google Cloud Storage can be told.
+/// The settings of a Google Cloud Storage bucket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GcsSettings {
-    /// Its name.
+    /// The name of the bucket.
     pub bucket: String,
-    /// Instead of `https://storage.googleapis.com`.
+    /// The URL that replaces `https://storage.googleapis.com`.
     pub endpoint: Option<String>,
-    /// What all three have.
+    /// The settings that all object stores share.
     #[serde(flatten)]
     pub object: ObjectSettings,
 }
 
-/// What a container of Azure Blob Storage can be told.
+/// The settings of an Azure Blob Storage container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AzureBlobSettings {
-    /// The storage account.
+    /// The name of the storage account.
     pub account: String,
-    /// The container in it.
+    /// The name of the container in the account.
     pub container: String,
-    /// Instead of `https://<account>.blob.core.windows.net`.
+    /// The URL that replaces `https://<account>.blob.core.windows.net`.
     pub endpoint: Option<String>,
-    /// On every blob.
+    /// The tags of every blob.
     pub tags: BTreeMap<String, String>,
-    /// What all three have.
+    /// The settings that all object stores share.
     #[serde(flatten)]
     pub object: ObjectSettings,
 }
 
-/// What all three have.
+/// The settings that all object stores share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectSettings {
-    /// Makes an object's key.
+    /// The template of an object's key.
     pub key_template: String,
-    /// What happens when there is something else already at the key.
+    /// What happens if another object already has the key.
     pub if_exists: IfExists,
-    /// In the provider's own words; `None`: as the bucket says.
+    /// The storage class, in the notation of the provider; `None` for the bucket's default.
     pub storage_class: Option<String>,
-    /// The time limit of the whole attempt.
+    /// The time limit of the whole attempt, in seconds.
     pub timeout_seconds: u32,
 }
 
-/// What happens when there is something else already at an object's key. A repeat of the very same
-/// delivery is success, always.
+/// What happens if another object already has the key. Repeating the same delivery always succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IfExists {
-    /// The delivery fails.
+    /// The delivery fails, and the existing object stays.
     Fail,
-    /// It is written over.
+    /// The existing object is replaced.
     Replace,
-    /// It stays, and that is success.
+    /// The existing object stays, and the delivery succeeds.
     Skip,
 }
 
-/// How S3 encrypts objects.
+/// The encryption of objects in S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerSideEncryption {
-    /// With S3's own keys.
+    /// Encryption with keys that S3 manages.
     #[serde(rename = "AES256")]
     Aes256,
-    /// With a key of KMS.
+    /// Encryption with a KMS key.
     #[serde(rename = "aws:kms")]
     AwsKms,
 }
 
 impl ServerSideEncryption {
-    /// As in the header.
+    /// Returns the value of the request header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -134,8 +133,8 @@ impl ServerSideEncryption {
 }
 
 impl S3Settings {
-    /// What decides which server receives the secrets of a bucket of S3. At Amazon, bucket and
-    /// region make the host's name.
+    /// Returns the settings that determine which server receives the secrets of an S3 bucket. At
+    /// Amazon, the host name contains the bucket and the region.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
             bucket,
@@ -161,7 +160,8 @@ impl S3Settings {
         ]
     }
 
-    /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
+    /// Reads the settings. Returns `None` if the bucket is missing or invalid; the mistake is
+    /// recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let bucket = take_s3_bucket(fields);
         let region = formatted(
@@ -206,8 +206,8 @@ impl S3Settings {
     }
 }
 
-/// Takes the member `bucket`: the name of a bucket of Amazon S3, and no ARN, which could name one
-/// in another way.
+/// Takes the member `bucket`, which must be the name of an Amazon S3 bucket. An ARN is rejected,
+/// because it could name the same bucket in another way.
 pub fn take_s3_bucket(fields: &mut Fields<'_>) -> Option<String> {
     name(
         fields,
@@ -219,8 +219,8 @@ pub fn take_s3_bucket(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 impl GcsSettings {
-    /// What decides which server receives the secrets of a bucket of Google Cloud Storage. Buckets
-    /// stand in paths, not in host names.
+    /// Returns the settings that determine which server receives the secrets of a Google Cloud
+    /// Storage bucket. The bucket is part of the path and not of the host name.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
             bucket: _,
@@ -234,7 +234,8 @@ impl GcsSettings {
         )]
     }
 
-    /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
+    /// Reads the settings. Returns `None` if the bucket is missing or invalid; the mistake is
+    /// recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let told =
             "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
@@ -250,8 +251,8 @@ impl GcsSettings {
 }
 
 impl AzureBlobSettings {
-    /// What decides which server receives the secrets of a container: the account makes the host's
-    /// name, and is who signs.
+    /// Returns the settings that determine which server receives the secrets of a container. The
+    /// host name contains the account, and requests are signed with the account's name.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
             account,
@@ -270,8 +271,8 @@ impl AzureBlobSettings {
         ]
     }
 
-    /// Reads settings; `None` when account or container are missing or unreadable, which is then
-    /// recorded.
+    /// Reads the settings. Returns `None` if the account or the container is missing or invalid;
+    /// the mistake is recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let account = name(
             fields,
@@ -302,8 +303,8 @@ impl AzureBlobSettings {
 }
 
 impl ObjectSettings {
-    /// None of these decides which server receives secrets; a new one does not compile until that
-    /// has been decided.
+    /// Documents that none of these settings determines which server receives the secrets. A new
+    /// setting does not compile until it is added here.
     fn has_no_anchors(&self) {
         let Self {
             key_template: _,
@@ -350,8 +351,8 @@ impl ObjectSettings {
     }
 }
 
-/// Why a rendered key cannot be an object's; `None` when it can. It must mean the same in every
-/// store and in every URL.
+/// Returns the reason why a rendered key cannot be used; `None` if it can. A key must have the same
+/// meaning in every store and in every URL.
 #[must_use]
 pub fn key_refusal(key: &str) -> Option<&'static str> {
     if key.is_empty() {
@@ -399,7 +400,7 @@ fn formatted(
     None
 }
 
-/// Scheme and address are for the egress policy to judge.
+/// Reads the endpoint. The egress policy checks its scheme and address.
 fn endpoint(fields: &mut Fields<'_>) -> Option<String> {
     let told = "must be a URL without query and fragment";
     formatted(
@@ -447,8 +448,9 @@ fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, S
     tags
 }
 
-/// Letters, digits and spaces of any script, and `+ - . : = _ / @`; the prefix `aws:` is Amazon's
-/// own (S3 User Guide, Categorizing your storage using tags).
+/// Returns whether S3 accepts the text in a tag: letters, digits and spaces of any script, and `+ -
+/// . : = _ / @`. Amazon reserves the prefix `aws:` (S3 User Guide, Categorizing your storage using
+/// tags).
 fn is_s3_tag(text: &str) -> bool {
     let is_space = |c: char| c.is_whitespace() && !c.is_control();
     let is_allowed =
@@ -456,7 +458,8 @@ fn is_s3_tag(text: &str) -> bool {
     text.chars().all(is_allowed) && !text.starts_with("aws:")
 }
 
-/// ASCII letters, digits, spaces and `+ - . : = _ /` (Set Blob Tags, Remarks).
+/// Returns whether Azure accepts the text in a tag: ASCII letters, digits, spaces and `+ - . : = _
+/// /` (Set Blob Tags, Remarks).
 fn is_azure_tag(text: &str) -> bool {
     text.bytes()
         .all(|b| b.is_ascii_alphanumeric() || b" +-.:=_/".contains(&b))

@@ -1,4 +1,5 @@
-//! A webhook: an HTTP endpoint that takes signed requests (destinations.md, webhook).
+//! The settings of webhooks: HTTP endpoints that receive signed requests (destinations.md,
+//! webhook).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,55 +12,55 @@ use super::{Address, Anchor, CALL_SECONDS, NamedAnchor};
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
 
-/// The length of a template of a body.
+/// The length of the template of a body, in characters.
 pub const BODY_TEMPLATE: RangeInclusive<usize> = 1..=65_536;
-/// The length of a user agent, and of the media type of what a template makes.
+/// The length of a user agent, and of the media type of a rendered body.
 pub const HEADER_TEXT: RangeInclusive<usize> = 1..=200;
 
-/// What a webhook can be told.
+/// The settings of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebhookSettings {
-    /// Where requests go; absent when the credentials say it.
+    /// The URL of the endpoint; `None` if it is part of the credentials.
     pub url: Option<String>,
-    /// How they are made.
+    /// The HTTP method of the requests.
     pub method: Method,
-    /// Custom headers, by the names the customer wrote.
+    /// The custom headers, with their names as the customer wrote them.
     pub headers: BTreeMap<String, String>,
     /// Whether requests are signed.
     pub signature: Signature,
-    /// The time limit of the whole attempt.
+    /// The time limit of the whole attempt, in seconds.
     pub timeout_seconds: u32,
-    /// Instead of Waybill's own.
+    /// The value of the `User-Agent` header that replaces Waybill's own.
     pub user_agent: Option<String>,
-    /// How far the connection check goes.
+    /// The extent of the connection check.
     pub check: CheckDepth,
-    /// The service at the other end, when it is one that takes messages of its own shape.
+    /// The service that receives the requests, if it requires messages in a format of its own.
     pub preset: Option<Preset>,
-    /// Makes the body from the payload; left out, the payload is the body.
+    /// The template that renders the body from the payload; without it, the payload is the body.
     pub body_template: Option<String>,
-    /// What the template makes; `application/json` by default.
+    /// The media type of the rendered body; `application/json` by default.
     pub content_type: Option<String>,
-    /// Whether the answer `410 Gone` disables the destination.
+    /// Whether the response `410 Gone` disables the destination.
     #[serde(default = "yes")]
     pub disable_on_gone: bool,
 }
 
-/// What settings mean that were kept before the member existed.
+/// The default for settings that were stored before the member existed.
 fn yes() -> bool {
     true
 }
 
-/// Services that take messages of their own shape.
+/// The services that require messages in a format of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// An incoming webhook of Slack.
     Slack,
-    /// A workflow of Microsoft Teams.
+    /// A workflow webhook of Microsoft Teams.
     Teams,
-    /// A webhook of Discord.
+    /// A channel webhook of Discord.
     Discord,
-    /// Version 2 of PagerDuty's Events API; the bearer token is its integration key.
+    /// Version 2 of PagerDuty's Events API. The bearer token is the integration key.
     Pagerduty,
 }
 
@@ -68,16 +69,16 @@ pub enum Preset {
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum Method {
-    /// POST.
+    /// The method `POST`, which is the default.
     Post,
-    /// PUT.
+    /// The method `PUT` of HTTP.
     Put,
-    /// PATCH.
+    /// The method `PATCH` of HTTP.
     Patch,
 }
 
 impl Method {
-    /// As on the request line.
+    /// Returns the method as it is written in the request line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -87,22 +88,23 @@ impl Method {
 /// Whether requests are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// They are, by default.
+    /// Whether requests are signed; true by default.
     pub enabled: bool,
 }
 
-/// How far the connection check of a webhook goes.
+/// The extent of the connection check of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckDepth {
-    /// A signed POST of type `waybill.destination.check`; success expected. A chat service shows it
-    /// as a message, and PagerDuty opens no incident.
+    /// The check sends a signed request of the type `waybill.destination.check` and expects a
+    /// success. A chat service shows it as a message; PagerDuty opens no incident.
     Request,
-    /// Stops after TLS, for receivers that must know the secret first.
+    /// The check ends after the TLS handshake, for receivers that must be configured with the
+    /// secret first.
     Connect,
 }
 
-/// What the reader makes of an object without members.
+/// The settings that are read from an empty object.
 impl Default for WebhookSettings {
     fn default() -> Self {
         let errors = Errors::default();
@@ -112,7 +114,7 @@ impl Default for WebhookSettings {
 }
 
 impl WebhookSettings {
-    /// The default settings of a webhook at this URL.
+    /// Creates the default settings of a webhook at this URL.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -121,7 +123,7 @@ impl WebhookSettings {
         }
     }
 
-    /// What decides which server receives the secrets of a webhook.
+    /// Returns the settings that determine which server receives the secrets of a webhook.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
             url,
@@ -139,7 +141,7 @@ impl WebhookSettings {
         vec![("url", Anchor::Address(url.as_deref().map(Address::Url)))]
     }
 
-    /// Reads settings. Whether a URL must be there depends on the credentials.
+    /// Reads the settings. Whether `url` is required depends on the credentials.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let url = fields.text("url", URL);
         let method = fields.choice(
@@ -269,7 +271,8 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     headers
 }
 
-/// `type/subtype`, with or without parameters (RFC 9110 §8.3.1).
+/// Returns whether the text is a media type, `type/subtype` with or without parameters (RFC 9110
+/// §8.3.1).
 #[must_use]
 pub fn is_media_type(text: &str) -> bool {
     let essence = text.split(';').next().unwrap_or_default().trim();
@@ -285,21 +288,22 @@ pub fn is_media_type(text: &str) -> bool {
             .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
-/// RFC 9110 §5.1: a token.
+/// Returns whether the text is a header name of at most 100 bytes: a token of RFC 9110 §5.1.
 #[must_use]
 pub fn is_header_name(name: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty() && name.len() <= 100 && name.bytes().all(token)
 }
 
-/// Visible ASCII, spaces and tabs, no space at the ends.
+/// Returns whether the text consists of visible ASCII characters, spaces and tabs, without white
+/// space at its ends.
 #[must_use]
 pub fn is_header_value(value: &str) -> bool {
     value.trim() == value && value.bytes().all(|b| matches!(b, 0x20..=0x7e | b'\t'))
 }
 
-/// Whether a header's name says that its value proves who sends it. Settings are readable by
-/// everybody who may read the destination, so such a value belongs to the credentials.
+/// Returns whether a header's name indicates that its value authenticates the sender. All readers
+/// of a destination can see its settings, so such a value belongs in the credentials.
 #[must_use]
 pub fn header_carries_secret(name: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -317,7 +321,7 @@ pub fn header_carries_secret(name: &str) -> bool {
         "secret",
         "token",
     ];
-    /// What stands in front of `key` when it is not the key of a record.
+    /// The words before `key` in names of secrets. With other words it is the key of a record.
     const KEYS: &[&str] = &[
         "access",
         "account",
@@ -360,8 +364,8 @@ pub fn header_carries_secret(name: &str) -> bool {
     }
 }
 
-/// Headers no customer may set (api.md, Settled details): HTTP's own, hop-by-hop ones, and those
-/// that vouch for us.
+/// Returns whether customers may not set the header (api.md, Settled details): the headers of HTTP
+/// itself, hop-by-hop headers, and those that identify Waybill.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {
     const NAMES: &[&str] = &[

@@ -1,4 +1,4 @@
-//! The table of a delivery's transitions in `docs/ARCHITECTURE.md` is what the code does.
+//! Tests that the table of a delivery's transitions in `docs/ARCHITECTURE.md` matches the code.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,11 +15,10 @@ use crate::{apply, at, attempt, delivery, receipt};
 
 const PAGE: &str = include_str!("../../../../docs/ARCHITECTURE.md");
 
-/// From, by, to.
+/// A transition: the status before, its name in the table, and the status after.
 type Edge = (String, String, String);
 
-/// A transition, by the name that the table gives it; `None` for those that leave the status as it
-/// is.
+/// A transition, with its name in the table; `None` for transitions that do not change the status.
 #[derive(Clone, Debug)]
 enum Step {
     Start,
@@ -84,7 +83,7 @@ impl Step {
         };
         match self {
             Self::Start => before.start(at(90), now),
-            // A worker attempts what is pending; what else it may settle is late.
+            // A worker attempts pending deliveries. Anything else that it settles is a late result.
             Self::Attempt(_) if before.status().is_finished() => {
                 Err(TransitionRefused::AlreadyFinished(before.status()))
             }

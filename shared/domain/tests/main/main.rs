@@ -1,4 +1,4 @@
-//! The decisions about deliveries, as a table and as properties.
+//! Tests of the decisions about deliveries, as a table and as properties.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Who manages a destination, as it is stored.
+//! Tests of the stored form of who manages a destination.
 
 use domain::credentials::Credentials;
 use domain::destination::{Destination, ManagedBy};

@@ -1,5 +1,5 @@
-//! No sequence of outcomes and manual actions loses a delivery, sends after its end without a
-//! redeliver, or exceeds its budget.
+//! Property tests: no sequence of outcomes and manual actions loses a delivery, sends after its end
+//! without a redelivery, or exceeds its retry budget.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ proptest! {
         for step in steps {
             let before = delivery.clone();
             match step {
-                // A worker only starts an attempt on an unfinished delivery.
+                // A worker starts attempts only on unfinished deliveries.
                 Step::Attempt(_) if delivery.status().is_finished() => continue,
                 Step::Attempt(outcome) => {
                     let settled = settle(&delivery, outcome, &policy, now, chance);

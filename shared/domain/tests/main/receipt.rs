@@ -1,4 +1,4 @@
-//! Receipts are shown and stored as they always were.
+//! Tests that the stored and shown form of receipts does not change.
 
 use domain::receipt::{Receipt, WrittenFile};
 use serde_json::{Value, json};

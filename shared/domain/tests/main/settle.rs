@@ -1,4 +1,4 @@
-//! The table of outcomes (api.md, Deliveries).
+//! Tests of the table of outcomes (api.md, Deliveries).
 
 use std::time::Duration;
 

@@ -1,40 +1,40 @@
-//! Connection strings: our own parser, with a list of what is allowed. The libraries' parsers know
-//! sockets, files and `hostaddr`, all of which would lead past the egress guard or into our own
-//! machine.
+//! A parser for connection strings that accepts only a fixed list of options. The parsers of the
+//! database libraries also accept sockets, files and `hostaddr`, which would bypass the egress
+//! guard or reach the machine that runs Waybill.
 //!
-//! Two forms: a URL (`postgres://user:password@host:5432/database?sslmode=require`, `mysql://…`)
-//! and PostgreSQL's `host=… port=… dbname=… user=… password=… sslmode=…`. Nothing of the text is
-//! ever repeated in an error but an option's name.
+//! Two forms are accepted: a URL (`postgres://user:password@host:5432/database?sslmode=require`,
+//! `mysql://…`) and PostgreSQL's `host=… port=… dbname=… user=… password=… sslmode=…`. Errors never
+//! contain any of the text except the name of an option.
 
 use std::fmt;
 
 use super::{Engine, TlsMode};
 
-/// The longest connection string.
+/// The maximum length of a connection string.
 pub const CONNECTION_STRING_MAX: usize = 4096;
 
-/// What a connection string says.
+/// The contents of a connection string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionString {
-    /// Name or address, not yet judged by the egress policy.
+    /// The host name or IP address, which the egress policy has not checked yet.
     pub host: String,
-    /// The port; the engine's own by default.
+    /// The TCP port; the engine's default if the text contains none.
     pub port: u16,
-    /// The database.
+    /// The name of the database.
     pub database: String,
-    /// Who connects.
+    /// The name of the user who connects.
     pub username: String,
-    /// The secret; empty when there is none.
+    /// The password; empty if the text contains none.
     pub password: String,
-    /// What its `sslmode` asks for. The settings' `tls` is never lowered by it: the stricter of
-    /// both counts.
+    /// The mode that `sslmode` requests. It cannot weaken the `tls` of the settings; the stricter
+    /// of both applies.
     pub tls: Option<TlsMode>,
-    /// PostgreSQL's `channel_binding=require`: the login must be bound to the TLS session it goes
-    /// through.
+    /// Whether the text contains PostgreSQL's `channel_binding=require`: the login must be bound to
+    /// the TLS session through which it is sent.
     pub requires_channel_binding: bool,
 }
 
-/// Everything but the password.
+/// Shows everything except the password and the options.
 impl fmt::Debug for ConnectionString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -48,34 +48,34 @@ impl fmt::Debug for ConnectionString {
     }
 }
 
-/// What is wrong with a connection string; never repeats it.
+/// The reason why a connection string is rejected. It never contains the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Neither a URL of this engine nor keywords.
+    /// The text is neither a URL of this engine nor a list of keywords.
     #[error("must start with {0}:// or be key=value pairs")]
     Form(&'static str),
-    /// Something necessary is not there.
+    /// A required part is missing.
     #[error("the connection string names no {0}")]
     Missing(&'static str),
-    /// A part that does not parse.
+    /// A part cannot be parsed.
     #[error("the connection string's {0} cannot be read")]
     Part(&'static str),
-    /// A directory in place of a host.
+    /// The host is the directory of a socket.
     #[error("a socket is not accepted in place of a host")]
     Socket,
-    /// More than one host.
+    /// The text contains more than one host.
     #[error("exactly one host is accepted")]
     Hosts,
-    /// An option that is not on the list.
+    /// An option is not on the list.
     #[error("the option {0} is not accepted")]
     Option(String),
-    /// `sslmode=disable` and the like.
+    /// The connection would not be encrypted, such as with `sslmode=disable`.
     #[error("sslmode must be require or stricter: every connection is encrypted")]
     Unencrypted,
 }
 
 impl ConnectionString {
-    /// Reads a connection string of this engine.
+    /// Parses a connection string of this engine.
     pub fn parse(engine: Engine, text: &str) -> Result<Self, Unreadable> {
         let mut draft = Draft::default();
         if let Some((scheme, rest)) = text.split_once("://") {
@@ -132,7 +132,8 @@ impl Draft {
         Ok(())
     }
 
-    /// `key=value` pairs; a value with spaces in it stands in single quotes, a backslash escapes.
+    /// Reads `key=value` pairs. A value that contains spaces is written in single quotes; a
+    /// backslash escapes the next character.
     fn read_pairs(&mut self, text: &str) -> Result<(), Unreadable> {
         let mut rest = text.trim_start();
         while !rest.is_empty() {
@@ -151,8 +152,8 @@ impl Draft {
         Ok(())
     }
 
-    /// The options that are allowed. Some are taken and change nothing: we have our own time limits
-    /// and our own name.
+    /// Reads an allowed option. Some options are accepted without effect, because Waybill has its
+    /// own time limits and application name.
     fn option(&mut self, engine: Engine, name: &str, value: &str) -> Result<(), Unreadable> {
         let value = value.to_ascii_lowercase().replace('-', "_");
         match (engine, name) {
@@ -161,7 +162,8 @@ impl Draft {
                 self.tls = Some(tls_mode(&value)?)
             }
             (_, "connect_timeout") | (Engine::Postgres, "application_name") => {}
-            // Used wherever the server offers it, so that only `require` changes anything.
+            // Channel binding is always used if the server offers it, so only `require` has an
+            // effect.
             (Engine::Postgres, "channel_binding")
                 if matches!(&*value, "prefer" | "disable" | "require") =>
             {
@@ -228,7 +230,7 @@ fn tls_mode(value: &str) -> Result<TlsMode, Unreadable> {
     }
 }
 
-/// `host:port`; an IPv6 address stands in brackets.
+/// Splits `host:port`. An IPv6 address is written in brackets.
 fn split_port(address: &str) -> (&str, Option<&str>) {
     if let Some(rest) = address.strip_prefix('[')
         && let Some((host, after)) = rest.split_once(']')
@@ -241,7 +243,7 @@ fn split_port(address: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The first value of `key=value` pairs, and what follows it.
+/// Reads the value at the beginning of `text`, and returns it with the text that follows.
 fn value(text: &str) -> Option<(String, &str)> {
     let (quoted, text) = match text.strip_prefix('\'') {
         Some(rest) => (true, rest),
@@ -260,7 +262,7 @@ fn value(text: &str) -> Option<(String, &str)> {
     (!quoted).then_some((value, ""))
 }
 
-/// Percent-decoded UTF-8.
+/// Decodes percent-encoded UTF-8; returns `None` if the text is invalid.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

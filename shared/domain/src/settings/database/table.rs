@@ -1,4 +1,4 @@
-//! A table's name, as it is written in settings and in SQL.
+//! The name of a table, as it is written in settings and in SQL.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,25 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 
-/// PostgreSQL cuts longer names off, silently.
+/// The maximum length of a name in PostgreSQL, which truncates longer names without an error.
 const POSTGRES_NAME_MAX_BYTES: usize = 63;
 const MYSQL_NAME_MAX_CHARACTERS: usize = 64;
-/// The length of a table's name as it is written: two parts and a dot, each part in quotes, with
+/// The length of a table name as it is written: two parts and a dot, each part in quotes, with
 /// every quote in it doubled.
 pub const TABLE_NAME: RangeInclusive<usize> = 1..=2 * (2 * MYSQL_NAME_MAX_CHARACTERS + 2) + 1;
 
-/// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double
-/// quotes; for MySQL, backticks are quotes too. Case counts, as everywhere where names are quoted.
+/// A table name, `table` or `schema.table` (MySQL: `database.table`). A part that contains a dot is
+/// written in double quotes; for MySQL, backticks are also accepted as quotes. Names are
+/// case-sensitive, because they are always quoted in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TableName {
-    /// The schema, when it is named.
+    /// The schema, if the name contains one.
     pub schema: Option<String>,
-    /// The table.
+    /// The name of the table in its schema.
     pub table: String,
 }
 
-/// The text does not name a table.
+/// The error for a text that is not a table name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a table's name, such as orders or sales.orders; double quotes go around a part with \
@@ -34,7 +35,7 @@ pub struct TableName {
 pub struct NotATable;
 
 impl TableName {
-    /// Reads a name and holds it to the engine's limits.
+    /// Parses a table name and verifies the limits of the engine.
     pub fn parse(engine: Engine, text: &str) -> Result<Self, NotATable> {
         let quotes: &[char] = match engine {
             Engine::Postgres => &['"'],
@@ -73,7 +74,7 @@ impl TableName {
     }
 }
 
-/// The first part, and what follows the dot after it.
+/// Returns the first part of the name, and the text after the dot that follows it.
 fn part<'t>(text: &'t str, quotes: &[char]) -> Result<(String, Option<&'t str>), NotATable> {
     let Some(quote) = text.chars().next().filter(|first| quotes.contains(first)) else {
         let (part, rest) = match text.split_once('.') {
@@ -113,7 +114,7 @@ fn named(name: String, rest: Option<&str>) -> Result<(String, Option<&str>), Not
     }
 }
 
-/// As settings have it.
+/// Formats the name as it is written in settings.
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, part) in self.schema.iter().chain([&self.table]).enumerate() {

@@ -1,20 +1,21 @@
-//! A mailbox: an address, and a name in front of it where there is one (RFC 5322 §3.4).
+//! A mailbox: an e-mail address with an optional display name (RFC 5322 §3.4).
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest address: RFC 5321 §4.5.3.1.3, without its brackets.
+/// The maximum length of an address, in bytes: RFC 5321 §4.5.3.1.3 without the brackets.
 pub const ADDRESS_MAX: usize = 254;
-/// The longest mailbox as it is written: name, address, quotes, brackets and spaces.
+/// The maximum length of a mailbox as it is written, in characters, including quotes, brackets and
+/// spaces.
 pub const MAILBOX_MAX: usize = 400;
-/// The longest part in front of the `@`.
+/// The maximum length of the part before the `@`, in bytes.
 const LOCAL_MAX: usize = 64;
-/// The longest name, in characters.
+/// The maximum length of the display name, in characters.
 const NAME_MAX: usize = 100;
 
-/// `reports@acme.example`, or `Acme reports <reports@acme.example>`.
+/// A mailbox such as `reports@acme.example` or `Acme reports <reports@acme.example>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mailbox {
@@ -22,13 +23,13 @@ pub struct Mailbox {
     address: String,
 }
 
-/// The text is no mailbox.
+/// The error for a text that is not a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an e-mail address, or a name and an address in angle brackets")]
 pub struct NotAMailbox;
 
 impl Mailbox {
-    /// Reads a mailbox. Nothing in it can end a header or a command.
+    /// Parses a mailbox. The result contains no character that could end a header or a command.
     pub fn parse(text: &str) -> Result<Self, NotAMailbox> {
         let text = text.trim();
         if text.chars().count() > MAILBOX_MAX || text.chars().any(char::is_control) {
@@ -62,19 +63,19 @@ impl Mailbox {
         }
     }
 
-    /// The name, where there is one.
+    /// Returns the display name, if there is one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The address.
+    /// Returns the address without the display name.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What stands behind the `@`.
+    /// Returns the domain, which is the part after the `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.address
@@ -83,7 +84,8 @@ impl Mailbox {
     }
 }
 
-/// A dot-atom in front, a host name behind (RFC 5321 §4.1.2): what every server takes.
+/// Returns whether the text is a dot-atom, an `@` and a host name (RFC 5321 §4.1.2). Every mail
+/// server accepts such an address.
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;

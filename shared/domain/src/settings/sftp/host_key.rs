@@ -1,4 +1,4 @@
-//! The server's key that a customer trusts, as `ssh-keyscan` or `ssh-keygen -l` shows it.
+//! A server's host key that a customer trusts, as `ssh-keyscan` or `ssh-keygen -l` shows it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
 
-/// A pinned host key. Whichever way it was written, what is compared is the SHA-256 of the key.
+/// A pinned host key. Keys are compared by their SHA-256 digest, whichever way they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKey {
     written: String,
@@ -15,14 +15,14 @@ pub struct HostKey {
     sha256: [u8; 32],
 }
 
-/// The text is no host key.
+/// The error for a text that is not a host key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an OpenSSH public key (ssh-ed25519 AAAA…) or its fingerprint (SHA256:…)")]
 pub struct HostKeyError;
 
 impl HostKey {
-    /// Reads a public key (`ssh-ed25519 AAAA… comment`, also with the host in front, as in a
-    /// `known_hosts` file) or `SHA256:…`.
+    /// Parses a public key (`ssh-ed25519 AAAA… comment`, optionally preceded by the host, as in a
+    /// `known_hosts` file) or a fingerprint `SHA256:…`.
     pub fn parse(text: &str) -> Result<Self, HostKeyError> {
         let text = text.trim();
         if text.lines().count() != 1 {
@@ -39,19 +39,19 @@ impl HostKey {
         })
     }
 
-    /// The key's type, such as `ssh-ed25519`, where the text says it.
+    /// Returns the type of the key, such as `ssh-ed25519`, if the text contains it.
     #[must_use]
     pub fn algorithm(&self) -> Option<&str> {
         self.algorithm.as_deref()
     }
 
-    /// Is this the key, in its wire form (RFC 4253 §6.6)?
+    /// Returns whether `wire` is this key in its wire format (RFC 4253 §6.6).
     #[must_use]
     pub fn is(&self, wire: &[u8]) -> bool {
         self.sha256 == <[u8; 32]>::from(Sha256::digest(wire))
     }
 
-    /// `SHA256:…`, as OpenSSH shows it.
+    /// Returns the fingerprint `SHA256:…`, as OpenSSH shows it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("SHA256:{}", STANDARD_NO_PAD.encode(self.sha256))
@@ -65,7 +65,7 @@ fn fingerprint(encoded: &str) -> Result<[u8; 32], HostKeyError> {
     bytes.try_into().map_err(|_| HostKeyError)
 }
 
-/// The first two words of which the second is base64 and names the first inside.
+/// Finds the first two words of which the second is a base64-encoded key whose type is the first.
 fn public_key(text: &str) -> Result<(String, [u8; 32]), HostKeyError> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let found = words.windows(2).take(2).find_map(|pair| {
@@ -76,7 +76,8 @@ fn public_key(text: &str) -> Result<(String, [u8; 32]), HostKeyError> {
     found.ok_or(HostKeyError)
 }
 
-/// The name a key in its wire form begins with; something has to follow.
+/// Returns the type of a key, with which its wire format begins. The type must not be empty, and
+/// data must follow it.
 fn algorithm_of(wire: &[u8]) -> Option<&[u8]> {
     let (length, rest) = wire.split_first_chunk::<4>()?;
     let (name, key) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
@@ -105,7 +106,7 @@ impl<'de> Deserialize<'de> for HostKey {
 mod tests {
     use super::*;
 
-    // github.com's published key and its fingerprint.
+    // The published host key of github.com and its fingerprint.
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     const FINGERPRINT: &str = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";

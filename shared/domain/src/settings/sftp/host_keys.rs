@@ -4,40 +4,41 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::HostKey;
 
-/// One to five pinned host keys, so that a server's key can be replaced without a gap.
+/// A list of one to five pinned host keys, so that a server's key can be replaced without
+/// interruption.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct HostKeys(Vec<HostKey>);
 
 impl HostKeys {
-    /// The greatest number of keys.
+    /// The maximum number of keys.
     pub const MAX: usize = 5;
 
-    /// Returns `None` when there are no keys or too many.
+    /// Creates the list; returns `None` if there are no keys or too many.
     #[must_use]
     pub fn new(keys: Vec<HostKey>) -> Option<Self> {
         (1..=Self::MAX).contains(&keys.len()).then_some(Self(keys))
     }
 
-    /// Pins a single key.
+    /// Creates a list with a single key.
     #[must_use]
     pub fn one(key: HostKey) -> Self {
         Self(vec![key])
     }
 
-    /// The keys in the customer's order.
+    /// Returns the keys in the customer's order.
     pub fn iter(&self) -> impl Iterator<Item = &HostKey> {
         self.0.iter()
     }
 
-    /// Whether a key in its wire form is one of them.
+    /// Returns whether the list contains the key `wire`, which is in its wire format.
     #[must_use]
     pub fn contains(&self, wire: &[u8]) -> bool {
         self.0.iter().any(|key| key.is(wire))
     }
 
-    /// The fingerprints, sorted and separated by spaces: the same for the same set of keys, however
-    /// they are written and ordered.
+    /// Returns the fingerprints, sorted and separated by spaces. The text is the same for the same
+    /// set of keys, independent of their notation and order.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut fingerprints: Vec<String> = self.0.iter().map(HostKey::fingerprint).collect();
@@ -53,7 +54,7 @@ impl<'de> Deserialize<'de> for HostKeys {
         #[serde(untagged)]
         enum Stored {
             Several(Vec<HostKey>),
-            /// Written before there could be several.
+            /// The form that was stored before several keys were allowed.
             One(HostKey),
         }
         match Stored::deserialize(deserializer)? {

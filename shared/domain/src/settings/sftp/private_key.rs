@@ -1,13 +1,14 @@
-//! What can be said of a private key without the means to use it. Whether it opens, the connection
-//! check finds out.
+//! The checks of a private key that are possible without using it. The connection check determines
+//! whether the key can be opened.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 const OPENSSH_MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// Why a text is no private key that an SFTP destination can use; `None` when it may be one. Never
-/// repeats the text. `has_passphrase`: one was given with it.
+/// Returns the reason why a text cannot be the private key of an SFTP destination; `None` if it
+/// can. The reason never contains the text. `has_passphrase` is whether a passphrase was given with
+/// the key.
 #[must_use]
 pub fn private_key_refusal(text: &str, has_passphrase: bool) -> Option<&'static str> {
     let Some(encrypted) = is_encrypted(text) else {
@@ -21,7 +22,7 @@ pub fn private_key_refusal(text: &str, has_passphrase: bool) -> Option<&'static 
     }
 }
 
-/// `None`: it is no private key.
+/// Returns whether the key is encrypted; `None` if the text is not a private key.
 fn is_encrypted(text: &str) -> Option<bool> {
     let text = text.trim();
     if text.starts_with("PuTTY-User-Key-File-") {

@@ -59,9 +59,9 @@ impl IdempotencyKey {
 pub struct StoredAnswer {
     /// The HTTP status of the kept response.
     pub status: u16,
-    /// The `Location` header.
+    /// The `Location` header, if there was one.
     pub location: Option<String>,
-    /// The `ETag` header.
+    /// The `ETag` header, if there was one.
     pub etag: Option<String>,
     /// The body of the kept response.
     pub body: Value,

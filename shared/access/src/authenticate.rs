@@ -25,8 +25,8 @@ pub struct Access {
     pub(crate) lineages: Lineages,
 }
 
-/// The error behind 401 `unauthenticated`. It is always the same, so that nobody learns whether a
-/// key is missing, malformed, unknown, wrong, revoked or expired.
+/// The error behind 401 `unauthenticated`. It is always the same, so that it does not reveal
+/// whether a key is missing, malformed, unknown, wrong, revoked or expired.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("a valid API key is required")]
 pub struct Unauthenticated {

@@ -23,9 +23,9 @@ pub struct Caller {
 /// The credential of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LetInBy {
-    /// An API key.
+    /// The id of an API key.
     Key(KeyId),
-    /// A portal link.
+    /// The portal link of a session in the console.
     PortalLink {
         /// The id of the link.
         id: PortalLinkId,

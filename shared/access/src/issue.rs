@@ -1,4 +1,4 @@
-//! Creates API keys.
+//! Creates API keys and their texts.
 
 use domain::api_key::ApiKey;
 use domain::id::{IdMint, KeyId, OrganizationId};

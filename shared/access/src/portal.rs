@@ -198,8 +198,8 @@ impl Access {
             .is_some())
     }
 
-    /// Returns a link if it and everything that it depends on are valid, with the key that it
-    /// stands for.
+    /// Returns a link if it and everything that it depends on are valid, with the key that the
+    /// person signed in with, if any.
     pub(crate) async fn standing_link(
         &self,
         organization: Option<OrganizationId>,

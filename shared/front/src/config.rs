@@ -9,7 +9,7 @@ use runtime::{ConfigError, Environment};
 /// The configuration of a front. Each field is read from the variable that it names.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`.
+    /// `TABLE_NAME`: the name of the table.
     pub table_name: String,
     /// `BUCKET_NAME`: the bucket of large payloads.
     pub bucket_name: String,
@@ -22,13 +22,15 @@ pub struct Config {
     /// `CURSOR_KEYS_SECRET_ARN`: the keys that sign cursors. If empty, random keys are used, which
     /// no other process accepts.
     pub cursor_keys_secret_arn: Option<String>,
-    /// `LINK_KEYS_SECRET_ARN`: the keys that sign links to payloads. If empty, as above.
+    /// `LINK_KEYS_SECRET_ARN`: the keys that sign links to payloads. If empty, random keys are
+    /// used, which no other process accepts.
     pub link_keys_secret_arn: Option<String>,
-    /// `SESSION_KEYS_SECRET_ARN`: the keys that sign console sessions. If empty, as above.
+    /// `SESSION_KEYS_SECRET_ARN`: the keys that sign console sessions. If empty, random keys are
+    /// used, which no other process accepts.
     pub session_keys_secret_arn: Option<String>,
     /// `OWN_SECRET_ARNS`: the deployment's own secrets, which no organization may be granted.
     pub own_secret_arns: Vec<String>,
-    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane.
+    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane: the queue of its deliveries.
     pub queue_urls: PerLane<String>,
     /// `JOBS_QUEUE_URL`: the queue of jobs.
     pub jobs_queue_url: String,
@@ -48,13 +50,14 @@ pub struct Config {
     pub plain_http: bool,
     /// `RATE_LIMITS`: whether quotas are enforced.
     pub rate_limits: bool,
-    /// `REQUESTS_PER_SECOND` and the other quotas of organizations that have none of their own.
+    /// `REQUESTS_PER_SECOND` and the equivalent of each other quota: the quotas of organizations
+    /// that have none of their own.
     pub quotas: Quotas,
     /// `FUNCTION_TIMEOUT_SECONDS`: how long a request may run.
     pub function_timeout_seconds: u32,
 }
 
-/// `EGRESS_ALLOW`, as a type that parses.
+/// The type that `EGRESS_ALLOW` is parsed into.
 #[derive(Default)]
 struct Networks(Policy);
 
@@ -66,7 +69,7 @@ impl std::str::FromStr for Networks {
 }
 
 impl Config {
-    /// Reads the configuration. The error names every mistake.
+    /// Reads the configuration. The error names every mistake in it.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let public_url: Option<String> = variables.optional("PUBLIC_URL");

@@ -97,8 +97,8 @@ fn span(facts: &RequestFacts, request: &Request) -> Span {
     span
 }
 
-/// Returns method and route for the log. Never the path or the query: links contain their secret
-/// there, and providers put the code of a sign-in there.
+/// Returns the method and the route for the log. It never returns the path or the query: the path
+/// of a link contains its secret, and the query of a sign-in contains the provider's code.
 fn route(request: &Request) -> String {
     let route = request
         .extensions()

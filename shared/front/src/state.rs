@@ -32,13 +32,13 @@ impl Front {
         }))
     }
 
-    /// Returns the configuration.
+    /// Returns the configuration of the front.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// Returns the platform.
+    /// Returns the platform that the front runs on.
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.0.platform

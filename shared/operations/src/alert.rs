@@ -1,4 +1,4 @@
-//! Alerts: the list, and how those fared who were to be told.
+//! Lists alerts, each with the state of its notifications.
 
 use domain::alert::Alert;
 use domain::input::Errors;
@@ -12,7 +12,8 @@ use crate::view::alert::{AlertView, Notified};
 use crate::{Context, Operations, Query, Refusal};
 
 impl Operations {
-    /// `GET /v1/alerts`: newest first; of all organizations for an operator that names none.
+    /// `GET /v1/alerts`: lists the alerts of an organization, newest first. An operator that names
+    /// no organization gets those of all organizations.
     pub async fn alerts(
         &self,
         ctx: &Context,

@@ -1,8 +1,8 @@
-//! Addresses that are to get alerts by e-mail: an admin **names** one, Waybill **mails** a link to
-//! it, and whoever reads its mail **confirms** it.
+//! Confirms the addresses that are to get alerts by e-mail. An admin **names** an address, Waybill
+//! **mails** a link to it, and the person who reads the mail **confirms** it.
 //!
-//! The link's secret is in the mail alone; of it only a hash is kept. An address that is removed
-//! and named again needs another link, and the earlier one confirms nothing any more.
+//! Only the mail contains the link's secret; Waybill stores its hash. Removing an address ends its
+//! link. An address that is named again needs another link.
 
 use std::time::Duration;
 
@@ -21,27 +21,29 @@ use subtle::ConstantTimeEq as _;
 use crate::message::sha256_hex;
 use crate::{Context, Operations, RACES_MAX, Refusal};
 
-/// The page of the console where a person confirms; the link's token follows.
+/// The path of the console's page on which a person confirms an address. The token of the link
+/// follows it.
 pub const CONFIRM_PATH: &str = "/alert-emails/";
-/// How long a link can be used.
+/// How long a confirmation link can be used.
 const LIFE: Duration = Duration::from_secs(72 * 3600);
-/// Mails that ask one address for a confirmation in an hour, of all organizations together.
+/// The number of confirmation mails that one address gets in an hour, from all organizations
+/// together.
 const MAILS_TO_AN_ADDRESS: u32 = 5;
-/// Mails that one organization asks for in an hour.
+/// The number of new addresses that one organization may have confirmed in an hour.
 const MAILS_OF_AN_ORGANIZATION: u32 = 60;
 const HOUR: Duration = Duration::from_secs(3600);
 const INVOCATION_MAX: Duration = Duration::from_secs(24);
 
-/// What a link is about.
+/// The address that a link confirms, and the organization whose alerts it is to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressToConfirm {
-    /// The address.
+    /// The address that gets alerts once it is confirmed.
     pub address: String,
-    /// What people call the organization whose alerts it is to get.
+    /// The name of the organization whose alerts the address is to get.
     pub organization_name: String,
 }
 
-/// The parts of a link's token.
+/// The parts of a confirmation link's token.
 struct Token {
     organization: OrganizationId,
     address_sha256: String,
@@ -78,7 +80,8 @@ impl std::fmt::Display for Token {
 }
 
 impl Operations {
-    /// Refuses when an organization asks for more mails to new addresses than it may in an hour.
+    /// Counts the addresses that a change adds. Returns an error if the organization adds more of
+    /// them in an hour than it may.
     pub(crate) async fn may_ask_for_confirmations(
         &self,
         before: &Organization,
@@ -119,8 +122,8 @@ impl Operations {
         }
     }
 
-    /// Mails a link to each address that waits for its confirmation and has none that can be used.
-    /// What cannot be mailed now is mailed when the addresses are saved again.
+    /// Mails a link to each unconfirmed address that has no valid link. A mail that cannot be sent
+    /// is logged, and is sent when the settings are saved again.
     pub(crate) async fn ask_for_confirmations(&self, ctx: &Context, organization: &Organization) {
         for address in &organization.settings.unconfirmed_alert_emails {
             if let Err(error) = self.ask_for_confirmation(ctx, organization, address).await {
@@ -134,7 +137,8 @@ impl Operations {
         }
     }
 
-    /// Ends the links of addresses that were removed: named again, they need another one.
+    /// Ends the links of addresses that were removed. If such an address is named again, it gets
+    /// another link.
     pub(crate) async fn end_confirmations(
         &self,
         before: &Organization,
@@ -185,7 +189,7 @@ impl Operations {
         if self.store.count_in_window(window, 1, now).await? != Counted::Done {
             tracing::warn!(
                 organization = %organization.id,
-                "a confirmation was not mailed: its address has reached the limit of an hour"
+                "a confirmation was not mailed: the address has reached its hourly limit"
             );
             return Ok(());
         }
@@ -212,7 +216,7 @@ impl Operations {
         };
         let mailed = self.mail_confirmation(confirmation).await;
         if !matches!(&mailed, Ok(answer) if answer.mailed) {
-            // So that the next save tries again.
+            // Without a stored confirmation, the next save sends the mail again.
             self.store
                 .end_confirmation(organization.id, &token.address_sha256, &pending)
                 .await?;
@@ -228,7 +232,8 @@ impl Operations {
         Ok(self.store.record_audit(&event).await?)
     }
 
-    /// Has the e-mail worker send it. The request is never logged.
+    /// Invokes the e-mail worker, which sends the mail. The request contains the link and is never
+    /// logged.
     async fn mail_confirmation(
         &self,
         confirmation: Confirmation,
@@ -255,8 +260,8 @@ impl Operations {
             .map_err(Refusal::internal)
     }
 
-    /// What a link is about, while it can be used. Looking changes nothing: programs that scan
-    /// mails follow links, too.
+    /// Returns what a link confirms; `None` if the link cannot be used. This changes nothing,
+    /// because programs that scan mails follow links as well.
     pub async fn address_to_confirm(
         &self,
         token: &str,
@@ -270,7 +275,7 @@ impl Operations {
             }))
     }
 
-    /// Confirms an address by its link; `None` when the link cannot be used.
+    /// Confirms an address by its link. Returns `None` if the link cannot be used.
     pub async fn confirm_address(
         &self,
         token: &str,

@@ -1,4 +1,4 @@
-//! API keys: made once and shown once, listed without their secrets, revoked at once.
+//! Creates, lists and revokes API keys. The text of a key is shown once, when the key is created.
 
 use domain::Timestamp;
 use domain::api_key::ApiKey;
@@ -20,7 +20,8 @@ use crate::view::api_key::{ApiKeyView, NewApiKey};
 use crate::words::RoleName;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// The roles an organization's key can have; operators' keys are made where Waybill is deployed.
+/// The roles that a request may name. `operator` is one of them so that it is refused with an error
+/// of its own: operators' keys are created when Waybill is deployed.
 const ROLES: &[(&str, Role)] = &[
     ("admin", Role::Admin),
     ("manager", Role::Manager),
@@ -49,7 +50,7 @@ struct NewKey {
 }
 
 impl Operations {
-    /// `POST /v1/api-keys`.
+    /// `POST /v1/api-keys`: creates a key, whose role is at most that of the caller.
     pub async fn create_api_key(
         &self,
         ctx: &Context,
@@ -135,7 +136,7 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/api-keys`: oldest first.
+    /// `GET /v1/api-keys`: lists the organization's keys, oldest first.
     pub async fn api_keys(
         &self,
         ctx: &Context,
@@ -163,7 +164,7 @@ impl Operations {
         })
     }
 
-    /// `DELETE /v1/api-keys/{id}`: refused from the next request on.
+    /// `DELETE /v1/api-keys/{id}`: revokes a key, which is refused from the next request on.
     pub async fn delete_api_key(
         &self,
         ctx: &Context,
@@ -193,8 +194,8 @@ impl Operations {
         Ok(())
     }
 
-    /// An admin key ends itself only while another one is there: otherwise nobody but the operator
-    /// could make the next.
+    /// Deletes the admin key that makes the request, if another admin key is valid. Otherwise only
+    /// the operator could create the next key.
     async fn delete_own_admin_key(
         &self,
         organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! The audit trail: what this crate writes into it, and its list.
+//! Records events in the audit trail, and lists them.
 
 use domain::Reason;
 use domain::audit::{AuditEvent, Change};
@@ -14,15 +14,16 @@ use crate::page::{Page, PageQuery};
 use crate::view::audit::AuditEventView;
 use crate::{Context, Operations, Query, Refusal};
 
-/// Events looked through for one page when an action is asked for; the page may then be short.
+/// The number of events that are read for one page if the request filters by action. The page may
+/// then be short.
 const EVENTS_READ_MAX: u32 = 500;
 
-/// Refusals of one caller and action that are recorded in a minute: more than a person or a wrong
-/// configuration makes.
+/// The number of refusals of one caller and action that are recorded in a minute. A person or a
+/// wrong configuration causes fewer.
 const RECORDED_PER_MINUTE: u32 = 1000;
 
 impl Operations {
-    /// The event of something that is about to be done.
+    /// Creates the audit event of a change that the request makes.
     pub(crate) fn event(
         &self,
         ctx: &Context,
@@ -46,7 +47,7 @@ impl Operations {
         }
     }
 
-    /// Records a refusal.
+    /// Records a refusal in the organization's audit trail.
     pub(crate) async fn record_refusal(
         &self,
         ctx: &Context,
@@ -72,8 +73,8 @@ impl Operations {
         .await;
     }
 
-    /// Records an event as refused, unless its caller was refused too often in this minute. It has
-    /// been logged in any case.
+    /// Records an event as denied, unless too many refusals of the same caller and action were
+    /// recorded in this minute. The refusal has already been logged.
     async fn record_denied(&self, ctx: &Context, action: &'static str, event: AuditEvent) {
         let caller = ctx.caller.by.to_string();
         if self
@@ -84,7 +85,7 @@ impl Operations {
         }
     }
 
-    /// Records an event that was refused on its way in.
+    /// Records that an event from the event bus was refused, and why.
     pub async fn reject_ingest(&self, ctx: &Context, organization: OrganizationId, why: &str) {
         const ACTION: &str = "ingest_rejected";
         telemetry::metrics::security_event(ACTION);
@@ -100,7 +101,7 @@ impl Operations {
                 self.record_refusal(ctx, organization, ACTION, Some(why))
                     .await
             }
-            // An organization that does not exist has no trail.
+            // An organization that does not exist has no audit trail.
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(
@@ -114,7 +115,8 @@ impl Operations {
         }
     }
 
-    /// An inner address is a security event also where a check found it behind a name (R6.5).
+    /// Records a security event if a check failed because the destination's name resolves to a
+    /// blocked address (R6.5).
     pub(crate) async fn note_blocked_check(
         &self,
         ctx: &Context,
@@ -131,8 +133,8 @@ impl Operations {
         }
     }
 
-    /// What was read, unless it is refused; pointing Waybill at an inner address is a security
-    /// event (R6.5).
+    /// Returns `read`, and records a security event for each blocked address that it contains
+    /// (R6.5).
     pub(crate) async fn noted<T>(
         &self,
         ctx: &Context,
@@ -153,7 +155,8 @@ impl Operations {
         read
     }
 
-    /// Records which address was refused, and where it stood.
+    /// Records a blocked address. `detail` says which address was refused, and `path` where it was
+    /// given.
     async fn record_blocked_address(
         &self,
         ctx: &Context,
@@ -175,8 +178,8 @@ impl Operations {
         self.record_denied(ctx, ACTION, event).await;
     }
 
-    /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization
-    /// that was erased, and the events of all organizations when it names none.
+    /// `GET /v1/audit-events`: lists events, newest first. An operator can also list the events of
+    /// an organization that was erased and, by naming none, those of all organizations.
     pub async fn audit_events(
         &self,
         ctx: &Context,
@@ -239,7 +242,7 @@ impl Operations {
     }
 }
 
-/// Something that was not there before.
+/// Returns the change of a value that did not exist before.
 pub(crate) fn set(path: &str, after: impl Into<Value>) -> Change {
     Change {
         path: path.to_owned(),
@@ -248,7 +251,7 @@ pub(crate) fn set(path: &str, after: impl Into<Value>) -> Change {
     }
 }
 
-/// What differs between two states of one thing, member by member; nested objects are compared as
+/// Returns the members that differ between two states of an object. Nested objects are compared as
 /// wholes.
 pub(crate) fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let empty = serde_json::Map::new();

@@ -1,4 +1,4 @@
-//! Who asks.
+//! Authenticates the caller of a request.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use store::Routes;
 
 use crate::{Operations, Refusal};
 
-/// Failed authentications of one key that are recorded in a minute. Whoever knows a key's id can
-/// make any number; all are logged and counted.
+/// The number of failed authentications of one key that are recorded in a minute. Anyone who knows
+/// a key's id can cause any number of them. All of them are logged and counted in the metrics.
 const RECORDED_PER_MINUTE: u32 = 10;
 
-/// What a failed authentication is recorded as.
+/// The action under which a failed authentication is recorded.
 const ACTION: &str = "authentication_failed";
 
 impl Operations {
-    /// The caller behind an `Authorization` header. A refusal that names an existing key is
-    /// recorded in its organization's trail, up to a limit.
+    /// Returns the caller that an `Authorization` header authenticates. A refusal that names an
+    /// existing key is recorded in the audit trail of the key's organization, up to a limit.
     pub async fn authenticate(
         &self,
         header: Option<&str>,
@@ -31,8 +31,8 @@ impl Operations {
             .map_err(|error| self.refused_authentication(error, ip, request_id))
     }
 
-    /// Like [`Self::authenticate`], for a request that submits: the routes of the caller's
-    /// organization come with the same read where they can.
+    /// Like [`Self::authenticate`], for a request that submits messages. Also returns the routes of
+    /// the caller's organization if the same read fetched them.
     pub async fn authenticate_with_routes(
         &self,
         header: Option<&str>,
@@ -64,8 +64,8 @@ impl Operations {
         }
     }
 
-    /// The answer does not wait for the record: how long it takes must not tell whether a key
-    /// exists.
+    /// Records a failed authentication in the background. The response does not wait for it,
+    /// because its duration would reveal whether the key exists.
     fn record_failed_authentication(
         &self,
         named: &Caller,
@@ -100,7 +100,7 @@ impl Operations {
         };
         let store = self.store.clone();
         tokio::spawn(async move {
-            // The trail of an organization that has ended is closed.
+            // Nothing is added to the audit trail of an organization that has ended.
             let recorded = match store.organization_stands(organization).await {
                 Ok(true) => store.record_audit(&event).await,
                 Ok(false) => Ok(()),

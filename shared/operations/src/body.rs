@@ -1,5 +1,5 @@
-//! A request's body, opened at its turn: after the caller, the role and the object are known to be
-//! good (api.md, Order of refusal).
+//! A request's body. It is read after the caller, the role and the object have been checked, in the
+//! order of refusal that the crate's documentation describes.
 
 use bytes::Bytes;
 use domain::input::{Errors, FieldError, Fields, parse_object};
@@ -12,29 +12,30 @@ use crate::Refusal;
 pub struct Body(Result<Bytes, Refusal>);
 
 impl Body {
-    /// Bytes as they came.
+    /// Creates a body from the bytes that were received.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
         Self(Ok(bytes))
     }
 
-    /// A body that is refused when its turn comes.
+    /// Creates a body that is refused when it is read.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         Self(Err(refusal))
     }
 
-    /// The content.
+    /// Returns the bytes of the body, or its refusal.
     pub fn bytes(self) -> Result<Bytes, Refusal> {
         self.0
     }
 
-    /// A JSON object.
+    /// Parses the body as a JSON object.
     pub fn object(self) -> Result<Map<String, Value>, Refusal> {
         Ok(parse_object(&self.0?)?)
     }
 
-    /// A JSON object, or nothing: for actions whose fields are all optional.
+    /// Parses the body as a JSON object. An empty body is an empty object, for actions whose fields
+    /// are all optional.
     pub fn object_or_empty(self) -> Result<Map<String, Value>, Refusal> {
         let bytes = self.0?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -45,8 +46,8 @@ impl Body {
     }
 }
 
-/// Reads an object's members with `read`, refuses the members it did not take, and answers every
-/// mistake at once.
+/// Reads an object's members with `read`, and refuses those that `read` did not take. Returns all
+/// mistakes at once.
 pub(crate) fn read_members<T>(
     members: Map<String, Value>,
     errors: Errors,

@@ -1,5 +1,5 @@
-//! The first keys: whoever can reach the table itself makes them, when Waybill is deployed or first
-//! started on a laptop.
+//! Creates the first API keys, when Waybill is deployed or started on a laptop for the first time.
+//! This needs access to the table itself.
 
 use domain::audit::AuditEvent;
 use domain::id::{IdMint, OrganizationId};
@@ -10,7 +10,7 @@ use store::{Store, StoreError};
 
 use crate::{Operations, Refusal};
 
-/// Makes an operator's key; its text is shown this once.
+/// Creates an operator's key and returns its text, which is not stored.
 pub async fn operator_key(
     store: &Store,
     ids: &IdMint,
@@ -31,7 +31,8 @@ pub async fn operator_key(
     Ok(plaintext)
 }
 
-/// Makes an organization and an admin's key of it; the key's text is shown this once.
+/// Creates an organization with an admin key. Returns its id and the text of the key, which is not
+/// stored.
 pub async fn organization_with_key(
     operations: &Operations,
     name: &str,

@@ -1,4 +1,4 @@
-//! Who asks, in which request, and what they may see.
+//! The context of a request: its caller, and what the caller may see.
 
 use std::sync::Arc;
 
@@ -15,24 +15,25 @@ use crate::{IdempotencyKey, Operations, Query, Refusal, RefusalCode};
 /// One request of one caller.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// Who asks.
+    /// The caller of the request.
     pub caller: Caller,
-    /// The request's id, in answers, logs and audit events.
+    /// The id of the request, in responses, logs and audit events.
     pub request_id: String,
-    /// The address it came from.
+    /// The IP address that the request came from.
     pub ip: Option<String>,
-    /// Where people reach this Waybill, without a slash at the end: what deep links begin with.
+    /// The address of this Waybill for people, without a slash at the end. Links to the console
+    /// begin with it.
     pub base_url: String,
-    /// The trace it belongs to.
+    /// The trace that the request belongs to.
     pub trace: TraceId,
-    /// Method, path and query, as they came.
+    /// Method, path and query, as they were sent.
     pub request_line: String,
-    /// The `Idempotency-Key` it carries, well-formed.
+    /// The `Idempotency-Key` header, if there is one.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The routes of the caller's organization, where they were read together with its key.
+    /// The routes of the caller's organization, if they were read together with its key.
     pub routes: Option<Arc<Routes>>,
-    /// The id of what it makes, as its idempotency claim recorded it: a repeat of a request that
-    /// broke off makes the same thing, not another.
+    /// The id of the object that the request creates, as its idempotency claim recorded it. A
+    /// repeat of a request that was interrupted creates the same object again, and no other.
     pub reserved: Option<Ulid>,
 }
 
@@ -53,21 +54,21 @@ impl Context {
         }
     }
 
-    /// A deep link to a page of the console.
+    /// Returns a link to a page of the console.
     pub(crate) fn link(&self, page: &str, id: impl std::fmt::Display) -> String {
         format!("{}/{page}/{id}", self.base_url)
     }
 }
 
 impl Operations {
-    /// The id of what a request makes.
+    /// Returns the id of the object that a request creates: the reserved one, or else a new one.
     pub(crate) fn id_for<T: Id>(&self, ctx: &Context, organization: OrganizationId) -> T {
         ctx.reserved
             .map_or_else(|| self.ids.mint(organization, 1), T::from)
     }
 }
 
-/// An id that can stand in a path or body: it says which organization's it is.
+/// An id in a path or body. It contains the tag of its organization.
 pub(crate) trait Owned: Copy + std::str::FromStr + std::fmt::Display {
     fn tagged(self) -> Ulid;
 }
@@ -78,7 +79,7 @@ impl<T: Id> Owned for T {
     }
 }
 
-/// A delivery's id is its message's, which carries the tag.
+/// The id of a delivery, which contains the id of its message with the tag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnedDelivery(pub(crate) DeliveryId);
 
@@ -102,7 +103,7 @@ impl Owned for OwnedDelivery {
 }
 
 impl Operations {
-    /// Refuses, and records, a caller whose role does not hold the permission.
+    /// Refuses a caller whose role lacks the permission, and records the refusal.
     pub(crate) async fn require(
         &self,
         ctx: &Context,
@@ -130,7 +131,8 @@ impl Operations {
         Err(Refusal::forbidden())
     }
 
-    /// The organization a request is about: the caller's own, or the one that the operator names.
+    /// Returns the organization that a request concerns: the caller's own, or the one that the
+    /// operator names.
     pub(crate) async fn scope(
         &self,
         ctx: &Context,
@@ -158,8 +160,8 @@ impl Operations {
         }
     }
 
-    /// Like [`Self::scope`]; `None` is an operator that names no organization and so asks about all
-    /// of them.
+    /// Like [`Self::scope`], but returns `None` for an operator that names no organization and so
+    /// asks about all of them.
     pub(crate) async fn scope_or_all(
         &self,
         ctx: &Context,
@@ -172,7 +174,7 @@ impl Operations {
         }
     }
 
-    /// Like [`Self::scope`]; but an operator may name an organization that was erased.
+    /// Like [`Self::scope`], but an operator may name an organization that was erased.
     pub(crate) async fn scope_even_if_gone(
         &self,
         ctx: &Context,
@@ -191,7 +193,8 @@ impl Operations {
         }
     }
 
-    /// Both of the above, in the order of refusal.
+    /// Checks the permission with [`Self::require`], then returns the organization from
+    /// [`Self::scope`].
     pub(crate) async fn enter(
         &self,
         ctx: &Context,
@@ -202,9 +205,9 @@ impl Operations {
         self.scope(ctx, query).await
     }
 
-    /// Where what an id in a path names can be: in the caller's organization. For an operator that
-    /// names no organization, the id's tag says which organizations it can belong to: nearly always
-    /// one.
+    /// Returns the organizations that the id in a path can belong to, each with the id. This is the
+    /// caller's organization. For an operator that names none, it is every organization whose tag
+    /// the id contains, which is nearly always one.
     pub(crate) async fn places<T: Owned>(
         &self,
         ctx: &Context,
@@ -228,8 +231,8 @@ impl Operations {
             .collect())
     }
 
-    /// What submitting needs to know of an organization: as it was read with the caller's key, or
-    /// else read now.
+    /// Returns the routes of an organization: those that were read with the caller's key, or else
+    /// the current ones.
     pub(crate) async fn routes(
         &self,
         ctx: &Context,
@@ -246,8 +249,8 @@ impl Operations {
         }
     }
 
-    /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter
-    /// is recorded.
+    /// Parses an id in a path. Returns 404 if it is malformed or belongs to another organization.
+    /// The latter is recorded.
     pub(crate) async fn own_id<T: Owned>(
         &self,
         ctx: &Context,
@@ -262,8 +265,8 @@ impl Operations {
         }
     }
 
-    /// Whether an id is this organization's; when not, that is recorded. No lookup is needed: the
-    /// id's tag says so.
+    /// Whether an id belongs to this organization. If it does not, this is recorded. The id's tag
+    /// decides, so nothing is read.
     pub(crate) async fn owns_or_records<T: Owned>(
         &self,
         ctx: &Context,
@@ -300,12 +303,12 @@ impl Operations {
     }
 }
 
-/// An operator that names no organization.
+/// Whether the caller is an operator that names no organization.
 pub(crate) fn asks_about_all(ctx: &Context, query: &Query) -> bool {
     ctx.caller.organization.is_none() && !query.has("organization_id")
 }
 
-/// 422: what is asked for cannot be answered for all organizations at once.
+/// Returns the 422 for a request that cannot be answered for all organizations at once.
 pub(crate) fn organization_required(detail: &str) -> Refusal {
     let error = FieldError::in_query(
         "organization_id",

@@ -1,5 +1,5 @@
-//! Cursors: a position in one list, signed so that it means nothing in another list, with other
-//! filters or to another organization.
+//! Cursors: positions in lists. The signature of a cursor covers its list, filters and
+//! organization, so that it is not valid for any other.
 
 use std::ops::RangeInclusive;
 
@@ -8,11 +8,12 @@ use domain::key_ring::{KeyRing, SigningKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Half of HMAC-SHA256: a cursor guards no secret, it only has to be ours.
+/// The length of a tag: half of HMAC-SHA256. A cursor contains no secret, and its tag only proves
+/// that Waybill issued it.
 const TAG_BYTES: usize = 16;
-/// No position is longer; nor is a cursor that is worth decoding.
+/// The longest position, in bytes. A cursor that is longer than this permits is not decoded.
 const POSITION_BYTES_MAX: usize = 512;
-/// The length of a cursor: base64 of the tag and the position.
+/// The length of a cursor in characters: base64 of the tag and the position.
 pub const CURSOR: RangeInclusive<usize> = 1..=(TAG_BYTES + POSITION_BYTES_MAX) * 4 / 3 + 4;
 
 /// Signs and verifies cursors.
@@ -21,19 +22,18 @@ pub struct Cursors {
     keys: KeyRing,
 }
 
-/// What a cursor belongs to: the route, the organization and the filters, in one spelling.
+/// What a cursor belongs to: a route, an organization and filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListScope(Vec<String>);
 
 impl ListScope {
-    /// The list at a route, without filters yet.
+    /// Creates the scope of a route's list, without filters.
     #[must_use]
     pub fn of(route: &str) -> Self {
         Self(vec![route.to_owned()])
     }
 
-    /// The same list, with one more filter; `None` is no filter, which is not the same as an empty
-    /// one.
+    /// Adds a filter to the scope. `None` adds nothing, which differs from an empty value.
     #[must_use]
     pub fn with<T: ToString>(mut self, filter: &str, value: Option<T>) -> Self {
         if let Some(value) = value {
@@ -44,13 +44,13 @@ impl ListScope {
 }
 
 impl Cursors {
-    /// Cursors under secret keys.
+    /// Creates cursors that are signed with secret keys.
     #[must_use]
     pub fn new(keys: impl Into<KeyRing>) -> Self {
         Self { keys: keys.into() }
     }
 
-    /// The cursor of a position in a list.
+    /// Returns the cursor of a position in a list.
     #[must_use]
     pub fn seal(&self, scope: &ListScope, position: &str) -> String {
         let digest = mac(&self.keys.signing(), scope, position.as_bytes())
@@ -61,7 +61,7 @@ impl Cursors {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position a cursor stands for, if it was sealed for this very list.
+    /// Returns the position of a cursor, if it was sealed for the same scope.
     #[must_use]
     pub fn open(&self, scope: &ListScope, cursor: &str) -> Option<String> {
         if cursor.len() > *CURSOR.end() {
@@ -80,7 +80,7 @@ impl Cursors {
 fn mac(key: &SigningKey, scope: &ListScope, position: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     for part in &scope.0 {
-        // The length in front keeps `a`, `bc` apart from `ab`, `c`.
+        // The length prefix distinguishes `a`, `bc` from `ab`, `c`.
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part.as_bytes());
     }
@@ -129,8 +129,8 @@ mod tests {
         );
     }
 
-    /// A cursor that clients hold goes on being read by later versions. The bytes were computed
-    /// apart from this code.
+    /// Later versions must accept the cursors that clients hold. The expected bytes were computed
+    /// independently of this code.
     #[test]
     fn a_cursor_of_an_earlier_version_is_read_and_is_still_written_so() {
         const CURSOR: &str = "h6fgkuX3h_7ZX5dfH9gJ12Rsdl8wMWthdjlmdDAyMDVhdHozN3htam0wNjhoYl8wMA";

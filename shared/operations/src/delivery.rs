@@ -1,4 +1,4 @@
-//! Deliveries: read, retried and cancelled.
+//! Reads, retries and cancels deliveries.
 
 use dispatch::{EndError, RedeliverError};
 use domain::attempt::{Attempt, Trigger};
@@ -31,8 +31,8 @@ pub struct RetryDelivery {
 }
 
 impl Operations {
-    /// `GET /v1/deliveries`: newest first. An operator that names no organization lists what is
-    /// failed, retrying or skipped in all of them.
+    /// `GET /v1/deliveries`: lists deliveries, newest first. An operator that names no organization
+    /// can list those that are failed, retrying or skipped in all organizations.
     pub async fn deliveries(
         &self,
         ctx: &Context,
@@ -75,7 +75,8 @@ impl Operations {
         })
     }
 
-    /// Another organization's id as a filter finds nothing, and is recorded.
+    /// Whether the ids in a filter belong to the organization. An id of another organization
+    /// matches nothing, and is recorded.
     pub(crate) async fn filter_is_own(
         &self,
         ctx: &Context,
@@ -92,7 +93,7 @@ impl Operations {
         own
     }
 
-    /// `GET /v1/deliveries/{id}`.
+    /// `GET /v1/deliveries/{id}`: returns a delivery with its attempts.
     pub async fn delivery(
         &self,
         ctx: &Context,
@@ -111,7 +112,8 @@ impl Operations {
         Err(Refusal::not_found())
     }
 
-    /// `GET /v1/deliveries/{id}/body`: the body as last sent, after templates and presets.
+    /// `GET /v1/deliveries/{id}/body`: returns the body that was last sent, after templates and
+    /// presets.
     pub async fn delivery_body(
         &self,
         ctx: &Context,
@@ -124,8 +126,8 @@ impl Operations {
         let delivery = self.own_delivery(ctx, organization, id).await?;
         no_parameters(query)?;
         let sent = self.last_sent(&delivery).await?;
-        // A file that was there already, from an attempt that was never recorded, was sent as it
-        // is.
+        // A delivery can succeed without a recorded body: an attempt that was not recorded had
+        // already written the file, which is the payload as it is.
         let Some(sha256) =
             sent.or_else(|| matches!(delivery.state, State::Succeeded { .. }).then(String::new))
         else {
@@ -148,7 +150,7 @@ impl Operations {
             };
             return self.content_answer(info, kept.content).await;
         }
-        // An attempt that could not read all of the payload has no hash of it.
+        // An attempt that did not read the whole payload has no hash of it.
         let payload = delivery.message.payload.clone();
         if payload
             .sha256
@@ -165,7 +167,7 @@ impl Operations {
         self.content_answer(payload, content).await
     }
 
-    /// The hash of the body of the last attempt that sent one.
+    /// Returns the hash of the body that was last sent; `None` if no attempt sent one.
     async fn last_sent(&self, delivery: &Delivery) -> Result<Option<String>, Refusal> {
         let sha256 = |attempt: &Attempt| {
             attempt
@@ -180,7 +182,7 @@ impl Operations {
         Ok(attempts.iter().rev().find_map(sha256))
     }
 
-    /// `POST /v1/deliveries/{id}/retry`: reopens it with a fresh budget.
+    /// `POST /v1/deliveries/{id}/retry`: opens a delivery again, with a fresh budget of retries.
     pub async fn retry_delivery(
         &self,
         ctx: &Context,
@@ -211,7 +213,8 @@ impl Operations {
         self.delivery_view(ctx, &after).await
     }
 
-    /// What would end again at once is not reopened.
+    /// Refuses a retry that would end at once, because the destination is deleted or disabled, or
+    /// because the payload is no longer kept.
     async fn must_be_deliverable(&self, delivery: &Delivery) -> Result<(), Refusal> {
         let destination = self
             .store
@@ -241,14 +244,15 @@ impl Operations {
             Content::Object(place) => match self.store.object_head(&place).await {
                 Err(Unreadable::Missing) => Err(gone()),
                 Err(Unreadable::Store(error)) => Err(error.into()),
-                // The attempt reports an object that may not be read.
+                // The attempt reports an object that cannot be read.
                 Ok(_) | Err(Unreadable::Forbidden | Unreadable::Role) => Ok(()),
             },
         }
     }
 
-    /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts. Once the delivery is
-    /// cancelled, the answer is 200: a repeat of the request would be refused.
+    /// `POST /v1/deliveries/{id}/cancel`: cancels a delivery, so that no further attempt starts.
+    /// Once it is cancelled, the response is 200 even if a later step fails, because a repeat of
+    /// the request would be refused.
     pub async fn cancel_delivery(
         &self,
         ctx: &Context,
@@ -328,7 +332,7 @@ impl Operations {
     }
 }
 
-/// 410: the body is gone with the payload that it was made of.
+/// Returns the 410 for a body that expired with the payload it was rendered from.
 fn body_expired() -> Refusal {
     Refusal {
         detail: "the body that was sent is no longer kept".to_owned(),

@@ -1,5 +1,5 @@
-//! What an operator needs next to a list across organizations: the names behind its ids,
-//! organizations to choose from, and the organization that an id belongs to.
+//! What an operator needs next to a list across organizations: the names of its organizations and
+//! destinations, organizations to filter by, and the organization that an id belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{Context, Operations, Refusal};
 
-/// Names that are read at the same time.
+/// The number of names that are read at the same time.
 const READS_AT_ONCE: usize = 16;
-/// Organizations that a filter offers; with more, people search for the one they mean.
+/// The number of organizations that a filter offers. If there are more, people search for one by
+/// name.
 const CHOICES_MAX: u32 = 100;
 
 /// The names of the organizations and destinations that a list mentions.
@@ -22,13 +23,13 @@ pub struct NamesEverywhere {
 }
 
 impl NamesEverywhere {
-    /// The organization's name, unless the organization was erased.
+    /// Returns the organization's name; `None` if the organization was erased.
     #[must_use]
     pub fn organization(&self, id: &OrganizationId) -> Option<&str> {
         self.organizations.get(id).map(String::as_str)
     }
 
-    /// The destination's name, unless the destination was erased.
+    /// Returns the destination's name; `None` if the destination was erased.
     #[must_use]
     pub fn destination(&self, id: &DestinationId) -> Option<&str> {
         self.destinations.get(id).map(String::as_str)
@@ -62,7 +63,7 @@ impl Operations {
         })
     }
 
-    /// Organizations for a filter, by name, and whether there are more than these.
+    /// Returns organizations for a filter, sorted by name, and whether there are more of them.
     pub async fn organization_choices(
         &self,
         ctx: &Context,
@@ -78,15 +79,15 @@ impl Operations {
         Ok((choices, page.more))
     }
 
-    /// The organization that issued an id, where the id's tag says so beyond doubt. Whether the
-    /// thing exists is not looked up.
+    /// Returns the organization that issued an id, if the tag of the id matches exactly one. The
+    /// object that the id names may not exist.
     pub async fn organization_of(
         &self,
         ctx: &Context,
         id: &str,
     ) -> Result<Option<OrganizationId>, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
-        // An id is a prefix and a ULID; a delivery's has its place in the message at the end.
+        // An id is a prefix and a ULID. The id of a delivery also has its number in the message.
         let Some(ulid) = id
             .split('_')
             .nth(1)

@@ -1,10 +1,11 @@
-//! Idempotency keys: the same request again is answered as the first time, and nothing is done
-//! twice.
+//! Idempotency keys: a request that is repeated gets the response of the first one, and nothing is
+//! done twice.
 //!
-//! A POST with a key **claims** it before it runs and **concludes** with its answer, or releases it
-//! when that is no 2xx. A repeat **replays** the stored answer; while the first still runs it waits
-//! a little. `POST /v1/messages` keeps its own, cheaper protocol in [`crate::message`]: its claim
-//! already says which deliveries its answer is made of.
+//! A POST with a key **claims** it before it runs. It then **concludes** the claim with its
+//! response, or releases the key if the response is not a 2xx. A repeat **replays** the stored
+//! response. While the first request is still running, the repeat waits for a short time. `POST
+//! /v1/messages` has a cheaper protocol of its own in [`crate::message`], because its claim already
+//! records the deliveries that its response is made of.
 
 use std::time::Duration;
 
@@ -18,23 +19,23 @@ use store::{Claim, IdempotencyClaim};
 
 use crate::{Context, Operations, Refusal, RefusalCode};
 
-/// How long a repeat waits for the first to finish.
+/// How long a repeat waits for the first request to finish.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAIT_STEP: Duration = Duration::from_millis(100);
-/// A lease outlives the function that took it by this much.
+/// How much longer a lease lasts than the function that takes it may run.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// Portal links and authorizations: whoever has their address is let in, or consents for the
-/// organization.
+/// The prefixes of the ids of portal links and authorizations, whose URLs are secrets: the first
+/// opens the console, and with the second a person consents for the organization.
 const SECRET_URLS: &[&str] = &["pln_", "oau_"];
-/// Members that are shown once: a replay has null in their place.
+/// Members that are shown once. A replayed response has null in their place.
 const SHOWN_ONCE: &[&str] = &["key", "signing_secret", "status_signing_secret"];
 
-/// An idempotency key: printable ASCII characters.
+/// An idempotency key, which consists of printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Reads a key.
+    /// Parses a key. Returns a description of the mistake if it is invalid.
     pub fn parse(text: &str) -> Result<Self, String> {
         let good = IDEMPOTENCY_KEY.contains(&text.len())
             && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -47,42 +48,44 @@ impl IdempotencyKey {
         })
     }
 
-    /// What it is stored under.
+    /// Returns the hash under which the key is stored.
     pub(crate) fn hash(&self) -> String {
         crate::message::sha256_hex(self.0.as_bytes())
     }
 }
 
-/// The answer of a request, as it is kept for replays.
+/// The response to a request, as it is stored for repeats.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredAnswer {
     /// The HTTP status of the kept response.
     pub status: u16,
-    /// The `Location` header.
+    /// The `Location` header, if there was one.
     pub location: Option<String>,
-    /// The `ETag` header.
+    /// The `ETag` header, if there was one.
     pub etag: Option<String>,
     /// The body of the kept response.
     pub body: Value,
 }
 
-/// Whether a request with an idempotency key runs.
+/// Whether a request with an idempotency key is executed.
 #[derive(Debug)]
 pub enum Admission {
-    /// It does, and what it makes has this id; conclude it with the permit.
+    /// The request is executed. The object that it creates gets this id, and the permit is used to
+    /// conclude the claim.
     Run(Permit, Ulid),
-    /// It ran before, with this answer.
+    /// The request was executed before, with this response.
     Replay(StoredAnswer),
 }
 
-/// A claimed key.
+/// The claim of a key by a request that is executed.
 #[derive(Debug)]
 pub struct Permit {
     organization: OrganizationId,
     key_hash: String,
 }
 
-/// What a request with a key is compared by.
+/// What identifies a request with a key: its organization, and the hashes of the key and of the
+/// request.
 #[derive(Clone, Debug)]
 pub(crate) struct Fingerprint {
     pub(crate) organization: OrganizationId,
@@ -98,7 +101,7 @@ impl Fingerprint {
         body: &[u8],
     ) -> Self {
         let mut hash = Sha256::new();
-        // The length in front keeps the two parts apart.
+        // The length prefix separates the two parts.
         hash.update((request_line.len() as u64).to_be_bytes());
         hash.update(request_line.as_bytes());
         hash.update(body);
@@ -112,7 +115,7 @@ impl Fingerprint {
 }
 
 impl Fingerprint {
-    /// Refuses a key that came with another request.
+    /// Returns the claim, or refuses a key that was used with another request.
     pub(crate) fn checked(&self, claim: Claim) -> Result<Claim, Refusal> {
         match &claim {
             Claim::Finished { request_hash, .. } | Claim::Running { request_hash, .. }
@@ -126,7 +129,8 @@ impl Fingerprint {
 }
 
 impl Operations {
-    /// Claims the request's key, or finds the answer it had before.
+    /// Claims the request's key, or returns the response that was stored under it. Returns `None`
+    /// if the request has no key.
     pub async fn admit(
         &self,
         ctx: &Context,
@@ -136,7 +140,7 @@ impl Operations {
         let Some(key) = &ctx.idempotency_key else {
             return Ok(None);
         };
-        // What the operator does to organizations themselves belongs to none.
+        // The operator's requests about organizations themselves belong to none of them.
         let organization =
             organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
         let print = Fingerprint::of(organization, key, &ctx.request_line, body);
@@ -180,7 +184,7 @@ impl Operations {
         }
     }
 
-    /// Stores the answer of an admitted request; only a 2xx is kept, anything else frees the key.
+    /// Stores the response of an admitted request if it is a 2xx. Any other response frees the key.
     pub async fn conclude(&self, permit: Permit, answer: Option<StoredAnswer>) {
         let Permit {
             organization,
@@ -214,7 +218,7 @@ impl Operations {
         }
     }
 
-    /// One conditional write; refuses a key that came with another request.
+    /// Claims a key with one conditional write. Refuses a key that was used with another request.
     pub(crate) async fn claim(
         &self,
         print: &Fingerprint,
@@ -234,7 +238,8 @@ impl Operations {
     }
 }
 
-/// One step of waiting for the first request to finish; refuses when the time is over.
+/// Waits for one step for the first request to finish. Returns an error once the deadline has
+/// passed.
 pub(crate) async fn wait_until(deadline: tokio::time::Instant) -> Result<(), Refusal> {
     if tokio::time::Instant::now() + WAIT_STEP > deadline {
         return Err(Refusal::idempotency_in_progress());
@@ -243,7 +248,7 @@ pub(crate) async fn wait_until(deadline: tokio::time::Instant) -> Result<(), Ref
     Ok(())
 }
 
-/// The end of the time that a repeat waits.
+/// Returns the deadline of a repeat that waits.
 pub(crate) fn wait_deadline() -> tokio::time::Instant {
     tokio::time::Instant::now() + WAIT_MAX
 }

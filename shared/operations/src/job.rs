@@ -1,4 +1,4 @@
-//! Jobs: what is done to many deliveries at once; asked for here, done by the jobs function.
+//! Jobs: operations on many deliveries. They are requested here and executed by the jobs function.
 
 use domain::Timestamp;
 use domain::delivery::DeliveryStatus;
@@ -28,7 +28,8 @@ const KINDS: &[(&str, JobKind)] = &[
     ("reconcile", JobKind::Reconcile),
 ];
 const DAY: Duration = Duration::from_secs(86_400);
-/// What is retried when the filter does not say: what ended without having arrived.
+/// The statuses that a retry selects if its filter has none: those of deliveries that ended without
+/// success.
 const RETRIED: &[DeliveryStatus] = &[
     DeliveryStatus::Failed,
     DeliveryStatus::Skipped,
@@ -76,12 +77,12 @@ pub struct JobFilterBody {
     pub until: Option<String>,
 }
 
-/// What asking for a job leads to.
+/// The outcome of a request for a job.
 #[derive(Debug)]
 pub enum JobAsked {
     /// The job was accepted.
     Accepted(Box<JobView>),
-    /// It was only counted.
+    /// The request was a dry run, which only counted.
     Counted(JobTotal),
 }
 
@@ -92,7 +93,7 @@ struct NewJob {
 }
 
 impl Operations {
-    /// `POST /v1/jobs`.
+    /// `POST /v1/jobs`: creates a job, or counts what it would process.
     pub async fn create_job(
         &self,
         ctx: &Context,
@@ -126,7 +127,7 @@ impl Operations {
                 .map_or(after(now), |until| until.min(after(now))),
         );
         if nobodys {
-            // Another organization's id finds nothing.
+            // An id of another organization matches nothing.
             filter.until = filter.since.or(Some(Timestamp::from_millis(0)));
             filter.since = filter.until;
         }
@@ -191,7 +192,7 @@ impl Operations {
                 .until
                 .map_or(after(now), |until| until.min(after(now))),
         );
-        // What the filter asks for and is gone by retention is said.
+        // The response says from when on messages are kept, if the filter asks for earlier ones.
         let since = filter.since.unwrap_or(kept_since);
         let not_kept_before = Some(kept_since).filter(|kept_since| since < *kept_since);
         if dry_run {
@@ -229,7 +230,7 @@ impl Operations {
         })))
     }
 
-    /// What a destination missed since then is delivered again.
+    /// Starts a job that delivers again what a destination missed since a time.
     pub(crate) async fn replay(
         &self,
         ctx: &Context,
@@ -252,13 +253,13 @@ impl Operations {
         .await
     }
 
-    /// Writes the job down and asks for it. Should the queue refuse, a repeat with the same
-    /// `Idempotency-Key` asks again.
+    /// Stores a job and sends its task. If the queue refuses the task, the job is stored as failed,
+    /// and a repeat of the request starts another one.
     pub(crate) async fn start_job(&self, ctx: &Context, job: Job) -> Result<JobView, Refusal> {
         let filter = serde_json::to_value(&job.filter).unwrap_or_default();
         let kind = serde_json::to_value(job.kind).unwrap_or_default();
         let job = match job.kind {
-            // The operator erases an organization however many jobs it has.
+            // An erasure is not limited by the number of the organization's jobs.
             JobKind::Erase => self.store.create_job(&job).await?,
             _ => self
                 .store
@@ -289,7 +290,8 @@ impl Operations {
         Ok(self.job_view(ctx, job))
     }
 
-    /// Refuses an action that needs a job when the organization has as many as it may.
+    /// Refuses an action that needs a job if the organization has as many unfinished jobs as it
+    /// may.
     pub(crate) async fn room_for_a_job(&self, organization: OrganizationId) -> Result<(), Refusal> {
         let unfinished = self.store.unfinished_jobs(organization).await?;
         if unfinished.len() < JOBS_MAX {
@@ -299,7 +301,7 @@ impl Operations {
         }
     }
 
-    /// `GET /v1/jobs`: newest first.
+    /// `GET /v1/jobs`: lists jobs, newest first.
     pub async fn jobs(&self, ctx: &Context, mut query: Query) -> Result<Page<JobView>, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
         let errors = Errors::default();
@@ -325,8 +327,8 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/jobs/{id}`. An operator also reads the job that erased an organization, when that
-    /// is gone.
+    /// `GET /v1/jobs/{id}`: returns one job. An operator can also read the job that erased an
+    /// organization, after the organization is gone.
     pub async fn job(&self, ctx: &Context, id: &str, mut query: Query) -> Result<JobView, Refusal> {
         self.require(ctx, Permission::Read).await?;
         let organization = self.scope_even_if_gone(ctx, &mut query).await?;
@@ -340,7 +342,7 @@ impl Operations {
         Ok(self.job_view(ctx, job))
     }
 
-    /// `POST /v1/jobs/{id}/cancel`: what is done stays done.
+    /// `POST /v1/jobs/{id}/cancel`: cancels a job. What it has done is not undone.
     pub async fn cancel_job(
         &self,
         ctx: &Context,
@@ -406,7 +408,8 @@ fn too_many() -> Refusal {
     Refusal::new(RefusalCode::LimitReached, detail)
 }
 
-/// What is accepted in this millisecond is there, too.
+/// Returns the next millisecond, so that a range that excludes its end includes what is accepted
+/// now.
 fn after(now: Timestamp) -> Timestamp {
     now.plus(Duration::from_millis(1))
 }
@@ -440,7 +443,7 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
     })
 }
 
-/// Which messages a backfill sends; its destination is a member of its own.
+/// Reads the filter of a backfill. Its destination is a separate member of the body.
 fn read_backfill(fields: &mut Fields<'_>) -> DeliveryFilter {
     let given = fields.given("since");
     let since = fields.parsed("since", Timestamp::parse);
@@ -465,7 +468,7 @@ fn read_filter(fields: &mut Fields<'_>) -> DeliveryFilter {
     }
 }
 
-/// One status, or a list: as the parameter may stand there once or several times.
+/// Reads one status, or a list of them, as the query parameter can be given once or several times.
 fn read_statuses(fields: &mut Fields<'_>) -> Vec<DeliveryStatus> {
     let pointer = fields.pointer_to("status");
     let known = |text: &str| {

@@ -1,11 +1,11 @@
-//! What Waybill can be asked to do: the api and the console both call these operations; a file per
-//! noun.
+//! The operations of Waybill, which the API and the console both call. There is one file per noun.
 //!
-//! Each one **authorises** (role first, then whose it is), **validates** (every mistake at once),
-//! **acts** (store, vault, dispatch, the worker's check) and answers with a **view**, or with a
-//! [`Refusal`] that says why not. A [`Context`] is who asks and in which request; a [`Query`] and a
-//! [`Body`] are what they sent, opened in the order of refusal: 401, 403, 404, then 415, 413, 400,
-//! then 422, then 409. What is changed or refused is written to the organization's audit trail.
+//! Each operation **authorizes** the caller (first the role, then the organization), **validates**
+//! the request (all mistakes at once), **executes** it (store, vault, dispatch, the worker's
+//! check), and returns a **view** or a [`Refusal`] that says why it was not carried out. A
+//! [`Context`] has the caller and the request; a [`Query`] and a [`Body`] have what the client
+//! sent. They are read in the order of refusal: 401, 403, 404, then 415, 413, 400, then 422, then
+//! 409. Changes and refusals are recorded in the organization's audit trail.
 
 mod alert;
 mod alert_email;
@@ -56,7 +56,7 @@ pub use query::Query;
 pub use quota::Meter;
 pub use recorded_refusals::RecordedRefusals;
 pub use refusal::{Extra, Refusal, RefusalCode, RefusalKind};
-/// The length of a signing secret that a customer brings.
+/// The length of a signing secret that a customer provides.
 pub use signing::TEXT_LENGTH as SIGNING_SECRET;
 pub use status_secret::RotatedStatusSecret;
 pub use undelivered::Counted;
@@ -71,10 +71,10 @@ use domain::{Clock, Random};
 use store::{Store, StoreError};
 use vault::Vault;
 
-/// How often a change that lost its race is tried again on what won.
+/// How often a change that lost a race is tried again on the state that won.
 pub(crate) const RACES_MAX: usize = 8;
 
-/// What a deployment decides.
+/// The settings of a deployment.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The functions that check destinations and deliver to them.
@@ -83,52 +83,52 @@ pub struct Settings {
     pub plain_http: bool,
     /// Whether quotas are enforced.
     pub rate_limits: bool,
-    /// The quotas of organizations for which the operator has set no others.
+    /// The quotas of organizations for which the operator has set none.
     pub quotas: domain::quota::Quotas,
-    /// How long a request may run: an idempotency lease outlives it.
+    /// How long a request may run, in seconds. An idempotency lease lasts longer.
     pub function_timeout_seconds: u32,
-    /// The AWS account that the deployment runs in: none of its roles is a customer's.
+    /// The AWS account that the deployment runs in. A role in it is refused as a customer's role.
     pub account_id: String,
-    /// The bucket that nobody may be granted.
+    /// The deployment's own bucket, which no organization may be granted.
     pub own_bucket: String,
-    /// The secrets that nobody may be granted.
+    /// The deployment's own secrets, which no organization may be granted.
     pub own_secret_arns: Vec<String>,
 }
 
-/// Everything an operation needs. Cheap to clone.
+/// Everything that operations need. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Operations {
     /// The table and the bucket.
     pub store: Store,
-    /// Seals credentials.
+    /// Seals credentials and other secrets.
     pub vault: Vault,
-    /// Sends messages on their way.
+    /// Commits messages and sends their tasks.
     pub dispatch: Dispatcher,
-    /// Asks for jobs.
+    /// Sends the tasks of jobs.
     pub jobs: queue::JobQueue,
-    /// Knows callers by their keys.
+    /// Authenticates callers by their keys and sessions.
     pub access: Access,
-    /// Makes ids and recognises an organization's own.
+    /// Creates ids, and recognizes those of an organization.
     pub ids: IdMint,
-    /// Signs cursors.
+    /// Signs and verifies cursors.
     pub cursors: Cursors,
-    /// Signs links to payloads.
+    /// Signs and verifies links to payloads.
     pub payload_links: access::PayloadLinks,
-    /// Signs the console's sessions.
+    /// Signs and verifies the console's sessions.
     pub sessions: access::Sessions,
-    /// Which literal addresses destinations may have.
+    /// Decides which literal addresses destinations may have.
     pub egress: egress::Policy,
-    /// Invokes the workers' checks.
+    /// Invokes the workers, for example for checks.
     pub lambda: aws_sdk_lambda::Client,
     /// Counts what organizations use.
     pub meter: Meter,
-    /// Counts the refusals that are recorded.
+    /// Limits the number of refusals that are recorded.
     pub recorded_refusals: RecordedRefusals,
-    /// The time.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Randomness, good enough for secrets.
+    /// The source of randomness, which is suitable for secrets.
     pub random: Random,
-    /// What the deployment decides.
+    /// The settings of the deployment.
     pub settings: std::sync::Arc<Settings>,
 }
 

@@ -1,4 +1,4 @@
-//! About this Waybill.
+//! Information about this deployment of Waybill.
 
 use domain::role::Role;
 
@@ -7,7 +7,7 @@ use crate::view::meta::{Limits, Meta};
 use crate::{Operations, Query, Refusal};
 
 impl Operations {
-    /// `GET /v1/meta`: for every caller.
+    /// `GET /v1/meta`: returns the version, the roles and the limits to every caller.
     pub fn meta(&self, mut query: Query) -> Result<Meta, Refusal> {
         query.take_all("organization_id");
         no_parameters(query)?;

@@ -1,5 +1,5 @@
-//! Organizations: the operator makes, suspends, grants to and deletes them; an admin changes its
-//! own settings.
+//! Organizations. The operator creates, suspends and deletes them and grants them resources. An
+//! admin changes the settings of its own.
 
 use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode, Fields};
@@ -27,11 +27,12 @@ const STATUSES: &[(&str, OrganizationStatus)] = &[
 ];
 const READ_ONLY: &[&str] = &["id", "aws_external_id", "created_at", "updated_at", "url"];
 
-/// Organizations that a search reads in one go, and how often it does so for one page.
+/// The number of organizations that a search reads at once.
 const SEARCH_PAGE: u32 = 100;
+/// How often a search reads organizations for one page.
 const SEARCH_PAGES_MAX: u32 = 20;
 
-/// What the name or the external id of an organization begins with, in any case.
+/// The beginning of an organization's name or external id, in lower case.
 #[derive(Clone, Debug)]
 pub(crate) struct NamePrefix(String);
 
@@ -49,7 +50,7 @@ impl NamePrefix {
         }
     }
 
-    /// Whether the organization's name or external id begins so.
+    /// Whether the organization's name or external id begins with it, in any case.
     pub(crate) fn admits(&self, organization: &Organization) -> bool {
         let begins = |text: &str| text.to_lowercase().starts_with(&self.0);
         begins(&organization.name) || organization.external_id.as_deref().is_some_and(begins)
@@ -93,7 +94,7 @@ pub struct PatchOwnOrganization {
     pub settings: Option<OrganizationSettingsBody>,
 }
 
-/// Who changes an organization decides what of it may change.
+/// Who changes an organization, which decides what may change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hand {
     Operator,
@@ -101,7 +102,7 @@ enum Hand {
 }
 
 impl Operations {
-    /// `POST /v1/organizations`.
+    /// `POST /v1/organizations`: creates an organization.
     pub async fn create_organization(
         &self,
         ctx: &Context,
@@ -161,7 +162,7 @@ impl Operations {
         )
     }
 
-    /// `GET /v1/organizations`: oldest first, or worst first.
+    /// `GET /v1/organizations`: lists organizations, oldest first or worst first.
     pub async fn organizations(
         &self,
         ctx: &Context,
@@ -204,8 +205,8 @@ impl Operations {
         })
     }
 
-    /// Up to `limit` organizations, oldest first, and after which to go on. A search looks at a
-    /// bounded number; its page may be short.
+    /// Returns up to `limit` organizations, oldest first, and the id after which the next page
+    /// begins. A search reads a bounded number of organizations, so its page may be short.
     async fn organizations_named(
         &self,
         name: Option<&NamePrefix>,
@@ -245,7 +246,7 @@ impl Operations {
         Ok((found, after))
     }
 
-    /// `GET /v1/organizations/{id}`.
+    /// `GET /v1/organizations/{id}`: returns an organization with its health.
     pub async fn organization(
         &self,
         ctx: &Context,
@@ -262,7 +263,7 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/organization`: the caller's own.
+    /// `GET /v1/organization`: returns the caller's own organization.
     pub async fn own_organization(
         &self,
         ctx: &Context,
@@ -274,7 +275,7 @@ impl Operations {
         Ok(self.organization_view(ctx, organization))
     }
 
-    /// `PATCH /v1/organizations/{id}`.
+    /// `PATCH /v1/organizations/{id}`: changes an organization as the operator.
     pub async fn patch_organization(
         &self,
         ctx: &Context,
@@ -287,7 +288,7 @@ impl Operations {
             .await
     }
 
-    /// `PATCH /v1/organization`.
+    /// `PATCH /v1/organization`: changes the caller's own organization.
     pub async fn patch_own_organization(
         &self,
         ctx: &Context,
@@ -409,7 +410,7 @@ impl Operations {
         Ok(patched)
     }
 
-    /// The service's own bucket and secrets can't be granted.
+    /// Refuses grants of the deployment's own bucket and secrets.
     fn refuse_own_resources(&self, fields: &Fields<'_>, grants: &Grants) {
         let own = &self.settings;
         let refuse = |list: &str, i: usize| {
@@ -438,7 +439,7 @@ impl Operations {
         }
     }
 
-    /// Every destination that the settings name exists.
+    /// Refuses settings that name destinations which do not exist.
     async fn must_have_destinations(
         &self,
         ctx: &Context,
@@ -466,9 +467,9 @@ impl Operations {
         }
     }
 
-    /// `DELETE /v1/organizations/{id}`: only when it has no destinations. Its keys, links and
-    /// sessions are refused before anything is removed, so that a request that breaks off leaves
-    /// none of them working; the next one removes the rest.
+    /// `DELETE /v1/organizations/{id}`: deletes an organization that has no destinations. Its keys,
+    /// links and sessions are refused before anything is removed, so that none of them works after
+    /// a request that was interrupted. The next request removes the rest.
     pub async fn delete_organization(
         &self,
         ctx: &Context,
@@ -495,7 +496,8 @@ impl Operations {
     async fn end_organization(&self, organization: &Organization) -> Result<(), Refusal> {
         let mut before = organization.clone();
         for _ in 0..RACES_MAX {
-            // It is being erased, or a request before this one broke off.
+            // An organization may have ended already: it is being erased, or an earlier deletion
+            // was interrupted.
             let routes = self.store.routes(before.id).await?;
             if routes
                 .as_ref()
@@ -519,8 +521,8 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// The organization from now on: nothing is submitted or delivered, and nothing of it lets
-    /// anybody in.
+    /// Returns the organization as ended. Nothing is submitted or delivered, and its credentials
+    /// are refused.
     fn as_ended(&self, before: &Organization) -> Organization {
         let now = self.clock.now();
         let ended_at = before.ended_at.or(Some(now));
@@ -533,8 +535,9 @@ impl Operations {
         }
     }
 
-    /// `POST /v1/organizations/{id}/erase`: a job that leaves nothing of it but a line in the audit
-    /// trail. From now on it is suspended, and its keys, links and sessions are refused.
+    /// `POST /v1/organizations/{id}/erase`: starts a job that erases the organization, except for a
+    /// line in the audit trail. At once, the organization is suspended, and its keys, links and
+    /// sessions are refused.
     pub async fn erase_organization(
         &self,
         ctx: &Context,
@@ -619,7 +622,7 @@ pub(crate) fn no_parameters(query: Query) -> Result<(), Refusal> {
     Ok(errors.into_result(())?)
 }
 
-/// What an audit event shows of an organization.
+/// Returns what an audit event shows of an organization.
 fn to_json(organization: &Organization) -> Value {
     let mut json = serde_json::to_value(organization).unwrap_or_default();
     if let Some(members) = json.as_object_mut() {

@@ -1,4 +1,4 @@
-//! How organizations are doing: what an operator looks at first.
+//! The health of organizations, which operators look at first.
 
 use std::cmp::Reverse;
 
@@ -16,11 +16,11 @@ use crate::organization::{NamePrefix, no_parameters};
 use crate::view::destination::DestinationView;
 use crate::{Context, Operations, Query, Refusal};
 
-/// Organizations that are looked at at the same time.
+/// The number of organizations whose health is read at the same time.
 const AT_ONCE: usize = 8;
-/// Organizations read in one go.
+/// The number of organizations that are read at once.
 const PAGE: u32 = 100;
-/// Destinations that are shown to be unwell.
+/// The maximum number of destinations that are shown to be disabled or failing.
 const SHOWN_MAX: usize = 20;
 
 /// How an organization is doing: its destinations in trouble and its pending deliveries.
@@ -38,31 +38,32 @@ pub struct OrganizationHealth {
     pub oldest_pending_at: Option<Timestamp>,
 }
 
-/// What of an organization needs a person.
+/// What in an organization needs attention.
 #[derive(Debug)]
 pub struct Attention {
-    /// How it is doing.
+    /// The health of the organization.
     pub health: OrganizationHealth,
-    /// How many destinations it has.
+    /// The number of destinations that the organization has.
     pub count: usize,
-    /// The destinations that are not well, worst first.
+    /// The destinations that are disabled or failing, worst first.
     pub destinations: Vec<Unwell>,
-    /// How many more there are.
+    /// The number of such destinations that are not shown.
     pub more: usize,
 }
 
 /// A destination that is disabled or failing.
 #[derive(Debug)]
 pub struct Unwell {
-    /// Which.
+    /// The destination, as reads show it.
     pub destination: DestinationView,
-    /// Whether people are told of its failures.
+    /// The status of the destination's health.
     pub status: HealthStatus,
-    /// Its streak.
+    /// The health of the destination, with its streak.
     pub health: Health,
 }
 
-/// An organization's place among all, worst first; the id tells apart those that are doing equally.
+/// The rank of an organization among all, worst first. The id decides between organizations that
+/// are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank(Reverse<u64>, Reverse<u64>, Reverse<u64>, OrganizationId);
 
@@ -105,7 +106,7 @@ impl std::str::FromStr for Rank {
 }
 
 impl Operations {
-    /// How these are doing, in their order.
+    /// Returns these organizations with their health, in the same order.
     pub(crate) async fn with_health(
         &self,
         organizations: Vec<Organization>,
@@ -117,8 +118,8 @@ impl Operations {
         each.buffered(AT_ONCE).try_collect().await
     }
 
-    /// All organizations whose name begins so, worst first, from `after` on; and after which to go
-    /// on.
+    /// Returns up to `limit` organizations whose name begins with `name`, worst first, from `after`
+    /// on. Also returns the rank after which the next page begins. All organizations are read.
     pub(crate) async fn worst_organizations(
         &self,
         name: Option<&NamePrefix>,
@@ -151,8 +152,8 @@ impl Operations {
         Ok((ranked.into_iter().map(|(_, entry)| entry).collect(), next))
     }
 
-    /// What needs a person: how the organization is doing, and the destinations that are disabled
-    /// or failing, worst first.
+    /// Returns what in an organization needs attention: its health, and the destinations that are
+    /// disabled or failing, worst first.
     pub async fn attention(&self, ctx: &Context, mut query: Query) -> Result<Attention, Refusal> {
         let id = self.enter(ctx, Permission::Read, &mut query).await?;
         no_parameters(query)?;
@@ -205,7 +206,7 @@ impl Operations {
         self.health_of(organization, &routes, &healths).await
     }
 
-    /// An organization's destinations, and how each is doing.
+    /// Returns an organization's destinations, and the health of each.
     async fn streaks(
         &self,
         organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! Lists: `limit` and `cursor` in, `data` and `next_cursor` out.
+//! Pages of lists. A request has `limit` and `cursor`, a response `data` and `next_cursor`.
 
 use domain::input::Errors;
 use domain::limits::PAGE_SIZE;
@@ -18,7 +18,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of a list that has nothing.
+    /// Returns the only page of an empty list.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -28,7 +28,7 @@ impl<T> Page<T> {
     }
 }
 
-/// What a client asks of a list besides its filters.
+/// The part of a list request that selects a page.
 #[derive(Debug)]
 pub(crate) struct PageQuery {
     pub(crate) limit: u32,
@@ -45,7 +45,8 @@ impl PageQuery {
         }
     }
 
-    /// The position to go on after, if the cursor is one of this very list.
+    /// Returns the position after which the page begins. Returns an error if the cursor does not
+    /// belong to this scope.
     pub(crate) fn after<T: std::str::FromStr>(
         &self,
         cursors: &Cursors,

@@ -1,4 +1,5 @@
-//! Portal links: an admin lets a person into the console, once and for a while.
+//! Portal links, by which an admin gives a person access to the console once and for a limited
+//! time.
 
 use std::time::Duration;
 
@@ -28,16 +29,17 @@ const ROLES: &[(&str, Role)] = &[
     ("manager", Role::Manager),
     ("admin", Role::Admin),
 ];
-/// How long somebody stays signed in whom the identity provider vouched for: a day's work. Deleting
-/// the link ends it before.
+/// The length of a session, in seconds, of a person whom the identity provider has authenticated: a
+/// working day. Deleting the link ends the session earlier.
 const SESSION_SECONDS: u32 = 8 * 3600;
-/// An operator's session.
+/// The length of an operator's session, in seconds.
 const OPERATOR_SESSION_SECONDS: u32 = 3600;
-/// A session that a person began with a key.
+/// The length of a session, in seconds, that began with an API key.
 const KEY_SESSION_SECONDS: u32 = 12 * 3600;
-/// Links that were made in sessions of one another.
+/// The maximum number of keys and sessions that a link may depend on, because each was created in a
+/// session of the one before.
 const LINEAGE_MAX: usize = 8;
-/// Links that are checked at the same time for what they were made by.
+/// The number of links for which is checked at the same time whether what they depend on is valid.
 const CHECKS_AT_ONCE: usize = 8;
 
 /// The body of `POST /v1/portal-links`.
@@ -85,7 +87,7 @@ pub struct NewPortalLinkView {
 }
 
 impl Operations {
-    /// `POST /v1/portal-links`.
+    /// `POST /v1/portal-links`: creates a link, and returns its URL once.
     pub async fn create_portal_link(
         &self,
         ctx: &Context,
@@ -137,8 +139,8 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/portal-links`: newest first, those that can still be opened and those whose session
-    /// is open.
+    /// `GET /v1/portal-links`: lists the links that can still be opened and those whose session is
+    /// open, newest first.
     pub async fn portal_links(
         &self,
         ctx: &Context,
@@ -171,7 +173,8 @@ impl Operations {
         })
     }
 
-    /// What is shown of a link; `None` when it is over, or what it was made by has ended.
+    /// Returns what is shown of a link; `None` if it is over, or if something that it depends on
+    /// has ended.
     async fn standing_view(
         &self,
         link: PortalLink,
@@ -183,7 +186,8 @@ impl Operations {
         Ok(self.access.stands(&link).await?.then_some(view))
     }
 
-    /// Lets in a person with the text of a key; answers the open link of their session.
+    /// Signs in a person with the text of a key. Returns the link of the session, which is already
+    /// open.
     pub async fn sign_in(
         &self,
         key: &str,
@@ -208,8 +212,8 @@ impl Operations {
         Ok(link)
     }
 
-    /// `DELETE /v1/portal-links/{id}`: ends the link, the session it opened, and the links that
-    /// were made in that.
+    /// `DELETE /v1/portal-links/{id}`: ends a link, the session that it opened, and the links that
+    /// were created in that session.
     pub async fn delete_portal_link(
         &self,
         ctx: &Context,
@@ -234,8 +238,8 @@ impl Operations {
             .await?)
     }
 
-    /// Lets in a person whom the identity provider vouches for; `context` makes a request of theirs
-    /// of the one that they signed in with. `None`: there is no such organization.
+    /// Signs in a person whom the identity provider has authenticated. `context` makes the context
+    /// of the request from the new caller. Returns `None` if the organization does not exist.
     pub async fn let_in(
         &self,
         person: Person,
@@ -311,7 +315,8 @@ fn read(
     })
 }
 
-/// A browser reads `//host` and `/\host` as another site's address.
+/// Whether a path belongs to the console. A browser reads `//host` and `/\host` as the address of
+/// another site.
 fn is_own_page(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

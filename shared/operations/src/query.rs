@@ -1,5 +1,5 @@
-//! Query parameters, read as strictly as bodies: one that is unknown, repeated or wrong is named
-//! with its `parameter`.
+//! Query parameters. They are read as strictly as bodies: a parameter that is unknown, repeated or
+//! invalid is reported with its name.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,12 +7,12 @@ use std::ops::RangeInclusive;
 use domain::Timestamp;
 use domain::input::{Errors, FieldCode, FieldError};
 
-/// A request's query parameters that nobody has taken yet.
+/// The query parameters of a request that have not been taken yet.
 #[derive(Clone, Debug, Default)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads a URL's query.
+    /// Parses the query of a URL.
     #[must_use]
     pub fn parse(raw: Option<&str>) -> Self {
         Self(
@@ -22,7 +22,7 @@ impl Query {
         )
     }
 
-    /// Whether a parameter is among those that are not taken yet.
+    /// Whether a parameter is given and has not been taken yet.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| key == name)
@@ -37,8 +37,7 @@ impl Query {
         taken.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// Takes a parameter that may stand there once; the errors name it when it stands there more
-    /// often.
+    /// Takes a parameter that may be given once. If it is given more often, an error is recorded.
     pub fn take(&mut self, name: &str, errors: &Errors) -> Option<String> {
         let mut values = self.take_all(name);
         if values.len() > 1 {
@@ -48,7 +47,7 @@ impl Query {
         values.pop()
     }
 
-    /// Takes a parameter that `parse` understands.
+    /// Takes a parameter and parses it. If that fails, an error is recorded.
     pub fn parsed<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -65,12 +64,12 @@ impl Query {
         }
     }
 
-    /// Takes a point in time.
+    /// Takes a parameter that is a point in time.
     pub fn time(&mut self, name: &str, errors: &Errors) -> Option<Timestamp> {
         self.parsed(name, errors, Timestamp::parse)
     }
 
-    /// Takes one of a closed set of words.
+    /// Takes a parameter whose value is one of these words.
     pub fn choice<T: Copy>(
         &mut self,
         name: &str,
@@ -81,7 +80,7 @@ impl Query {
         choice(name, &text, errors, choices)
     }
 
-    /// Takes any number of a closed set of words.
+    /// Takes a parameter that may be given several times, each time with one of these words.
     pub fn choices<T: Copy>(
         &mut self,
         name: &str,
@@ -94,13 +93,13 @@ impl Query {
             .collect()
     }
 
-    /// Takes `true` or `false`; absent is false.
+    /// Takes a parameter whose value is `true` or `false`. Returns false if it is not given.
     pub fn flag(&mut self, name: &str, errors: &Errors) -> bool {
         self.choice(name, errors, &[("true", true), ("false", false)])
             .unwrap_or(false)
     }
 
-    /// Takes an integer.
+    /// Takes a parameter that is an integer within a range.
     pub fn integer(
         &mut self,
         name: &str,
@@ -128,7 +127,7 @@ impl Query {
         value
     }
 
-    /// Every parameter that was not taken is unknown.
+    /// Records an error for each parameter that has not been taken.
     pub fn finish(self, errors: &Errors) {
         let mut seen = std::collections::BTreeSet::new();
         for (name, _) in self.0 {

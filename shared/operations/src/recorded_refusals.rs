@@ -1,4 +1,4 @@
-//! How many refusals of one caller are recorded: whoever is refused can be refused any number of
+//! Limits how many refusals of one caller are recorded. A caller can be refused any number of
 //! times, and each record costs a write.
 
 use std::collections::HashMap;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use domain::Timestamp;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Callers and actions that are counted at a time.
+/// The maximum number of pairs of caller and action that are counted at a time.
 const COUNTED_MAX: usize = 10_000;
 
-/// How many refusals of each caller were recorded in its current minute, by this instance of the
-/// function.
+/// The number of refusals of each caller and action that this instance of the function recorded in
+/// the current minute.
 ///
 /// Every refusal is logged and counted in the metrics, whether it is recorded or not.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ struct Minute {
 }
 
 impl RecordedRefusals {
-    /// Counts a refusal, and answers whether it is among the first `most` of the minute, which are
+    /// Counts a refusal. Returns whether it is one of the first `most` in its minute, which are
     /// recorded.
     pub(crate) fn count(
         &self,

@@ -1,4 +1,5 @@
-//! JSON Schemas of what each destination type can be told: forms and clients are made from them.
+//! The JSON Schemas of each destination type's settings and credentials, from which forms and
+//! clients are made.
 
 mod types;
 
@@ -9,8 +10,8 @@ use domain::settings::webhook::{BODY_TEMPLATE, HEADER_TEXT};
 use domain::settings::{CALL_SECONDS, DestinationType};
 use serde_json::{Map, Value, json};
 
-/// The schemas of a destination type's settings and credentials, as `GET /v1/destination-types`
-/// answers them.
+/// Returns the schemas of a destination type's settings and credentials, as `GET
+/// /v1/destination-types` returns them.
 #[must_use]
 pub fn of_type(kind: DestinationType) -> (Value, Value) {
     (settings(kind), credentials(kind))
@@ -18,7 +19,7 @@ pub fn of_type(kind: DestinationType) -> (Value, Value) {
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// Of `settings`.
+/// Returns the schema of `settings`.
 pub(crate) fn settings(kind: DestinationType) -> Value {
     let mut members = match kind {
         DestinationType::Webhook => webhook_settings(),
@@ -48,11 +49,11 @@ pub(crate) fn settings(kind: DestinationType) -> Value {
     schema
 }
 
-/// Marks a member that decides which server receives the secrets: a change of it must carry every
-/// secret again.
+/// The keyword that marks a member that decides which server receives the secrets. If such a member
+/// is changed, every secret must be sent again.
 const DECIDES: &str = "x-credentials-required";
 
-/// The settings that decide which server receives the secrets: those that
+/// Returns the settings that decide which server receives the secrets: those that
 /// [`domain::settings::Settings::anchors`] names.
 fn deciding(kind: DestinationType) -> &'static [&'static str] {
     match kind {
@@ -66,7 +67,7 @@ fn deciding(kind: DestinationType) -> &'static [&'static str] {
     }
 }
 
-/// Of `credentials`: one form for each `kind`.
+/// Returns the schema of `credentials`, which has one form for each `kind`.
 pub(crate) fn credentials(kind: DestinationType) -> Value {
     let forms: Vec<Value> = CredentialKind::of(kind)
         .iter()
@@ -115,7 +116,8 @@ const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 /// The value of a header: printable ASCII without spaces at its ends.
 const HEADER_VALUE: &str = "^[!-~]([ -~]*[!-~])?$";
 
-/// The pattern of a member of credentials, where a pattern can say what `credential_rules` refuse.
+/// Returns the pattern of a member of credentials, where a pattern can express what
+/// `credential_rules` refuses.
 fn pattern(
     credentials: CredentialKind,
     field: &CredentialField,
@@ -165,7 +167,7 @@ fn member(credentials: CredentialKind, field: &CredentialField, kind: Destinatio
     schema
 }
 
-/// The time limit of an attempt.
+/// Returns the schema of an attempt's time limit.
 fn timeout(bounds: Bounds<u32>) -> Value {
     let mut schema = bounds.schema();
     schema["description"] = "How long an attempt may take as a whole, in seconds.".into();
@@ -231,7 +233,7 @@ mod tests {
     use domain::input::{Errors, Fields};
     use domain::settings::Settings;
 
-    /// The schema names exactly what the reader takes, and its defaults.
+    /// The schema has exactly the members that the reader takes, and the reader's defaults.
     #[test]
     fn schema_and_reader_agree_on_the_members() {
         let host_key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";

@@ -1,4 +1,4 @@
-//! Statistics of a whole organization, added up from its destinations'.
+//! The statistics of an organization, which are the sums of its destinations'.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ const GROUPS: &[(&str, GroupBy)] = &[
 ];
 
 impl Operations {
-    /// `GET /v1/stats`: the last 24 hours unless the client says otherwise, of the destinations
-    /// that there are.
+    /// `GET /v1/stats`: returns the statistics of the destinations that exist, of the last 24 hours
+    /// unless the request names another period.
     pub async fn statistics(
         &self,
         ctx: &Context,

@@ -1,4 +1,5 @@
-//! The organization's status secret: what signs status updates that are called back at an address.
+//! The organization's status secret, which signs the status updates that are sent to a callback
+//! URL.
 
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ pub struct RotatedStatusSecret {
 }
 
 impl Operations {
-    /// `POST /v1/organization/rotate-status-secret`: the first one, or another; until the overlap
-    /// ends all live ones sign.
+    /// `POST /v1/organization/rotate-status-secret`: adds a status secret. Until the overlap ends,
+    /// all live ones sign.
     pub async fn rotate_status_secret(
         &self,
         ctx: &Context,

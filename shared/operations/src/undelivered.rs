@@ -1,5 +1,6 @@
-//! What has not arrived, counted: deliveries in each unsuccessful state, and what a destination
-//! missed since a point in time. The console shows these numbers next to lists and before a replay.
+//! Counts what has not arrived: the deliveries in each unsuccessful state, and those that a
+//! destination missed since a point in time. The console shows these counts next to lists and
+//! before a replay.
 
 use domain::Timestamp;
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -17,16 +18,16 @@ const COUNTED: [DeliveryStatus; 4] = [
     DeliveryStatus::Skipped,
     DeliveryStatus::Cancelled,
 ];
-/// Counting stops here: a page needs to say that there are many, not how many exactly.
+/// The count at which counting stops. A page only has to say that there are many.
 const COUNTED_MAX: u64 = 1_000;
 const READ_AT_ONCE: u32 = 200;
 
-/// A number of deliveries that may be cut off.
+/// A number of deliveries, which may be incomplete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// How many were counted.
+    /// The number of deliveries that were counted.
     pub count: u64,
-    /// Whether there may be more than that.
+    /// Whether there may be more than were counted.
     pub more: bool,
 }
 
@@ -40,8 +41,8 @@ impl Counted {
 }
 
 impl Operations {
-    /// How many deliveries match the filters of `GET /v1/deliveries` in each unsuccessful state;
-    /// empty where only reading every delivery could tell.
+    /// Counts the deliveries that match the filters of `GET /v1/deliveries`, in each unsuccessful
+    /// state. States that can be counted only by reading every delivery are left out.
     pub async fn delivery_counts(
         &self,
         ctx: &Context,
@@ -76,8 +77,8 @@ impl Operations {
             .collect())
     }
 
-    /// How many deliveries a replay since then would send again: those that failed or were skipped,
-    /// without tests and Waybill's own messages.
+    /// Counts the deliveries that a replay since `since` would send again: those that failed or
+    /// were skipped, without tests and Waybill's own messages.
     pub async fn missed(
         &self,
         ctx: &Context,

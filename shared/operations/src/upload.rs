@@ -1,4 +1,5 @@
-//! Uploads: a client announces a file, gets a link to put it, and submits messages that name it.
+//! Uploads. A client announces a file, gets a URL to put it to, and submits messages that name the
+//! upload.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::message::not_suspended;
 use crate::organization::no_parameters;
 use crate::{Body, Context, Operations, Query, Refusal};
 
-/// How long the link can be used.
+/// How long the URL of an upload can be used.
 const LIFE: Duration = Duration::from_secs(86_400);
 
 /// The body of `POST /v1/uploads`.
@@ -60,7 +61,7 @@ struct NewUpload {
 }
 
 impl Operations {
-    /// `POST /v1/uploads`.
+    /// `POST /v1/uploads`: announces an upload, and returns the URL to put it to.
     pub async fn create_upload(
         &self,
         ctx: &Context,
@@ -153,7 +154,7 @@ fn read(fields: &mut Fields<'_>) -> Option<NewUpload> {
     })
 }
 
-/// The 32 bytes of a hash in lower-case hexadecimal.
+/// Returns the 32 bytes of a hash in lower-case hexadecimal; `None` if the text is not one.
 fn digest(text: &str) -> Option<Vec<u8>> {
     let is_hex = text.len() == 64
         && text

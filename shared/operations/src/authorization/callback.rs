@@ -1,5 +1,6 @@
-//! A person's browser comes back from the provider. Nobody is signed in here: the state says which
-//! request it belongs to, and only whoever was sent to the provider knows it.
+//! Handles the request with which a person's browser returns from the provider. The person is not
+//! signed in: the state identifies the authorization, and only the person who was sent to the
+//! provider knows it.
 
 use std::time::Duration;
 
@@ -15,26 +16,27 @@ use store::Saved;
 use super::{State, hex};
 use crate::{Operations, Query, Refusal};
 
-/// The worker bounds an exchange to 15 s.
+/// The time limit of the worker's invocation. The worker limits an exchange to 15 s.
 const INVOCATION_MAX: Duration = Duration::from_secs(20);
-/// Codes are a few hundred characters.
+/// The longest code that is accepted, in bytes. Codes usually have a few hundred characters.
 const CODE_MAX: usize = 8192;
 
-/// What the person is told.
+/// The outcome of an authorization, which is shown to the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consented {
-    /// Waybill can sign in; the text says for whom, and at which mail servers.
+    /// Waybill can sign in. The text names the organization and the mail servers.
     Granted(String),
-    /// It cannot, and never will with this request.
+    /// Waybill did not get access. The text says why.
     Refused(String),
-    /// It could not just now; the page may be loaded again.
+    /// The exchange failed temporarily, and loading the page again repeats it. The text says why.
     Again(String),
-    /// The state is of no request that waits.
+    /// No pending authorization has this state.
     Unknown,
 }
 
 impl Operations {
-    /// `GET /v1/oauth2/callback`. What else a provider adds to the address is not looked at.
+    /// `GET /v1/oauth2/callback`: completes an authorization. Other parameters that a provider adds
+    /// are ignored.
     pub async fn finish_authorization(
         &self,
         mut query: Query,
@@ -49,11 +51,11 @@ impl Operations {
         else {
             return Ok(Consented::Unknown);
         };
-        // An id with another organization's tag was never issued for this one.
+        // An id with another organization's tag was not issued for this organization.
         if !self.ids.owns(organization, domain::id::Id::ulid(id)) {
             return Ok(Consented::Unknown);
         }
-        // An authorization ends with its organization.
+        // An authorization is not valid after its organization has ended.
         let (stands, found) = tokio::try_join!(
             self.store.organization_stands(organization),
             self.store.authorization(organization, id)
@@ -94,7 +96,7 @@ impl Operations {
         Ok(consented)
     }
 
-    /// The person said no, or the provider did (RFC 6749 §4.1.2.1).
+    /// Records that the person or the provider refused consent (RFC 6749 §4.1.2.1).
     async fn decline(
         &self,
         authorization: &Authorization,
@@ -115,7 +117,8 @@ impl Operations {
         }
     }
 
-    /// Has the worker exchange the code. Request and answer are never logged.
+    /// Invokes the worker, which exchanges the code for tokens. The request and the response are
+    /// never logged.
     async fn exchange(
         &self,
         authorization: &Authorization,
@@ -174,7 +177,7 @@ impl Operations {
         })
     }
 
-    /// What a person has consented to.
+    /// Returns a sentence that says what the person has consented to.
     async fn granted_in_words(&self, authorization: &Authorization) -> Result<String, Refusal> {
         let organization = self
             .existing_organization(authorization.organization_id)

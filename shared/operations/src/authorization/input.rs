@@ -1,5 +1,5 @@
-//! Reading a request for an authorization. A known provider's addresses and mail servers are its
-//! own: what a person consents to at one place is neither exchanged nor used at another.
+//! Reads a request for an authorization. A known provider is used only with its own addresses and
+//! mail servers, so that consent to one provider is neither exchanged nor used at another.
 
 use domain::authorization::{
     CLIENT_ID_LENGTH, CLIENT_SECRET_LENGTH, MAIL_SERVERS_MAX, Provider, ProviderFacts, SCOPE_LENGTH,
@@ -41,7 +41,7 @@ pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option
     let facts = provider.and_then(Provider::facts);
     let is_custom = provider == Some(Provider::Custom);
     let authorize_url = address(fields, "authorize_url", is_custom, |url| {
-        // A person's browser goes there, and Waybill does not.
+        // The person's browser opens this URL; Waybill does not connect to it.
         Target::parse(url, Schemes::with_plain_http(addresses.plain_http)).map(drop)
     });
     let token_url = address(fields, "token_url", is_custom, |url| {
@@ -70,7 +70,7 @@ pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option
     })
 }
 
-/// An address that must be given when nothing is known of the provider.
+/// Takes a URL and checks it. It is required for a custom provider.
 fn address(
     fields: &mut Fields<'_>,
     name: &str,
@@ -88,8 +88,9 @@ fn address(
     url
 }
 
-/// A known provider has its own hosts only, and they are nobody else's: otherwise a code that a
-/// person's consent brought could be exchanged by a stranger.
+/// Refuses a URL of a known provider that is on another host, and a URL of a custom provider that
+/// is on a known provider's host. Otherwise another server could exchange the code that a person's
+/// consent produced.
 fn refuse_foreign_hosts(
     fields: &Fields<'_>,
     provider: Option<Provider>,
@@ -126,8 +127,8 @@ fn refuse_foreign_hosts(
     }
 }
 
-/// The mail servers that access tokens may be sent to: the provider's own or some of them; for a
-/// custom provider those that are given.
+/// Takes the mail servers that access tokens may be sent to. The default is all of the provider's
+/// own. A known provider permits no others.
 fn read_mail_servers(
     fields: &mut Fields<'_>,
     facts: Option<&ProviderFacts>,

@@ -1,6 +1,6 @@
-//! Authorizations: a client **requests** one and hands its address to a person; the person's
-//! browser comes **back** with a code, which the e-mail worker exchanges; a destination that names
-//! one is **resolved** when it is saved. Nothing is opened here: the api only seals.
+//! Authorizations. A client **requests** one and passes its URL to a person. The person's browser
+//! **returns** with a code, which the e-mail worker exchanges. A destination that names an
+//! authorization is **resolved** when it is saved. Secrets are only sealed here, never opened.
 
 mod callback;
 mod input;
@@ -29,9 +29,9 @@ use crate::quota::Limited;
 use crate::view::authorization::{AuthorizationView, NewAuthorization};
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-/// Where providers send browsers back to.
+/// The path that providers send browsers back to.
 pub const CALLBACK_PATH: &str = "/v1/oauth2/callback";
-/// How long somebody may take to consent.
+/// How long a person may take to consent.
 const LIFE: Duration = Duration::from_secs(3600);
 
 /// The body of `POST /v1/oauth2/authorizations`.
@@ -67,7 +67,8 @@ struct Request {
 }
 
 impl Operations {
-    /// `POST /v1/oauth2/authorizations`.
+    /// `POST /v1/oauth2/authorizations`: requests an authorization, and returns the URL where a
+    /// person consents.
     pub async fn create_authorization(
         &self,
         ctx: &Context,
@@ -147,7 +148,7 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/oauth2/authorizations/{id}`.
+    /// `GET /v1/oauth2/authorizations/{id}`: returns one authorization, without its secrets.
     pub async fn authorization(
         &self,
         ctx: &Context,
@@ -165,7 +166,8 @@ impl Operations {
         Ok(found.into())
     }
 
-    /// `DELETE /v1/oauth2/authorizations/{id}`: destinations that name it can sign in no longer.
+    /// `DELETE /v1/oauth2/authorizations/{id}`: deletes an authorization. Destinations that name it
+    /// can no longer sign in.
     pub async fn delete_authorization(
         &self,
         ctx: &Context,
@@ -190,7 +192,7 @@ impl Operations {
     }
 }
 
-/// Where a person consents (RFC 6749 §4.1.1, RFC 7636 §4.3).
+/// Returns the URL where a person consents (RFC 6749 §4.1.1, RFC 7636 §4.3).
 fn consent_url(
     request: &Request,
     redirect_uri: &str,
@@ -223,8 +225,8 @@ fn consent_url(
     Ok(url.into())
 }
 
-/// What comes back with the browser: which authorization, whose, and the proof that it is this
-/// request's.
+/// The `state` parameter, which the browser brings back: the authorization, its organization, and a
+/// secret that proves that the response belongs to this request.
 struct State {
     id: AuthorizationId,
     organization: OrganizationId,
@@ -275,7 +277,7 @@ mod tests {
             scope: Some(facts.scope.to_owned()),
             mail_servers: None,
         };
-        // The pair of RFC 7636, appendix B.
+        // The verifier and the challenge of RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into();
         let url = consent_url(
             &request,

@@ -1,5 +1,5 @@
-//! A destination that names an authorization: it is the organization's own, somebody has consented,
-//! and its mail server is one that the consent is for.
+//! Checks the authorization that a destination names. It must belong to the organization, consent
+//! must have been granted, and it must permit the destination's mail server.
 
 use domain::authorization::{Authorization, Consent};
 use domain::credentials::CredentialKind;
@@ -14,8 +14,8 @@ use crate::{Context, Operations, Refusal};
 const POINTER: &str = "/credentials/authorization_id";
 
 impl Operations {
-    /// Refuses credentials that name an authorization which does not exist, is another
-    /// organization's, is not granted, or is not for the mail server that the settings name.
+    /// Refuses credentials that name an authorization which does not exist, belongs to another
+    /// organization, is not granted, or does not permit the mail server in the settings.
     pub(crate) async fn resolve_authorization(
         &self,
         ctx: &Context,
@@ -67,8 +67,8 @@ impl Operations {
     }
 }
 
-/// A consent is for its mail servers. Its id is readable and proves nothing, so naming it again
-/// does not lead it to another one.
+/// Refuses a mail server that the authorization does not permit. The id of an authorization is not
+/// a secret, so naming it again does not permit another server.
 fn must_admit(authorization: &Authorization, settings: &Settings) -> Result<(), Refusal> {
     for (_, address) in settings.addresses() {
         let Address::Host { host, port } = address else {

@@ -1,5 +1,5 @@
-//! The connection check, made by the worker that will deliver: with the sealed credentials that are
-//! then saved.
+//! Checks connections. The worker that will deliver makes a check, with the same sealed credentials
+//! that are then saved.
 
 use dispatch::{CheckError, Checker};
 use domain::check::CheckReport;
@@ -14,8 +14,8 @@ use crate::view::destination::Checked;
 use crate::{Body, Context, Operations, Query, Refusal};
 
 impl Operations {
-    /// Has the worker check a destination, which counts against its organization's quota. Request
-    /// and answer are never logged.
+    /// Invokes the worker to check a destination, and counts the check against the organization's
+    /// quota. The request and the response are never logged.
     pub(crate) async fn run_check(
         &self,
         ctx: &Context,
@@ -41,7 +41,7 @@ impl Operations {
         Ok(report)
     }
 
-    /// Refuses to save what does not pass its check.
+    /// Checks a destination, and refuses it if it does not pass.
     pub(crate) async fn must_pass_check(
         &self,
         ctx: &Context,
@@ -55,7 +55,8 @@ impl Operations {
         }
     }
 
-    /// `POST /v1/destinations/check`: a create that saves nothing.
+    /// `POST /v1/destinations/check`: reads a destination as a create does and checks it, without
+    /// saving it.
     pub async fn check_new_destination(
         &self,
         ctx: &Context,
@@ -79,7 +80,8 @@ impl Operations {
         })
     }
 
-    /// `POST /v1/destinations/{id}/check`: of one that is saved. Counts as no failure.
+    /// `POST /v1/destinations/{id}/check`: checks a saved destination. A check that does not pass
+    /// is not counted as a failure of the destination.
     pub async fn check_destination(
         &self,
         ctx: &Context,
@@ -101,7 +103,7 @@ impl Operations {
         Ok(Checked { check })
     }
 
-    /// Remembers that a check passed, unless the destination has changed since.
+    /// Records that a check passed, unless the destination has changed since.
     async fn note_verified(&self, ctx: &Context, before: Destination) -> Result<(), Refusal> {
         let now = self.clock.now();
         let revision = before.revision();

@@ -1,4 +1,4 @@
-//! What a member of credentials must look like, by kind: told without ever repeating it.
+//! The rules for members of credentials, by kind. Descriptions of mistakes never contain the value.
 
 use domain::credentials::{CredentialKind, Shape};
 use domain::input::FieldCode;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::x509;
 
-/// What is wrong with a member.
+/// The code and the description of a mistake in a member.
 pub(super) type Mistake = (FieldCode, String);
 
-/// What is wrong with a member that is not secret.
+/// Returns what is wrong with a member that is not secret; `None` if nothing is.
 pub(super) fn open_mistake(
     destination: DestinationType,
     kind: CredentialKind,
@@ -48,7 +48,7 @@ pub(super) fn open_mistake(
     }
 }
 
-/// What is wrong with a secret.
+/// Returns what is wrong with a secret; `None` if nothing is.
 pub(super) fn secret_mistake(
     destination: DestinationType,
     kind: CredentialKind,
@@ -65,7 +65,8 @@ pub(super) fn secret_mistake(
             connection_string_mistake(destination, value)
         }
         (CredentialKind::ServiceAccount, _, Shape::SecretObject) => service_account_mistake(value),
-        // A basic password is encoded before it goes into a header; a mailbox's never sees one.
+        // A password of the kind `basic` is encoded before it becomes part of a header, and a
+        // mailbox's password never becomes part of one.
         (CredentialKind::Basic | CredentialKind::SmtpPassword, "password", _) => value
             .chars()
             .any(char::is_control)
@@ -111,7 +112,7 @@ fn connection_string_mistake(destination: DestinationType, value: &str) -> Optio
         .map(|why| (FieldCode::InvalidFormat, why.to_string()))
 }
 
-/// A key file as Google gives it out; what it says besides is not used.
+/// Checks the key file of a Google service account. Only the members that are used are checked.
 fn service_account_mistake(json: &str) -> Option<Mistake> {
     let Ok(Value::Object(members)) = serde_json::from_str(json) else {
         return Some(format("must be a service account's key file"));

@@ -1,4 +1,5 @@
-//! Reading credentials: secrets go in, kept ones stay sealed, masked ones are refused.
+//! Reads credentials. New secrets are accepted, secrets that are kept stay sealed, and masked ones
+//! are refused.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::credential_rules::{Mistake, open_mistake, secret_mistake};
 
-/// Credentials as they will be, before their new secrets are sealed.
+/// Credentials as a request defines them, before their new secrets are sealed.
 #[derive(Clone, Debug)]
 pub(crate) struct CredentialsDraft {
     pub(crate) kind: CredentialKind,
@@ -19,7 +20,7 @@ pub(crate) struct CredentialsDraft {
     pub(crate) shown: BTreeMap<String, Value>,
 }
 
-/// A secret that stays as it is, or a new one.
+/// A secret that is kept as it is stored, or a new one.
 #[derive(Clone, Debug)]
 pub(crate) enum SecretDraft {
     Kept(SecretField),
@@ -52,7 +53,7 @@ impl CredentialsDraft {
         }
     }
 
-    /// The secrets that were not sent again.
+    /// Returns the names of the secrets that are kept.
     pub(crate) fn kept_secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets
             .iter()
@@ -60,7 +61,7 @@ impl CredentialsDraft {
             .map(|(name, _)| &**name)
     }
 
-    /// A secret that was sent with this request.
+    /// Returns the text of a secret that this request sent; `None` if it did not.
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
         match self.secrets.get(name)? {
             SecretDraft::Given(secret) => Some(secret.expose_secret()),
@@ -68,7 +69,8 @@ impl CredentialsDraft {
         }
     }
 
-    /// Whether anything differs from what is stored.
+    /// Whether anything differs from the stored credentials. A secret that was sent counts as a
+    /// difference.
     pub(crate) fn differs_from(&self, stored: &Credentials) -> bool {
         let given = self
             .secrets
@@ -81,9 +83,10 @@ impl CredentialsDraft {
     }
 }
 
-/// Takes `credentials`. Left out, they stay as stored; without stored ones, or as null, they are
-/// none, which only a signed destination may have. The same kind merges with what is stored,
-/// another one replaces it.
+/// Takes `credentials`. If they are left out, the stored ones are kept. If they are null, or left
+/// out and none are stored, the destination has none, which only a signed destination may.
+/// Credentials of the stored kind are merged with the stored ones; those of another kind replace
+/// them.
 pub(crate) fn take_credentials(
     fields: &mut Fields<'_>,
     kind: DestinationType,
@@ -131,7 +134,7 @@ fn read_credentials(
         (false, Some(stored)) => stored.kind,
         (given, _) => {
             let kind = fields.choice("kind", CredentialKind::of(destination));
-            // Until the kind is known, nobody can say which members belong to it.
+            // Without a valid kind, it is not known which members belong to it.
             match fields.require("kind", given, kind) {
                 Some(kind) => kind,
                 None => return drop_members(fields),
@@ -155,7 +158,7 @@ fn read_credentials(
     reading.complete.then_some(reading.draft)
 }
 
-/// Takes what is there, so that it is not called unknown.
+/// Takes all members, so that none of them is reported as unknown.
 fn drop_members(fields: &mut Fields<'_>) -> Option<CredentialsDraft> {
     fields.take_rest();
     None
@@ -178,7 +181,8 @@ impl Reading<'_> {
         self.complete &= taken;
     }
 
-    /// The members of an object stand in it together or not at all; null takes the whole away.
+    /// Takes the members that are grouped in objects. An object must have all of its members; if it
+    /// is left out, the stored members are kept, and null removes them.
     fn take_groups(&mut self, fields: &mut Fields<'_>, grouped: &[&CredentialField]) {
         let mut groups: Vec<&str> = grouped.iter().filter_map(|field| field.path().0).collect();
         groups.dedup();
@@ -212,7 +216,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Keeps a member as it is stored, if it is.
+    /// Keeps a member as it is stored, if it is stored.
     fn keep(&mut self, name: &str) {
         let Some(kept) = self.kept else { return };
         if let Some(value) = kept.open.get(name) {
@@ -223,7 +227,7 @@ impl Reading<'_> {
                 .secrets
                 .insert(name.to_owned(), SecretDraft::Kept(secret.clone()));
         }
-        // What is shown of it stays shown.
+        // What reads show of the stored secrets is kept as well.
         self.draft.shown.extend(kept.shown.clone());
     }
 
@@ -290,7 +294,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A map of secrets: a patch names those that change, and with null those that go.
+    /// Takes a map of secrets. A patch names the secrets that change; null removes one.
     fn take_map(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
         let prefix = format!("{}/", field.name);
         let stored = self
@@ -340,7 +344,8 @@ impl Reading<'_> {
         complete
     }
 
-    /// A secret as it was sent, unless something is wrong with it. Nothing of it is ever repeated.
+    /// Reads a secret that was sent. Returns a mistake if it is invalid, which does not contain the
+    /// secret.
     fn given(
         &self,
         field: &CredentialField,
@@ -368,7 +373,8 @@ impl Reading<'_> {
     }
 }
 
-/// A member that is not there: a mistake only when it must be.
+/// Records a mistake for a missing member if the member is required. Returns whether it is
+/// optional.
 fn missing(fields: &mut Fields<'_>, field: &CredentialField) -> bool {
     if field.required {
         let name = field.path().1;
@@ -377,7 +383,7 @@ fn missing(fields: &mut Fields<'_>, field: &CredentialField) -> bool {
     !field.required
 }
 
-/// What reads show in a secret's place.
+/// Whether an object is what reads show in the place of a secret.
 fn is_masked(members: &Map<String, Value>) -> bool {
     members.contains_key("set")
 }

@@ -1,4 +1,4 @@
-//! How destinations are doing: their streaks, their last 24 hours, what waits for them.
+//! The health of destinations: their streaks, their last 24 hours, and their pending deliveries.
 
 use domain::Timestamp;
 use domain::destination::{Destination, DestinationState};
@@ -14,14 +14,14 @@ use crate::view::destination::HealthView;
 use crate::view::statistics::{HealthBucket, HealthBuckets};
 use crate::{Context, Operations, Query, Refusal};
 
-/// Buckets of one answer.
+/// The maximum number of buckets in one response.
 const BUCKETS_MAX: i64 = 744;
-/// Destinations whose statistics are read at once.
+/// The number of destinations whose statistics are read at the same time.
 pub(crate) const READS_AT_ONCE: usize = 8;
 const DAY_HOURS: i64 = 24;
 
 impl Operations {
-    /// The health of an organization's destinations, in their order.
+    /// Returns the health of these destinations of an organization, in the same order.
     pub(crate) async fn health_views(
         &self,
         organization: OrganizationId,
@@ -75,7 +75,7 @@ impl Operations {
         Ok(views)
     }
 
-    /// What was counted for a destination in the hours that begin in this time.
+    /// Returns the sum of a destination's statistics for the hours that begin in this period.
     pub(crate) async fn tally(
         &self,
         destination: DestinationId,
@@ -89,8 +89,8 @@ impl Operations {
         Ok(sum)
     }
 
-    /// `GET /v1/destinations/{id}/health`: the last 24 hours unless the client says otherwise;
-    /// every bucket that the time touches.
+    /// `GET /v1/destinations/{id}/health`: returns every bucket that the period touches. Without a
+    /// period in the request, these are the last 24 hours or the last 30 days.
     pub async fn destination_health(
         &self,
         ctx: &Context,
@@ -114,8 +114,8 @@ impl Operations {
         })
     }
 
-    /// What was attempted in all of an organization, by the hour: what the console's overview
-    /// draws.
+    /// Returns the attempts of all destinations of an organization by the hour, for the console's
+    /// overview.
     pub async fn activity(
         &self,
         ctx: &Context,
@@ -146,8 +146,8 @@ impl Operations {
         })
     }
 
-    /// The time that statistics are asked of: `since` inclusive, `until` exclusive, in at most as
-    /// many steps as an answer has.
+    /// Takes the period of a request for statistics: `since` is inclusive, `until` exclusive. A
+    /// period of more than [`BUCKETS_MAX`] steps of `hours` hours is refused.
     pub(crate) fn span(
         &self,
         query: &mut Query,
@@ -180,13 +180,14 @@ impl Operations {
     }
 }
 
-/// Whether deliveries may wait for this destination: it was paused, or limits apply to it.
+/// Whether deliveries may be waiting for this destination, because it was paused or limits apply to
+/// it.
 fn may_hold(destination: &Destination, settings: &OrganizationSettings) -> bool {
     let has_limits = destination.limits(settings.delivery_limits) != DeliveryLimits::default();
     has_limits || matches!(destination.state, DestinationState::Paused { .. })
 }
 
-/// The whole buckets that a time touches.
+/// Returns where the first bucket that a period touches begins, and where the last one ends.
 fn edges(since: Timestamp, until: Timestamp, step: i64) -> (Timestamp, Timestamp) {
     let first = since.as_millis() / step * step;
     let last = (until.as_millis() - 1) / step * step;
@@ -196,7 +197,7 @@ fn edges(since: Timestamp, until: Timestamp, step: i64) -> (Timestamp, Timestamp
     )
 }
 
-/// Every bucket of a time, with what was counted in it.
+/// Returns every bucket of a period, with what was counted in it.
 fn filled(
     since: Timestamp,
     until: Timestamp,

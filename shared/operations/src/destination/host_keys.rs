@@ -1,4 +1,5 @@
-//! The keys an SFTP server presents: what a person compares before pinning one.
+//! Reads the keys that an SFTP server presents, so that a person can compare them before pinning
+//! one.
 
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub struct HostKeysView {
 }
 
 impl Operations {
-    /// `POST /v1/host-keys`.
+    /// `POST /v1/host-keys`: returns the host keys that a server presents.
     pub async fn host_keys(
         &self,
         ctx: &Context,

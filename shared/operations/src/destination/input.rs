@@ -1,5 +1,5 @@
-//! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure:
-//! nothing is sealed or saved here.
+//! Reads a destination: the whole body of a create, or a patch that is merged onto the stored
+//! destination. Nothing is sealed or saved here.
 
 use std::ops::RangeInclusive;
 
@@ -37,7 +37,7 @@ const READ_ONLY: &[&str] = &[
     "url",
 ];
 
-/// A destination as the client wants it, before its new secrets are sealed.
+/// A destination as a request defines it, before its new secrets are sealed.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) external_id: Option<String>,
@@ -53,16 +53,16 @@ pub(crate) struct Draft {
     pub(crate) signing_secret: Option<SecretInput>,
 }
 
-/// Where a deployment lets destinations stand.
+/// What a deployment permits as the address of a destination.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses<'p> {
     pub(crate) policy: &'p Policy,
     pub(crate) plain_http: bool,
-    /// The deployment's own AWS account.
+    /// The AWS account that the deployment runs in.
     pub(crate) account_id: &'p str,
 }
 
-/// Reads a create's body, with the mistakes already found in its query.
+/// Reads the body of a create. `errors` has the mistakes that were found in the query.
 pub(crate) fn read_new(
     body: Map<String, Value>,
     errors: Errors,
@@ -189,7 +189,8 @@ fn read(
     })
 }
 
-/// Where failed deliveries go: given as a whole, kept when it is not named.
+/// Takes the fallback destinations. A list replaces the stored one as a whole; if none is given,
+/// the stored one is kept.
 fn take_fallbacks(fields: &mut Fields<'_>, stored: Option<&Destination>) -> Option<OnExhausted> {
     if !fields.has("on_exhausted") {
         return stored.and_then(|stored| stored.on_exhausted.clone());
@@ -211,7 +212,7 @@ fn take_fallbacks(fields: &mut Fields<'_>, stored: Option<&Destination>) -> Opti
     Some(wanted)
 }
 
-/// A text that may be absent: a patch keeps it when it does not name it and drops it as null.
+/// Takes an optional text. A patch that does not name it keeps the stored text; null removes it.
 fn optional_text(
     fields: &mut Fields<'_>,
     name: &str,
@@ -224,8 +225,8 @@ fn optional_text(
     }
 }
 
-/// A policy of the destination's own: absent members keep the stored values or the defaults, and
-/// null goes back to the organization's.
+/// Takes a policy of the destination's own. Members that are left out keep their stored values or
+/// the defaults. A policy that is null is removed, so that the organization's applies.
 fn take_policy<'e, T: Default + Clone>(
     fields: &mut Fields<'e>,
     name: &str,
@@ -240,8 +241,8 @@ fn take_policy<'e, T: Default + Clone>(
     })
 }
 
-/// Takes `settings`, merged onto the stored ones where there are some, and sees whether deliveries
-/// may go there.
+/// Takes `settings`, merged onto the stored ones if there are any, and checks their addresses and
+/// templates.
 pub(super) fn read_settings(
     fields: &mut Fields<'_>,
     kind: Option<DestinationType>,
@@ -292,8 +293,8 @@ pub(super) fn read_settings(
     Some(settings)
 }
 
-/// The stored settings that a patch is merged onto. A `host_key` replaces the stored `host_keys`,
-/// which would otherwise conflict with it.
+/// Returns the stored settings that a patch is merged onto. A `host_key` replaces the stored
+/// `host_keys`, which would otherwise conflict with it.
 fn patchable(stored: &Settings, patch: &Value) -> Value {
     let mut json = stored.to_json();
     let replaces =
@@ -306,7 +307,7 @@ fn patchable(stored: &Settings, patch: &Value) -> Value {
     json
 }
 
-/// May deliveries go there, as far as the address itself tells?
+/// Returns an error if the address itself shows that deliveries may not be sent to it.
 pub(crate) fn admit(
     address: Address<'_>,
     addresses: &Addresses<'_>,
@@ -320,7 +321,7 @@ pub(crate) fn admit(
     }
 }
 
-/// A refused address's code among the errors.
+/// Returns the code of the mistake for a refused address.
 pub(crate) fn refused(refusal: &egress::Refusal) -> FieldCode {
     if refusal.is_blocked_address() {
         FieldCode::BlockedAddress
@@ -342,7 +343,7 @@ fn is_signed(settings: &Settings) -> bool {
     matches!(settings, Settings::Webhook(webhook) if webhook.signature.enabled)
 }
 
-/// RFC 7396, section 2.
+/// Merges a patch onto a value, as RFC 7396, section 2, specifies.
 fn merge(target: Value, patch: Value) -> Value {
     let Value::Object(patch) = patch else {
         return patch;

@@ -1,4 +1,4 @@
-//! The list of destinations, and what their types can be told.
+//! Lists destinations, and destination types with their schemas.
 
 use domain::destination::Destination;
 use domain::id::DestinationId;
@@ -15,13 +15,14 @@ use crate::view::destination::DestinationView;
 use crate::view::meta::{DestinationTypeView, DestinationTypes};
 use crate::{Context, Operations, Query, Refusal, scheme};
 
-/// Destinations read at once when a filter looks for some among them.
+/// The number of destinations that are read at once.
 const READ_AT_ONCE: u32 = 100;
-/// Reads for one page: all destinations an organization can have.
+/// The maximum number of reads for one page. They suffice for all destinations that an organization
+/// can have.
 const READS_MAX: usize = 10;
 
 impl Operations {
-    /// `GET /v1/destinations`: oldest first.
+    /// `GET /v1/destinations`: lists destinations, oldest first.
     pub async fn destinations(
         &self,
         ctx: &Context,
@@ -111,7 +112,8 @@ impl Operations {
         Ok(views)
     }
 
-    /// Adds when those are checked next that Waybill brings back, which stands in their healths.
+    /// Adds the time of the next check to the destinations that Waybill checks in order to enable
+    /// them again. The time is part of their health.
     async fn add_next_checks(
         &self,
         found: &[Destination],
@@ -136,7 +138,7 @@ impl Operations {
         Ok(())
     }
 
-    /// `GET /v1/destination-types`.
+    /// `GET /v1/destination-types`: returns the schemas of each destination type.
     pub async fn destination_types(
         &self,
         ctx: &Context,

@@ -1,7 +1,7 @@
-//! Destinations: a client **drafts** one; its secrets are **sealed**, its connection is **checked**
-//! by the worker that will deliver, and the identical record is **saved**, on condition of the
-//! revision it was made from. Then it is **switched** on and off, its signing secret **rotated**,
-//! and it is **tried** with a test.
+//! Destinations. A client **drafts** one; its secrets are **sealed**, and its connection is
+//! **checked** by the worker that will deliver. The identical record is then **saved**, on the
+//! condition that the revision it was made from is still the current one. Later it is **switched**
+//! on and off, its signing secret is **rotated**, and it is **tried** with a test message.
 
 mod check;
 mod credential_rules;
@@ -54,7 +54,8 @@ use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 use input::{Draft, read_new, read_patch};
 use seal::auditable;
 
-/// A destination made from a draft, and the signing secret that was generated for it.
+/// A destination that was made from a draft, and the signing secret that was generated for it, if
+/// any.
 pub(crate) struct Drafted {
     pub(crate) destination: Destination,
     pub(crate) generated: Option<SecretString>,
@@ -78,8 +79,8 @@ impl Operations {
         }
     }
 
-    /// Reads a create's body off the threads that serve requests: it may hold templates, which take
-    /// time to compile.
+    /// Reads the body of a create on a thread that serves no requests, because compiling its
+    /// templates takes time.
     pub(crate) async fn read_new(
         &self,
         ctx: &Context,
@@ -93,7 +94,7 @@ impl Operations {
             .await
     }
 
-    /// Reads a merge patch of a stored destination in the same way.
+    /// Reads a merge patch of a stored destination, also on a thread that serves no requests.
     async fn read_patch(
         &self,
         ctx: &Context,
@@ -108,7 +109,8 @@ impl Operations {
         self.noted(ctx, organization, read).await
     }
 
-    /// `POST /v1/destinations`.
+    /// `POST /v1/destinations`: creates a destination, after checking its connection unless
+    /// `skip_check` is true.
     pub async fn create_destination(
         &self,
         ctx: &Context,
@@ -149,7 +151,7 @@ impl Operations {
                     format!("an organization has at most {DESTINATIONS_MAX} destinations"),
                 ));
             }
-            // A request that broke off had come this far.
+            // An earlier run of this request was interrupted after it had created the destination.
             Created::Conflict if ctx.reserved.is_some() => {
                 let destination = self
                     .existing_destination(organization, destination.id)
@@ -173,7 +175,7 @@ impl Operations {
         })
     }
 
-    /// A new destination, with its secrets sealed; not saved.
+    /// Makes a new destination from a draft and seals its secrets. Does not save it.
     async fn drafted(
         &self,
         id: DestinationId,
@@ -218,7 +220,7 @@ impl Operations {
         })
     }
 
-    /// The destination with what its check says, unless the client skips it.
+    /// Checks the destination and records when the check passed, unless the client skips it.
     async fn checked(
         &self,
         ctx: &Context,
@@ -238,7 +240,7 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/destinations/{id}`.
+    /// `GET /v1/destinations/{id}`: returns a destination with its health.
     pub async fn destination(
         &self,
         ctx: &Context,
@@ -255,7 +257,7 @@ impl Operations {
         Err(Refusal::not_found())
     }
 
-    /// Every destination that is named as a fallback exists.
+    /// Refuses fallbacks that do not exist.
     async fn must_have_fallbacks(
         &self,
         ctx: &Context,
@@ -284,7 +286,7 @@ impl Operations {
         }
     }
 
-    /// A destination of the organization that is not deleted.
+    /// Returns a destination of the organization that is not deleted, by the id in a path.
     pub(crate) async fn own_destination(
         &self,
         ctx: &Context,
@@ -305,7 +307,7 @@ impl Operations {
             .ok_or_else(Refusal::not_found)
     }
 
-    /// A destination that is neither deleted nor Waybill's own.
+    /// Returns a destination that is neither deleted nor Waybill's own.
     async fn visible_destination(
         &self,
         organization: OrganizationId,
@@ -315,7 +317,8 @@ impl Operations {
         Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
     }
 
-    /// `PATCH /v1/destinations/{id}`: a merge patch; `if_match` is the revision it was made for.
+    /// `PATCH /v1/destinations/{id}`: applies a merge patch. `if_match` is the `If-Match` header,
+    /// which names the revision that the patch was made for.
     pub async fn patch_destination(
         &self,
         ctx: &Context,
@@ -382,7 +385,8 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// What a patch makes of a destination; `None` when it changes nothing.
+    /// Applies a draft to a destination, and checks the connection if settings or credentials
+    /// change. Returns `None` if nothing changes.
     async fn patched_destination(
         &self,
         ctx: &Context,
@@ -426,8 +430,8 @@ impl Operations {
         }
     }
 
-    /// `DELETE /v1/destinations/{id}`: its secrets go, its history stays readable, what is pending
-    /// becomes `skipped`.
+    /// `DELETE /v1/destinations/{id}`: deletes a destination and its secrets. Its history stays
+    /// readable, and its pending deliveries become `skipped`.
     pub async fn delete_destination(
         &self,
         ctx: &Context,
@@ -487,7 +491,7 @@ impl Operations {
         DestinationView::of(destination, settings, health, self.clock.now(), url)
     }
 
-    /// What an organization chose.
+    /// Returns the settings of an organization; the defaults if it does not exist.
     pub(crate) async fn settings_of(
         &self,
         organization: OrganizationId,
@@ -517,7 +521,8 @@ impl Operations {
     }
 }
 
-/// RFC 9110 §13.1.1: `If-Match` names the revision that a change was made for.
+/// Returns an error if the `If-Match` header does not name the destination's revision (RFC 9110
+/// §13.1.1).
 fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), Refusal> {
     let Some(header) = if_match else {
         return Ok(());
@@ -537,7 +542,7 @@ fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), R
     }
 }
 
-/// A save without its check is told in the audit trail.
+/// Returns the change that records in the audit trail that a check was skipped.
 fn skipped_check(skipped: bool) -> Vec<Change> {
     let change = Change {
         path: "/skip_check".to_owned(),

@@ -1,4 +1,4 @@
-//! A change of where secrets are sent: whoever makes it must know the secrets.
+//! Changes of where secrets are sent. Whoever makes one must know the secrets.
 
 use domain::credentials::{CredentialKind, Decides};
 use domain::destination::Destination;
@@ -10,9 +10,9 @@ use super::input::Draft;
 use super::seal::secret_hint;
 use crate::Refusal;
 
-/// Refuses a patch that leads stored secrets elsewhere: to another recipient, or to one that has to
-/// prove less. `named`: the patch sends the authorization's id, whose mail servers are compared
-/// when it is resolved.
+/// Refuses a patch that would send stored secrets elsewhere: to another recipient, or to one whose
+/// identity is verified less strictly. `named` is whether the patch sends the authorization's id,
+/// whose mail servers are compared when it is resolved.
 pub(super) fn must_carry_secrets(
     stored: &Destination,
     draft: &Draft,
@@ -24,7 +24,7 @@ pub(super) fn must_carry_secrets(
     if !weaker && recipient == Recipient::of(stored) && !secret_address_changes(stored, draft) {
         return Ok(());
     }
-    // An authorization stands for the secret it holds, and its id is no secret: repeated, it proves
+    // An authorization contains a secret, but its id is not one, so repeating the id proves
     // nothing.
     let is_consent = credentials.kind == CredentialKind::Oauth2Authorization;
     let is_same =
@@ -77,7 +77,7 @@ fn is_weaker(before: &Settings, after: &Settings) -> bool {
 }
 
 /// Whether an address that is itself a secret is replaced by one that leads elsewhere, as far as
-/// its hint tells.
+/// its hint shows.
 fn secret_address_changes(stored: &Destination, draft: &Draft) -> bool {
     let credentials = &draft.credentials;
     let mut deciding = credentials

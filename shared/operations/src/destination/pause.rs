@@ -1,4 +1,5 @@
-//! Pausing and resuming: deliveries are accepted and wait; nothing is skipped, sent or counted.
+//! Pauses and resumes destinations. Deliveries to a paused destination are accepted and wait; none
+//! is skipped, sent or counted.
 
 use std::time::Duration;
 
@@ -17,16 +18,18 @@ use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// Destinations whose turns are reset at once.
+/// The number of destinations whose turns are reset at the same time.
 const DESTINATIONS_AT_ONCE: u32 = 50;
-/// What the request that resumes a destination releases; the monitor releases the rest.
+/// How many waiting deliveries the request that resumes a destination releases. The monitor
+/// releases the rest.
 const RELEASED: Extent = Extent {
     at_most: 2000,
     within: Duration::from_secs(10),
 };
 
 impl Operations {
-    /// `POST /v1/destinations/{id}/pause`: again with another reason or end, it replaces those.
+    /// `POST /v1/destinations/{id}/pause`: pauses a destination. If it is already paused, the
+    /// reason and the end are replaced.
     pub async fn pause_destination(
         &self,
         ctx: &Context,
@@ -79,7 +82,8 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// `POST /v1/destinations/{id}/resume`: what waits goes out, oldest first.
+    /// `POST /v1/destinations/{id}/resume`: ends a pause. Waiting deliveries are sent, oldest
+    /// first.
     pub async fn resume_destination(
         &self,
         ctx: &Context,
@@ -97,7 +101,7 @@ impl Operations {
         self.resume(ctx, destination).await
     }
 
-    /// Ends a pause, if there is one.
+    /// Ends the pause of a destination, if it is paused.
     pub(crate) async fn resume(
         &self,
         ctx: &Context,
@@ -137,7 +141,8 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// Saves the destination in another state; `None` when something else was changed first.
+    /// Saves the destination in another state. Returns `None` if the destination was changed in the
+    /// meantime.
     async fn save_state(
         &self,
         ctx: &Context,
@@ -161,8 +166,8 @@ impl Operations {
         Ok((saved == Saved::Done).then_some(after))
     }
 
-    /// Voids the turns of every destination that the organization's default limits hold for,
-    /// because those have changed.
+    /// Voids the turns of every destination to which the organization's default limits apply,
+    /// because these have changed.
     pub(crate) async fn reset_default_turns(
         &self,
         organization: OrganizationId,
@@ -191,8 +196,7 @@ impl Operations {
         }
     }
 
-    /// Releases the oldest of what waits. What is left, should this break off, the monitor
-    /// releases.
+    /// Releases the oldest waiting deliveries. If this fails, the monitor releases the rest.
     async fn release(&self, destination: &Destination) {
         let released = async {
             let Some(routes) = self.store.routes(destination.organization_id).await? else {
@@ -207,7 +211,7 @@ impl Operations {
             tracing::warn!(
                 error = %domain::chain(&error),
                 destination = %destination.id,
-                "failed to release what waits; the monitor does it"
+                "failed to release waiting deliveries; the monitor releases them"
             );
         }
     }

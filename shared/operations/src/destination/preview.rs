@@ -1,4 +1,4 @@
-//! A preview: what a destination would receive of a sample, without sending anything.
+//! Previews: what a destination would receive for a sample message. Nothing is sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,13 +26,13 @@ use crate::quota::Limited;
 use crate::words::DestinationTypeName;
 use crate::{Body, Context, Operations, Query, Refusal};
 
-/// What a preview shows in the place of a link to the payload.
+/// The link that a preview shows in the place of a link to the payload.
 const SAMPLE_LINK: &str = "https://waybill.example/d/sample";
-/// How many previews a process renders at once.
+/// The number of previews that a process renders at the same time.
 const AT_ONCE: usize = 2;
-/// How long a preview waits for its turn before it is refused.
+/// How long a preview waits for a free place before it is refused.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// What a sample without a payload has.
+/// The payload of a sample that has none.
 const DEFAULT_PAYLOAD: &[u8] = br#"{"sample":true}"#;
 
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
@@ -60,7 +60,8 @@ struct Draft {
 }
 
 impl Operations {
-    /// `POST /v1/destinations/preview`.
+    /// `POST /v1/destinations/preview`: returns what a destination with these settings would
+    /// receive.
     pub async fn preview_destination(
         &self,
         ctx: &Context,
@@ -109,11 +110,11 @@ impl Operations {
     }
 }
 
-/// A request's sample, whose payload stays the bytes that were sent.
+/// A sample in a request. Its payload is kept as the bytes that were sent.
 struct Sample;
 
 impl Sample {
-    /// The request without its sample's payload, and that payload.
+    /// Returns the request without the payload of its sample, and that payload.
     fn split(json: &Bytes) -> Result<(RawMembers, Bytes), Refusal> {
         let mut members = RawMembers::parse(json)?;
         let Some(sample) = members.take("sample") else {
@@ -121,7 +122,7 @@ impl Sample {
         };
         let mut payload = None;
         let sample = match RawMembers::parse(&sample) {
-            // What is no object is refused with the other fields.
+            // A sample that is not an object is refused together with the other fields.
             Err(_) if !sample.starts_with(b"{") => sample,
             Err(malformed) => return Err(malformed.into()),
             Ok(mut inner) => {
@@ -137,7 +138,7 @@ impl Sample {
     }
 }
 
-/// A sample with what its sender left out.
+/// Takes the sample, with defaults for what is left out.
 fn take_sample(
     fields: &mut Fields<'_>,
     organization_id: &str,
@@ -211,8 +212,8 @@ fn rendered(draft: &Draft, stop: &Stop) -> Result<Value, Fault> {
             )
         }
         Settings::Email(email) => {
-            // The delivery is not known here, so the link is a sample; a large payload is linked
-            // when it is delivered.
+            // The delivery is not known here, so the link is a sample. A large payload becomes a
+            // link when it is delivered.
             let link = Link {
                 url: SAMPLE_LINK,
                 is_required: email.attach == Attach::Never,

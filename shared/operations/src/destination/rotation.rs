@@ -1,4 +1,4 @@
-//! Signing secrets: rotated with an overlap, ended early one by one (R4.4, R4.5).
+//! Rotates signing secrets with an overlap, and ends single secrets early (R4.4, R4.5).
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::organization::no_parameters;
 use crate::view::destination::RotatedSecret;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// Reads a rotation: the secret, where the customer brings one, and how long older ones go on
-/// signing.
+/// Reads a rotation: the customer's own secret, if there is one, and how long older secrets
+/// continue to sign.
 pub(crate) fn read_rotation(
     fields: &mut Fields<'_>,
     own_account: &str,
@@ -31,7 +31,8 @@ pub(crate) fn read_rotation(
     Some((secret, Duration::from_secs(seconds.into())))
 }
 
-/// 409: a rotation would leave more secrets signing than receivers can be asked to check.
+/// Returns the 409 for a rotation after which more secrets would sign than receivers can be
+/// expected to check.
 pub(crate) fn too_many_secrets(_: TooManySecrets) -> Refusal {
     let detail = format!(
         "at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with \
@@ -41,7 +42,8 @@ pub(crate) fn too_many_secrets(_: TooManySecrets) -> Refusal {
 }
 
 impl Operations {
-    /// `POST /v1/destinations/{id}/rotate-secret`: until the overlap ends all live secrets sign.
+    /// `POST /v1/destinations/{id}/rotate-secret`: adds a signing secret. Until the overlap ends,
+    /// all live secrets sign.
     pub async fn rotate_secret(
         &self,
         ctx: &Context,
@@ -96,7 +98,8 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// `DELETE /v1/destinations/{id}/signing-secrets/{secret}`: ends one early, but not the last.
+    /// `DELETE /v1/destinations/{id}/signing-secrets/{secret}`: ends a secret early, unless it is
+    /// the last one.
     pub async fn end_secret(
         &self,
         ctx: &Context,
@@ -153,8 +156,8 @@ impl Operations {
     }
 }
 
-/// The live secrets but one. The newest of them has no end: a destination that signs today signs
-/// tomorrow.
+/// Returns the live secrets without one of them. The newest of the rest gets no end, so that the
+/// destination continues to sign.
 fn without(live: &[&SigningSecret], ended: SecretId) -> Vec<SigningSecret> {
     let mut remaining: Vec<SigningSecret> = live
         .iter()

@@ -1,5 +1,4 @@
-//! From a draft to a destination: every new secret is sealed for this organization, this
-//! destination and its own field.
+//! Seals the new secrets of a draft, each for its organization, its destination and its own field.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +23,14 @@ use super::together::connection_string;
 use super::x509;
 use crate::{Operations, Refusal};
 
-/// A signing secret ready to be stored, and its text when it was generated: shown this once.
+/// A signing secret to store, and its text if it was generated, which is shown once.
 pub(crate) struct NewSecret {
     pub(crate) stored: SigningSecret,
     pub(crate) generated: Option<SecretString>,
 }
 
 impl Operations {
-    /// Seals the new secrets of credentials; kept ones stay the ciphertext they are.
+    /// Seals the new secrets of credentials. Kept secrets are not sealed again.
     pub(crate) async fn seal_credentials(
         &self,
         organization: OrganizationId,
@@ -85,8 +84,8 @@ impl Operations {
         })
     }
 
-    /// Makes the signing secret that a client brought, or a new one. `pointer` names it in the
-    /// request.
+    /// Makes a signing secret to store: the one that the client sent, or a new one. `pointer` names
+    /// its place in the request.
     pub(crate) async fn new_signing_secret(
         &self,
         organization: OrganizationId,
@@ -149,9 +148,9 @@ impl Operations {
         Ok(NewSecret { stored, generated })
     }
 
-    /// A secret in Secrets Manager is read with a role of the customer's own. With the deployment's
-    /// role it is read only when the operator granted it to the organization (design §6). A secret
-    /// of the deployment's own is never read.
+    /// Checks a reference to a secret in Secrets Manager. Such a secret is read with a role of the
+    /// customer's own, or with the deployment's role if the operator has granted it to the
+    /// organization. A secret of the deployment's own is refused.
     async fn referenced(
         &self,
         organization: OrganizationId,
@@ -195,9 +194,9 @@ impl Operations {
         })
     }
 
-    /// Whether an ARN, complete or partial, leads to a secret of the deployment's own.
+    /// Whether an ARN, complete or partial, refers to a secret of the deployment's own.
     pub(crate) fn is_own_secret(&self, arn: &SecretArn) -> bool {
-        // The operator may have named one of them by a partial ARN, too.
+        // The operator may also have named one of them by a partial ARN.
         let is_led_to = |own: &String| {
             own.parse()
                 .is_ok_and(|own: SecretArn| own.leads_to(arn.as_str()))
@@ -209,10 +208,10 @@ impl Operations {
     }
 }
 
-/// What reads show of a secret.
+/// Returns the hint that reads show of a secret.
 pub(super) fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> {
     match kind {
-        // A chat service's address is the secret, but not its host.
+        // The address of a chat service is secret, except for its host.
         CredentialKind::SecretUrl => {
             Target::parse(secret, Schemes::HttpAndHttps)
                 .ok()
@@ -224,7 +223,7 @@ pub(super) fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> 
                     )
                 })
         }
-        // Certificates' keys, key files and connection strings end alike.
+        // Private keys, key files and connection strings all end in the same way.
         CredentialKind::ServiceAccount
         | CredentialKind::ConnectionString
         | CredentialKind::ClientCertificate
@@ -234,7 +233,8 @@ pub(super) fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> 
     }
 }
 
-/// What reads show besides, of what was sent or kept: where a connection string leads.
+/// Returns what reads show in addition to hints: the properties of certificates, and where a
+/// connection string leads.
 fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Value> {
     let mut shown = draft.shown.clone();
     for (name, value) in draft
@@ -260,8 +260,8 @@ fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Valu
     shown
 }
 
-/// What an audit event shows of a destination: no ciphertext, and the word `secret` where a secret
-/// stands.
+/// Returns what an audit event shows of a destination. It contains no ciphertext, and the word
+/// `secret` in the place of a secret.
 pub(crate) fn auditable(destination: &Destination) -> serde_json::Value {
     let mut credentials = serde_json::Map::new();
     credentials.insert(
@@ -272,7 +272,7 @@ pub(crate) fn auditable(destination: &Destination) -> serde_json::Value {
         credentials.insert(name.clone(), value.as_str().into());
     }
     for (name, secret) in &destination.credentials.secrets {
-        // The time makes a replaced secret a change; its value never shows.
+        // The time makes a replaced secret visible as a change; the value is never shown.
         credentials.insert(
             name.clone(),
             format!("secret, set {}", secret.updated_at).into(),

@@ -1,5 +1,5 @@
-//! Reading the signing secrets that customers bring: inline, or by the ARN of a Secrets Manager
-//! secret.
+//! Reads the signing secrets that customers provide: inline, or as the ARN of a secret in Secrets
+//! Manager.
 
 use domain::input::{FieldCode, Fields};
 use domain::role_arn::RoleArn;
@@ -13,11 +13,11 @@ use crate::role::customers_role;
 /// A customer's own signing secret.
 #[derive(Clone, Debug)]
 pub(crate) enum SecretInput {
-    /// `whsec_…`, well-formed.
+    /// A secret in the format `whsec_…`, which has been validated.
     Inline(SecretString),
-    /// Read from Secrets Manager when it is used.
+    /// A secret that is read from Secrets Manager when it is used.
     Referenced {
-        /// The secret.
+        /// The ARN of the secret.
         arn: SecretArn,
         /// The customer's role that reads it. Without one, the organization must have been granted
         /// the secret.
@@ -25,8 +25,8 @@ pub(crate) enum SecretInput {
     },
 }
 
-/// Takes a signing secret; absent, one is generated. A role of the deployment's own account is
-/// refused.
+/// Takes a signing secret. Returns `None` if the request has none, and one is generated then. A
+/// role in the deployment's own account is refused.
 pub(crate) fn take_secret(
     fields: &mut Fields<'_>,
     name: &str,

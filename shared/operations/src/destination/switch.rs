@@ -1,4 +1,5 @@
-//! Enabling and disabling: idempotent, by the state that is asked for.
+//! Enables and disables destinations. Both are idempotent: a destination that is in the requested
+//! state already is not changed.
 
 use domain::Timestamp;
 use domain::alert::{Alert, AlertKind};
@@ -19,7 +20,7 @@ use crate::view::destination::DestinationView;
 use crate::view::job::JobView;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
-/// Deliveries that wait for a retry are skipped at once up to this many; the rest by the monitor.
+/// The maximum number of waiting deliveries that a request skips. The monitor skips the rest.
 const SKIPPED_AT_ONCE_MAX: usize = 1000;
 
 /// The body of `POST /v1/destinations/{id}/enable`.
@@ -41,13 +42,13 @@ pub struct EnabledDestination {
     pub job: Option<JobView>,
 }
 
-/// Where a replay begins.
+/// The time from which a replay begins.
 enum ReplaySince {
-    /// At this time.
+    /// At a given point in time.
     Time(Timestamp),
-    /// When the destination was disabled.
+    /// At the time when the destination was disabled.
     Disabled,
-    /// When the streak of failures began that led to disabling it.
+    /// At the first failure of the streak that led to disabling the destination.
     FirstFailure,
 }
 
@@ -64,8 +65,8 @@ impl ReplaySince {
 }
 
 impl Operations {
-    /// `POST /v1/destinations/{id}/enable`: resets the counter, checks nothing; delivers again what
-    /// it missed, when asked to.
+    /// `POST /v1/destinations/{id}/enable`: enables a destination and resets its count of failures,
+    /// without a check. If `replay_since` is given, also delivers again what it missed.
     pub async fn enable_destination(
         &self,
         ctx: &Context,
@@ -120,8 +121,8 @@ impl Operations {
         })
     }
 
-    /// `POST /v1/destinations/{id}/disable`: queued and retrying deliveries become `skipped` as
-    /// they come up.
+    /// `POST /v1/destinations/{id}/disable`: disables a destination. Its queued and retrying
+    /// deliveries become `skipped` when they are next processed.
     pub async fn disable_destination(
         &self,
         ctx: &Context,
@@ -220,7 +221,7 @@ impl Operations {
             .await?)
     }
 
-    /// Tells of an alert that is kept. When that fails, the monitor does it.
+    /// Announces an alert that has been stored. If this fails, the monitor announces it.
     async fn tell(&self, ctx: &Context, alert: Alert) {
         let id = alert.id;
         let told = async {
@@ -242,8 +243,9 @@ impl Operations {
         }
     }
 
-    /// Skips what waits for a retry to a destination that takes no more deliveries. What is left,
-    /// should this break off, the monitor skips, and what is queued the worker as it comes up.
+    /// Skips the deliveries that wait for a retry, for a destination that takes no more deliveries.
+    /// If this fails, the monitor skips the rest. The worker skips queued deliveries when it
+    /// receives their tasks.
     pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: SkipReason) {
         let skipped = async {
             let Some(routes) = self.store.routes(destination.organization_id).await? else {

@@ -1,4 +1,4 @@
-//! What settings and credentials must be to each other, and the addresses that credentials name.
+//! Checks that settings and credentials are compatible, and the addresses that credentials contain.
 
 use domain::credentials::CredentialKind;
 use domain::input::{FieldCode, Fields};
@@ -14,7 +14,7 @@ use super::credentials::CredentialsDraft;
 use super::input::{Addresses, admit, refused};
 use crate::role::customers_role;
 
-/// Records what does not go together.
+/// Records every conflict between settings and credentials.
 pub(super) fn check(
     settings: &Settings,
     credentials: &CredentialsDraft,
@@ -98,7 +98,7 @@ pub(super) fn check(
     }
 }
 
-/// A certificate and its key, sent together, belong together.
+/// Checks that a private key that was sent belongs to its certificate.
 fn identity_check(credentials: &CredentialsDraft, fields: &Fields<'_>) {
     for group in ["", "client_certificate/"] {
         let certificate = credentials.open.get(&format!("{group}certificate_pem"));
@@ -120,7 +120,8 @@ fn identity_check(credentials: &CredentialsDraft, fields: &Fields<'_>) {
     }
 }
 
-/// SES goes with AWS's own roles, a mail server with what it knows.
+/// Checks that SES is used with IAM credentials and SMTP with those of a mail server, and that SMTP
+/// is encrypted unless the deployment permits plain text.
 fn email_check(
     email: &EmailSettings,
     credentials: &CredentialsDraft,
@@ -154,7 +155,8 @@ fn email_check(
     }
 }
 
-/// What a connection string says, when it is one.
+/// Parses a connection string. Returns `None` if it is invalid or the destination is not a
+/// database.
 pub(super) fn connection_string(settings: &Settings, text: &str) -> Option<ConnectionString> {
     let engine = match settings {
         Settings::Postgres(_) => Engine::Postgres,

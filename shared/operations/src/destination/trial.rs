@@ -1,4 +1,5 @@
-//! A test: an ordinary message for one destination alone, one attempt, in no counter or statistic.
+//! Tests destinations. A test is an ordinary message for one destination, with one attempt, which
+//! no counter or statistic includes.
 
 use bytes::Bytes;
 use dispatch::Target;
@@ -19,7 +20,7 @@ const TEST_PAYLOAD: &[u8] =
     br#"{"type":"waybill.test","message":"This is a test delivery from Waybill."}"#;
 
 impl Operations {
-    /// `POST /v1/destinations/{id}/test`.
+    /// `POST /v1/destinations/{id}/test`: sends a test message to one destination.
     pub async fn test_destination(
         &self,
         ctx: &Context,

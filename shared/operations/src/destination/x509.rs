@@ -1,10 +1,11 @@
-//! What reads show of a certificate: its fingerprint and its end.
+//! Describes a certificate for reads: its fingerprint and when it expires.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// The first certificate of a PEM text, as reads show it; `None` when it is none.
+/// Returns what reads show of the first certificate in a PEM text; `None` if the text has no valid
+/// certificate.
 pub(super) fn described(pem: &str) -> Option<Value> {
     let certificates = egress::certificates(pem).ok()?;
     let first = certificates.first()?;

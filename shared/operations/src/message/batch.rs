@@ -1,8 +1,9 @@
-//! A batch: up to 100 messages, each accepted or refused on its own.
+//! Batches of up to 100 messages, each of which is accepted or refused independently.
 //!
-//! A batch's `Idempotency-Key` is one claim for all of it: it records each message's id and
-//! targets, and what was refused for want of a destination. A repeat answers each message from its
-//! deliveries; those that were cut off before their commit are sent then.
+//! The `Idempotency-Key` of a batch is one claim for all of it. The claim records the id and the
+//! targets of each message, and which messages were refused because they had no destination. A
+//! repeat answers each message from its deliveries. Messages that were interrupted before their
+//! commit are submitted by the repeat.
 
 use std::time::Duration;
 
@@ -31,19 +32,20 @@ use crate::view::message::{BatchResult, BatchView};
 use crate::view::problem::Problem;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-/// Messages of a batch times their destinations: what one request can commit and answer within its
-/// function's time.
+/// The maximum number of deliveries that the messages of a batch make together, which one request
+/// can commit and answer within its function's time.
 pub const BATCH_DELIVERIES_MAX: usize = 1000;
-/// Messages of a batch that are committed at once.
+/// The number of messages of a batch that are committed at the same time.
 const AT_ONCE: usize = 25;
-/// The last of a function's time: for the answer, and for a message that is being committed.
+/// The part of a function's time that is reserved for the response.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
+/// The part of a function's time that is reserved for messages that are being committed.
 const COMMIT_TIME: Duration = Duration::from_secs(6);
-/// How long it takes at most to read whether a message was committed.
+/// The time limit for reading whether a message was committed.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
-/// A batch's time: what was not begun until then, or has not ended, is answered with an error of
-/// its own.
+/// The time limits of a batch. A message that has not begun or has not ended in time gets an error
+/// of its own.
 #[derive(Clone, Copy, Debug)]
 struct Time {
     begin_until: Instant,
@@ -60,7 +62,7 @@ impl Time {
     }
 }
 
-/// 503 of a message that a batch had no time for.
+/// Returns the 503 for a message that a batch had no time for.
 fn out_of_time() -> Refusal {
     let detail = "the batch ran out of time before this message was accepted; submit it again";
     Refusal {
@@ -69,17 +71,17 @@ fn out_of_time() -> Refusal {
     }
 }
 
-/// What a batch was answered with.
+/// The results of a batch, and whether they are a repeat.
 #[derive(Debug)]
 pub struct SubmittedBatch {
-    /// A result for each message.
+    /// The results, one for each message.
     pub results: BatchView,
-    /// It was accepted before, by the same request.
+    /// Whether the batch was accepted before, by the same request.
     pub replayed: bool,
 }
 
-/// What a batch's claim records. Target lists are told once, however many messages go to the same
-/// destinations.
+/// What the claim of a batch records. A list of targets is recorded once, for all messages that
+/// have the same destinations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct RecordedBatch {
     #[serde(rename = "l")]
@@ -91,32 +93,33 @@ struct RecordedBatch {
 /// What a claim records of one message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum RecordedItem {
-    /// Sent under this id to the targets of this list.
+    /// The message is sent under this id, to the targets in the list at this position.
     #[serde(rename = "s")]
     Sent(MessageId, usize),
-    /// Nobody to send it to.
+    /// The message was refused because no destination would receive it.
     #[serde(rename = "n")]
     NoDestinations,
-    /// Named destinations that did not exist, at these positions.
+    /// The message was refused because the destinations at these positions did not exist.
     #[serde(rename = "u")]
     Unknown(Vec<usize>),
-    /// Says the same each time it is read: invalid, or under a key of its own.
+    /// The message is planned again: it was refused for another reason, or has a key of its own.
     #[serde(rename = "a")]
     Again,
 }
 
-/// One message of a batch on its way.
+/// What is done with one message of a batch.
 enum Planned {
-    /// To be committed under this id, unless it already is.
+    /// The message is committed under this id, unless it has been.
     Send(MessageInput, MessageId, Vec<Target>),
-    /// Under a key of its own.
+    /// The message has an idempotency key of its own.
     Keyed(MessageInput, Bytes),
-    /// Not accepted.
+    /// The message is not accepted.
     Refused(Refusal),
 }
 
 impl Planned {
-    /// The id under which it is sent.
+    /// Returns the id under which the message is sent; `None` if it has a key of its own or is
+    /// refused.
     fn message(&self) -> Option<MessageId> {
         match self {
             Self::Send(_, message, _) => Some(*message),
@@ -124,7 +127,7 @@ impl Planned {
         }
     }
 
-    /// How many deliveries it makes; `None` when it is refused.
+    /// Returns how many deliveries the message makes; `None` if it is refused.
     fn deliveries(&self, routes: &Routes) -> Option<usize> {
         match self {
             Self::Send(_, _, targets) => Some(targets.len()),
@@ -137,7 +140,7 @@ impl Planned {
 }
 
 impl Operations {
-    /// `POST /v1/messages/batch`.
+    /// `POST /v1/messages/batch`: submits the messages of a batch.
     pub async fn submit_batch(
         &self,
         ctx: &Context,
@@ -200,8 +203,8 @@ impl Operations {
         }
     }
 
-    /// Refuses a batch that is too large, or over the quota, as a whole. One that was accepted
-    /// before is answered again, whatever its size is now.
+    /// Refuses a batch as a whole if it makes too many deliveries or exceeds the quota. A batch
+    /// that was accepted before is answered again without these checks.
     async fn admit_batch(
         &self,
         entry: &Entry<'_>,
@@ -257,7 +260,8 @@ impl Operations {
         ))
     }
 
-    /// Claims the batch's key for what is planned, or finds what was planned under it before.
+    /// Claims the batch's key for what is planned, or returns what was planned under the key
+    /// before. Also returns whether this is a repeat of a batch that was accepted.
     async fn plan_once(
         &self,
         entry: &Entry<'_>,
@@ -352,8 +356,8 @@ impl Operations {
         }
     }
 
-    /// The deliveries of a message whose submit did not end in time, if it was committed: reconcile
-    /// sends what was not sent.
+    /// Returns the deliveries of a message whose submission did not end in time, if the message was
+    /// committed. Reconcile sends the tasks that were not sent.
     async fn accepted_in_time(
         &self,
         entry: &Entry<'_>,
@@ -401,7 +405,7 @@ impl Operations {
     }
 }
 
-/// The messages of a batch, each as its bytes.
+/// Returns the messages of a batch, each as its bytes.
 fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
     let mut members = RawMembers::parse(json)?;
     let messages = members.take("messages");
@@ -465,8 +469,8 @@ fn record(planned: &[Planned]) -> RecordedBatch {
     batch
 }
 
-/// What was planned the first time, made whole again with the inputs, which are the same. `planned`
-/// is what would be planned now.
+/// Restores what was planned the first time from the record and from the inputs, which are the
+/// same. `planned` is what would be planned now.
 fn replan(
     messages: &[Bytes],
     planned: Vec<Planned>,
@@ -499,8 +503,8 @@ fn replan(
         .collect()
 }
 
-/// The input of a message that was accepted before: read as of then, so that an `expires_at` that
-/// was in the future still is.
+/// Returns the input of a message that was accepted before. It is validated as of that time, so
+/// that an `expires_at` that has passed since is accepted.
 fn input_of(
     planned: Planned,
     message: MessageId,

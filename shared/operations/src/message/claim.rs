@@ -1,5 +1,5 @@
-//! What a submit's idempotency claim records: enough to send the same deliveries again, and to
-//! answer as the first time.
+//! What the idempotency claim of a submission records: enough to send the same deliveries again,
+//! and to return the same response again.
 
 use dispatch::Target;
 use domain::id::{DestinationId, MessageId};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::Refusal;
 
-/// A message's id and targets, as its claim records them.
+/// The id and the targets of a message, as its claim records them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     #[serde(rename = "m")]

@@ -1,4 +1,4 @@
-//! Payloads that are somewhere else: an upload, or an object that the submitter keeps.
+//! Payloads that are stored elsewhere: as an upload, or as an object that the submitter keeps.
 
 use domain::id::{Id as _, UploadId};
 use domain::input::{FieldCode, FieldError, Fields};
@@ -12,12 +12,12 @@ use super::submit::Entry;
 use crate::role::customers_role;
 use crate::{Operations, Refusal, RefusalCode};
 
-/// Where a payload is to be looked for.
+/// A payload that has not been looked up yet.
 #[derive(Clone, Debug)]
 pub(crate) enum Unlocated {
-    /// An upload.
+    /// An upload of the organization.
     Upload(UploadId),
-    /// An object of a bucket of S3.
+    /// An object in an S3 bucket.
     S3 {
         bucket: String,
         key: String,
@@ -26,7 +26,7 @@ pub(crate) enum Unlocated {
     },
 }
 
-/// What is known of a payload before it has been looked for.
+/// Returns what is known of a payload before it is looked up.
 pub(crate) fn unknown_info() -> PayloadInfo {
     PayloadInfo {
         size_bytes: 0,
@@ -36,8 +36,9 @@ pub(crate) fn unknown_info() -> PayloadInfo {
     }
 }
 
-/// Takes `upload_id` or `source`: absent, unreadable (its mistakes recorded), or where to look. The
-/// name is that of the member.
+/// Takes `upload_id` or `source`. Returns `None` if neither is given. Otherwise returns the name of
+/// the member with the place of the payload, or without it if the member is invalid and its
+/// mistakes have been recorded.
 pub(crate) fn take_elsewhere(fields: &mut Fields<'_>) -> Option<(&'static str, Option<Unlocated>)> {
     let upload = fields.given("upload_id").then(|| {
         fields
@@ -81,8 +82,8 @@ fn take_source(fields: &mut Fields<'_>) -> Option<Unlocated> {
 }
 
 impl Operations {
-    /// Looks for a payload that is somewhere else, and notes what it is: how long, of what type, in
-    /// which version.
+    /// Looks up a payload that is stored elsewhere, and adds its size, type and version to the
+    /// input.
     pub(crate) async fn located(
         &self,
         entry: &Entry<'_>,
@@ -168,8 +169,9 @@ impl Operations {
         })
     }
 
-    /// No tenant borrows our role (design.md §6): a bucket is read with it only when the operator
-    /// granted it to the organization.
+    /// Returns the place of a source. A bucket is read with the deployment's role only if the
+    /// operator has granted it to the organization, so that no organization reads the buckets of
+    /// others.
     async fn source_place(
         &self,
         entry: &Entry<'_>,

@@ -1,4 +1,4 @@
-//! Reading a submission. Pure: where it goes and who may send it is decided elsewhere.
+//! Reads a submission. Other modules decide where it goes and who may send it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::Refusal;
 use crate::destination::{Addresses, admit, refused};
 use crate::idempotency::IdempotencyKey;
 
-/// The latest `expires_at`.
+/// How far ahead `expires_at` may be.
 const EXPIRY_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// The body of `POST /v1/messages`.
@@ -99,12 +99,12 @@ pub struct BatchMessage {
     pub idempotency_key: Option<String>,
 }
 
-/// A submission as it was read.
+/// A submission as it was read from the request.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageInput {
     pub(crate) event_type: EventType,
     pub(crate) payload: store::Content,
-    /// Where the payload is to be looked for, until it has been.
+    /// The payload that has not been looked up yet, if it is stored elsewhere.
     pub(crate) unlocated: Option<Unlocated>,
     pub(crate) info: PayloadInfo,
     pub(crate) named: Option<Vec<DestinationId>>,
@@ -112,11 +112,12 @@ pub(crate) struct MessageInput {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) status_callback: Option<StatusCallback>,
-    /// Of a batch's item.
+    /// The key of a message in a batch.
     pub(crate) idempotency_key: Option<IdempotencyKey>,
 }
 
-/// Reads a submission that arrives at `now`; `in_batch` it may carry its own idempotency key.
+/// Reads a submission that arrives at `now`. If it is `in_batch`, it may have an idempotency key of
+/// its own.
 pub(crate) fn read_message(
     json: &Bytes,
     now: Timestamp,
@@ -225,8 +226,8 @@ fn take_event_type(fields: &mut Fields<'_>) -> Option<EventType> {
     event_type
 }
 
-/// Takes `content`: absent, unreadable (`Some(None)`, its mistakes recorded), or what it is and its
-/// bytes.
+/// Takes `content`. Returns `None` if it is not given, `Some(None)` if it is invalid and its
+/// mistakes have been recorded, or else its description and its bytes.
 fn take_content(
     fields: &mut Fields<'_>,
     too_large: &mut bool,
@@ -358,7 +359,7 @@ fn take_expiry(fields: &mut Fields<'_>, now: Timestamp) -> Option<Timestamp> {
     Some(expires_at)
 }
 
-/// Takes `status_callback`: a destination of the organization's, or an address.
+/// Takes `status_callback`: a destination of the organization, or a URL.
 fn take_callback(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<StatusCallback> {
     let callback = fields.object("status_callback", |inner| {
         let (by_id, by_url) = (inner.given("destination_id"), inner.given("url"));

@@ -1,5 +1,6 @@
-//! Messages: **read** strictly with the payload kept as raw bytes, **resolved** to the destinations
-//! they go to, **committed** and sent by dispatch; then looked at as the set of their deliveries.
+//! Messages. A submission is **read** strictly, with its payload kept as raw bytes; it is
+//! **resolved** to the destinations that it goes to, then **committed** and sent by dispatch. From
+//! then on, a message is the set of its deliveries.
 
 mod batch;
 mod claim;
@@ -22,7 +23,7 @@ pub(crate) use submit::not_suspended;
 
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 in lower-case hexadecimal.
+/// Returns the SHA-256 of bytes in lower-case hexadecimal.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

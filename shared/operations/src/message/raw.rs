@@ -1,5 +1,5 @@
-//! A body whose payload is kept as the bytes the client sent: top-level members are raw slices,
-//! only the others are parsed (R2.1).
+//! A body whose payload is kept as the bytes that the client sent. Top-level members are slices of
+//! the body, and all but the payload are parsed (R2.1).
 
 use std::fmt;
 
@@ -12,19 +12,18 @@ use serde_json::value::RawValue;
 
 use crate::Refusal;
 
-/// An object's members in their order, each as the bytes of its value.
+/// The members of an object in their order, each as the bytes of its value.
 #[derive(Debug, Default)]
 pub(crate) struct RawMembers(Vec<(String, Bytes)>);
 
-/// A JSON payload, byte for byte.
+/// A JSON payload, as the bytes that were sent.
 #[derive(Clone, Debug)]
 pub(crate) struct RawPayload {
     pub(crate) bytes: Bytes,
 }
 
 impl RawMembers {
-    /// Parses an object; a member that appears twice is refused. What the values hold is not looked
-    /// at yet.
+    /// Parses an object but not the values of its members. A member that appears twice is refused.
     pub(crate) fn parse(json: &Bytes) -> Result<Self, Malformed> {
         if json.iter().all(u8::is_ascii_whitespace) {
             return Err(Malformed(
@@ -43,18 +42,18 @@ impl RawMembers {
         Ok(Self(members))
     }
 
-    /// Takes the bytes of a member's value.
+    /// Takes the bytes of a member's value, if there is one.
     pub(crate) fn take(&mut self, name: &str) -> Option<Bytes> {
         let position = self.0.iter().position(|(member, _)| member == name)?;
         Some(self.0.remove(position).1)
     }
 
-    /// Puts the bytes of a member's value.
+    /// Adds a member with the bytes of its value.
     pub(crate) fn put(&mut self, name: &str, value: Bytes) {
         self.0.push((name.to_owned(), value));
     }
 
-    /// The object again.
+    /// Returns the object as JSON.
     pub(crate) fn to_json(&self) -> Bytes {
         let mut json = vec![b'{'];
         for (index, (name, value)) in self.0.iter().enumerate() {
@@ -71,7 +70,8 @@ impl RawMembers {
         json.into()
     }
 
-    /// Takes `payload`, which may be any JSON value, null too.
+    /// Takes `payload`, which may be any JSON value, including null. Returns an error if it is too
+    /// large.
     pub(crate) fn take_payload(&mut self) -> Result<Option<RawPayload>, Refusal> {
         let Some(bytes) = self.take("payload") else {
             return Ok(None);
@@ -84,8 +84,8 @@ impl RawMembers {
         Ok(Some(RawPayload { bytes }))
     }
 
-    /// Parses the other members and reads them with `read`; what is wrong with the payload is
-    /// reported with the rest.
+    /// Parses the other members and reads them with `read`. A payload that nests too deep is
+    /// reported together with their mistakes.
     pub(crate) fn read<T>(
         self,
         errors: Errors,
@@ -107,7 +107,7 @@ impl RawMembers {
     }
 }
 
-/// How deep valid JSON nests.
+/// Returns how deep valid JSON nests.
 pub(crate) fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
@@ -153,7 +153,7 @@ impl<'de> Visitor<'de> for SlicesVisitor {
     }
 }
 
-/// The items of a JSON list, each as its bytes; `None` when it is no list.
+/// Returns the items of a JSON list, each as its bytes; `None` if it is not a list.
 pub(crate) fn items(json: &Bytes) -> Option<Vec<Bytes>> {
     let items: Vec<&RawValue> = serde_json::from_slice(json).ok()?;
     Some(

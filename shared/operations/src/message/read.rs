@@ -1,4 +1,4 @@
-//! Reading messages: a message is the set of its deliveries.
+//! Reads messages. A message is the set of its deliveries.
 
 use std::collections::BTreeSet;
 
@@ -24,23 +24,23 @@ use crate::view::delivery::{DeliverySummary, Pauses};
 use crate::view::message::MessageView;
 use crate::{Context, Operations, Query, Refusal, RefusalCode};
 
-/// Bytes with what they are: a payload, or a body as it was sent.
+/// Bytes to download: a payload, or a body that was sent.
 #[derive(Debug)]
 pub struct Download {
-    /// Media type and file name.
+    /// The media type and the file name.
     pub info: PayloadInfo,
     /// The content, as it was sent.
     pub bytes: Bytes,
 }
 
-/// A payload, or the way to it.
+/// The response to a request for a payload.
 #[derive(Debug)]
 pub enum PayloadAnswer {
     /// The content, as it was sent.
     Bytes(Download),
-    /// A short-lived address of them.
+    /// A short-lived URL of the content.
     Redirect(String),
-    /// A link that was asked for.
+    /// A link that the request asked for.
     Link(PayloadLink),
 }
 
@@ -54,13 +54,13 @@ pub struct PayloadLink {
     pub expires_at: Timestamp,
 }
 
-/// How long a link that was asked for can be used.
+/// How long a link can be used after it was requested.
 const LINK_LIFE: Duration = Duration::from_secs(3600);
 /// How long a redirect can be followed.
 const REDIRECT_LIFE: Duration = Duration::from_secs(60);
 
 impl Operations {
-    /// `GET /v1/messages`: newest first.
+    /// `GET /v1/messages`: lists messages, newest first.
     pub async fn messages(
         &self,
         ctx: &Context,
@@ -115,7 +115,7 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/messages/{id}`.
+    /// `GET /v1/messages/{id}`: returns one message.
     pub async fn message(
         &self,
         ctx: &Context,
@@ -134,7 +134,7 @@ impl Operations {
         Err(Refusal::not_found())
     }
 
-    /// `GET /v1/messages/{id}/payload`: the bytes as they were sent, or a link to them.
+    /// `GET /v1/messages/{id}/payload`: returns the payload as it was sent, or a link to it.
     pub async fn message_payload(
         &self,
         ctx: &Context,
@@ -169,7 +169,8 @@ impl Operations {
         self.payload_answer(first, content).await
     }
 
-    /// `GET /d/{token}`: what a signed link leads to. Whoever has it may download, until it ends.
+    /// `GET /d/{token}`: returns the payload that a signed link names. Anyone who has the link can
+    /// download it until the link expires.
     pub async fn linked_payload(&self, token: &str) -> Result<PayloadAnswer, Refusal> {
         let (organization, message) = self
             .payload_links
@@ -179,7 +180,8 @@ impl Operations {
             self.store.organization_stands(organization),
             self.store.message(organization, message)
         )?;
-        // What a deleted organization sent is kept until it expires, and its links end with it.
+        // The messages of a deleted organization are kept until they expire, but its links end with
+        // it.
         let deliveries = deliveries
             .filter(|_| stands)
             .ok_or_else(Refusal::not_found)?;
@@ -210,7 +212,7 @@ impl Operations {
             .await
     }
 
-    /// Bytes that are small enough to be an answer, or a link to them.
+    /// Returns the content if it is small enough for a response, or else a redirect to it.
     pub(crate) async fn content_answer(
         &self,
         info: PayloadInfo,
@@ -227,7 +229,8 @@ impl Operations {
                 Ok(PayloadAnswer::Bytes(Download { info, bytes }))
             }
             Content::Object(place) => {
-                // What is gone by retention is told as that, not by the bucket.
+                // If retention has removed the object, the response is 410 and not the bucket's
+                // error.
                 match self.store.object_head(&place).await {
                     Ok(_) => {}
                     Err(Unreadable::Store(error)) => return Err(error.into()),
@@ -242,7 +245,7 @@ impl Operations {
         }
     }
 
-    /// What a grant gave access to is read for as long as the grant stands.
+    /// Returns an error if a bucket is no longer granted to the organization.
     async fn must_still_be_granted(
         &self,
         organization: OrganizationId,
@@ -265,8 +268,8 @@ impl Operations {
         })
     }
 
-    /// `DELETE /v1/messages/{id}/payload`: bytes and what answers quoted of them are erased now;
-    /// unfinished deliveries are cancelled.
+    /// `DELETE /v1/messages/{id}/payload`: erases the payload and what recorded responses quote of
+    /// it, and cancels unfinished deliveries.
     pub async fn erase_message_payload(
         &self,
         ctx: &Context,
@@ -286,7 +289,7 @@ impl Operations {
                 true => delivery,
                 false => match self.dispatch.cancel(delivery.clone()).await {
                     Ok(cancelled) => cancelled,
-                    // Somebody finished it first: that is as good.
+                    // The delivery has ended in the meantime.
                     Err(dispatch::RedeliverError::Refused(_)) => delivery,
                     Err(error) => return Err(error.into()),
                 },
@@ -322,7 +325,7 @@ impl Operations {
             .ok_or_else(Refusal::not_found)
     }
 
-    /// Over how many shards an organization's data is spread.
+    /// Returns over how many shards an organization's data is spread.
     pub(crate) async fn shards(&self, organization: OrganizationId) -> Result<u8, Refusal> {
         Ok(self
             .store
@@ -332,7 +335,7 @@ impl Operations {
             .shards)
     }
 
-    /// The paused destinations of the organizations that own these deliveries.
+    /// Returns the paused destinations of the organizations that own these deliveries.
     pub(crate) async fn pauses_of(&self, deliveries: &[Delivery]) -> Result<Pauses, Refusal> {
         let organizations: BTreeSet<OrganizationId> = deliveries
             .iter()
@@ -347,7 +350,7 @@ impl Operations {
         Ok(each.into_iter().fold(Pauses::default(), Pauses::and))
     }
 
-    /// The paused destinations of an organization.
+    /// Returns the paused destinations of an organization.
     pub(crate) async fn pauses(&self, organization: OrganizationId) -> Result<Pauses, Refusal> {
         let routes = self.store.routes(organization).await?;
         Ok(routes
@@ -355,7 +358,7 @@ impl Operations {
             .unwrap_or_default())
     }
 
-    /// A message as its deliveries tell it; there is at least one.
+    /// Returns the view of the message that has these deliveries, of which there is at least one.
     pub(crate) fn message_view(
         &self,
         ctx: &Context,
@@ -377,12 +380,12 @@ impl Operations {
     }
 }
 
-/// 410: the bytes are gone, by retention or on request.
+/// Returns the 410 for a payload that retention or a request has erased.
 pub(crate) fn payload_expired() -> Refusal {
     Refusal::new(RefusalCode::PayloadExpired, "the payload is no longer kept")
 }
 
-/// Reads a reference in a filter: any that a message can have.
+/// Reads a reference in a filter. Every reference that a message can have is accepted.
 pub(crate) fn parse_reference(text: &str) -> Result<String, String> {
     if !REFERENCE.contains(&text.chars().count()) {
         return Err(format!(
@@ -399,7 +402,7 @@ pub(crate) fn parse_reference(text: &str) -> Result<String, String> {
     }
 }
 
-/// When a message was accepted: its id says so.
+/// Returns when a message was accepted, which its id contains.
 pub(crate) fn accepted_at(message: MessageId) -> Timestamp {
     message.ulid().time()
 }

@@ -1,5 +1,5 @@
-//! Resending: an accepted message goes to further destinations. One that has it keeps its delivery;
-//! retrying is for that.
+//! Resends accepted messages to further destinations. A destination that already has a delivery of
+//! the message keeps it; that delivery can be retried.
 
 use dispatch::{Addition, Target, Unresolved, resolve};
 use domain::attempt::Trigger;
@@ -25,7 +25,7 @@ pub struct ResendMessage {
 }
 
 impl Operations {
-    /// `POST /v1/messages/{id}/deliveries`.
+    /// `POST /v1/messages/{id}/deliveries`: sends a message to further destinations.
     pub async fn resend_message(
         &self,
         ctx: &Context,

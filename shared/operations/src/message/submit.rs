@@ -1,11 +1,11 @@
-//! Submit: validate all, claim, commit, answer 202. Once answered, the message is delivered or
-//! visibly failed, whatever crashes.
+//! Submits messages: validates the request, claims its key, commits the message, and answers 202.
+//! After the answer, each delivery succeeds or fails visibly, whatever crashes.
 //!
-//! With an `Idempotency-Key` the claim is the one extra write: it records the message's id and
-//! targets before anything is sent. A repeat finds the committed deliveries under that id and
-//! answers from what of them never changes; when the first was cut off before its commit, the
-//! repeat takes its lease over and sends the same deliveries, conditionally, so that nothing is
-//! sent twice.
+//! With an `Idempotency-Key`, the claim is the one additional write. It records the id and the
+//! targets of the message before anything is sent. A repeat finds the committed deliveries under
+//! that id, and answers from those of their members that never change. If the first request was
+//! interrupted before its commit, the repeat takes over its lease and commits the same deliveries
+//! conditionally, so that nothing is sent twice.
 
 use dispatch::{Submission, Target, Unresolved, resolve};
 use domain::delivery::Delivery;
@@ -24,26 +24,27 @@ use crate::view::delivery::Pauses;
 use crate::view::message::MessageView;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-/// An accepted message.
+/// An accepted message, and whether it is a repeat.
 #[derive(Debug)]
 pub struct Submitted {
-    /// The message.
+    /// The accepted message, with its deliveries.
     pub message: MessageView,
-    /// It was accepted before, by the same request.
+    /// Whether the message was accepted before, by the same request.
     pub replayed: bool,
 }
 
-/// A submission's way in: whose it is, where messages may go, and the bytes they came as.
+/// The context of a submission: the request, its organization, and where messages of the
+/// organization may go.
 pub(crate) struct Entry<'e> {
     pub(crate) ctx: &'e Context,
     pub(crate) organization: OrganizationId,
     pub(crate) routes: &'e Routes,
-    /// Its deliveries are counted against the quota: those of a batch are, all at once.
+    /// Whether the deliveries have already been counted against the quota, as those of a batch are.
     pub(crate) counted: bool,
 }
 
-/// 403 while the operator has suspended the organization: it submits nothing and gives nobody
-/// access, and what it has can be read.
+/// Returns a 403 while the operator has suspended the organization. It can be read, but it submits
+/// nothing and gives no one access.
 pub(crate) fn not_suspended(status: OrganizationStatus) -> Result<(), Refusal> {
     match status {
         OrganizationStatus::Active => Ok(()),
@@ -56,7 +57,7 @@ pub(crate) fn not_suspended(status: OrganizationStatus) -> Result<(), Refusal> {
 }
 
 impl Operations {
-    /// `POST /v1/messages`.
+    /// `POST /v1/messages`: submits one message.
     pub async fn submit_message(
         &self,
         ctx: &Context,
@@ -111,16 +112,16 @@ impl Operations {
             .await?)
     }
 
-    /// Accepts the message unless this very request has done so before; answers its deliveries as
-    /// they were accepted, and whether they were.
+    /// Accepts the message, unless the same request has been accepted before. Returns the
+    /// deliveries as they were accepted, and whether that was before.
     pub(crate) async fn accept_once(
         &self,
         entry: &Entry<'_>,
         print: &Fingerprint,
         read: impl FnOnce() -> Result<MessageInput, Refusal>,
     ) -> Result<(Vec<Delivery>, bool), Refusal> {
-        // A repeat is answered before anything is validated anew: meanwhile a destination may be
-        // gone, or `expires_at` past.
+        // A repeat is answered before it is validated, because a destination may have been deleted
+        // or `expires_at` may have passed since.
         if let Some(earlier) = self
             .store
             .find_claim(print.organization, &print.key_hash)
@@ -184,8 +185,8 @@ impl Operations {
         }
     }
 
-    /// The submit broke off and may have been committed or not: a repeat goes on with the same ids
-    /// at once.
+    /// Ends the lease of a submission that was interrupted and may or may not have been committed.
+    /// A repeat continues at once with the same ids.
     pub(crate) async fn yield_claim(&self, print: &Fingerprint) {
         if let Err(error) = self
             .store
@@ -199,7 +200,7 @@ impl Operations {
         }
     }
 
-    /// Where a message goes; an id that is another organization's is recorded.
+    /// Returns the targets of a message. An id that belongs to another organization is recorded.
     pub(crate) async fn targets(
         &self,
         entry: &Entry<'_>,
@@ -229,7 +230,7 @@ impl Operations {
     }
 }
 
-/// The submission of a message under its id, which also says when it was accepted.
+/// Returns the submission of a message. The message's id also says when it was accepted.
 pub(crate) fn submission(
     entry: &Entry<'_>,
     message: MessageId,

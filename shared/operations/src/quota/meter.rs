@@ -1,4 +1,4 @@
-//! What one instance of a function knows of each organization's usage.
+//! The usage of each organization, as far as one instance of a function knows it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,26 +11,27 @@ use store::Usage;
 
 use super::Limited;
 
-/// Requests and messages that are counted before they are shared. A message by the API is both, so
-/// it costs a sixteenth of a write unit.
+/// The number of requests and messages that are counted before they are shared. A message that is
+/// submitted by the API counts as both, so it costs a sixteenth of a write unit.
 pub(super) const SHARED_EVERY: u64 = 32;
-/// How long an organization's quotas are taken to be what they were.
+/// How long an organization's quotas are used before they are read again.
 const QUOTAS_KNOWN: Duration = Duration::from_secs(10);
-/// Organizations that are known at a time; those that were idle longest are forgotten first.
+/// The maximum number of organizations that are known at a time. Those that were idle longest are
+/// forgotten first.
 const ORGANIZATIONS_MAX: usize = 10_000;
 
-/// Counts in memory. Clones share it.
+/// Counts usage in memory. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Mutex<HashMap<OrganizationId, Known>>>);
 
-/// What became of something that was to be counted.
+/// The outcome of counting some usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spent {
-    /// It is counted.
+    /// The usage was counted.
     Done,
-    /// It is counted, and this is to be shared now.
+    /// The usage was counted, and this total is to be shared now.
     Share(Usage),
-    /// It is over the quota, and not counted. This long there is no room for it.
+    /// The usage exceeds the quota and was not counted. There is room for it after this time.
     Over(Duration),
 }
 
@@ -42,19 +43,19 @@ struct Known {
     used_at: Timestamp,
     requests: Bucket,
     deliveries: Bucket,
-    /// Counted here and not shared.
+    /// The usage that was counted here and has not been shared.
     unshared: Usage,
-    /// Requests and messages among that.
+    /// The number of requests and messages that `unshared` consists of.
     unshared_events: u64,
-    /// A share is on its way.
+    /// Whether usage is being shared.
     sharing: bool,
-    /// What all instances had used when this one last looked.
+    /// The usage of all instances when this one last shared its own, and when that was.
     last: Option<(Usage, Timestamp)>,
     over_until: BTreeMap<Limited, Timestamp>,
 }
 
 impl Meter {
-    /// An organization's quotas, while they are known.
+    /// Returns an organization's quotas, while they are known.
     pub(super) fn quotas(&self, organization: OrganizationId, now: Timestamp) -> Option<Quotas> {
         self.lock()
             .get(&organization)
@@ -62,7 +63,7 @@ impl Meter {
             .map(|known| known.quotas)
     }
 
-    /// Remembers an organization's quotas for a while.
+    /// Remembers an organization's quotas for [`QUOTAS_KNOWN`].
     pub(super) fn know(&self, organization: OrganizationId, quotas: Quotas, now: Timestamp) {
         let mut all = self.lock();
         if all.len() >= ORGANIZATIONS_MAX && !all.contains_key(&organization) {
@@ -75,7 +76,7 @@ impl Meter {
         known.quotas_until = now.plus(QUOTAS_KNOWN);
     }
 
-    /// Forgets an organization's quotas: they were changed.
+    /// Forgets an organization's quotas, because they were changed.
     pub(crate) fn forget_quotas(&self, organization: OrganizationId) {
         if let Some(known) = self.lock().get_mut(&organization) {
             known.quotas_until = Timestamp::from_millis(0);
@@ -83,7 +84,7 @@ impl Meter {
         }
     }
 
-    /// Counts a request.
+    /// Counts a request of an organization.
     pub(super) fn spend_request(
         &self,
         organization: OrganizationId,
@@ -106,7 +107,7 @@ impl Meter {
         )
     }
 
-    /// Counts the deliveries of some messages.
+    /// Counts the deliveries of some messages, all or none.
     pub(super) fn spend_deliveries(
         &self,
         organization: OrganizationId,
@@ -131,7 +132,7 @@ impl Meter {
         )
     }
 
-    /// `own` was shared, and `all` is what every instance together has used.
+    /// Records that `own` was shared, and that all instances together have used `all`.
     pub(super) fn shared(
         &self,
         organization: OrganizationId,
@@ -145,7 +146,7 @@ impl Meter {
         }
     }
 
-    /// `own` could not be shared: it is with the next share.
+    /// Records that `own` could not be shared. It is shared with the next usage.
     pub(super) fn not_shared(&self, organization: OrganizationId, own: Usage) {
         if let Some(known) = self.lock().get_mut(&organization) {
             known.sharing = false;
@@ -154,7 +155,7 @@ impl Meter {
         }
     }
 
-    /// Until when a limit is known to be reached.
+    /// Returns until when a limit is known to be reached.
     pub(super) fn over_until(
         &self,
         organization: OrganizationId,
@@ -169,7 +170,7 @@ impl Meter {
             .filter(|until| now < *until)
     }
 
-    /// Remembers that a limit is reached.
+    /// Remembers until when a limit is reached.
     pub(super) fn note_over(&self, organization: OrganizationId, what: Limited, until: Timestamp) {
         if let Some(known) = self.lock().get_mut(&organization) {
             known.over_until.insert(what, until);

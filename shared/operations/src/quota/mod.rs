@@ -1,10 +1,11 @@
-//! Quotas, enforced: before something is done, it is **counted** for its organization; over a quota
-//! it is refused as a whole, with 429.
+//! Enforces quotas. Before something is done, it is **counted** for its organization. What exceeds
+//! a quota is refused as a whole with 429.
 //!
 //! Requests and deliveries are frequent, so each instance of a function counts them in its own
-//! [`Meter`] and **shares** what it counted now and then: one write for [`meter::SHARED_EVERY`] of
-//! them. What the other instances shared in the meantime is charged to its own buckets. Checks,
-//! previews and tests are rare and cost more than a write, so each is counted in the table.
+//! [`Meter`] and **shares** its counts from time to time, with one write for each
+//! [`meter::SHARED_EVERY`] of them. What the other instances shared in the meantime is charged to
+//! its own buckets. Checks, previews and tests are rare and cost more than a write, so each is
+//! counted in the table.
 
 mod meter;
 
@@ -21,20 +22,20 @@ use store::{Counted, Window};
 use crate::{Operations, Refusal};
 use meter::Spent;
 
-/// Test deliveries that an organization may ask for in a minute (api.md, Limits).
+/// The number of test deliveries that an organization may send in a minute.
 const TESTS_PER_MINUTE: u32 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long a client waits at most before it asks again whether there is room for an upload.
+/// The longest wait that a client is given when there is no room for an upload.
 const UPLOADS_WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// What is counted by the minute, each on its own.
+/// The operations that are limited by the minute, each on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Limited {
-    /// Connections that Waybill opens to check something.
+    /// A connection that Waybill opens to check something.
     Check,
-    /// Previews.
+    /// A preview of what a destination receives.
     Preview,
-    /// Test deliveries.
+    /// A test delivery to a destination.
     Test,
 }
 
@@ -57,7 +58,7 @@ impl Limited {
 }
 
 impl Operations {
-    /// Counts a request of an organization's caller. An operator's requests are not limited.
+    /// Counts a request of an organization's caller. The requests of operators are not limited.
     pub async fn admit_request(&self, caller: &Caller) -> Result<(), Refusal> {
         let Some(organization) = caller.organization.filter(|_| self.settings.rate_limits) else {
             return Ok(());
@@ -75,7 +76,8 @@ impl Operations {
         .await
     }
 
-    /// Counts the deliveries of some messages, all or none.
+    /// Counts the deliveries of some messages, all or none. Returns an error if they exceed the
+    /// quota.
     pub(crate) async fn admit_deliveries(
         &self,
         organization: OrganizationId,
@@ -117,7 +119,7 @@ impl Operations {
                 let now = self.clock.now();
                 match self.store.add_usage(organization, own, now).await {
                     Ok(all) => self.meter.shared(organization, own, all, now),
-                    // The instance's own count still holds; the next share makes up for this one.
+                    // The instance's own count stays, and the next share includes this one.
                     Err(error) => {
                         tracing::warn!(
                             error = %domain::chain(&error),
@@ -132,7 +134,7 @@ impl Operations {
         }
     }
 
-    /// Counts one call, and refuses the one over the limit.
+    /// Counts one operation. Returns an error if it exceeds the limit.
     pub(crate) async fn limit(
         &self,
         organization: OrganizationId,
@@ -170,7 +172,7 @@ impl Operations {
         }
     }
 
-    /// How many bytes of uploads may be outstanding; `None` where nothing is limited.
+    /// Returns how many bytes of uploads may be outstanding; `None` if quotas are not enforced.
     pub(crate) async fn upload_bytes_max(
         &self,
         organization: OrganizationId,
@@ -183,16 +185,17 @@ impl Operations {
         ))
     }
 
-    /// The 429 of an upload that is too much until others are used or given up.
+    /// Returns the 429 for an upload that exceeds the quota until other uploads are used or expire.
     pub(crate) fn over_upload_bytes(&self, most: u64, until: Option<Timestamp>) -> Refusal {
-        // Sooner than the link expires, a message may use the upload.
+        // A message may use the upload before its link expires.
         let wait = until.map_or(MINUTE, |until| {
             until.since(self.clock.now()).min(UPLOADS_WAIT_MAX)
         });
         over(Quota::UploadBytesOutstanding.as_str(), most, wait)
     }
 
-    /// The quotas that hold for an organization; those of one that is gone are the deployment's.
+    /// Returns the quotas of an organization, or the deployment's if the organization does not
+    /// exist.
     async fn quotas(&self, organization: OrganizationId) -> Result<Quotas, Refusal> {
         let now = self.clock.now();
         if let Some(known) = self.meter.quotas(organization, now) {

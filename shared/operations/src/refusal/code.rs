@@ -1,9 +1,9 @@
-//! The closed set of reasons for which a request is not carried out: each with the code that
-//! clients read and the kind of refusal that it is, which decides the HTTP status.
+//! The reasons for which a request is not carried out. Each has the code that clients read and a
+//! kind, which decides the HTTP status.
 
 use std::fmt;
 
-/// What kind of refusal a code is.
+/// The kind of a refusal, which decides the HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
     /// The request cannot be read.
@@ -30,14 +30,14 @@ pub enum RefusalKind {
     Invalid,
     /// Too many requests were made.
     RateLimited,
-    /// Waybill failed.
+    /// Waybill itself failed to carry out the request.
     Internal,
     /// A service that Waybill depends on is down.
     Unavailable,
 }
 
 impl RefusalKind {
-    /// The HTTP status of an answer of this kind.
+    /// Returns the HTTP status of a refusal of this kind.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -68,16 +68,16 @@ macro_rules! codes {
         }
 
         impl RefusalCode {
-            /// Every code.
+            /// All codes, in the order of their declaration.
             pub const ALL: &'static [RefusalCode] = &[$(RefusalCode::$name,)*];
 
-            /// The code as clients read it in a problem's `code`.
+            /// Returns the code as clients read it in a problem's `code`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(RefusalCode::$name => $text,)* }
             }
 
-            /// What kind of refusal it is.
+            /// Returns the kind of refusal that the code stands for.
             #[must_use]
             pub fn kind(self) -> RefusalKind {
                 match self { $(RefusalCode::$name => RefusalKind::$kind,)* }
@@ -113,7 +113,7 @@ codes! {
     IdempotencyInProgress = Conflict "idempotency_in_progress",
     /// The idempotency key came with another request before.
     IdempotencyKeyReused = Conflict "idempotency_key_reused",
-    /// Waybill failed.
+    /// Waybill itself failed to carry out the request.
     InternalError = Internal "internal_error",
     /// The cursor belongs to another list, or to none.
     InvalidCursor = Malformed "invalid_cursor",
@@ -135,7 +135,7 @@ codes! {
     NoDestinations = Invalid "no_destinations",
     /// The organization still has destinations.
     NotEmpty = Conflict "not_empty",
-    /// It does not exist, or belongs to another organization.
+    /// The object does not exist, or belongs to another organization.
     NotFound = NotFound "not_found",
     /// Only webhooks are signed.
     NotSigned = Conflict "not_signed",
@@ -151,7 +151,7 @@ codes! {
     PayloadExpiredForRetry = Conflict "payload_expired",
     /// The body or payload has more bytes than are accepted.
     PayloadTooLarge = TooLarge "payload_too_large",
-    /// Too many requests of this kind.
+    /// Too many requests of this kind were made.
     RateLimited = RateLimited "rate_limited",
     /// The request changes a read-only field.
     ReadOnly = Invalid "read_only",

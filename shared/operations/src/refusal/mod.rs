@@ -1,5 +1,5 @@
-//! Why something was not done. The api turns a refusal into an RFC 9457 problem in one place; the
-//! console shows it on a page.
+//! Refusals: why a request was not carried out. The API turns a refusal into an RFC 9457 problem in
+//! one place; the console shows it on a page.
 
 mod code;
 
@@ -11,37 +11,38 @@ use domain::input::{FieldCode, FieldError, Malformed};
 
 pub use code::{RefusalCode, RefusalKind};
 
-/// How long a client waits before it asks again when a dependency of ours is down.
+/// How long a client waits, in seconds, before it repeats a request that failed because a service
+/// that Waybill depends on was down.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
 
 /// A request that was not carried out.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// Why, as a machine reads it.
+    /// The reason, as programs read it.
     pub code: RefusalCode,
-    /// In words, for the client's developer.
+    /// The reason in words, for the client's developer.
     pub detail: String,
     /// Every invalid field or parameter of the request.
     pub errors: Vec<FieldError>,
-    /// What only some refusals have.
+    /// The details that only some refusals have.
     pub extra: Option<Box<Extra>>,
 }
 
-/// What only some refusals have.
+/// The details that only some refusals have.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
     /// The connection check that failed.
     pub check: Option<CheckReport>,
-    /// When to ask again.
+    /// After how many seconds the request may be repeated.
     pub retry_after_seconds: Option<u32>,
     /// The positions in `destination_ids` of destinations that do not exist.
     pub unknown_destinations: Vec<usize>,
-    /// What went wrong inside; logged, never shown.
+    /// The cause of a failure of Waybill, which is logged and never shown.
     pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Refusal {
-    /// A refusal without particulars.
+    /// Creates a refusal without further details.
     pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -51,13 +52,13 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status of an answer that says so.
+    /// Returns the HTTP status of the refusal.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.kind().status()
     }
 
-    /// What kind of refusal it is.
+    /// Returns the kind of the refusal.
     #[must_use]
     pub fn kind(&self) -> RefusalKind {
         self.code.kind()
@@ -69,7 +70,7 @@ impl Refusal {
         self.kind() == RefusalKind::Invalid
     }
 
-    /// Whether something that the request names does not exist, or is not there for the caller.
+    /// Whether something that the request names does not exist for the caller.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind() == RefusalKind::NotFound
@@ -107,7 +108,7 @@ impl Refusal {
         )
     }
 
-    /// 401: always the same, whatever is wrong with the key.
+    /// Returns the 401, which is the same whatever is wrong with the key.
     #[must_use]
     pub fn unauthenticated() -> Self {
         Self::new(
@@ -116,7 +117,7 @@ impl Refusal {
         )
     }
 
-    /// 403: the role does not hold the permission.
+    /// Returns the 403 for a role that does not include the permission.
     #[must_use]
     pub fn forbidden() -> Self {
         Self::new(
@@ -125,7 +126,8 @@ impl Refusal {
         )
     }
 
-    /// 404: the same for what never existed, what is gone and what is another organization's.
+    /// Returns the 404, which is the same for an object that never existed, one that is gone, and
+    /// one of another organization.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(
@@ -134,7 +136,7 @@ impl Refusal {
         )
     }
 
-    /// 404 for something that the body names.
+    /// Returns the 404 for objects that the body names, by the JSON Pointers of their members.
     pub fn not_found_at(pointers: impl IntoIterator<Item = String>) -> Self {
         let errors = pointers
             .into_iter()
@@ -145,7 +147,8 @@ impl Refusal {
         }
     }
 
-    /// 404 for destinations that the list `destination_ids` names, by their positions in it.
+    /// Returns the 404 for destinations that the list `destination_ids` names, by their positions
+    /// in it.
     #[must_use]
     pub fn unknown_destinations(positions: Vec<usize>) -> Self {
         let refusal = Self::not_found_at(
@@ -163,12 +166,12 @@ impl Refusal {
         }
     }
 
-    /// 400: the request cannot be read.
+    /// Returns the 400 for a request that cannot be read.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(RefusalCode::MalformedRequest, detail)
     }
 
-    /// 400: the cursor is not one that this list handed out.
+    /// Returns the 400 for a cursor that the list did not issue.
     #[must_use]
     pub fn invalid_cursor() -> Self {
         Self::new(
@@ -177,12 +180,12 @@ impl Refusal {
         )
     }
 
-    /// 413: more bytes than are taken.
+    /// Returns the 413 for more bytes than are accepted.
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(RefusalCode::PayloadTooLarge, detail)
     }
 
-    /// 415: not JSON.
+    /// Returns the 415 for a body that is not JSON.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
         Self::new(
@@ -191,7 +194,7 @@ impl Refusal {
         )
     }
 
-    /// 415: the body is compressed.
+    /// Returns the 415 for a body that is compressed.
     #[must_use]
     pub fn unsupported_coding(coding: &str) -> Self {
         let detail = format!("the body has the content coding {coding:?}; send it without one");
@@ -201,13 +204,14 @@ impl Refusal {
         }
     }
 
-    /// 422: secrets would be sent to another server than they were given for.
+    /// Returns the 422 for a change that would send secrets to another server than the one they
+    /// were given for.
     pub fn credentials_required(detail: impl Into<String>) -> Self {
         Self::new(RefusalCode::CredentialsRequired, detail)
     }
 
-    /// 422: every mistake at once. Where all of them are of one special kind, the problem carries
-    /// that kind's code.
+    /// Returns the 422 with every mistake of a request. If all of them are of one special kind, the
+    /// problem has the code of that kind.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let all = |code| errors.iter().all(|error| error.code == code);
@@ -234,7 +238,7 @@ impl Refusal {
         }
     }
 
-    /// 429: ask again later.
+    /// Returns the 429 for a request that may be repeated after this time.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {
         let extra = Extra {
@@ -250,7 +254,7 @@ impl Refusal {
         }
     }
 
-    /// 409 for a request whose first run is still under way.
+    /// Returns the 409 for a request whose first run has not ended.
     #[must_use]
     pub fn idempotency_in_progress() -> Self {
         let extra = Extra {
@@ -264,7 +268,7 @@ impl Refusal {
         }
     }
 
-    /// 409 for an Idempotency-Key that came with another request before.
+    /// Returns the 409 for an `Idempotency-Key` that was used with another request.
     #[must_use]
     pub fn idempotency_key_reused() -> Self {
         Self::new(
@@ -273,7 +277,7 @@ impl Refusal {
         )
     }
 
-    /// 422: a message that would go nowhere says so at once.
+    /// Returns the 422 for a message that no destination would receive.
     #[must_use]
     pub fn no_destinations() -> Self {
         Self::new(
@@ -282,7 +286,7 @@ impl Refusal {
         )
     }
 
-    /// 422: the destination does not take what it was tried with; nothing was saved.
+    /// Returns the 422 for a destination that did not pass its check. Nothing was saved.
     #[must_use]
     pub fn connection_check_failed(check: CheckReport) -> Self {
         let why = check
@@ -299,13 +303,13 @@ impl Refusal {
         }
     }
 
-    /// 503: others kept changing the same thing.
+    /// Returns the 503 for a record that other requests kept changing.
     #[must_use]
     pub fn contended() -> Self {
         Self::unavailable("the record kept changing under the request")
     }
 
-    /// What the table's error means to a client.
+    /// Returns the refusal for an error of the table.
     pub(crate) fn of_store(error: store::StoreError) -> Self {
         if error.is_unavailable() {
             Self::unavailable(error)
@@ -314,7 +318,7 @@ impl Refusal {
         }
     }
 
-    /// 503: something we depend on is down.
+    /// Returns the 503 for a failure of a service that Waybill depends on.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let extra = Extra {
             retry_after_seconds: Some(UNAVAILABLE_RETRY_SECONDS),
@@ -330,7 +334,7 @@ impl Refusal {
         }
     }
 
-    /// 500: our mistake.
+    /// Returns the 500 for a fault in Waybill.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let extra = Extra {
             source: Some(Arc::from(source.into())),
@@ -345,7 +349,8 @@ impl Refusal {
         }
     }
 
-    /// What went wrong inside, outermost first, in one line for the log.
+    /// Returns the causes of a failure in one line for the log, outermost first; `None` if there is
+    /// no cause.
     #[must_use]
     pub fn chain(&self) -> Option<String> {
         let source = self.extra.as_ref()?.source.as_ref()?;

@@ -1,4 +1,4 @@
-//! The settings of each type but the webhook's, member by member.
+//! The schemas of the settings of each type except webhooks, member by member.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::timeout;
 
-/// Of mailboxes.
+/// Returns the settings of an e-mail destination.
 pub(super) fn email() -> Value {
     let mailbox = || json!({"type": "string", "format": "email", "maxLength": MAILBOX_MAX});
     let mailboxes = |description: &str| {
@@ -56,7 +56,7 @@ pub(super) fn email() -> Value {
     })
 }
 
-/// Of a bucket of Amazon S3, or of a store that speaks its protocol.
+/// Returns the settings of a bucket in Amazon S3 or in a store that speaks its protocol.
 pub(super) fn s3() -> Value {
     let own = json!({
         "bucket": {"type": "string", "minLength": S3_BUCKET.start(), "maxLength": S3_BUCKET.end(),
@@ -78,7 +78,7 @@ pub(super) fn s3() -> Value {
     with(own, object())
 }
 
-/// Of a bucket of Google Cloud Storage.
+/// Returns the settings of a bucket in Google Cloud Storage.
 pub(super) fn gcs() -> Value {
     let own = json!({
         "bucket": {"type": "string", "minLength": GCS_BUCKET.start(), "maxLength": GCS_BUCKET.end(),
@@ -90,7 +90,7 @@ pub(super) fn gcs() -> Value {
     with(own, object())
 }
 
-/// Of a container of Azure Blob Storage.
+/// Returns the settings of a container in Azure Blob Storage.
 pub(super) fn azure_blob() -> Value {
     let own = json!({
         "account": {"type": "string", "minLength": AZURE_ACCOUNT.start(),
@@ -107,7 +107,7 @@ pub(super) fn azure_blob() -> Value {
     with(own, object())
 }
 
-/// Of a directory on an SFTP server.
+/// Returns the settings of a directory on an SFTP server.
 pub(super) fn sftp() -> Value {
     json!({
         "host": {"type": "string", "minLength": HOST.start(), "maxLength": HOST.end(),
@@ -130,7 +130,7 @@ pub(super) fn sftp() -> Value {
     })
 }
 
-/// Of a table.
+/// Returns the settings of a table in a database.
 pub(super) fn database() -> Value {
     json!({
         "host": {"type": ["string", "null"], "minLength": HOST.start(), "maxLength": HOST.end(),

@@ -1,4 +1,4 @@
-//! Alerts.
+//! The views of alerts and their notifications.
 
 use domain::Timestamp;
 use domain::alert::Alert;

@@ -1,4 +1,4 @@
-//! API keys.
+//! The views of API keys.
 
 use domain::Timestamp;
 use domain::api_key::ApiKey;

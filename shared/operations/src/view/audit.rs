@@ -1,4 +1,4 @@
-//! Audit events.
+//! The views of audit events.
 
 use domain::Timestamp;
 use domain::audit::AuditEvent;

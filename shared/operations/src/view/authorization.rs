@@ -1,4 +1,4 @@
-//! Authorizations.
+//! The views of authorizations, without their secrets.
 
 use domain::Timestamp;
 use domain::authorization::{Authorization, Consent};

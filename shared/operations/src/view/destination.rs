@@ -1,4 +1,4 @@
-//! Destinations.
+//! The views of destinations, their health and their checks.
 
 use domain::Timestamp;
 use domain::destination::{Destination, DestinationState, DisabledBy, OnExhausted};
@@ -194,10 +194,11 @@ pub struct HealthView {
     pub pending: u64,
     /// The last 24 hours, including the current one.
     pub last_24h: Last24h,
-    /// The same, hour by hour, for the console's sparklines.
+    /// The last 24 hours by the hour, for the console's sparklines.
     #[serde(skip)]
     pub hours: Vec<HealthBucket>,
-    /// When it is checked next, which is shown with why it is disabled.
+    /// When the destination is checked next. It is shown with the reason why the destination is
+    /// disabled.
     #[serde(skip)]
     pub(crate) next_check_at: Option<Timestamp>,
 }
@@ -350,7 +351,7 @@ impl HealthView {
                 {
                     HealthStatus::Degraded
                 }
-                // A failure that does not count to the streak was an attempt all the same.
+                // A failure that does not count towards the streak is an attempt as well.
                 HealthStatus::Unknown if success_rate.is_some() => HealthStatus::Degraded,
                 status => status,
             },
@@ -372,7 +373,7 @@ impl HealthView {
     }
 }
 
-/// A destination's status at `now`: a pause whose time is over no longer counts.
+/// Returns a destination's status at `now`. A pause whose end has passed no longer counts.
 pub(crate) fn status(destination: &Destination, now: Timestamp) -> &'static str {
     match &destination.state {
         DestinationState::Disabled { .. } => "disabled",

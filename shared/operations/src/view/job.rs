@@ -1,4 +1,4 @@
-//! Jobs.
+//! The views of jobs.
 
 use domain::Timestamp;
 use domain::id::{JobId, OrganizationId};
@@ -85,7 +85,7 @@ impl JobView {
     }
 }
 
-/// A filter in the words of `GET /v1/deliveries`.
+/// Returns a filter with the names that `GET /v1/deliveries` uses.
 fn filter(filter: &DeliveryFilter) -> Value {
     let mut json = json!({
         "destination_id": filter.destination,

@@ -1,4 +1,4 @@
-//! Messages, and the results of a batch of them.
+//! The views of messages, and of the results of a batch.
 
 pub use dispatch::view::message::{MessageStatus, MessageView};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! About this Waybill.
+//! The views of information about this deployment of Waybill.
 
 use domain::limits;
 use domain::role::Role;

@@ -1,4 +1,5 @@
-//! What answers look like; a file per noun. The OpenAPI document is made from these types.
+//! The views that responses are made of, one file per noun. The OpenAPI document is generated from
+//! these types.
 
 pub mod alert;
 pub mod api_key;

@@ -1,4 +1,4 @@
-//! Organizations.
+//! The views of organizations, their settings and quotas.
 
 use domain::Timestamp;
 use domain::id::OrganizationId;

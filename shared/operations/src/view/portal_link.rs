@@ -1,4 +1,4 @@
-//! Portal links, as lists show them.
+//! The views of portal links, as lists show them.
 
 use domain::Timestamp;
 use domain::id::{KeyId, PortalLinkId};
@@ -66,7 +66,7 @@ pub struct SubjectView {
 }
 
 impl PortalLinkView {
-    /// What to call the person; the link's id when nothing is known of them.
+    /// Returns what to call the person; the link's id if nothing is known about the person.
     #[must_use]
     pub fn person(&self) -> String {
         let SubjectView { id, name, email } = &self.subject;
@@ -77,7 +77,8 @@ impl PortalLinkView {
             .unwrap_or_else(|| self.id.to_string())
     }
 
-    /// What is shown of a link; `None` when it can no longer be opened and its session is over.
+    /// Returns what is shown of a link; `None` if it can no longer be opened and its session is
+    /// over.
     #[must_use]
     pub fn of(link: &PortalLink, now: Timestamp) -> Option<Self> {
         let status = match link.session_until {

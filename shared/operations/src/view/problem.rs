@@ -1,4 +1,4 @@
-//! RFC 9457 problems.
+//! Problems, as RFC 9457 defines them.
 
 use domain::check::CheckReport;
 use domain::input::FieldError;
@@ -52,7 +52,7 @@ pub struct FieldProblem {
 }
 
 impl Problem {
-    /// The problem that tells a client of a refusal.
+    /// Returns the problem that describes a refusal to a client.
     #[must_use]
     pub fn of(refusal: Refusal, request_id: String) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Problem {
     }
 }
 
-/// The reason phrase of a status in use (RFC 9110, section 15).
+/// Returns the reason phrase of a status that Waybill uses (RFC 9110, section 15).
 #[must_use]
 pub fn title(status: u16) -> &'static str {
     match status {

@@ -1,4 +1,4 @@
-//! Statistics.
+//! The views of statistics.
 
 use std::collections::BTreeMap;
 

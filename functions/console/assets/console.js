@@ -1,7 +1,7 @@
-// What makes pages live. Everything works without it, more slowly.
+// Adds live updates and conveniences to pages, which also work without scripts.
 "use strict";
 
-// Times: relative, as of now; exact ones in the reader's time zone.
+// Shows times relative to now, and exact times in the reader's time zone.
 const span = (s) => s <= 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 129600 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
 function words(at) {
   const s = Math.round((Date.now() - at) / 1000);
@@ -28,7 +28,7 @@ function tick() {
 }
 setInterval(tick, 1000);
 
-// Fields and choices that count only while another field has one of some values. What does not count is not sent.
+// Hides and disables fields and choices whose condition on another field is not met, so that they are not sent.
 const counts = (element) => {
   const on = document.getElementById(element.dataset.when);
   return !on || (!on.disabled && element.dataset.is.split(" ").includes(on.value));
@@ -56,7 +56,7 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// Secrets are masked until they are asked for.
+// Shows and hides the text of a secret field.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-reveal]");
   if (!button) return;
@@ -68,7 +68,7 @@ document.addEventListener("click", (event) => {
   else field.type = seen ? "text" : "password";
 });
 
-// A key or a certificate from a file.
+// Loads a key or certificate from a file into its field.
 document.addEventListener("change", async (event) => {
   const target = event.target.dataset.into;
   if (!target || !event.target.files[0]) return;
@@ -76,7 +76,7 @@ document.addEventListener("change", async (event) => {
   event.target.value = "";
 });
 
-// What a part of a chart holds.
+// Shows the values of a chart's bucket next to the pointer.
 document.addEventListener("pointerover", (event) => {
   for (const tip of document.querySelectorAll(".tip")) tip.remove();
   const mark = event.target.closest?.("[data-tip]");
@@ -96,7 +96,7 @@ document.addEventListener("pointerover", (event) => {
   if (title) title.remove();
 });
 
-// What cannot be undone is asked for twice.
+// Asks for confirmation before a form with `data-confirm` is sent.
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
@@ -121,7 +121,7 @@ function settle() {
   choose(document);
   for (const hidden of document.querySelectorAll("[data-script]")) hidden.hidden = false;
   tick();
-  // Where there is a mistake, its field says so.
+  // Marks fields that have a mistake as invalid.
   for (const text of document.querySelectorAll(".mistake")) {
     const field = document.getElementById(text.id.replace(/-mistake$/, ""));
     if (!field) continue;
@@ -133,7 +133,7 @@ function settle() {
   }
 }
 
-// What is open stays open when a part of the page is made anew.
+// Keeps `details` elements open when htmx replaces a part of the page.
 let open = new Map();
 document.addEventListener("htmx:beforeSwap", (event) => {
   open = new Map([...event.detail.target.querySelectorAll("details[id]")].map((fold) => [fold.id, fold.open]));
@@ -155,5 +155,5 @@ document.addEventListener("htmx:afterSettle", (event) => {
   }
 });
 settle();
-// On a phone the navigation scrolls: it shows where one is.
+// Scrolls the navigation to the current page, because on phones it does not fit the screen.
 document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

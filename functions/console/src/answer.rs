@@ -1,4 +1,4 @@
-//! What handlers answer with.
+//! The responses of the handlers.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -7,26 +7,26 @@ use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use operations::{Page, Refusal, RefusalCode};
 
-/// Tells htmx to go to another page.
+/// The response header that makes htmx load another page.
 pub(crate) const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
-/// htmx says that it asks.
+/// The request header that htmx sends with each of its requests.
 pub(crate) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 
-/// What a handler answers with.
+/// The result of a handler: a response, or a refusal that the envelope renders.
 pub(crate) type Answer = Result<Response, Refused>;
 
-/// A page.
+/// Renders a template as a page with the status 200.
 pub(crate) fn page(template: &impl Template) -> Answer {
     page_as(StatusCode::OK, template)
 }
 
-/// A page with a status of its own.
+/// Renders a template as a page with the given status.
 pub(crate) fn page_as(status: StatusCode, template: &impl Template) -> Answer {
     let html = template.render().map_err(Refusal::internal)?;
     Ok((status, Html(html)).into_response())
 }
 
-/// 303: what was asked for is done; look here.
+/// Redirects with 303 to `path`, or to `/` if `path` is not a valid header value.
 pub(crate) fn see(path: &str) -> Response {
     match HeaderValue::from_str(path) {
         Ok(path) => (StatusCode::SEE_OTHER, [(LOCATION, path)]).into_response(),
@@ -34,14 +34,14 @@ pub(crate) fn see(path: &str) -> Response {
     }
 }
 
-/// A list, or what is wrong with the filter that it was asked with: then the page shows its filter
-/// again.
+/// Turns a refusal of a list's filter into an empty list and a sentence that describes the
+/// mistakes, so that the page can show its filter again. Other refusals are returned.
 pub(crate) fn list_or_problem<T: serde::Serialize>(
     found: Result<Page<T>, Refusal>,
 ) -> Result<(Page<T>, Option<String>), Refusal> {
     match found {
         Ok(found) => Ok((found, None)),
-        // Which organization is meant is asked for on a page of its own.
+        // The envelope redirects to the page on which an organization is chosen.
         Err(refusal) if refusal.code == RefusalCode::OrganizationRequired => Err(refusal),
         Err(refusal)
             if refusal.is_invalid()

@@ -1,5 +1,5 @@
-//! One small form on a page of its own: what a thing needs before it is done. A refusal shows the
-//! form again, with what was typed and the mistakes at their fields.
+//! A page with one small form, for actions that need input. If the action is refused, the page
+//! shows the form again with the values that were typed and with each mistake at its field.
 
 use askama::Template;
 use http::StatusCode;
@@ -11,13 +11,13 @@ use crate::schema_form::{Control, Field};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// A page that asks one question with a form, and shows it again with its mistakes.
+/// A page with one form.
 #[derive(Template)]
 #[template(path = "ask.html")]
 pub(crate) struct Ask<'a> {
     pub(crate) page: Page<'a>,
     pub(crate) v: &'a Visitor,
-    /// Address and name of the page that it belongs to; also where Cancel leads.
+    /// The address and name of the page that the form belongs to. Cancel leads to it.
     pub(crate) parent: (String, String),
     pub(crate) title: String,
     pub(crate) about: String,
@@ -26,11 +26,12 @@ pub(crate) struct Ask<'a> {
     pub(crate) submit: String,
     pub(crate) is_danger: bool,
     pub(crate) problem: Option<String>,
-    /// Mistakes at no field of the form.
+    /// The mistakes that belong to no field of the form.
     pub(crate) others: Vec<String>,
 }
 
 impl<'a> Ask<'a> {
+    /// Creates a form without fields, which is sent to the address of the current page.
     pub(crate) fn new(
         v: &'a Visitor,
         part: &'static str,
@@ -52,13 +53,13 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Answers with the form before anything is typed.
+    /// Responds with the form as it was created.
     pub(crate) fn shown(self) -> Answer {
         page_as(StatusCode::OK, &self)
     }
 
-    /// Answers with the form as it was typed and the mistakes in it. A refusal that the form cannot
-    /// correct has its own page.
+    /// Responds with the form, the values that were typed and the mistakes of the refusal. A
+    /// refusal that other values cannot correct is returned.
     pub(crate) fn again(mut self, form: &Form, refusal: Refusal) -> Answer {
         if !refusal.is_correctable() {
             return Err(refusal.into());

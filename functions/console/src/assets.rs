@@ -1,5 +1,5 @@
-//! Style, script, font and icon: part of the binary, kept by browsers for as long as they like
-//! since their addresses name their version.
+//! The style sheet, the scripts, the font and the icon of the console. They are part of the binary.
+//! Their addresses contain a version, so that browsers may cache them for as long as they like.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ struct Asset {
     name: &'static str,
     kind: &'static str,
     content: &'static [u8],
-    /// Fonts and images are compressed already.
+    /// Whether the file is sent compressed. Fonts are compressed already.
     compress: bool,
 }
 
@@ -67,14 +67,14 @@ const ALL: [Asset; 5] = [
     },
 ];
 
-/// What tells this build's assets from another's.
+/// The version in the addresses: a hash of the content of all assets.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
     ALL.iter().for_each(|asset| hash.update(asset.content));
     hex::encode(&hash.finalize()[..6])
 });
 
-/// The texts in a third of their bytes.
+/// The compressed content of each asset that is sent compressed.
 static COMPRESSED: LazyLock<[Option<Bytes>; ALL.len()]> =
     LazyLock::new(|| ALL.map(|asset| asset.compress.then(|| gzip(asset.content))));
 
@@ -84,7 +84,7 @@ fn gzip(content: &[u8]) -> Bytes {
     written.expect("a vector takes all that is written").into()
 }
 
-/// Where an asset is.
+/// Returns the address of an asset.
 pub(crate) fn address(name: &str) -> String {
     format!("/assets/{}/{name}", *VERSION)
 }
@@ -108,7 +108,7 @@ async fn read(
     sent(&name, &headers)
 }
 
-/// Browsers ask for it by themselves.
+/// Serves `/favicon.ico`, which browsers request without a link to it.
 async fn icon(headers: HeaderMap) -> Result<Response, Refused> {
     sent(ICON, &headers)
 }
@@ -132,8 +132,8 @@ fn sent(name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
     })
 }
 
-/// Pages are not compressed: what a page repeats of its address would tell, by its length, of what
-/// else is in it (BREACH).
+/// Whether the client accepts gzip. Only assets are compressed: the compressed length of a page
+/// that repeats a part of its address would reveal its other content (BREACH).
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers
         .get_all(ACCEPT_ENCODING)

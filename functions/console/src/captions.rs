@@ -1,6 +1,6 @@
-//! What fields and their choices are called where no schema says it.
+//! The labels of fields and of their choices, for which the schemas have none.
 
-/// A choice of a field in words.
+/// Returns the label of a choice of a field.
 pub(crate) fn choice_label(field: &str, word: &str) -> String {
     let label = match (field, word) {
         ("preset", "") => "JSON, as submitted",
@@ -55,7 +55,7 @@ pub(crate) fn choice_label(field: &str, word: &str) -> String {
     label.to_owned()
 }
 
-/// The kind of a receipt in words.
+/// Returns the label of a kind of receipt.
 pub(crate) fn receipt_kind(word: &str) -> String {
     match word {
         "http_response" => "HTTP response".to_owned(),
@@ -67,7 +67,7 @@ pub(crate) fn receipt_kind(word: &str) -> String {
     }
 }
 
-/// A member's name as a label.
+/// Returns the label of a member: its name in words, with units in parentheses.
 pub(crate) fn label(name: &str) -> String {
     match name {
         "sha256" => return "SHA-256".to_owned(),

@@ -1,9 +1,9 @@
-//! Plots, as SVG: drawn where people would rather look than read, with a sentence for those who
-//! cannot look.
+//! Charts as SVG. Each has a sentence as its label, for screen readers.
 //!
-//! No style stands in them (the pages' policy refuses inline style): classes say what a mark is,
-//! and the style sheet how it looks. Axes are text around the drawing, which stretches with the
-//! page; what a bucket holds is shown on hover, and is its title without a script.
+//! The drawings contain no inline style, which the pages' content security policy refuses: a class
+//! says what a mark is, and the style sheet defines its look. The labels of the axes are HTML
+//! around the drawing, which stretches with the page. The values of a bucket are shown on hover;
+//! without scripts they are the title of its area.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::show::{clock, count, day, escape, latency, millis};
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 120;
 
-/// A finished drawing.
+/// A finished drawing, as HTML.
 pub(crate) struct Drawing(String);
 
 impl std::fmt::Display for Drawing {
@@ -27,11 +27,12 @@ impl std::fmt::Display for Drawing {
 
 impl HtmlSafe for Drawing {}
 
+/// Returns the number of failed attempts of a bucket.
 fn failed(bucket: &HealthBucket) -> u64 {
     bucket.failed_attempts.values().sum()
 }
 
-/// Where the buckets begin and end, from left to right.
+/// Returns each bucket with the x coordinates at which its column begins and ends.
 fn columns(buckets: &[HealthBucket]) -> impl Iterator<Item = (u64, u64, &HealthBucket)> {
     let places = buckets.len().max(1) as u64;
     (0..)
@@ -39,7 +40,7 @@ fn columns(buckets: &[HealthBucket]) -> impl Iterator<Item = (u64, u64, &HealthB
         .map(move |(place, bucket)| (place * WIDTH / places, (place + 1) * WIDTH / places, bucket))
 }
 
-/// Attempts over time: what succeeded, and on top of it what failed.
+/// Draws attempts over time: stacked bars, the failed attempts on top of the succeeded ones.
 pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
     let most = buckets
         .iter()
@@ -69,7 +70,7 @@ pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
         let width = (next - x).saturating_sub(3).max(1);
         let high = |value: u64| (value * HEIGHT).div_ceil(top).min(HEIGHT);
         let (lower, upper) = (high(bucket.succeeded), high(failed(bucket)));
-        // A failure shows, however few there are.
+        // Failures are at least one unit high, so that a single one is visible.
         let upper = upper.min(HEIGHT - lower.min(HEIGHT - u64::from(upper > 0)));
         let lower = lower.min(HEIGHT - upper);
         for (class, y, height) in [
@@ -105,7 +106,7 @@ pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
     )
 }
 
-/// Latencies over time: half, 95 % and 99 % of the attempts that succeeded took no longer.
+/// Draws the 50th, 95th and 99th percentiles of the latency of succeeded attempts over time.
 pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
     let highest = buckets
         .iter()
@@ -169,7 +170,7 @@ pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
     )
 }
 
-/// A bucket's whole height, which says on hover what it holds.
+/// Adds the invisible area that shows `tip` on hover and covers the whole column of a bucket.
 fn hit(marks: &mut String, x: u64, next: u64, bucket: &HealthBucket, tip: &str) {
     let _ = write!(
         marks,
@@ -182,7 +183,8 @@ fn hit(marks: &mut String, x: u64, next: u64, bucket: &HealthBucket, tip: &str) 
     );
 }
 
-/// The next number that is good to read on an axis.
+/// Returns the smallest number with a round value (1, 2, 4 or 5 times a power of ten) from `value`
+/// on.
 fn round_up(value: u64) -> u64 {
     let mut unit = 1;
     loop {
@@ -195,7 +197,7 @@ fn round_up(value: u64) -> u64 {
     }
 }
 
-/// The last hours of one destination, in the space of a word.
+/// Draws the last hours of one destination as bars, in the size of a word.
 pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
     const HIGH: u64 = 20;
     const STEP: u64 = 4;
@@ -223,7 +225,7 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
             continue;
         }
         let high = (total * HIGH).div_ceil(most).max(2);
-        // A failure shows, however few there are.
+        // Failures are at least one unit high, so that a single one is visible.
         let red = if failed(hour) == 0 {
             0
         } else {
@@ -259,7 +261,7 @@ fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> Stri
     format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{words}\" {view}>{marks}</svg>")
 }
 
-/// Below two points there is nothing to see that a sentence does not say.
+/// Returns a sentence in place of a chart that would have fewer than two points.
 fn too_little(words: &str) -> Drawing {
     Drawing(format!(
         "<div class=\"plot\"><p class=\"none\">{}. Not enough data for a chart yet.</p></div>",
@@ -294,7 +296,7 @@ fn plot(
     ))
 }
 
-/// The times below a plot: its beginning, its middle, and its last bucket.
+/// Returns the labels below a chart: the start times of its first, middle and last bucket.
 fn times(buckets: &[HealthBucket]) -> String {
     let is_days = buckets
         .windows(2)

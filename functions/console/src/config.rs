@@ -1,38 +1,40 @@
-//! What the function is configured with.
+//! The configuration of the console.
 
 use std::path::PathBuf;
 
 use runtime::{ConfigError, Environment};
 
-/// Its configuration.
+/// The configuration of the console.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What it has in common with the api.
+    /// The configuration that the console shares with the API.
     pub front: front::Config,
-    /// The identity provider that people may sign in with.
+    /// The identity provider that people may sign in with, if there is one.
     pub identity_provider: Option<IdentityProvider>,
-    /// `MAIL_FOLDER`: where a local process keeps the mail that it does not send; absent on AWS.
+    /// `MAIL_FOLDER`: the folder in which a local process keeps mail instead of sending it. Absent
+    /// on AWS.
     pub mail_folder: Option<PathBuf>,
 }
 
-/// An OpenID provider, and what Waybill is registered as there.
+/// An OpenID provider and the registration of Waybill as one of its clients.
 #[derive(Clone, Debug)]
 pub struct IdentityProvider {
-    /// `OIDC_ISSUER`: its address, below which its discovery document is; empty: nobody signs in
-    /// so.
+    /// `OIDC_ISSUER`: the issuer URL, below which the provider serves its discovery document. If
+    /// empty, no identity provider is used.
     pub issuer: String,
-    /// `OIDC_CLIENT_ID`: what it calls Waybill.
+    /// `OIDC_CLIENT_ID`: the id of Waybill as a client of the provider.
     pub client_id: String,
-    /// `OIDC_CLIENT_SECRET_ARN`: where the proof is; empty: Waybill is a public client there.
+    /// `OIDC_CLIENT_SECRET_ARN`: the secret in AWS Secrets Manager that contains the client secret.
+    /// If empty, Waybill is a public client of the provider.
     pub client_secret_arn: Option<String>,
     /// `OIDC_ORGANIZATION_CLAIM`: the claim that names a person's organization.
     pub organization_claim: String,
-    /// `OIDC_ROLE_CLAIM`: the claim that names a person's role, or several.
+    /// `OIDC_ROLE_CLAIM`: the claim that names a person's role or roles.
     pub role_claim: String,
 }
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let provider = variables

@@ -1,5 +1,5 @@
-//! Where a person confirms that their address is to get an organization's alerts. Nobody is signed
-//! in: whoever has the link reads the mail.
+//! The page on which a person confirms that an address receives an organization's alerts. It needs
+//! no session: the link is sent only to the address, so having it proves access to the mailbox.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -42,7 +42,8 @@ fn shown(address: Option<&AddressToConfirm>, token: &str, confirmed: bool) -> An
     )
 }
 
-/// Looking at a link changes nothing: what scans mails for bad links would confirm it.
+/// Shows the address. A GET changes nothing, because mail scanners follow links and would otherwise
+/// confirm the address.
 async fn ask(State(front): State<Front>, Path(token): Path<String>) -> Answer {
     let address = front.operations().await?.address_to_confirm(&token).await?;
     shown(address.as_ref(), &token, false)

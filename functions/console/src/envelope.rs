@@ -1,4 +1,4 @@
-//! The outermost layer: the headers of every page, and what a refusal looks like.
+//! The outermost layer: adds the security headers to every response and renders refusals.
 
 use askama::Template;
 use axum::Json;
@@ -18,8 +18,8 @@ use crate::answer::{HX_REQUEST, see};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// Nothing but our own files, and no script in a page: what came from outside cannot run even where
-/// it was not escaped.
+/// The content security policy. It allows only the console's own files and no inline script, so
+/// that foreign content could not run even if it were not escaped.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
@@ -32,7 +32,7 @@ struct RefusedPage<'a> {
     request_id: &'a str,
 }
 
-/// Runs a request and finishes its answer.
+/// Runs a request and completes its response.
 pub(crate) async fn envelope(State(front): State<Front>, request: Request, next: Next) -> Response {
     let html = wants_html(&request);
     let secure = front
@@ -67,6 +67,7 @@ pub(crate) async fn envelope(State(front): State<Front>, request: Request, next:
     response
 }
 
+/// Whether the request comes from a browser or from htmx.
 fn wants_html(request: &Request) -> bool {
     let accept = request
         .headers()
@@ -76,8 +77,8 @@ fn wants_html(request: &Request) -> bool {
     accept.contains("text/html") || request.headers().contains_key(HX_REQUEST)
 }
 
-/// A page for people; for programs, which get here by an address that is not the API's, the API's
-/// problem.
+/// Renders a refusal: as a page for browsers, and as a problem (RFC 9457) for programs, whose
+/// requests arrive here if their path is not one of the API.
 fn tell(refusal: &Refusal, facts: &RequestFacts, mut response: Response, html: bool) -> Response {
     let visitor = response.extensions_mut().remove::<Visitor>();
     if let (Some(visitor), RefusalCode::OrganizationRequired) = (&visitor, refusal.code) {

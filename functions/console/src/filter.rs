@@ -1,5 +1,5 @@
-//! What a list is narrowed to: parameters of the page's address, so that a filtered list can be
-//! sent to somebody else.
+//! The filters of a list. They are query parameters of the page's address, so that the address of a
+//! filtered list can be shared.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use crate::show;
 use crate::visitor::Visitor;
 
-/// Choices of how far back to look.
+/// The time ranges to choose from: the parameter value, the label and the length in seconds.
 pub(crate) const SPANS: &[(&str, &str, u64)] = &[
     ("1h", "Last hour", 3_600),
     ("24h", "Last 24 hours", 86_400),
@@ -17,13 +17,15 @@ pub(crate) const SPANS: &[(&str, &str, u64)] = &[
     ("30d", "Last 30 days", 2_592_000),
 ];
 
-/// An address' parameters. Those left empty, as forms send them, are not there.
+/// The query parameters of an address, without `organization_id` and without empty ones, which
+/// forms send.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     parameters: Vec<(String, String)>,
 }
 
 impl Filter {
+    /// Parses a query string.
     pub(crate) fn of(query: Option<&str>) -> Self {
         let all = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned();
         Self {
@@ -33,7 +35,7 @@ impl Filter {
         }
     }
 
-    /// A parameter's value; empty when it is not there.
+    /// Returns the first value of a parameter, or an empty string if it is absent.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.parameters
             .iter()
@@ -41,7 +43,7 @@ impl Filter {
             .map_or("", |(_, value)| value)
     }
 
-    /// Every value of a parameter.
+    /// Returns every value of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.parameters
             .iter()
@@ -50,21 +52,22 @@ impl Filter {
             .collect()
     }
 
-    /// Is this one of the parameter's values?
+    /// Whether `value` is one of the parameter's values.
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         self.parameters
             .iter()
             .any(|(own, is)| own == name && is == value)
     }
 
-    /// Does it narrow the list at all?
+    /// Whether there is any parameter other than `cursor` and `live`.
     pub(crate) fn narrows(&self) -> bool {
         self.parameters
             .iter()
             .any(|(name, _)| !matches!(&**name, "cursor" | "live"))
     }
 
-    /// The parameters of an operation: those that it knows, times as it reads them.
+    /// Returns the parameters in `known`, with their times in RFC 3339. Replaces `last` with
+    /// `since`.
     pub(crate) fn for_operation(&self, known: &[&str], now: Timestamp) -> Vec<(String, String)> {
         let mut all: Vec<(String, String)> = Vec::new();
         for (name, value) in &self.parameters {
@@ -81,7 +84,7 @@ impl Filter {
                     }
                 }
                 "since" | "until" if known.contains(&&**name) => {
-                    // A time that was chosen goes before a span.
+                    // A time replaces the one that `last` set.
                     all.retain(|(own, _)| own != name);
                     all.push((name.clone(), instant(value)));
                 }
@@ -94,7 +97,8 @@ impl Filter {
         all
     }
 
-    /// The same page with a parameter set; without it when the value is empty.
+    /// Returns the address of the same page with the parameter set, or without it if the value is
+    /// empty. The list starts at its first page.
     pub(crate) fn with(&self, visitor: &Visitor, name: &str, value: &str) -> String {
         let kept = self
             .parameters
@@ -111,7 +115,7 @@ impl Filter {
         visitor.href(&path)
     }
 
-    /// Another page with these parameters.
+    /// Returns the address of another page with these parameters, without `cursor` and `live`.
     pub(crate) fn at(&self, visitor: &Visitor, path: &str) -> String {
         let all: Vec<(&str, &str)> = self
             .parameters
@@ -127,7 +131,8 @@ impl Filter {
     }
 }
 
-/// A time as a form's field gives it, which is in UTC, or as an address does.
+/// Completes a time of a form field, which is a date or a time in UTC, to RFC 3339. Returns any
+/// other text unchanged.
 pub(crate) fn instant(text: &str) -> String {
     match text.len() {
         16 if text.contains('T') => format!("{text}:00Z"),
@@ -137,7 +142,7 @@ pub(crate) fn instant(text: &str) -> String {
     }
 }
 
-/// Borrowed pairs, as queries want them.
+/// Borrows the pairs, as [`Visitor::query`] takes them.
 pub(crate) fn pairs(all: &[(String, String)]) -> Vec<(&str, &str)> {
     all.iter()
         .map(|(name, value)| (&**name, &**value))

@@ -1,5 +1,6 @@
-//! What a form sends. It must carry the session's token, which no other site knows; and browsers
-//! send the cookie along from our own pages only (`SameSite=Lax`).
+//! The content of a form that was sent. A form must carry the session's token, which no other site
+//! knows. In addition, browsers send the session's cookie with a POST only from the console's own
+//! pages (`SameSite=Lax`).
 
 use axum::extract::{FromRequest, Request};
 use front::{Front, Refused, RequestFacts};
@@ -9,12 +10,12 @@ use serde_json::Value;
 
 use crate::visitor::{cookie, cookie_name};
 
-/// The member that carries the token.
+/// The field that carries the token.
 const TOKEN: &str = "_form";
-/// No form of ours is longer.
+/// The maximum size of a form, in bytes.
 const FORM_MAX_BYTES: usize = 1024 * 1024;
 
-/// A form's fields, in their order.
+/// The fields of a form, in the order in which they were sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Form(Vec<(String, String)>);
 
@@ -47,7 +48,7 @@ impl FromRequest<Front> for Form {
     }
 }
 
-/// A form that was sent, whoever sent it.
+/// Reads a form without checking its token. The refusal says that the form is too long.
 pub(crate) async fn read(body: axum::body::Body) -> Result<Form, Refusal> {
     let read = Limited::new(body, FORM_MAX_BYTES).collect().await;
     let bytes = read
@@ -57,8 +58,8 @@ pub(crate) async fn read(body: axum::body::Body) -> Result<Form, Refusal> {
 }
 
 impl Form {
-    /// Fields, percent-encoded. Browsers send line breaks as CRLF (HTML, 4.10.21.3); what people
-    /// typed has LF.
+    /// Parses URL-encoded fields. Browsers send line breaks as CRLF (HTML, 4.10.21.3); they become
+    /// LF.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let fields = url::form_urlencoded::parse(bytes);
         Self(
@@ -68,12 +69,12 @@ impl Form {
         )
     }
 
-    /// The fields' names.
+    /// Returns the names of the fields.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
-    /// A field's text, as it came.
+    /// Returns the text of a field, unchanged.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -81,19 +82,19 @@ impl Form {
             .map(|(_, value)| &**value)
     }
 
-    /// A field's text, unless it was left empty.
+    /// Returns the trimmed text of a field. `None` if it is absent or empty.
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         self.text(name)
             .map(str::trim)
             .filter(|text| !text.is_empty())
     }
 
-    /// Was the box ticked?
+    /// Whether a checkbox was ticked.
     pub(crate) fn ticked(&self, name: &str) -> bool {
         self.text(name).is_some()
     }
 
-    /// A field's lines that are not empty.
+    /// Returns the trimmed lines of a field that are not empty.
     pub(crate) fn lines(&self, name: &str) -> Vec<&str> {
         self.text(name)
             .unwrap_or_default()
@@ -103,7 +104,7 @@ impl Form {
             .collect()
     }
 
-    /// Every value of a field.
+    /// Returns every value of a field.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0
             .iter()
@@ -113,13 +114,14 @@ impl Form {
     }
 }
 
-/// A JSON body for an operation.
+/// Serializes a JSON value as the body of an operation.
 pub(crate) fn json(value: &Value) -> Body {
     Body::new(value.to_string().into())
 }
 
-/// Removes the failure rate when all of its fields were left empty. When only some were, they are
-/// mistakes: a patch would keep what is stored of them.
+/// Sets the failure rate of a policy to null if all of its fields are empty. If only some of them
+/// are empty, they become empty strings, which the API refuses: null in a patch would not report
+/// them as mistakes.
 pub(crate) fn clear_rate(policy: &mut Value, path: &str, form: &Form) {
     let fields = ["percent", "window_seconds", "min_attempts"]
         .map(|name| format!("{path}.failure_rate.{name}"));

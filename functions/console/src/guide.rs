@@ -1,23 +1,25 @@
-//! What a person does on the other side before a destination works: next to its form, with policies
-//! to copy that allow what Waybill does and nothing else (`docs/destinations`).
+//! The setup instructions next to the form of a destination. They contain policies to copy that
+//! allow exactly what Waybill does (`docs/destinations`).
 
 use operations::view::destination::DestinationView;
 use operations::{Operations, Refusal};
 
 use crate::visitor::Visitor;
 
-/// The facts that instructions name.
+/// The values that the instructions contain.
 pub(crate) struct Guide {
     /// The AWS account that Waybill runs in.
     pub(crate) account_id: String,
-    /// What a customer's role demands of Waybill.
+    /// The external ID that the customer's role requires from Waybill.
     pub(crate) external_id: String,
+    /// The name of the bucket, or a placeholder.
     pub(crate) bucket: String,
-    /// The constant beginning of the object keys.
+    /// The folder in which all object keys start.
     pub(crate) prefix: String,
 }
 
 impl Guide {
+    /// Reads the values for a new destination, or for the stored one.
     pub(crate) async fn read(
         operations: &Operations,
         v: &Visitor,

@@ -1,7 +1,6 @@
-//! Icons from <https://lucide.dev> (ISC, `assets/lucide/LICENSE.txt`), as they stand in pages.
+//! Icons from <https://lucide.dev> (ISC, `assets/lucide/LICENSE.txt`).
 //!
-//! They are inline: the pages' policy admits no image of others, and an icon takes the colour of
-//! its text.
+//! Pages contain them as inline SVG, so that an icon has the colour of the text around it.
 
 use std::fmt;
 
@@ -61,11 +60,12 @@ icons!(
     "x",
 );
 
-/// An icon; decorative, since a text stands next to each.
+/// An icon as inline SVG. It is hidden from screen readers, because each has a text next to it.
 #[derive(Clone, Copy)]
 pub(crate) struct Icon(&'static str);
 
-/// The icon of this name. A test makes sure that every name in a template is known.
+/// Returns the icon with this name. Its drawing is empty if the name is unknown; a test ensures
+/// that every name in a template is known.
 pub(crate) fn icon(name: &str) -> Icon {
     Icon(
         ALL.iter()
@@ -74,7 +74,7 @@ pub(crate) fn icon(name: &str) -> Icon {
     )
 }
 
-/// What stands inside the outermost element of a file.
+/// Returns the content of the `svg` element of a file.
 fn drawing(svg: &'static str) -> &'static str {
     let inside = svg
         .split_once("<svg")

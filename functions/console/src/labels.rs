@@ -1,11 +1,12 @@
-//! What people read at the fields of forms that are made from schemas: labels, examples and help in
-//! the words of each service. A field that is not listed here is shown as its schema describes it.
+//! Labels, examples and help for the fields of forms that are made from schemas, in the terms of
+//! each service. A field that is not listed here is shown as its schema describes it.
 
 use crate::captions;
 use crate::schema_form::{Choice, Control, Field};
 
-/// (form or `*`, name without its group, label, example, help); an empty help keeps the schema's.
-/// The form is a destination type or [`ORGANIZATION`].
+/// The form or `*`, the field's name without its group, the label, the example and the help. If the
+/// help is empty, the schema's description is kept. The form is a destination type or
+/// [`ORGANIZATION`].
 type Words = (
     &'static str,
     &'static str,
@@ -14,7 +15,7 @@ type Words = (
     &'static str,
 );
 
-/// The form of an organization's settings.
+/// The name of the form of an organization's settings.
 pub(crate) const ORGANIZATION: &str = "organization";
 
 const WORDS: &[Words] = &[
@@ -569,7 +570,7 @@ const WORDS: &[Words] = &[
     ),
 ];
 
-/// Gives a field the words of a form, or those of all forms.
+/// Sets the label, example and help of a field, and the condition under which it counts.
 pub(crate) fn describe(form: &str, field: &mut Field) {
     let last = field.name.rsplit('.').next().unwrap_or_default().to_owned();
     if let Some((_, _, label, example, help)) = words_of(form, &field.name) {
@@ -582,7 +583,7 @@ pub(crate) fn describe(form: &str, field: &mut Field) {
     depend(form, &last, field);
 }
 
-/// The words for a field, of its form or of all forms.
+/// Returns the entry for a field: that of its form, or else that of all forms.
 fn words_of(form: &str, name: &str) -> Option<&'static Words> {
     let last = name.rsplit('.').next().unwrap_or_default();
     let qualified = format!("{}.{last}", name.split('.').next().unwrap_or_default());
@@ -602,8 +603,8 @@ fn words_of(form: &str, name: &str) -> Option<&'static Words> {
     })
 }
 
-/// The label of a stored value, as the form calls it; a member that the customer named keeps its
-/// name.
+/// Returns the label of a stored value, as in the form. A member whose name the customer chose
+/// keeps that name.
 pub(crate) fn label_of(form: &str, group: &str, path: &str) -> String {
     match path.split_once('.') {
         Some((map @ ("headers" | "tags" | "columns"), own)) => {
@@ -619,8 +620,8 @@ pub(crate) fn label_of(form: &str, group: &str, path: &str) -> String {
     }
 }
 
-/// What counts only with a choice that stands elsewhere in the form: impossible combinations are
-/// not offered.
+/// Sets the condition of a field that counts only with certain choices in other fields, so that the
+/// form offers no impossible combinations.
 fn depend(kind: &str, last: &str, field: &mut Field) {
     let when = |on: &str, is: &[&str]| {
         Some((
@@ -663,6 +664,7 @@ fn depend(kind: &str, last: &str, field: &mut Field) {
     }
 }
 
+/// Sets the condition of each choice of a field.
 fn restrict(field: &mut Field, when: impl Fn(&str) -> Option<crate::schema_form::When>) {
     if let Control::Choice(choices) = &mut field.control {
         for choice in choices {

@@ -1,16 +1,19 @@
-//! The console: pages for people, made on the server from the same operations as the API.
+//! The console: HTML pages for people, rendered on the server from the same operations as the API.
 //!
-//! A request passes, in this order:
+//! A request passes through these layers, in this order:
 //!
-//! 1. [`envelope`]: gets its id and the headers that keep a browser safe; a refusal becomes a page
-//!    that says why;
-//! 2. [`same_site`]: what would change something must come from our own pages;
-//! 3. [`visitor`]: whoever has no session is sent to [`sign_in`], with a key, a portal link or the
-//!    operator's [`identity`] provider, and comes back to the page they asked for;
-//! 4. a handler in [`pages`], which asks operations and fills a template of `templates/`. A POST
-//!    carries the [`form`]'s token, so that no other site can send it, and answers with a redirect.
+//! 1. [`envelope`] assigns the request's id, adds the security headers to the response, and renders
+//!    a refusal as a page that explains it.
+//! 2. [`same_site`] refuses a request that changes something unless it comes from the console's own
+//!    pages.
+//! 3. [`visitor`] redirects a request without a session to [`sign_in`]. A person signs in with an
+//!    API key, a portal link or the operator's [`identity`] provider, and then returns to the page
+//!    that they requested.
+//! 4. A handler in [`pages`] calls operations and renders a template of `templates/`. A POST must
+//!    carry the token of its [`form`], so that no other site can send it, and is answered with a
+//!    redirect.
 //!
-//! Pages work without script; `assets/console.js` and htmx make them live.
+//! Pages work without scripts. `assets/console.js` and htmx add live updates.
 
 mod answer;
 mod ask;
@@ -46,7 +49,7 @@ use runtime::Platform;
 
 pub use config::{Config, IdentityProvider};
 
-/// The router of the whole console.
+/// Builds the router of the whole console.
 pub fn build(platform: &Platform, config: Config) -> Router {
     let provider: identity::Configured = config
         .identity_provider

@@ -1,4 +1,4 @@
-//! The console on Lambda.
+//! The console function on Lambda.
 
 use std::process::ExitCode;
 

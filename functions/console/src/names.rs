@@ -1,4 +1,4 @@
-//! The names of destinations and organizations that a page mentions by their ids.
+//! The names of the destinations and organizations that a page refers to by id.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,21 @@ use operations::{NamesEverywhere, Operations, Refusal};
 use crate::show;
 use crate::visitor::Visitor;
 
-/// Destinations that are known by name; others, of an organization that has more, by their ids.
+/// How many destinations of an organization are read. Any others are shown by their ids.
 const KNOWN: &str = "100";
 
-/// Names of one organization's destinations; for an operator's lists, those of all that a list
-/// mentions.
+/// The names of one organization's destinations or, in lists across organizations, of everything
+/// that the list refers to.
 #[derive(Default)]
 pub(crate) struct Names {
-    /// Ids and names of an organization's destinations, oldest first: what a filter offers.
+    /// The ids and names of an organization's destinations, oldest first. Filters offer these.
     pub(crate) destinations: Vec<(String, String)>,
     everywhere: Option<NamesEverywhere>,
 }
 
 impl Names {
-    /// Reads the names of the organization's destinations, for whoever may read them.
+    /// Reads the names of the organization's destinations. Returns none for a visitor who may not
+    /// read them.
     pub(crate) async fn read(operations: &Operations, v: &Visitor) -> Result<Self, Refusal> {
         if !v.may_read() {
             return Ok(Self::none());
@@ -40,7 +41,7 @@ impl Names {
         })
     }
 
-    /// Reads the names that deliveries of several organizations mention.
+    /// Reads the names that deliveries of several organizations refer to.
     pub(crate) async fn of_deliveries(
         operations: &Operations,
         v: &Visitor,
@@ -64,7 +65,7 @@ impl Names {
         })
     }
 
-    /// Reads the names of these organizations, where the page lists those of several.
+    /// Reads the names of these organizations if the page lists several organizations.
     pub(crate) async fn of_organizations(
         operations: &Operations,
         v: &Visitor,
@@ -83,17 +84,17 @@ impl Names {
         })
     }
 
-    /// No names, for pages that are about one destination.
+    /// Returns no names, for pages about one destination.
     pub(crate) fn none() -> Self {
         Self::default()
     }
 
-    /// Whether the page names destinations at all.
+    /// Whether there are no names.
     pub(crate) fn is_empty(&self) -> bool {
         self.destinations.is_empty() && self.everywhere.is_none()
     }
 
-    /// The name of a destination, or the end of its id.
+    /// Returns the name of a destination, or the end of its id.
     pub(crate) fn of(&self, id: &DestinationId) -> String {
         if let Some(name) = self
             .everywhere
@@ -109,7 +110,7 @@ impl Names {
             .map_or_else(|| show::short(&id), |(_, name)| name.clone())
     }
 
-    /// The name of an organization, or the end of its id.
+    /// Returns the name of an organization, or the end of its id.
     pub(crate) fn organization(&self, id: &OrganizationId) -> String {
         let name = self
             .everywhere
@@ -119,15 +120,15 @@ impl Names {
     }
 }
 
-/// The organizations that an operator's filter offers.
+/// The organizations that the filter of an operator offers.
 pub(crate) struct Choices {
     organizations: Vec<(OrganizationId, String)>,
-    /// There are more organizations than the filter offers.
+    /// Whether there are more organizations than the filter offers.
     pub(crate) more: bool,
 }
 
 impl Choices {
-    /// Reads them for an operator; other callers have no choice of organization.
+    /// Reads the organizations. Returns `None` for a visitor who is not an operator.
     pub(crate) async fn read(
         operations: &Operations,
         v: &Visitor,
@@ -142,7 +143,8 @@ impl Choices {
         }))
     }
 
-    /// Id, name and whether it is chosen. The organization that is looked at is always among them.
+    /// Returns the id and name of each organization, and whether it is chosen. The chosen
+    /// organization is always included.
     pub(crate) fn options(&self, v: &Visitor) -> Vec<(String, String, bool)> {
         let is_chosen = |id: &str| v.named.as_deref() == Some(id);
         let offered = self

@@ -1,9 +1,10 @@
-//! What came of a form, shown once on the page that its answer redirects to: what was done, why it
-//! was refused, and secrets that are shown this once. So no page that changed something can be
-//! loaded again, and the address says nothing of it.
+//! The outcome of a form, shown once on the page to which the response redirects: the confirmation,
+//! the reason for a refusal, and a secret that is shown only once. The redirect ensures that
+//! reloading the page does not send the form again, and the cookie keeps the outcome out of the
+//! address.
 //!
-//! It travels in a cookie that scripts cannot read, ends with the page that shows it, and is signed
-//! for the session: no other site and no other session can make one.
+//! The notice is kept in a cookie that scripts cannot read. The page that shows it removes the
+//! cookie. It is signed for the session, so that no other site and no other session can create one.
 
 use axum::response::{IntoResponse as _, Response};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -17,18 +18,18 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, see};
 use crate::visitor::{Visitor, cookie, cookie_name};
 
-/// How long it waits for its page.
+/// The lifetime of the cookie, in seconds.
 const LIFE_SECONDS: u32 = 60;
-/// Browsers keep no longer cookies.
+/// The maximum length of the cookie's value. Browsers ignore cookies of more than 4,096 bytes.
 const CHARS_MAX: usize = 3_800;
 
-/// What a page says once.
+/// A message that a page shows once.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Notice {
     /// `good`, `warn` or `bad`.
     pub(crate) tone: String,
     pub(crate) text: String,
-    /// Where to go on: address and label.
+    /// A link to continue with: its address and label.
     pub(crate) link: Option<(String, String)>,
     pub(crate) secret: Option<Reveal>,
     pub(crate) check: Option<CheckReport>,
@@ -37,7 +38,7 @@ pub(crate) struct Notice {
 /// A secret that is shown once.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Reveal {
-    /// The id of its element.
+    /// The id of the HTML element with the value.
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) text: String,
@@ -68,12 +69,12 @@ impl Notice {
         Self::new("good", text)
     }
 
-    /// Confirms an action after which something is left to do.
+    /// Confirms an action after which something remains to be done.
     pub(crate) fn warning(text: impl Into<String>) -> Self {
         Self::new("warn", text)
     }
 
-    /// Something does not work.
+    /// Reports that something does not work.
     pub(crate) fn problem(text: impl Into<String>) -> Self {
         Self::new("bad", text)
     }
@@ -83,6 +84,7 @@ impl Notice {
         Self::new("bad", crate::show::sentence(&refusal.detail))
     }
 
+    /// Adds a link to continue with.
     pub(crate) fn and_link(self, href: String, label: &str) -> Self {
         Self {
             link: Some((href, label.to_owned())),
@@ -90,6 +92,7 @@ impl Notice {
         }
     }
 
+    /// Adds the report of a check.
     pub(crate) fn and_check(self, check: CheckReport) -> Self {
         Self {
             check: Some(check),
@@ -97,6 +100,7 @@ impl Notice {
         }
     }
 
+    /// Adds a secret that is shown only once.
     pub(crate) fn and_secret(self, title: &str, text: &str, value: String) -> Self {
         let (id, title, text) = ("secret".to_owned(), title.to_owned(), text.to_owned());
         Self {
@@ -110,7 +114,7 @@ impl Notice {
         }
     }
 
-    /// A link that is as good as a secret.
+    /// Adds a link that must be kept secret.
     pub(crate) fn and_secret_link(self, title: &str, text: &str, value: String) -> Self {
         let (id, title, text) = ("link".to_owned(), title.to_owned(), text.to_owned());
         Self {
@@ -124,7 +128,8 @@ impl Notice {
         }
     }
 
-    /// The notice in a request's cookies, if it was made for this session.
+    /// Reads the notice from a request's cookies. `None` if it was not created for this session, or
+    /// if htmx requests a part of a page.
     pub(crate) fn of(
         operations: &Operations,
         headers: &HeaderMap,
@@ -140,6 +145,7 @@ impl Notice {
         serde_json::from_slice(&BASE64.decode(payload).ok().filter(|_| is_own)?).ok()
     }
 
+    /// Returns the cookie. `None` if the notice is too long for one.
     fn cookie(&self, operations: &Operations, v: &Visitor) -> Option<HeaderValue> {
         let payload = BASE64.encode(serde_json::to_vec(self).ok()?);
         let token = operations
@@ -153,7 +159,7 @@ impl Notice {
     }
 }
 
-/// Makes a browser forget the notice that it just showed.
+/// Removes the cookie of the notice that the page shows.
 pub(crate) fn forget(response: &mut Response, base_url: &str) {
     if let Ok(cookie) = HeaderValue::from_str(&set(base_url, "", 0)) {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -180,11 +186,12 @@ fn signed(session: &str, payload: &str) -> String {
     format!("notice\n{session}\n{payload}")
 }
 
-/// Redirects to a page, which shows the notice.
+/// Redirects to a page that shows the notice. Returns an internal error if the notice is too long
+/// even without its check and with a shortened text.
 pub(crate) async fn to(front: &Front, v: &Visitor, path: &str, notice: Notice) -> Answer {
     let operations = front.operations().await?;
     let mut response = go(path, v.is_scripted);
-    // A text that no cookie has room for is cut; a secret never is.
+    // If the notice is too long for a cookie, its text is shortened. A secret is never shortened.
     let cookie = notice.cookie(operations, v).or_else(|| {
         let short = Notice {
             text: notice.text.chars().take(300).collect(),
@@ -200,7 +207,7 @@ pub(crate) async fn to(front: &Front, v: &Visitor, path: &str, notice: Notice) -
     Ok(response)
 }
 
-/// Leads a browser or a script to another page.
+/// Redirects a browser, or htmx, to another page.
 pub(crate) fn go(path: &str, is_scripted: bool) -> Response {
     match (is_scripted, HeaderValue::from_str(path)) {
         (true, Ok(path)) => ([(HX_REDIRECT, path)], "").into_response(),

@@ -1,5 +1,5 @@
-//! How failed attempts are retried, as a part of a form: the inherited schedule, waits that grow,
-//! the preset, or a list of waits.
+//! The part of a form that sets how failed attempts are retried: with the inherited schedule, with
+//! growing waits, with the preset, or with a list of waits.
 
 use domain::retry::{RetryPolicy, SCHEDULE, SCHEDULE_SECONDS};
 use serde_json::{Map, Value, json};
@@ -8,10 +8,10 @@ use crate::form::Form;
 use crate::schema_form::{self, Field};
 use crate::show;
 
-/// Where waits come from.
+/// How the waits between attempts are determined.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plan {
-    /// What holds where nothing is said here: the organization's schedule, or Waybill's.
+    /// By the organization's schedule, or by Waybill's default for an organization.
     Inherited,
     Growing,
     Patient,
@@ -47,7 +47,7 @@ impl Plan {
     }
 }
 
-/// The name of the field that decides where waits come from.
+/// Returns the name of the field that chooses the plan.
 fn switch(group: &str) -> String {
     format!("{group}.plan")
 }
@@ -60,7 +60,7 @@ const GROWTH: [&str; 4] = [
     "max_seconds",
 ];
 
-/// The fields of a policy; `inherited` is what holds without one, in words.
+/// Returns the fields of a policy. `inherited` is the label of the choice to have no policy.
 pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Field> {
     let name = group.join(".");
     let choices = [
@@ -85,7 +85,7 @@ pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Fie
         .cloned()
         .unwrap_or_default();
     if Plan::of(&stored) != Plan::Growing {
-        // A schedule's number of retries is no setting.
+        // The number of retries of a schedule follows from it and cannot be set.
         stored = json!({"jitter": stored["jitter"],
             "retry_client_errors": stored["retry_client_errors"]});
     }
@@ -134,7 +134,8 @@ fn always() -> Value {
     json!({"properties": numbers})
 }
 
-/// Puts into `members` what the form says of the policy: nothing where it says what is stored.
+/// Sets the retry policy in `members` to the changes that the form makes to the stored policy. Sets
+/// nothing if the form changes nothing.
 pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut Map<String, Value>) {
     let name = group.join(".");
     let Some(plan) = Plan::chosen(form, &name) else {
@@ -158,7 +159,7 @@ pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut M
                 let typed = form.filled(&format!("{name}.{member}"));
                 policy.extend(typed.map(|typed| (member.to_owned(), number(typed))));
             }
-            // What is stored in place of the formula goes.
+            // Removes the preset or the list that is stored.
             for member in ["preset", "schedule_seconds"]
                 .into_iter()
                 .filter(|member| !stored[*member].is_null())
@@ -190,7 +191,7 @@ pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut M
     }
 }
 
-/// A number. Text that is not a number is passed on as it was typed, and the API refuses it.
+/// Parses a number. Other text is returned as a string, which the API refuses.
 fn number(typed: &str) -> Value {
     serde_json::from_str(typed)
         .ok()

@@ -1,10 +1,10 @@
-//! Requests that change something come from our own pages.
+//! Refuses requests that change something and come from another site.
 //!
-//! A form's token keeps other sites from acting in a session. Signing in and opening a portal link
-//! have no session yet: another site could sign its visitor in as somebody else. So every request
-//! that is not a read must come from this site, as the browser says it (`Sec-Fetch-Site`, else
-//! `Origin`). A request with neither header was not sent by a browser that a site could have made
-//! do it.
+//! The token of a form prevents other sites from acting in a session. Signing in and opening a
+//! portal link happen without a session, so another site could sign its visitors in to a foreign
+//! account. Therefore every request with an unsafe method must come from this site according to
+//! `Sec-Fetch-Site` or, if that header is absent, `Origin`. A request with neither header does not
+//! come from a browser, so no site can have caused it.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -16,7 +16,7 @@ use operations::{Refusal, RefusalCode};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what another site sent.
+/// Refuses requests with an unsafe method that come from another site.
 pub(crate) async fn same_site(request: Request, next: Next) -> Response {
     let base_url = request
         .extensions()
@@ -32,6 +32,7 @@ pub(crate) async fn same_site(request: Request, next: Next) -> Response {
     Refused::from(Refusal::new(RefusalCode::CrossSiteRequest, detail)).into_response()
 }
 
+/// Whether a request comes from this site or from no browser.
 fn is_own(headers: &HeaderMap, base_url: &str) -> bool {
     let text = |name: &HeaderName| {
         headers
@@ -39,7 +40,7 @@ fn is_own(headers: &HeaderMap, base_url: &str) -> bool {
             .map(|value| value.to_str().unwrap_or_default())
     };
     match (text(&SEC_FETCH_SITE), text(&ORIGIN)) {
-        // `none`: a person did it, without any site (Fetch Metadata Request Headers, 2.3).
+        // `none`: a person caused the request directly (Fetch Metadata Request Headers, 2.3).
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => {
             let authority = origin.split_once("://").map(|(_, authority)| authority);

@@ -1,9 +1,9 @@
-//! Forms made from the JSON Schemas of `GET /v1/destination-types`: a new setting appears in the
-//! console by being in its schema.
+//! Forms made from the JSON Schemas of `GET /v1/destination-types`. A setting that is added to a
+//! schema appears in the console.
 //!
-//! A schema's members become [`Field`]s; what was sent is read back by the same fields into the
-//! body of the API's request, which alone decides what is right. A secret never goes into a page: a
-//! field of one that is stored says so, and left empty it keeps it.
+//! The members of a schema become [`Field`]s. The same fields read a form that was sent into the
+//! body of an API request; only the API validates it. A page never contains a secret: the field of
+//! a stored secret says that one is set, and keeps it if it is left empty.
 
 use serde_json::{Map, Value, json};
 
@@ -11,47 +11,48 @@ use crate::captions::{choice_label, label};
 use crate::form::Form;
 use crate::show;
 
-/// One field.
+/// A field of a form.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
-    /// Its name in the form, and its element's id.
+    /// The name in the form, and the id of the HTML element.
     pub(crate) name: String,
-    /// What the API calls it in its errors.
+    /// The JSON pointer of the member in the API's errors.
     pub(crate) pointer: String,
     pub(crate) label: String,
     pub(crate) help: String,
     pub(crate) required: bool,
     pub(crate) control: Control,
-    /// What stands in it.
+    /// The value that the form shows.
     pub(crate) value: String,
-    /// It is secret, and one is stored: what is known of that.
+    /// The description of the stored value, if there is one that is not shown.
     pub(crate) stored: Option<String>,
-    /// It counts only while another field has one of some values.
+    /// The condition under which the field counts. `None` if it always does.
     pub(crate) when: Option<When>,
-    /// What a filled-in field looks like.
+    /// An example of a valid value.
     pub(crate) example: &'static str,
-    /// The limits of the number or of the list, in words.
+    /// A description of the limits of a number or list.
     pub(crate) bounds: Option<String>,
-    /// What is wrong with it.
+    /// The mistake in the value.
     pub(crate) mistake: Option<String>,
+    /// The path of the member in the request's body.
     pub(crate) path: Vec<String>,
     pub(crate) reading: Reading,
     pub(crate) secret: bool,
-    /// Something is stored that can be removed.
+    /// Whether emptying the field removes a stored value.
     pub(crate) removable: bool,
-    /// Names that a map has now.
+    /// The names in the stored map.
     pub(crate) names: Vec<String>,
 }
 
-/// A field, and the values of it that something counts for.
+/// A condition: the name of another field, and the values that this field must have.
 pub(crate) type When = (String, Vec<String>);
 
-/// One of a field's choices.
+/// A choice of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) value: String,
     pub(crate) label: String,
-    /// It is possible only while another field has one of some values.
+    /// The condition under which the choice is offered. `None` if it always is.
     pub(crate) when: Option<When>,
 }
 
@@ -65,39 +66,39 @@ impl Choice {
     }
 }
 
-/// How a field is filled in.
+/// The control with which a field is filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// One line; of this `type`.
+    /// One line, an `input` element of this `type`.
     Line(&'static str),
-    /// Many lines.
+    /// Several lines, a `textarea` element.
     Area,
-    /// Many lines that are masked until they are asked for.
+    /// Several lines that are masked until a person reveals them.
     SecretArea,
     /// One choice from a list.
     Choice(Vec<Choice>),
-    /// Yes or no.
+    /// A checkbox, which is ticked or not.
     Tick,
 }
 
-/// What is made of the text.
+/// How the text of a field becomes a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Text,
     Number,
     Tick,
-    /// A line each.
+    /// A list with one item per line.
     List,
-    /// `name: value`, a line each.
+    /// A map with one `name: value` per line.
     Pairs,
     Json,
-    /// Of a choice between forms: a word by itself, or an object with the fields below it.
+    /// A choice between variants: a string, or an object with the fields of the chosen variant.
     Form,
-    /// A choice that only decides which fields count.
+    /// A choice that only determines which fields count. It has no value in the body.
     Switch,
 }
 
-/// The order in which people think of settings; what is not named comes after.
+/// The order of the fields. Fields that are not listed follow in alphabetical order.
 const ORDER: &[&str] = &[
     "name",
     "transport",
@@ -134,6 +135,7 @@ const ORDER: &[&str] = &[
 ];
 
 impl Field {
+    /// Creates an optional text field of one line.
     fn new(path: &[String], label: String) -> Self {
         Self {
             name: path.join("."),
@@ -156,7 +158,7 @@ impl Field {
         }
     }
 
-    /// A choice that only decides which fields count.
+    /// Creates a choice that only determines which fields count.
     pub(crate) fn switch(name: &str, label: &str, choices: &[(&str, &str)], value: &str) -> Self {
         let choices = choices
             .iter()
@@ -172,7 +174,7 @@ impl Field {
         }
     }
 
-    /// A secret in one line, or a text next to it, that no schema describes.
+    /// Creates a required field of one line that no schema describes, masked if it is secret.
     pub(crate) fn line(path: &[&str], label: &str, secret: bool) -> Self {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         let kind = if secret { "password" } else { "text" };
@@ -184,6 +186,7 @@ impl Field {
         }
     }
 
+    /// Creates an optional text field of one line.
     pub(crate) fn optional_line(name: &str, label: &str) -> Self {
         Self {
             required: false,
@@ -191,6 +194,7 @@ impl Field {
         }
     }
 
+    /// Creates an optional text field of several lines.
     pub(crate) fn area(path: &[&str], label: &str) -> Self {
         Self {
             control: Control::Area,
@@ -199,11 +203,12 @@ impl Field {
         }
     }
 
-    /// Sets the explanation, in which `{bounds}` stands for the limits.
+    /// Sets the help text, in which `{bounds}` is replaced with the limits.
     pub(crate) fn explain(&mut self, help: &str) {
         self.help = help.replace("{bounds}", self.bounds.as_deref().unwrap_or_default());
     }
 
+    /// Makes the field count only while another field has one of these values.
     pub(crate) fn only_when(self, field: &str, is: &[&str]) -> Self {
         Self {
             when: Some((
@@ -214,7 +219,7 @@ impl Field {
         }
     }
 
-    /// Is a secret typed into it, which is masked?
+    /// Whether the field's control masks its text.
     pub(crate) fn is_masked(&self) -> bool {
         matches!(
             self.control,
@@ -222,18 +227,20 @@ impl Field {
         )
     }
 
-    /// May its text come from a file, as keys and certificates do?
+    /// Whether the text can be loaded from a file, as for keys and certificates.
     pub(crate) fn is_file(&self) -> bool {
         ["_pem", ".private_key", ".json"]
             .iter()
             .any(|end| self.name.ends_with(end))
     }
 
+    /// Whether the form shows the checkbox as ticked.
     pub(crate) fn is_ticked(&self) -> bool {
         self.value == "true"
     }
 
-    /// Does it count, with what the form says of the choice it depends on?
+    /// Whether the field counts, given the values in the form. It does if the form lacks the field
+    /// that the condition names.
     pub(crate) fn counts(&self, form: &Form) -> bool {
         self.when.as_ref().is_none_or(|(name, values)| {
             form.text(name)
@@ -241,7 +248,7 @@ impl Field {
         })
     }
 
-    /// Takes over what was typed. A secret does not come back.
+    /// Sets the value to the text that was typed. Does nothing for a secret.
     pub(crate) fn refill(&mut self, form: &Form) {
         if self.secret || !self.counts(form) {
             return;
@@ -253,7 +260,7 @@ impl Field {
     }
 }
 
-/// The fields of a schema's members, those that must be filled first.
+/// Returns the fields for the members of a schema. Required fields come first.
 pub(crate) fn fields(schema: &Value, path: &[&str], stored: &Value) -> Vec<Field> {
     let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
     members(schema, &path, stored)
@@ -328,7 +335,7 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
                 .is_some_and(|kinds| kinds.iter().any(|own| own == kind))
     };
     if is("object") && schema["properties"].is_object() {
-        // A group that may be left out needs none of its members.
+        // None of the members of an optional group is required.
         return members(schema, path, value)
             .into_iter()
             .map(|field| Field {
@@ -366,7 +373,7 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
             let kind = match schema["format"].as_str() {
                 _ if secret => "password",
                 Some("uri") => "url",
-                // An address may stand with a name, which browsers refuse.
+                // An `email` input of a browser refuses an address with a name.
                 _ => "text",
             };
             (
@@ -381,7 +388,7 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         .filter(|_| reading == Reading::Pairs)
         .map(|map| map.keys().cloned().collect())
         .unwrap_or_default();
-    // A certificate is not secret, and yet not shown: only what is known of it.
+    // A certificate is not secret, but reads return only its fingerprint.
     let kept = if secret || reading == Reading::Text {
         known_of(value)
     } else {
@@ -406,7 +413,8 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
     }]
 }
 
-/// The numbers that are accepted, "From 0.1 to 1,000", or the items of a list, "at most 50".
+/// Describes the range of a number, "From 0.1 to 1,000", or the maximum length of a list, "at most
+/// 50".
 fn bounds(schema: &Value) -> Option<String> {
     if let Some(most) = schema["maxItems"].as_u64() {
         return Some(format!("at most {most}"));
@@ -432,14 +440,15 @@ fn area(secret: bool) -> Control {
     }
 }
 
-/// Passwords, passphrases and connection strings have one line; keys have many.
+/// Whether a secret has one line, such as a password or a connection string. Keys have several.
 fn is_short(schema: &Value) -> bool {
     schema["maxLength"]
         .as_u64()
         .is_some_and(|most| most <= 4_096)
 }
 
-/// A choice between forms: a word alone, or an object of one member.
+/// Returns a choice between variants and the fields of each. A variant is a string, or an object
+/// with one member.
 fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
     let (mut choices, mut below) = (Vec::new(), Vec::new());
     let mut chosen = value.as_str().unwrap_or_default().to_owned();
@@ -475,7 +484,7 @@ fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
     std::iter::once(choice).chain(below).collect()
 }
 
-/// The kinds of credentials, and the fields of each.
+/// Returns the choice of the kind of credentials and the fields of each kind.
 pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
     const KIND: &str = "credentials.kind";
     let forms = schema["oneOf"].as_array().cloned().unwrap_or_default();
@@ -522,8 +531,9 @@ pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
     all
 }
 
-/// What a form says, as members of a request's body: what must be there and what is other than the
-/// form showed. `patch` is what it changes: emptied fields are removed, empty secrets stay.
+/// Reads a form into the members of a request's body. Includes required fields and the fields that
+/// differ from the values that the form showed. With `patch`, a field that was emptied becomes
+/// null, which removes the member, and an empty secret is kept.
 pub(crate) fn read(fields: &[Field], form: &Form, patch: bool) -> Map<String, Value> {
     let mut body = Value::Object(Map::new());
     for field in fields.iter().filter(|field| field.counts(form)) {
@@ -549,7 +559,7 @@ fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
         _ if unchanged && !field.required => None,
         Reading::Tick => Some(form.ticked(&field.name).into()),
         _ if trimmed.is_empty() => (patch && field.removable).then_some(Value::Null),
-        // Where a form was chosen its fields make the object.
+        // The fields of the chosen variant create its object.
         Reading::Form => matches!(&field.control, Control::Choice(_))
             .then(|| trimmed.into())
             .filter(|_| !has_fields(field, form)),
@@ -570,7 +580,7 @@ fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
     }
 }
 
-/// Are there fields below the chosen form?
+/// Whether the form has fields of the chosen variant.
 fn has_fields(field: &Field, form: &Form) -> bool {
     let below = format!(
         "{}.{}.",
@@ -625,7 +635,7 @@ fn pairs(value: &Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What is known of a stored secret, or of a map of them.
+/// Describes a stored secret, a certificate or a map of secrets. `None` for any other value.
 fn known_of(value: &Value) -> Option<String> {
     if value["set"] == true {
         return Some(value["hint"].as_str().map_or_else(

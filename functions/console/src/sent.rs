@@ -1,4 +1,4 @@
-//! What a destination received, in the form that people know it in: a mail with its headers and
+//! Reads what a destination received, to show it in a familiar form: a mail with its headers and
 //! text, rows as a table, a file with its name.
 
 use std::fmt;
@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::show;
 
-/// Rows that a page shows; further ones are counted.
+/// The maximum number of rows that a page shows. Further rows are counted.
 const ROWS_SHOWN_MAX: usize = 25;
-/// Columns that a table has room for.
+/// The maximum number of columns of a table.
 const COLUMNS_MAX: usize = 30;
 
 /// A mail: its headers, its text and the files attached to it.
@@ -53,7 +53,7 @@ impl Mail {
     }
 }
 
-/// `Ann Example <ann@example.com>, bob@example.com`
+/// Formats addresses: `Ann Example <ann@example.com>, bob@example.com`.
 fn addresses(addresses: &Address<'_>) -> String {
     let each = addresses
         .iter()
@@ -70,13 +70,13 @@ pub(crate) struct Rows {
     pub(crate) columns: Vec<String>,
     /// A cell is absent where the row does not have the column.
     pub(crate) rows: Vec<Vec<Option<String>>>,
-    /// Rows that are not shown.
+    /// The number of rows that are not shown.
     pub(crate) more: usize,
 }
 
 impl Rows {
-    /// Reads rows of JSON (an array of objects, or objects one after the other) or of CSV with a
-    /// header. `None` if the text has other rows.
+    /// Reads rows of JSON (an array of objects, or consecutive objects) or of CSV with a header.
+    /// `None` if the text has no such rows or too many columns.
     pub(crate) fn read(text: &str, content_type: &str) -> Option<Self> {
         let rows = if content_type.contains("csv") {
             of_csv(text)?
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// The file's name at the end of its address.
+/// Returns the name of a file: the last segment of its address, decoded.
 pub(crate) fn file_name(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next()?;
     let (_, name) = path.rsplit_once('/')?;

@@ -1,4 +1,4 @@
-//! How values look: times, states, sizes. Everything here escapes what it is given.
+//! Formats values for pages: times, states, sizes. Types that produce HTML escape their texts.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -13,9 +13,9 @@ use crate::icon::Icon;
 pub(crate) use crate::icon::icon;
 use crate::visitor::Visitor;
 
-/// What every page's frame shows.
+/// The values that the frame of every page needs.
 pub(crate) struct Page<'a> {
-    /// Who looks; nobody is signed in outside.
+    /// The visitor. `None` on pages that need no session.
     pub(crate) visitor: Option<&'a Visitor>,
     /// The part of the console that the page belongs to.
     pub(crate) part: &'static str,
@@ -27,6 +27,7 @@ pub(crate) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
+    /// Creates the frame of a page for a visitor.
     pub(crate) fn of(visitor: Option<&'a Visitor>, part: &'static str) -> Self {
         Self {
             visitor,
@@ -39,35 +40,37 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// Creates the frame of a page that needs no session.
     pub(crate) fn outside() -> Self {
         Self::of(None, "")
     }
 }
 
-/// Parameters as a query.
+/// Encodes parameters as a query string.
 pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new())
         .extend_pairs(parameters)
         .finish()
 }
 
-/// Text as a part of a query.
+/// Encodes text for a query string.
 pub(crate) fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// A point in time: how long ago, with the exact one on hover.
+/// A point in time, shown relative to now, with the exact time on hover.
 pub(crate) struct When {
     at: Timestamp,
     now: Timestamp,
 }
 
 impl When {
+    /// Creates the point in time `at`, to be shown relative to `now`.
     pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
         Self { at, now }
     }
 
-    /// In words: `3 min ago`, `in 20 s`.
+    /// Returns the relative time: `3 min ago`, `in 20 s`.
     pub(crate) fn words(&self) -> String {
         let millis = self.now.as_millis() - self.at.as_millis();
         match (millis.abs() / 1000, millis >= 0) {
@@ -78,7 +81,7 @@ impl When {
     }
 }
 
-/// A span of time in its largest unit.
+/// Formats a duration in its largest unit: `20 s`, `3 min`.
 pub(crate) fn span(seconds: i64) -> String {
     match seconds {
         ..=90 => format!("{seconds} s"),
@@ -88,12 +91,12 @@ pub(crate) fn span(seconds: i64) -> String {
     }
 }
 
-/// A wait of a retry schedule.
+/// Formats a wait of a retry schedule, in seconds.
 pub(crate) fn wait(seconds: impl Borrow<u32>) -> String {
     span(i64::from(*seconds.borrow()))
 }
 
-/// `2026-11-26 20:04:05.123 UTC`
+/// Formats an exact time: `2026-11-26 20:04:05.123 UTC`.
 pub(crate) fn exact(at: impl Borrow<Timestamp>) -> String {
     format!(
         "{} UTC",
@@ -104,15 +107,15 @@ pub(crate) fn exact(at: impl Borrow<Timestamp>) -> String {
     )
 }
 
-/// `2026-11-26`
+/// Formats the date of a time in UTC: `2026-11-26`.
 pub(crate) fn day(at: &Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }
 
-/// A time of day, which a script shows in the reader's time zone.
+/// A time of day in UTC, which a script replaces with the reader's time zone.
 pub(crate) struct Clock(Timestamp);
 
-/// `20:04:05 UTC`
+/// Returns the time of day as HTML: `20:04:05 UTC`.
 pub(crate) fn time(at: &Timestamp) -> Clock {
     Clock(*at)
 }
@@ -132,7 +135,7 @@ impl fmt::Display for Clock {
 
 impl HtmlSafe for Clock {}
 
-/// `20:04:05`
+/// Formats the time of day in UTC: `20:04:05`.
 pub(crate) fn clock(at: &Timestamp) -> String {
     at.to_string().chars().skip(11).take(8).collect()
 }
@@ -152,7 +155,7 @@ impl fmt::Display for When {
 
 impl HtmlSafe for When {}
 
-/// A word of the API's.
+/// Returns the string that the API serializes a value to, or an empty string.
 pub(crate) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value)
         .ok()
@@ -160,10 +163,10 @@ pub(crate) fn word(value: &impl serde::Serialize) -> String {
         .unwrap_or_default()
 }
 
-/// A state, as a shape and a word.
+/// A state as HTML: an icon and a word.
 pub(crate) struct Badge(String);
 
-/// The badge of a state; of any text, too, which then stands without a shape.
+/// Returns the badge of a state. Any other text gets a neutral icon.
 pub(crate) fn badge(state: impl AsRef<str>) -> Badge {
     Badge(state.as_ref().to_owned())
 }
@@ -193,7 +196,7 @@ impl fmt::Display for Badge {
 
 impl HtmlSafe for Badge {}
 
-/// What a delivery waits for, in words that follow "Waiting".
+/// Describes what a delivery waits for, as a continuation of "Waiting".
 pub(crate) fn waiting(waiting_for: &WaitingFor) -> &'static str {
     match waiting_for {
         WaitingFor::Pause => "for its paused destination to be resumed",
@@ -202,7 +205,7 @@ pub(crate) fn waiting(waiting_for: &WaitingFor) -> &'static str {
     }
 }
 
-/// A detail of the API's as a sentence.
+/// Turns a detail of the API into a sentence, with a capital letter and a full stop.
 pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.trim().chars();
     let mut sentence: String = letters
@@ -215,7 +218,7 @@ pub(crate) fn sentence(text: &str) -> String {
     sentence
 }
 
-/// The icon of a destination type.
+/// Returns the icon of a destination type.
 pub(crate) fn type_icon(kind: &str) -> Icon {
     icon(match kind {
         "webhook" => "webhook",
@@ -226,17 +229,17 @@ pub(crate) fn type_icon(kind: &str) -> Icon {
     })
 }
 
-/// A word of the API's with spaces: `server error`.
+/// Replaces the underscores of a word of the API with spaces: `server error`.
 pub(crate) fn plain(word: impl AsRef<str>) -> String {
     word.as_ref().replace('_', " ")
 }
 
-/// The category of a failure as people read it: `Server error`.
+/// Returns the label of a failure category: `Server error`.
 pub(crate) fn reason(word: impl AsRef<str>) -> String {
     crate::captions::label(word.as_ref())
 }
 
-/// A number that may be cut off.
+/// Formats a count, with a `+` if there are more: `1,000+`.
 pub(crate) fn counted(counted: &operations::Counted) -> String {
     format!(
         "{}{}",
@@ -245,7 +248,7 @@ pub(crate) fn counted(counted: &operations::Counted) -> String {
     )
 }
 
-/// Text for HTML.
+/// Escapes text for HTML.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -261,10 +264,10 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// Text in which addresses of pages can be followed.
+/// Text in which web addresses are links.
 pub(crate) struct Linked(String);
 
-/// Text that keeps its lines, with a link at each `http` and `https` address.
+/// Returns text as HTML in which each `http` and `https` address is a link. Line breaks are kept.
 pub(crate) fn linked(text: &str) -> Linked {
     Linked(text.to_owned())
 }
@@ -289,7 +292,7 @@ impl fmt::Display for Linked {
 
 impl HtmlSafe for Linked {}
 
-/// `1.4 MiB`
+/// Formats a number of bytes: `1.4 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 pub(crate) fn bytes(count: impl Borrow<u64>) -> String {
     let count = *count.borrow();
@@ -306,7 +309,7 @@ pub(crate) fn bytes(count: impl Borrow<u64>) -> String {
     }
 }
 
-/// `340 ms`, `2.4 s`
+/// Formats a number of milliseconds: `340 ms`, `2.4 s`.
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 pub(crate) fn millis(count: impl Borrow<u64>) -> String {
     let count = *count.borrow();
@@ -317,22 +320,22 @@ pub(crate) fn millis(count: impl Borrow<u64>) -> String {
     }
 }
 
-/// `99.2%`; nothing is `–`.
+/// Formats a share as a percentage, rounded down: `99.2%`. `None` is `–`.
 pub(crate) fn percent(share: &Option<f64>) -> String {
     match share {
         None => "–".to_owned(),
         Some(share) if *share >= 1.0 => "100%".to_owned(),
-        // 99.97% is not everything.
+        // Rounded down, so that 99.97% is not shown as 100%.
         Some(share) => format!("{:.1}%", (share * 1000.0).floor() / 10.0),
     }
 }
 
-/// A latency that may not be known.
+/// Formats a latency in milliseconds. `None` is `–`.
 pub(crate) fn latency(ms: &Option<u64>) -> String {
     ms.map_or_else(|| "–".to_owned(), millis)
 }
 
-/// `12,345`
+/// Formats a number with thousands separators: `12,345`.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {
     let number = *number.borrow();
     let digits = number.to_string();
@@ -346,7 +349,8 @@ pub(crate) fn count(number: impl Borrow<u64>) -> String {
     out
 }
 
-/// The end of an id, which tells it from its neighbours.
+/// Shortens an id to its prefix and its last 10 characters, which differ between ids of similar
+/// age.
 pub(crate) fn short(id: &impl fmt::Display) -> String {
     let id = id.to_string();
     let (prefix, rest) = id.split_once('_').unwrap_or(("", &id));

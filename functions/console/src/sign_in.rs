@@ -1,4 +1,4 @@
-//! Signing in with an API key or a portal link, and out.
+//! Sign-in with an API key or a portal link, and sign-out.
 
 use access::{AuthenticateError, Session};
 use askama::Template;
@@ -31,20 +31,20 @@ struct SignInPage<'a> {
     page: Page<'a>,
     next: &'a str,
     problem: Option<Problem>,
-    /// Where one goes to sign in with the identity provider, where there is one.
+    /// The address for signing in with the identity provider, if one is configured.
     provider: Option<String>,
 }
 
-/// Why somebody was not let in.
+/// Why a sign-in was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// The key is none.
+    /// The key is not valid.
     Key,
-    /// What the identity provider answers was not asked for by this browser, or too long ago.
+    /// This browser did not start the sign-in, or started it too long ago.
     NotBegun,
-    /// The identity provider does not vouch for them.
+    /// The identity provider did not authenticate the person.
     NotVouchedFor,
-    /// It does, and says of no role in an organization of ours.
+    /// The claims contain no role in an organization that exists.
     NoRole,
 }
 
@@ -91,7 +91,7 @@ async fn ask(Extension(configured): Extension<Configured>, request: Request) -> 
     page(&SignInPage::of(&configured, &next, None))
 }
 
-/// The page of somebody who was not let in.
+/// Renders the sign-in page with the reason for the refusal and the status 401.
 pub(crate) fn refused(configured: &Configured, next: &str, problem: Problem) -> Answer {
     page_as(
         StatusCode::UNAUTHORIZED,
@@ -99,7 +99,7 @@ pub(crate) fn refused(configured: &Configured, next: &str, problem: Problem) -> 
     )
 }
 
-/// No token is asked for: whoever sends this brings a key, and is let in as its holder.
+/// Signs in with an API key. The form has no token, because there is no session yet.
 async fn sign_in(
     State(front): State<Front>,
     Extension(configured): Extension<Configured>,
@@ -125,7 +125,7 @@ async fn sign_in(
     }
 }
 
-/// Ends the session on the server: a copy of its cookie is refused from now on.
+/// Ends the session on the server, so that a copy of its cookie is refused from then on.
 async fn sign_out(
     State(front): State<Front>,
     Extension(facts): Extension<RequestFacts>,
@@ -144,7 +144,8 @@ async fn sign_out(
     Ok(with_cookie(see("/sign-in"), &facts, "", 0))
 }
 
-/// Looking at a link changes nothing: what scans mails for bad links would use it up.
+/// Shows a portal link. A GET changes nothing, because mail scanners follow links and would
+/// otherwise use up the link.
 async fn show_link(State(front): State<Front>, Path(token): Path<String>) -> Answer {
     let link = usable(front.operations().await?.access.portal_link(&token).await)?;
     let status = if link.is_some() {
@@ -194,6 +195,7 @@ async fn open_link(
     .await?)
 }
 
+/// Returns the link, or `None` if it cannot be used.
 fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalLink>, Refusal> {
     match found {
         Ok(link) => Ok(Some(link)),
@@ -202,7 +204,7 @@ fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalL
     }
 }
 
-/// Signed in, and on the way to the page that was asked for.
+/// Sets the session's cookie and redirects to the page that was requested.
 pub(crate) async fn begun(
     front: &Front,
     facts: &RequestFacts,
@@ -230,7 +232,8 @@ fn with_cookie(response: Response, facts: &RequestFacts, value: &str, seconds: u
         .into_response()
 }
 
-/// A cookie that no script and no other site's form gets to see.
+/// Formats a cookie that scripts cannot read and that browsers do not send with a POST from another
+/// site.
 pub(crate) fn cookie_of(name: &str, facts: &RequestFacts, value: &str, seconds: u64) -> String {
     let secure = if facts.base_url.starts_with("https:") {
         "; Secure"
@@ -240,7 +243,7 @@ pub(crate) fn cookie_of(name: &str, facts: &RequestFacts, value: &str, seconds: 
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
-/// The page that was asked for before.
+/// Returns the path in the `next` parameter, or `/`.
 pub(crate) fn next_of(query: Option<&str>) -> String {
     let mut parameters = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let next = parameters
@@ -250,7 +253,8 @@ pub(crate) fn next_of(query: Option<&str>) -> String {
     local(&next).to_owned()
 }
 
-/// A path of ours; anything that a browser could take for another site's address leads home.
+/// Returns the path if it is one of this site. Returns `/` for anything that a browser could
+/// interpret as the address of another site.
 pub(crate) fn local(path: &str) -> &str {
     let ours = path.starts_with('/')
         && !path.starts_with("//")

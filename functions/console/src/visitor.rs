@@ -1,5 +1,5 @@
-//! Who looks: somebody with a session. Whoever has none signs in first and then gets the page they
-//! asked for.
+//! The visitor of a page: a person with a session. A request without a session is redirected to the
+//! sign-in page, which leads back to the page that was requested.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -18,33 +18,34 @@ use crate::notice::{self, Notice};
 use crate::pages::inbox::Folder;
 use crate::show::{self, When};
 
-/// Somebody who is signed in, and what they look at.
+/// A person who is signed in, and the page that they requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Visitor {
     pub(crate) ctx: Context,
-    /// What the session's forms carry.
+    /// The token that the session's forms carry.
     pub(crate) form_token: String,
-    /// The organization that the address names; an operator's addresses do.
+    /// The organization in the address' `organization_id`. Operators choose an organization with
+    /// it.
     pub(crate) named: Option<String>,
-    /// What the organization is called.
+    /// The name of the organization.
     pub(crate) organization_name: Option<String>,
-    /// The page's own path.
+    /// The path of the page.
     pub(crate) path: String,
-    /// The page's own path and query.
+    /// The path and query of the page.
     pub(crate) address: String,
-    /// When the page is made.
+    /// When the page was requested.
     pub(crate) now: Timestamp,
-    /// What the page says once.
+    /// The notice that the page shows once.
     pub(crate) notice: Option<Notice>,
-    /// A script asks, and takes a part of a page.
+    /// Whether htmx sent the request, which expects a part of a page.
     pub(crate) is_scripted: bool,
     pub(crate) session: SessionCookie,
     pub(crate) base_url: String,
-    /// The process keeps mail that this person may read.
+    /// Whether the process keeps mail that this person may read.
     pub(crate) has_mail: bool,
 }
 
-/// The value of a session's cookie.
+/// The value of a session's cookie, which `Debug` does not show.
 #[derive(Clone)]
 pub(crate) struct SessionCookie(pub(crate) String);
 
@@ -54,11 +55,11 @@ impl std::fmt::Debug for SessionCookie {
     }
 }
 
-/// Pages of things that each belong to one organization, which the thing's id says.
+/// The paths of pages about one record, whose id determines the organization.
 const OF_ONE_ORGANIZATION: [&str; 4] = ["destinations", "deliveries", "messages", "jobs"];
 
-/// The session's cookie. With TLS its name keeps other hosts of the domain from setting it (RFC
-/// 6265bis, `__Host-`).
+/// Returns the name of the session's cookie. With TLS it has the prefix `__Host-`, which prevents
+/// other hosts of the domain from setting it (RFC 6265bis).
 pub(crate) fn cookie_name(base_url: &str) -> &'static str {
     if base_url.starts_with("https:") {
         "__Host-waybill"
@@ -67,7 +68,7 @@ pub(crate) fn cookie_name(base_url: &str) -> &'static str {
     }
 }
 
-/// A cookie of a request.
+/// Returns the value of a cookie of a request.
 pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers
         .get_all(COOKIE)
@@ -78,7 +79,7 @@ pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Lets in whoever has a session.
+/// Passes on requests with a session, and redirects others to the sign-in page.
 pub(crate) async fn signed_in(
     State(front): State<Front>,
     mut request: Request,
@@ -109,7 +110,7 @@ pub(crate) async fn signed_in(
             if visitor.notice.is_some() {
                 notice::forget(&mut response, &visitor.base_url);
             }
-            // A refusal is told on a page of theirs.
+            // The envelope needs the visitor to render the page of a refusal.
             response.extensions_mut().insert(visitor);
             response
         }
@@ -118,6 +119,7 @@ pub(crate) async fn signed_in(
     }
 }
 
+/// Returns the visitor of a request. `None` if there is no valid session.
 async fn visitor(
     front: &Front,
     facts: Option<RequestFacts>,
@@ -174,8 +176,8 @@ async fn visitor(
     }))
 }
 
-/// Where an operator finds the page of one thing whose organization the address does not name: its
-/// id says which organization it belongs to.
+/// Returns the address with the organization for an operator's request for one record whose address
+/// names no organization. The id of the record determines the organization.
 async fn in_its_organization(
     front: &Front,
     v: &Visitor,
@@ -199,13 +201,14 @@ async fn in_its_organization(
     Ok(organization.map(|organization| in_organization(&v.address, &organization)))
 }
 
-/// An address that names the organization.
+/// Adds the organization to an address.
 fn in_organization(address: &str, organization: &impl std::fmt::Display) -> String {
     let joint = if address.contains('?') { '&' } else { '?' };
     format!("{address}{joint}organization_id={organization}")
 }
 
-/// A page is asked for again after signing in; what a script or a form asked for is not.
+/// Redirects to the sign-in page. After signing in, a person returns to the page that a GET
+/// requested; the requests of forms and htmx are not repeated.
 fn to_sign_in(request: &Request) -> Response {
     let address = request
         .uri()
@@ -233,7 +236,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 }
 
 impl Visitor {
-    /// A link to a page of the console: the operator's go on naming the organization.
+    /// Returns the address of a page. For an operator, it keeps the chosen organization.
     pub(crate) fn href(&self, path: &str) -> String {
         match &self.named {
             Some(organization) if self.is_operator() => {
@@ -243,7 +246,8 @@ impl Visitor {
         }
     }
 
-    /// The page of one thing of an organization; an operator's address names the organization.
+    /// Returns the address of one record of an organization. For an operator, it names the
+    /// organization.
     pub(crate) fn at_in(
         &self,
         organization: &impl std::fmt::Display,
@@ -258,17 +262,17 @@ impl Visitor {
         }
     }
 
-    /// The page of one thing.
+    /// Returns the address of one record.
     pub(crate) fn at(&self, noun: &str, id: &impl std::fmt::Display) -> String {
         self.href(&format!("{noun}/{id}"))
     }
 
-    /// Where something is done with one thing.
+    /// Returns the address of an action on one record.
     pub(crate) fn deed(&self, noun: &str, id: &impl std::fmt::Display, verb: &str) -> String {
         self.href(&format!("{noun}/{id}/{verb}"))
     }
 
-    /// Parameters of an operation, about the organization that the address names.
+    /// Returns the parameters of an operation, with the organization that the address names.
     pub(crate) fn query<'v>(&'v self, parameters: &[(&'v str, &'v str)]) -> Query {
         let mut all: Vec<(&str, &str)> = self
             .named
@@ -279,21 +283,22 @@ impl Visitor {
         Query::parse(Some(&show::query(&all)))
     }
 
-    /// May they?
+    /// Whether the visitor has a permission.
     fn may(&self, permission: Permission) -> bool {
         self.ctx.caller.role.may(permission)
     }
 
+    /// Whether the visitor is an operator.
     pub(crate) fn is_operator(&self) -> bool {
         self.ctx.caller.role == Role::Operator
     }
 
-    /// Retry, change destinations.
+    /// Whether the visitor may change destinations and retry deliveries.
     pub(crate) fn may_manage(&self) -> bool {
         self.may(Permission::ManageDestinations)
     }
 
-    /// Refuses the page of a form to whoever may not send it.
+    /// Refuses a visitor who may not change destinations.
     pub(crate) fn must_manage(&self) -> Result<(), Refusal> {
         if self.may_manage() {
             Ok(())
@@ -302,32 +307,32 @@ impl Visitor {
         }
     }
 
-    /// Keys, settings, people.
+    /// Whether the visitor may manage keys, portal links and settings.
     pub(crate) fn may_administer(&self) -> bool {
         self.may(Permission::ManageOrganization)
     }
 
-    /// Everything but messages and deliveries.
+    /// Whether the visitor may read everything other than messages and deliveries.
     pub(crate) fn may_read(&self) -> bool {
         self.may(Permission::Read)
     }
 
-    /// Is there an organization to show pages of?
+    /// Whether the pages are about one organization.
     pub(crate) fn has_organization(&self) -> bool {
         self.ctx.caller.organization.is_some() || self.named.is_some()
     }
 
-    /// Whether the lists are those of all organizations: an operator looks, and has chosen none.
+    /// Whether lists include all organizations, because an operator has chosen none.
     pub(crate) fn sees_all(&self) -> bool {
         self.is_operator() && !self.has_organization()
     }
 
-    /// Where an operator says which organization this page is asked of.
+    /// Returns the address at which an operator chooses the organization for this page.
     pub(crate) fn choose_organization(&self) -> String {
         format!("/organizations?{}", show::query(&[("next", &self.address)]))
     }
 
-    /// A point in time, as people say it.
+    /// Returns a point in time, to be shown relative to now.
     pub(crate) fn when(&self, at: &Timestamp) -> When {
         When::new(*at, self.now)
     }

@@ -7,7 +7,7 @@ use crate::sources::Sources;
 /// The configuration of the ingest function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The configuration for submitting, as for the API.
+    /// The configuration that submitting shares with the API.
     pub front: front::Config,
     /// `INGEST_SOURCES`: which accounts and sources may submit for which organizations.
     pub sources: Sources,

@@ -14,17 +14,17 @@ use serde_json::value::RawValue;
 #[derive(Debug, Default)]
 pub(crate) struct Detail(Vec<(String, Box<RawValue>)>);
 
-/// An idempotency key that is no string of 1 to 255 printable characters, or is given twice.
+/// The idempotency key is not a string of 1 to 255 printable characters, or is given twice.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadKey;
 
 impl Detail {
-    /// Reads the detail. Returns no members if it is no JSON object.
+    /// Reads the detail. Returns no members if it is not a JSON object.
     pub(crate) fn read(detail: &RawValue) -> Self {
         serde_json::from_str(detail.get()).unwrap_or_default()
     }
 
-    /// Takes the organization out. `None` if the detail does not name exactly one.
+    /// Removes the organization and returns it. `None` if the detail does not name exactly one.
     pub(crate) fn take_organization(&mut self) -> Option<OrganizationId> {
         let named = self.take("organization_id");
         let [named] = named.as_slice() else {
@@ -33,8 +33,8 @@ impl Detail {
         string(named)?.parse().ok()
     }
 
-    /// Takes the idempotency key out. `event` is the event's id, which is the key of a detail
-    /// without one.
+    /// Removes the idempotency key and returns it. `event` is the id of the event, which is the key
+    /// of a detail without one.
     pub(crate) fn take_idempotency_key(&mut self, event: &str) -> Result<IdempotencyKey, BadKey> {
         let given = self.take("idempotency_key");
         let key = match given.as_slice() {
@@ -46,7 +46,7 @@ impl Detail {
         IdempotencyKey::parse(&key).map_err(|_| BadKey)
     }
 
-    /// Takes out every member with this name.
+    /// Removes every member with this name and returns the values.
     fn take(&mut self, name: &str) -> Vec<Box<RawValue>> {
         self.0
             .extract_if(.., |(member, _)| member == name)
@@ -55,6 +55,7 @@ impl Detail {
     }
 }
 
+/// Returns the value of a JSON string. `None` for any other JSON value.
 fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }

@@ -1,8 +1,9 @@
 //! Submits messages from EventBridge. An event `Waybill Message` on the service's bus is a
 //! submission: its detail is the body of `POST /v1/messages` with the organization's id. The
 //! operator's map ([`Sources`]) determines who may submit for which organization. A refusal is
-//! recorded in the organization's audit trail as `ingest_rejected`. EventBridge delivers at least
-//! once; the idempotency key of the event, or else its id, makes the submission happen once.
+//! recorded in the organization's audit trail as `ingest_rejected`. EventBridge delivers an event
+//! at least once. The idempotency key in the detail, or else the event's id, ensures that the
+//! message is submitted only once.
 
 mod config;
 mod detail;
@@ -24,7 +25,7 @@ use serde_json::value::RawValue;
 
 use detail::Detail;
 
-/// The parts of an event that are used (EventBridge, event structure).
+/// The members of an event that this function uses (EventBridge, event structure).
 #[derive(Debug, Deserialize)]
 pub struct Event {
     id: String,
@@ -64,8 +65,8 @@ pub fn build(
     }))
 }
 
-/// Submits the message of an event. A refused one is recorded and not retried; a temporary failure
-/// is returned, so that the event is delivered again.
+/// Submits the message of an event. A refusal is recorded and not retried. A temporary failure is
+/// returned as an error, so that the event is delivered again.
 async fn take(
     operations: &Operations,
     sources: &Sources,
@@ -172,6 +173,7 @@ async fn take(
     }
 }
 
+/// Converts a temporary refusal to an error with its whole chain of causes.
 fn failed(refusal: Refusal) -> lambda_runtime::Error {
     refusal.chain().unwrap_or(refusal.detail).into()
 }

@@ -3,15 +3,15 @@
 use domain::id::OrganizationId;
 use serde::Deserialize;
 
-/// Stands for any account, source or organization.
+/// The wildcard, which matches any account, source or organization.
 const ANY: &str = "*";
 
-/// The map. An event that no entry allows is refused.
+/// The parsed map. An event that no entry allows is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources(Vec<Line>);
 
 /// An entry: `{"account": "111122223333", "source": "com.acme.reports", "organization_ids":
-/// ["org_…"]}`. `*` stands for any.
+/// ["org_…"]}`. `*` matches any value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -21,19 +21,22 @@ struct Line {
 }
 
 impl Sources {
-    /// Parses the map, a JSON list. An empty text allows no one.
+    /// Parses the map, a JSON list. An empty text allows no submission. The error completes a
+    /// sentence whose subject is the name of the setting.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let lines: Vec<Line> =
-            serde_json::from_str(text).map_err(|error| format!("is no such list: {error}"))?;
+        let lines: Vec<Line> = serde_json::from_str(text)
+            .map_err(|error| format!("is not a list of entries: {error}"))?;
         match lines
             .iter()
             .flat_map(|line| &line.organization_ids)
             .find(|id| *id != ANY && id.parse::<OrganizationId>().is_err())
         {
-            Some(id) => Err(format!("names {id}, which is no organization's id")),
+            Some(id) => Err(format!(
+                "names {id}, which is not the id of an organization"
+            )),
             None => Ok(Self(lines)),
         }
     }

@@ -7,7 +7,7 @@ use runtime::{ConfigError, Environment};
 /// The configuration of the monitor.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`.
+    /// `TABLE_NAME`: the name of the table.
     pub table_name: String,
     /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane.
     pub queue_urls: PerLane<String>,

@@ -32,8 +32,8 @@ use serde::{Deserialize, Serialize};
 use store::Store;
 use vault::{KeySource, KeyUse};
 
-/// The event that invokes the monitor. The schedule of each minute sends EventBridge's own event,
-/// which has no `reconcile`.
+/// The event that invokes the monitor. The schedule for each minute sends the default event of
+/// EventBridge, which has no `reconcile`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Invocation {
     /// If present, the monitor reconciles instead of sweeping.
@@ -72,7 +72,7 @@ struct Monitor {
 }
 
 impl Monitor {
-    /// Creates the source of ids.
+    /// Creates the source of new ids. Returns an error if the keys cannot be read.
     async fn ids(&self) -> Result<IdMint, vault::VaultError> {
         let keys = self.keys.ring(self.clock.now()).await?;
         Ok(IdMint::new(keys, self.clock.clone(), self.random.clone()))
@@ -86,7 +86,7 @@ impl Monitor {
             // Only one of the errors can be returned.
             tracing::error!(
                 error = %domain::chain(error),
-                "the sweep failed, and so did the watch; the next run repeats both"
+                "the sweep and the watch failed; the next run repeats both"
             );
         }
         watched?;

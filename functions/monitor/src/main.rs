@@ -1,4 +1,4 @@
-//! The monitor on Lambda.
+//! The monitor function on Lambda.
 
 use std::process::ExitCode;
 

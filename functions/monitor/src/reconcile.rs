@@ -17,10 +17,10 @@ use crate::{Monitor, Reconcile};
 
 /// A delivery that is still queued after this long, while its queue is empty, has lost its task.
 const LOST_WHEN_QUEUE_EMPTY: Duration = Duration::from_secs(3600);
-/// A delivery that is still queued after this long has lost its task, whatever the queue holds. A
-/// second task costs one read.
+/// A delivery that is still queued after this long has lost its task, even if its queue is not
+/// empty. If the delivery has a task after all, the second one costs one read.
 const LOST_ANYHOW: Duration = Duration::from_secs(6 * 3600);
-/// A job without a run for this long has lost its message.
+/// A job that has had no run for this long has lost its message.
 const JOB_LOST: Duration = Duration::from_secs(900);
 /// How long before the start of the last round a round begins. A task that was queued then is found
 /// to be lost after six hours. A submission that is repeated within a day keeps the id of its first
@@ -28,9 +28,9 @@ const JOB_LOST: Duration = Duration::from_secs(900);
 const LOOKED_BACK: Duration = Duration::from_secs(32 * 3600);
 /// How long a run works before it leaves the rest to the next, well within the function's time.
 const RUN_MAX: Duration = Duration::from_secs(40);
-/// Organizations or deliveries that one query reads.
+/// The number of organizations or deliveries that one query reads.
 const PAGE: u32 = 100;
-/// Steps after which the progress of a round is saved.
+/// The number of steps after which the progress of a round is saved.
 const KEPT_EVERY: u32 = 20;
 
 impl Monitor {
@@ -99,7 +99,7 @@ impl Monitor {
                 .await?;
         }
         if sent > 0 {
-            tracing::info!(sent, ?scope, "sent tasks of deliveries that had none");
+            tracing::info!(sent, ?scope, "queued tasks for deliveries that had none");
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Monitor {
                     tracing::info!(
                         job = %job.id,
                         organization = %organization.id,
-                        "sent the message of a job that had none"
+                        "queued the message of a job that had none"
                     )
                 }
                 Err(error) => {
@@ -219,6 +219,8 @@ fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
     }
 }
 
+/// Whether the task of a delivery is lost. `waited` is the age from which a queued delivery has
+/// lost its task.
 fn is_lost(delivery: &Delivery, scope: Reconcile, waited: Duration, now: Timestamp) -> bool {
     match (delivery.state.pending(), scope) {
         // A waiting delivery has left the queue. The due index and its destination's index find it.

@@ -23,7 +23,7 @@ use store::{Job, Recovered, Routes, Saved, StoreError};
 
 use crate::Monitor;
 
-/// The action of the audit event, and the name of the security event.
+/// The action of the audit event and the name of the security event about a blocked address.
 const BLOCKED_ADDRESS: &str = "blocked_address";
 /// How long to wait before a check that could not be made is tried again.
 const CHECK_FAILED_WAIT: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ pub(crate) struct DueCheck {
     due_at: Timestamp,
 }
 
-/// What to do about a disabled destination.
+/// What to do about a disabled destination in this run.
 pub(crate) enum Look {
     /// The destination is not recovered automatically.
     No,
@@ -88,7 +88,7 @@ impl Monitor {
         let Some(due_at) = recovery.next_check_at else {
             return Ok(Look::No);
         };
-        // Nothing is sent for a suspended organization; its checks wait, as its deliveries do.
+        // Nothing is sent for a suspended organization. Its checks wait, like its deliveries.
         if due_at > now || routes.status == OrganizationStatus::Suspended {
             return Ok(Look::Later);
         }
@@ -122,8 +122,8 @@ impl Monitor {
         Ok(job.is_some_and(|job| !job.status.is_over()))
     }
 
-    /// Makes a check that is due, unless another monitor does. If it passes, the destination is
-    /// enabled.
+    /// Makes a check that is due, unless another monitor has claimed it. If it passes, the
+    /// destination is enabled.
     pub(crate) async fn check(&self, check: DueCheck) -> Result<(), lambda_runtime::Error> {
         let DueCheck {
             destination,
@@ -171,8 +171,7 @@ impl Monitor {
             .await?)
     }
 
-    /// Records a check that leads to a blocked address as a security event, as a delivery to one
-    /// is.
+    /// Records a security event if a check failed because of a blocked address, as for a delivery.
     async fn note_blocked(
         &self,
         destination: &Destination,
@@ -295,6 +294,7 @@ impl Monitor {
         self.announce(alert).await
     }
 
+    /// Returns the alert that a destination was enabled because a check passed.
     async fn alert_of_enabling(
         &self,
         ids: &IdMint,
@@ -323,7 +323,7 @@ impl Monitor {
         Ok(alert)
     }
 
-    /// Queues the job that replays what a destination missed, unless that has been done. The job
+    /// Queues the job that replays what a destination missed, unless it has been queued. The job
     /// was saved when the destination was enabled.
     pub(crate) async fn send_replay(
         &self,

@@ -11,15 +11,15 @@ use store::{DUE_PARTITIONS, DueAfter, DueEntry, StoreError};
 
 use crate::Monitor;
 
-/// How far a sweep moves a delivery's due time. If the new task is lost too, the delivery is swept
-/// again then.
+/// How far a sweep moves the due time of a delivery. If the new task is lost too, the delivery is
+/// swept again at that time.
 pub(crate) const SWEPT_AGAIN_AFTER: Duration = Duration::from_secs(600);
-/// Due entries that are read and queued together.
+/// The number of due entries that are read and queued together.
 const PAGE: u32 = 100;
 /// How many conditional writes run concurrently.
 const CLAIMS_AT_ONCE: usize = 16;
 
-/// How many deliveries were queued, and the first error about another one.
+/// The number of deliveries that were queued, and the first error about another delivery.
 type Sent = (usize, Result<(), StoreError>);
 
 impl Monitor {
@@ -59,6 +59,7 @@ impl Monitor {
         first_error
     }
 
+    /// Queues tasks for the entries of one page that are unfinished and not in flight.
     async fn sweep_page(&self, entries: Vec<DueEntry>) -> Result<Sent, StoreError> {
         let keys: Vec<_> = entries
             .iter()
@@ -72,8 +73,8 @@ impl Monitor {
         Ok(self.send_superseded(due).await)
     }
 
-    /// Makes the earlier tasks of deliveries stale and queues new ones. Nothing is queued for a
-    /// delivery whose conditional write is lost. A failed write does not affect the others.
+    /// Makes the earlier tasks of deliveries stale and queues new ones. No task is queued for a
+    /// delivery that another writer changed first. A failed write does not affect other deliveries.
     pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Sent {
         let now = self.clock.now();
         let claims = deliveries.into_iter().map(async |before| {

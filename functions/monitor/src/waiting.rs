@@ -1,5 +1,5 @@
-//! Ends pauses whose time is over, and releases what waited for destinations that take deliveries
-//! again.
+//! Ends pauses that have expired, and releases the deliveries that waited for destinations that
+//! accept deliveries again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use store::{Reset, Saved, StoreError};
 
 use crate::Monitor;
 
-/// The most that one run releases for one destination, because it handles others too.
+/// The limits of what one run releases for one destination, because a run handles all destinations.
 const RELEASED: Extent = Extent {
     at_most: 5_000,
     within: Duration::from_secs(30),
@@ -23,8 +23,8 @@ const RELEASED: Extent = Extent {
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 
 impl Monitor {
-    /// Releases what waits for a destination, unless it is still paused. Stops watching the
-    /// destination once nothing waits.
+    /// Releases the deliveries that wait for a destination, unless it is still paused. Stops
+    /// watching the destination once no delivery waits.
     pub(crate) async fn release_for(
         &self,
         organization: OrganizationId,
@@ -47,8 +47,8 @@ impl Monitor {
                 Some(resumed) => resumed,
                 None => return Ok(()),
             },
-            // Deliveries that wait are skipped. Until then the destination stays watched, so that
-            // what is left is released if it is enabled before that.
+            // Another part of the watch skips the waiting deliveries. Until then this entry
+            // remains, so that the rest is released if the destination is enabled first.
             DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
                 let left = self
                     .store
@@ -73,7 +73,7 @@ impl Monitor {
             tracing::info!(
                 released = count,
                 destination = %id,
-                "deliveries take turns under changed limits"
+                "released deliveries to take new turns under changed limits"
             );
             if next.is_some() {
                 return Ok(());
@@ -93,8 +93,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Queues what waits for a pause that ends before the next run, to start when it ends. A
-    /// delivery that is received later waits in its queue.
+    /// Queues the deliveries that wait for a pause that ends before the next run, so that they
+    /// start when it ends. A delivery that is received later waits in its queue.
     async fn release_early(
         &self,
         destination: &Destination,
@@ -116,12 +116,13 @@ impl Monitor {
             released,
             destination = %destination.id,
             %until,
-            "waiting deliveries were sent for the end of a pause"
+            "queued waiting deliveries for the end of a pause"
         );
         Ok(())
     }
 
-    /// Resumes a destination whose pause is over; `None` if another change came first.
+    /// Resumes a destination whose pause has expired. Returns `None` if the destination was changed
+    /// first.
     async fn end_pause(
         &self,
         before: Destination,

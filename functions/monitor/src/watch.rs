@@ -1,9 +1,9 @@
 //! The watch alerts about failing destinations, disables them, reports their recovery, and skips
-//! what waits for destinations that take no more deliveries.
+//! the deliveries that wait for destinations that accept no more deliveries.
 //!
-//! The monitor reads the index of failing destinations. `domain::alert` decides what a health calls
-//! for. Each change is one conditional transaction that also writes the alert, so that only one of
-//! several monitors makes it. Alerts are announced from their record: if a monitor stops between
+//! The monitor reads the index of failing destinations. `domain::alert` determines the action for a
+//! health. Each change is one conditional transaction that also writes the alert, so that only one
+//! of several monitors makes it. Alerts are announced from their record: if a monitor stops between
 //! the two, the next one announces them.
 
 use std::collections::BTreeMap;
@@ -37,15 +37,17 @@ const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
 /// The latest start of a check in a run, because a check takes up to 24 s and the run's time is
 /// limited.
 const CHECKS_BEGIN_WITHIN: Duration = Duration::from_secs(20);
-/// About the most deliveries of one destination that one run skips, because it handles others too.
+/// Approximately the maximum number of deliveries of one destination that one run skips, because a
+/// run handles all destinations.
 const SKIPPED_AT_ONCE_MAX: usize = 5_000;
 
-/// A destination that takes no more deliveries, for which some may wait.
+/// A destination that accepts no more deliveries, for which some may still wait.
 struct Stopped {
     destination: Destination,
     shards: u8,
     reason: SkipReason,
-    /// The health to stop watching by, once nothing waits.
+    /// If present, the destination is no longer watched once no delivery waits, unless its health
+    /// has changed.
     unwatch: Option<Health>,
 }
 
@@ -56,8 +58,8 @@ struct Found {
     due: Option<Box<DueCheck>>,
 }
 
-/// Orders destinations so that each organization has its turn, and one with many does not delay the
-/// others.
+/// Interleaves the destinations of the organizations, so that an organization with many does not
+/// delay the others.
 fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
     let mut turns = BTreeMap::<OrganizationId, usize>::new();
     let mut all: Vec<(usize, T)> = all
@@ -170,7 +172,7 @@ impl Monitor {
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Evaluates a destination. Returns it if it takes no more deliveries or must be checked.
+    /// Evaluates a destination. Returns it if it accepts no more deliveries or must be checked.
     async fn look_at(
         &self,
         organization: OrganizationId,
@@ -222,6 +224,8 @@ impl Monitor {
         })
     }
 
+    /// Takes the action that the health of an enabled destination requires. Returns the destination
+    /// if it was disabled.
     async fn judge(
         &self,
         routes: &Routes,
@@ -388,6 +392,7 @@ impl Monitor {
         Ok(Some(alert))
     }
 
+    /// Creates an alert about a destination, without saving it.
     async fn alert(
         &self,
         routes: &Routes,
@@ -433,7 +438,7 @@ impl Monitor {
         Ok(rate.recent(&hours, health.rate_since, now))
     }
 
-    /// Announces an alert whose creator has not announced it in time.
+    /// Announces an alert that its creator did not announce in time.
     async fn announce_what_is_left(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         if self.clock.now().since(alert.occurred_at) < ANNOUNCED_WITHIN {
             return Ok(());
@@ -457,8 +462,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Skips deliveries that wait for a retry at a destination that takes no more. If there were
-    /// none, the destination is no longer watched.
+    /// Skips the deliveries that wait for a retry at a destination that accepts no more. If there
+    /// were none, the destination is no longer watched.
     async fn skip_waiting(&self, stopped: Stopped) -> Result<(), EndError> {
         let Stopped {
             destination,

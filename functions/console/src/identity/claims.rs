@@ -1,5 +1,5 @@
-//! Who a person is, by the claims that the provider vouches for (OpenID Connect Core 1.0, 5.1) and
-//! the two that the operator named.
+//! Reads a person from the verified claims of an ID token: the standard claims (OpenID Connect Core
+//! 1.0, 5.1) and the two claims that the operator configured.
 
 use access::Person;
 use domain::portal_link::Subject;
@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use crate::config::IdentityProvider;
 
-/// Roles that people have, the one that may do most first.
+/// The roles that a person can have, in descending order of permissions.
 const ROLES: [Role; 4] = [Role::Operator, Role::Admin, Role::Manager, Role::Viewer];
-/// As long as a subject of a portal link may be.
+/// The maximum length of a claim of the subject, in characters: that of a portal link.
 const TEXT_MAX: usize = *domain::limits::REFERENCE.end();
 
-/// The person; `None`: no role is claimed for them, or no organization that an id could be of.
+/// Returns the person. `None` if the claims contain no role, or no valid organization id for a role
+/// that needs one.
 pub(crate) fn person(claims: &Value, provider: &IdentityProvider) -> Option<Person> {
     let role = role(&claims[&provider.role_claim])?;
     let organization = match role {
@@ -42,7 +43,7 @@ pub(crate) fn person(claims: &Value, provider: &IdentityProvider) -> Option<Pers
     })
 }
 
-/// The role that is claimed; of several the one that may do most.
+/// Returns the claimed role; of several, the one with the most permissions.
 fn role(claim: &Value) -> Option<Role> {
     let claimed: Vec<&str> = match claim {
         Value::String(one) => vec![one],

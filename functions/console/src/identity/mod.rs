@@ -1,12 +1,12 @@
-//! Signing in with the operator's identity provider (OpenID Connect Core 1.0, the code flow with
-//! PKCE).
+//! Sign-in with the operator's identity provider (OpenID Connect Core 1.0, authorization code flow
+//! with PKCE).
 //!
-//! 1. [`start`] sends the browser to the provider and gives it a cookie that remembers what was
-//!    begun;
-//! 2. the provider sends it back to [`finish`] with a code, which [`Provider::exchange`] turns into
-//!    an ID token that it verifies;
-//! 3. [`claims::person`] reads who that is, in which role and organization;
-//! 4. they are let in as by a portal link, so that an admin can end their session.
+//! 1. [`start`] redirects the browser to the provider and sets a cookie with the state of the
+//!    sign-in.
+//! 2. The provider redirects the browser to [`finish`] with a code. [`Provider::exchange`]
+//!    exchanges it for an ID token and verifies the token.
+//! 3. [`claims::person`] reads the person, the role and the organization from the claims.
+//! 4. The session is created like that of a portal link, so that an admin can end it.
 
 mod claims;
 mod provider;
@@ -30,17 +30,17 @@ use crate::answer::see;
 use crate::sign_in::{self, Problem};
 use crate::visitor::{cookie, cookie_name};
 
-/// Where the provider sends browsers back to.
+/// The path to which the provider redirects browsers.
 const CALLBACK: &str = "/oidc/callback";
-/// Where signing in begins.
+/// The path at which a sign-in starts.
 pub(crate) const START: &str = "/oidc/start";
-/// How long somebody may take at the provider.
+/// How many seconds a person may take to sign in at the provider.
 const BEGUN_SECONDS: u64 = 600;
 
-/// The provider, where one is configured.
+/// The provider, if one is configured.
 pub(crate) type Configured = Option<Arc<Provider>>;
 
-/// What was begun: the browser's cookie brings it back.
+/// The state of a sign-in, which the browser keeps in a cookie.
 #[derive(Debug, Serialize, Deserialize)]
 struct Begun {
     state: String,
@@ -119,7 +119,7 @@ async fn finish(
             tracing::warn!(
                 request_id = facts.id,
                 why,
-                "the identity provider's answer was not taken"
+                "the identity provider's response was refused"
             );
             return refused(Problem::NotVouchedFor, Some(&begun));
         }
@@ -147,6 +147,7 @@ async fn finish(
     Ok(remembering(entered, &facts, "", 0))
 }
 
+/// Sets the cookie with the state of a sign-in. `seconds` is its lifetime; 0 removes it.
 fn remembering(
     mut response: Response,
     facts: &RequestFacts,
@@ -159,10 +160,12 @@ fn remembering(
     response.into_response()
 }
 
+/// Reads the state of a sign-in from the cookie.
 fn begun(headers: &HeaderMap, facts: &RequestFacts) -> Option<Begun> {
     serde_json::from_slice(&BASE64.decode(cookie(headers, &begun_name(facts))?).ok()?).ok()
 }
 
+/// Returns the name of the cookie with the state of a sign-in.
 fn begun_name(facts: &RequestFacts) -> String {
     format!("{}-begun", cookie_name(&facts.base_url))
 }

@@ -1,5 +1,6 @@
-//! The provider's side: where people sign in, and what the code that they bring back is worth.
-//! Asked each time, so that a key that it replaced is not missed; people sign in once a day.
+//! The client of the identity provider: it returns the address at which people sign in, and
+//! exchanges codes for verified claims. It reads the discovery document and the keys for every
+//! sign-in, so that a replaced key takes effect at once; sign-ins are rare.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -23,13 +24,13 @@ use tokio::time::Instant;
 
 use crate::config::IdentityProvider;
 
-/// For one answer of the provider's.
+/// The time limit for one request to the provider.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Its keys and documents are a few kilobytes.
+/// The maximum size of a response that is read, in bytes. The documents have a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
 
-/// How an ID token may be signed: with a key that the provider alone has. Under HS256 whoever knows
-/// the client secret could sign one, whatever the provider's document says that it uses.
+/// The accepted signature algorithms of ID tokens. All are asymmetric: under HS256 anyone who knows
+/// the client secret could sign a token, even if the discovery document does not list HS256.
 const SIGNED_BY_THE_PROVIDER: [CoreJwsSigningAlgorithm; 10] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -43,7 +44,7 @@ const SIGNED_BY_THE_PROVIDER: [CoreJwsSigningAlgorithm; 10] = [
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
-/// The identity provider.
+/// A client of the identity provider.
 pub(crate) struct Provider {
     config: IdentityProvider,
     aws: SdkConfig,
@@ -52,9 +53,9 @@ pub(crate) struct Provider {
     http: OnceCell<Client>,
 }
 
-/// The provider could not be asked.
+/// The provider could not be reached, or its configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the identity provider could not be asked: {0}")]
+#[error("the identity provider is not available: {0}")]
 pub(crate) struct Unavailable(String);
 
 impl Unavailable {
@@ -63,12 +64,12 @@ impl Unavailable {
     }
 }
 
-/// Why a code was worth nothing.
+/// Why a code could not be exchanged for claims.
 #[derive(Debug)]
 pub(crate) enum ExchangeError {
-    /// The provider, or what it said, did not stand up to a look.
+    /// The provider refused the code, or its response is not valid.
     Refused(String),
-    /// It could not be asked.
+    /// The provider could not be reached.
     Unavailable(Unavailable),
 }
 
@@ -78,7 +79,7 @@ impl From<Unavailable> for ExchangeError {
     }
 }
 
-/// The metadata names more endpoints than are used; these are the ones that must be there.
+/// A client of the library whose authorization and token endpoints are known.
 type Relying = CoreClient<
     openidconnect::EndpointSet,
     openidconnect::EndpointNotSet,
@@ -108,7 +109,7 @@ impl Provider {
         &self.config
     }
 
-    /// Where a browser is sent to sign in.
+    /// Returns the address to which a browser is redirected to sign in.
     pub(crate) async fn address(
         &self,
         redirect_uri: &str,
@@ -137,7 +138,7 @@ impl Provider {
         Ok(url.into())
     }
 
-    /// The verified claims of whoever brings this code.
+    /// Exchanges a code for an ID token and returns its verified claims.
     pub(crate) async fn exchange(
         &self,
         code: String,
@@ -167,7 +168,7 @@ impl Provider {
             })?;
         let token = answer
             .id_token()
-            .ok_or_else(|| ExchangeError::Refused("it gave no ID token".to_owned()))?;
+            .ok_or_else(|| ExchangeError::Refused("the response has no ID token".to_owned()))?;
         let nonce = Nonce::new(nonce.to_owned());
         let verifier = client
             .id_token_verifier()
@@ -175,8 +176,8 @@ impl Provider {
         token
             .claims(&verifier, &nonce)
             .map_err(|error| ExchangeError::Refused(error.to_string()))?;
-        // Verified just now; read whole, for what the claims of interest are called is the
-        // operator's to say.
+        // The token is verified. Its payload is read as JSON, because the names of the claims for
+        // the role and the organization are configured.
         let text = token.to_string();
         let payload = text
             .split('.')
@@ -186,6 +187,7 @@ impl Provider {
         serde_json::from_slice(&payload).map_err(|error| ExchangeError::Refused(error.to_string()))
     }
 
+    /// Reads the discovery document and returns a client for it.
     async fn relying(
         &self,
         redirect_uri: &str,
@@ -198,10 +200,9 @@ impl Provider {
                 let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
                 Unavailable(format!("{error}{}", source.unwrap_or_default()))
             })?;
-        let tokens = metadata
-            .token_endpoint()
-            .cloned()
-            .ok_or_else(|| Unavailable("it has no token endpoint".to_owned()))?;
+        let tokens = metadata.token_endpoint().cloned().ok_or_else(|| {
+            Unavailable("the discovery document has no token endpoint".to_owned())
+        })?;
         let redirect_uri =
             RedirectUrl::new(redirect_uri.to_owned()).map_err(Unavailable::because)?;
         let client = CoreClient::from_provider_metadata(
@@ -212,6 +213,7 @@ impl Provider {
         Ok(client.set_token_uri(tokens).set_redirect_uri(redirect_uri))
     }
 
+    /// Sends a request through the egress guard.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unavailable> {
         let http = self.http.get_or_try_init(|| async {
             Tls::native()
@@ -240,7 +242,7 @@ impl Provider {
     }
 }
 
-/// The library's requests go out by the egress guard.
+/// Makes the library send its requests through the egress guard.
 impl<'c> AsyncHttpClient<'c> for Provider {
     type Error = Unavailable;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Unavailable>> + Send + 'c>>;

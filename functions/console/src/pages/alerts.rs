@@ -1,4 +1,4 @@
-//! Alerts: what was told about destinations, and to whom.
+//! The list of alerts about destinations, and of their recipients.
 
 use askama::Template;
 use axum::Router;
@@ -55,7 +55,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     })
 }
 
-/// `failing` of `waybill.destination.failing`.
+/// Returns the last segment of an event type: `failing` of `waybill.destination.failing`.
 fn word(kind: &str) -> &str {
     kind.rsplit('.').next().unwrap_or(kind)
 }

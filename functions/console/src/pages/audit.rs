@@ -1,4 +1,4 @@
-//! The audit trail: who changed what, and what was refused.
+//! The audit trail: changes and refused requests.
 
 use askama::Template;
 use axum::Router;
@@ -70,7 +70,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     page_as(status, &page)
 }
 
-/// The page that shows what an event is about, where there is one.
+/// Returns the address of the page of the record that an event is about, if there is one.
 fn link_of(v: &Visitor, organization: &OrganizationId, target: &str) -> Option<String> {
     let noun = match target.split('_').next()? {
         "dst" => "/destinations",
@@ -85,7 +85,7 @@ fn link_of(v: &Visitor, organization: &OrganizationId, target: &str) -> Option<S
         .then(|| v.at_in(organization, noun, &target))
 }
 
-/// A value that changed, short enough to be scanned.
+/// Formats a changed value, cut to 120 characters.
 fn value(value: &Value) -> String {
     let text = match value {
         Value::Null => "–".to_owned(),

@@ -1,5 +1,5 @@
-//! Backfill: a destination gets the messages that were never sent to it. Their number is shown
-//! before the job starts.
+//! Starts a backfill: a job that sends a destination the messages that were never sent to it. The
+//! page shows their number before the job starts.
 
 use askama::Template;
 use axum::Router;
@@ -32,13 +32,14 @@ struct BackfillPage<'a> {
     v: &'a Visitor,
     d: &'a DestinationView,
     filter: &'a Filter,
-    /// The number of messages; `None` when the filter is wrong.
+    /// The number of messages. `None` if the filter has a mistake.
     total: Option<u64>,
     not_kept_before: Option<Timestamp>,
     parameters: &'a [(String, String)],
     problem: Option<String>,
 }
 
+/// Returns the body of the request for the job.
 fn asked(id: &str, parameters: &[(String, String)], dry_run: bool) -> Value {
     let mut filter: Map<String, Value> = parameters
         .iter()
@@ -62,7 +63,7 @@ async fn ask(
     counted(&front, &v, &d, &filter, &parameters, None).await
 }
 
-/// Shows the form and the number of messages, or what is wrong with the filter.
+/// Shows the form with the number of messages, or with the mistakes in the filter.
 async fn counted(
     front: &Front,
     v: &Visitor,

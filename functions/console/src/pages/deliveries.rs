@@ -1,4 +1,4 @@
-//! The list of deliveries: narrowed by its address, followed live, and retried as a whole.
+//! The list of deliveries, which can be filtered, updated live, and retried as a whole.
 
 use askama::Template;
 use axum::Router;
@@ -45,7 +45,7 @@ pub(crate) fn router() -> Router<Front> {
         .route("/deliveries/retry-all", post(retry_all))
 }
 
-/// Deliveries of one day.
+/// The deliveries of one day.
 struct Day<'a> {
     day: String,
     deliveries: &'a [DeliverySummary],
@@ -64,8 +64,9 @@ struct DeliveriesPage<'a> {
     live: bool,
     again: String,
     counts: Vec<(DeliveryStatus, Counted)>,
-    /// What is wrong with the filter.
+    /// A description of the mistakes in the filter.
     problem: Option<String>,
+    /// The parameters with mistakes.
     mistaken: Vec<String>,
 }
 
@@ -77,7 +78,7 @@ impl DeliveriesPage<'_> {
             .map(|(_, counted)| counted)
     }
 
-    /// The states to choose from.
+    /// Returns the states to choose from.
     fn statuses(&self) -> &'static [&'static str] {
         if self.v.sees_all() {
             UNDELIVERED
@@ -121,7 +122,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         );
     }
     let counts = async {
-        // Across organizations, counting would read every delivery that failed.
+        // Counts across organizations would read every failed delivery.
         if v.sees_all() {
             Ok(Vec::new())
         } else {
@@ -176,7 +177,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     page_as(status, &page)
 }
 
-/// What is wrong with a filter, and with which of its fields.
+/// Returns a description of the mistakes in a filter, and the parameters that have them.
 fn said(refusal: &Refusal) -> (String, Vec<String>) {
     let mistaken: Vec<String> = refusal
         .errors
@@ -204,6 +205,7 @@ fn said(refusal: &Refusal) -> (String, Vec<String>) {
     (text, mistaken)
 }
 
+/// Groups deliveries by the day on which they were created, in UTC.
 fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {
     let groups = deliveries.chunk_by(|one, other| {
         show::day(&one.delivery.created_at) == show::day(&other.delivery.created_at)
@@ -216,7 +218,7 @@ fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {
         .collect()
 }
 
-/// The filter of a job, from the parameters of a list.
+/// Converts the parameters of a list to the filter of a job.
 fn job_filter(parameters: &[(String, String)]) -> Value {
     let mut filter = Map::new();
     for (name, value) in parameters {
@@ -234,7 +236,7 @@ fn job_filter(parameters: &[(String, String)]) -> Value {
     filter.into()
 }
 
-/// How many there are comes before doing it.
+/// Shows how many deliveries would be retried, before they are.
 async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(FILTERS, v.now);
@@ -246,7 +248,7 @@ async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQ
         .await?
     {
         JobAsked::Counted(counted) => counted.total,
-        JobAsked::Accepted(_) => return Err(Refusal::internal("a dry run began a job").into()),
+        JobAsked::Accepted(_) => return Err(Refusal::internal("a dry run started a job").into()),
     };
     let back = filter.at(&v, "/deliveries");
     page(&RetryAllPage {

@@ -1,4 +1,4 @@
-//! A delivery: its attempts in time, what was sent and what came back, and what happens next.
+//! The page of a delivery: its attempts in order, each request and response, and the next attempts.
 
 use askama::Template;
 use axum::Router;
@@ -24,10 +24,10 @@ use crate::sent::{Mail, Rows, file_name};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// A payload longer than this is downloaded and not shown.
+/// The maximum size in bytes of a payload that the page of a delivery or message shows.
 const SHOWN_MAX_BYTES: u64 = 64 * 1024;
-/// A payload up to this size is shown as text on a page of its own; longer ones are downloaded from
-/// the bucket.
+/// The maximum size in bytes of a payload that is shown as text on its own page. Larger ones are
+/// downloaded from the bucket.
 const VIEWED_MAX_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn router() -> Router<Front> {
@@ -39,7 +39,7 @@ pub(crate) fn router() -> Router<Front> {
         .route("/deliveries/{id}/cancel", post(cancel))
 }
 
-/// An attempt, and what differs from the one before.
+/// An attempt and its differences from the previous one.
 struct Attempt<'a> {
     a: &'a AttemptView,
     changes: Vec<Change>,
@@ -47,7 +47,7 @@ struct Attempt<'a> {
     is_last: bool,
 }
 
-/// Something that was otherwise the last time.
+/// A difference between two consecutive attempts.
 struct Change {
     what: &'static str,
     before: String,
@@ -62,25 +62,25 @@ struct DeliveryPage<'a> {
     d: &'a DeliveryView,
     destination: Option<&'a DestinationView>,
     attempts: &'a [Attempt<'a>],
-    /// When further attempts would be made, if all of them fail.
+    /// The times of the remaining attempts if all of them fail.
     schedule: &'a [Timestamp],
     payload: Option<Payload>,
-    /// What the last attempt that sent anything sent.
+    /// The body of the last attempt that sent a request.
     sent: Option<Sent>,
     tracking: Vec<(String, String)>,
     metadata: Vec<(&'a str, &'a str)>,
-    /// Why this delivery failed, and not the one that it stands in for.
+    /// The reason of this delivery, not that of the failed delivery that it is a fallback for.
     own_reason: Option<domain::Reason>,
-    /// What the last attempt failed with, in words.
+    /// The detail of the last attempt.
     last_detail: Option<&'a str>,
     is_open: bool,
     may_retry: bool,
-    /// Its destination is disabled, so that it can be neither retried nor sent again.
+    /// Whether the delivery cannot be retried because its destination is disabled.
     is_disabled: bool,
 }
 
 impl DeliveryPage<'_> {
-    /// Whether the payload stands in the last attempt, so that it need not be shown once more.
+    /// Whether the body of the last attempt shows the payload, which is then not shown again.
     fn shows_payload_as_sent(&self) -> bool {
         self.sent
             .as_ref()
@@ -88,11 +88,11 @@ impl DeliveryPage<'_> {
     }
 }
 
-/// The body as it was sent last, and how the destination's type shows it.
+/// The body that was sent last, in the form that the destination's type is shown in.
 pub(crate) struct Sent {
     title: &'static str,
     payload: Payload,
-    /// The body is the payload, byte for byte.
+    /// Whether the body is identical to the payload.
     is_payload: bool,
     filename: Option<String>,
     mail: Option<Mail>,
@@ -100,23 +100,25 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Whether there is nothing to show but where to download it.
+    /// Whether the body can only be downloaded.
     fn is_hidden(&self) -> bool {
         self.payload.text.is_none() && self.mail.is_none()
     }
 }
 
-/// What is delivered.
+/// The payload of a message, or the body of an attempt.
 #[derive(Clone)]
 pub(crate) struct Payload {
+    /// The text to show. `None` if it is too large or not UTF-8.
     pub(crate) text: Option<String>,
+    /// The size in bytes.
     pub(crate) size: u64,
     pub(crate) content_type: String,
     sha256: Option<String>,
 }
 
 impl Payload {
-    /// May its bytes be shown as text on a page of their own?
+    /// Whether the bytes can be shown as text on their own page.
     pub(crate) fn is_viewable(&self) -> bool {
         self.size <= VIEWED_MAX_BYTES
     }
@@ -126,7 +128,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     let operations = front.operations().await?;
     let d = operations.delivery(&v.ctx, &id, v.query(&[])).await?;
     let destination = match v.may_read() {
-        // It may be deleted; its deliveries stay.
+        // The destination may be deleted, while its deliveries remain.
         true => operations
             .destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[]))
             .await
@@ -196,7 +198,8 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     })
 }
 
-/// The payload, if it is kept; shown when it is text and not long.
+/// Reads the payload of a message, with its text if it is short. `None` if it cannot be read, for
+/// example because it is no longer kept.
 pub(crate) async fn payload(
     operations: &Operations,
     v: &Visitor,
@@ -231,7 +234,7 @@ pub(crate) async fn payload(
     }
 }
 
-/// What was sent last, in the form of the destination's type.
+/// Reads the body of the last attempt, in the form that the destination's type is shown in.
 async fn sent_body(
     operations: &Operations,
     v: &Visitor,
@@ -276,7 +279,8 @@ async fn sent_body(
     })
 }
 
-/// A body that a template, a preset or a mail made of the payload; of a mail, also what is in it.
+/// Reads a body that is not the payload itself, because a template, a preset or a mail was made
+/// from it. Includes the parsed mail of an email destination.
 async fn shaped_body(
     operations: &Operations,
     v: &Visitor,
@@ -296,7 +300,7 @@ async fn shaped_body(
         content_type: declared,
         sha256: None,
     };
-    // A mail is read whole, because its attachments are most of it.
+    // The limit for mails is higher, because attachments are most of their size.
     if body.size
         > if is_mail {
             VIEWED_MAX_BYTES
@@ -328,12 +332,12 @@ async fn shaped_body(
     }
 }
 
-/// JSON is laid out; what else is text stays as it is.
+/// Indents JSON. Returns other text unchanged.
 fn readable(text: &str, content_type: &str) -> String {
     if content_type != "application/json" {
         return text.to_owned();
     }
-    // Laid out by hand, so that numbers and the order of members stay as they were sent.
+    // The text is not parsed, so that numbers and the order of members stay as they were sent.
     let (mut out, mut depth, mut in_string, mut escaped) =
         (String::with_capacity(text.len() * 2), 0_usize, false, false);
     for c in text.chars() {
@@ -375,12 +379,12 @@ fn break_line(out: &mut String, depth: usize) {
     out.push_str(&"  ".repeat(depth.min(100)));
 }
 
-/// When the remaining attempts would be made, chance left out.
+/// Returns the times of the remaining attempts, without jitter.
 fn schedule(d: &DeliveryView, destination: &DestinationView) -> Vec<Timestamp> {
     let Some(next) = d.delivery.next_attempt_at else {
         return Vec::new();
     };
-    // A manual retry begins a new budget, and attempt numbers go on.
+    // A manual retry starts a new budget of retries, while attempt numbers continue.
     let since = d
         .attempts
         .iter()
@@ -396,6 +400,7 @@ fn schedule(d: &DeliveryView, destination: &DestinationView) -> Vec<Timestamp> {
     all
 }
 
+/// Returns the differences between two consecutive attempts.
 fn changes(before: &AttemptView, after: &AttemptView) -> Vec<Change> {
     let response =
         |attempt: &AttemptView, of: fn(&operations::view::delivery::ResponseView) -> String| {
@@ -452,7 +457,7 @@ fn changes(before: &AttemptView, after: &AttemptView) -> Vec<Change> {
         .collect()
 }
 
-/// The request as a command; what was redacted stays so.
+/// Returns the request as a `curl` command, in which redacted values stay redacted.
 fn curl(request: &RequestView) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
     let mut command = format!("curl -X {} {}", request.method, quoted(&request.url));
@@ -467,7 +472,7 @@ fn curl(request: &RequestView) -> String {
     command + " \\\n  --data-binary @body"
 }
 
-/// The members of a tracking object, labeled, with its kind in words.
+/// Returns the members of a tracking object with their labels, the kind first.
 fn receipt(tracking: &Value) -> Vec<(String, String)> {
     let members = tracking
         .as_object()
@@ -509,7 +514,7 @@ async fn download(
     }
 }
 
-/// The body as text, whatever it is: nothing in it runs.
+/// Shows the body as plain text, so that nothing in it is executed.
 async fn view(
     State(front): State<Front>,
     v: Visitor,
@@ -524,7 +529,7 @@ async fn view(
     )
 }
 
-/// Bytes as text in a sandbox; what is too long for that is downloaded.
+/// Responds with bytes as text in a sandbox, or redirects to a download if they are too long.
 pub(crate) fn viewed(answer: PayloadAnswer) -> Result<Response, front::Refused> {
     match answer {
         PayloadAnswer::Bytes(download) => {
@@ -564,7 +569,7 @@ async fn retry(
     said(&front, &v, &id, retried, "A new attempt is on its way.").await
 }
 
-/// Back to the delivery, which says what came of it.
+/// Redirects to the page of the delivery, which shows the outcome.
 async fn said(
     front: &Front,
     v: &Visitor,

@@ -1,4 +1,5 @@
-//! A destination: how it does, what has not arrived there and why, its settings and secrets.
+//! The page of a destination: its health, the deliveries that did not arrive and why, its settings
+//! and its secrets.
 
 use askama::Template;
 use axum::Router;
@@ -28,7 +29,7 @@ use crate::pages::destinations::{target, type_name};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// Deliveries shown on a destination's page.
+/// The number of deliveries on the overview of a destination.
 const RECENT: &str = "10";
 
 pub(crate) fn router() -> Router<Front> {
@@ -49,16 +50,16 @@ enum Tab {
     Secrets,
 }
 
-/// What is wrong with a destination, and what it missed meanwhile.
+/// A description of a failing or disabled destination, and the number of deliveries that it missed.
 pub(crate) struct Incident {
     /// `bad`, `warn` or `off`.
     tone: &'static str,
     title: String,
     /// The failure category and its detail.
     reason: Option<(String, String)>,
-    /// Why a person disabled it.
+    /// The reason that the person who disabled it gave.
     by_person: Option<String>,
-    /// The point in time from which on deliveries did not arrive.
+    /// When deliveries began not to arrive.
     pub(crate) since: Timestamp,
     pub(crate) missed: Counted,
     is_disabled: bool,
@@ -87,14 +88,14 @@ struct DestinationPage<'a> {
     filter: &'a Filter,
     span: &'a str,
     again: String,
-    /// The limits in force: its own, or the organization's.
+    /// The limits that apply: the destination's own, or the organization's.
     limits: DeliveryLimits,
     /// Id and name of each fallback destination.
     fallbacks: Vec<(DestinationId, String)>,
 }
 
 impl DestinationPage<'_> {
-    /// Where a signing secret is ended, below the destination.
+    /// Returns the path below the destination at which a signing secret is ended.
     fn ending(&self, secret: &domain::id::SecretId) -> String {
         format!("signing-secrets/{secret}/end")
     }
@@ -125,7 +126,8 @@ impl DestinationPage<'_> {
     }
 }
 
-/// What is wrong with it; `None` while it takes what it is sent.
+/// Describes what is wrong with a destination. `None` if it is not disabled and its last attempt did
+/// not fail.
 pub(crate) async fn incident(
     operations: &Operations,
     v: &Visitor,
@@ -255,7 +257,7 @@ async fn read(
     })
 }
 
-/// The time that charts are about, and what happened in it.
+/// Returns the time range of the charts and its statistics.
 async fn buckets(
     operations: &Operations,
     v: &Visitor,
@@ -278,7 +280,7 @@ async fn buckets(
     Ok((span, found.data))
 }
 
-/// Members whose values are choices of the form, which shows them in words.
+/// The members whose values are choices of the form and have labels.
 const CHOICES: [&str; 11] = [
     "kind",
     "mode",
@@ -293,7 +295,7 @@ const CHOICES: [&str; 11] = [
     "server_side_encryption",
 ];
 
-/// A JSON object as rows, with the labels and the words of the form.
+/// Converts a JSON object to rows, with the labels of the form.
 fn labeled(kind: &str, group: &str, value: &Value) -> Vec<(String, String)> {
     let in_words = |(path, text): (String, String)| {
         let last = path.rsplit('.').next().unwrap_or_default();
@@ -307,7 +309,8 @@ fn labeled(kind: &str, group: &str, value: &Value) -> Vec<(String, String)> {
     rows(value, "").into_iter().map(in_words).collect()
 }
 
-/// A JSON object as rows, nested members by their paths; what is stored of a secret in words.
+/// Converts a JSON object to rows. Nested members are named by their paths, and a secret is
+/// described by its hint.
 fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten() {
@@ -343,7 +346,7 @@ fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
     rows
 }
 
-/// Checks the connection, and shows the steps on the destination's page.
+/// Checks the connection and shows the steps of the check on the destination's page.
 async fn check(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     let checked = front
         .operations()

@@ -1,5 +1,5 @@
-//! What is done with a destination: a test, a replay, another secret, switching it off and on,
-//! deleting it. Each that needs something said has a form of its own.
+//! Actions on a destination: sending a test, replaying, rotating the signing secret, disabling,
+//! enabling and deleting. An action that needs input has a form.
 
 use askama::Template;
 use axum::Router;
@@ -76,7 +76,7 @@ async fn ask_test(State(front): State<Front>, v: Visitor, Path(id): Path<String>
     test_form(&v, &d).shown()
 }
 
-/// A test leads to its delivery, to be watched.
+/// Sends a test and redirects to its delivery.
 async fn test(
     State(front): State<Front>,
     v: Visitor,
@@ -124,7 +124,7 @@ fn mistake(pointer: &str, detail: String) -> Refusal {
     )])
 }
 
-/// From when on deliveries are sent again.
+/// A choice of the time from which deliveries are replayed.
 struct Window {
     value: String,
     label: &'static str,
@@ -140,7 +140,7 @@ struct ReplayPage<'a> {
     d: &'a DestinationView,
     windows: &'a [Window],
     chosen: &'a str,
-    /// The date that was asked for, as its field holds it.
+    /// The requested date, as its field contains it.
     date: &'a str,
     problem: Option<String>,
 }
@@ -151,7 +151,7 @@ impl ReplayPage<'_> {
     }
 }
 
-/// The windows that can be replayed, each with its count.
+/// Shows the times from which deliveries can be replayed, each with the number of deliveries.
 async fn ask_replay(
     State(front): State<Front>,
     v: Visitor,
@@ -230,7 +230,7 @@ async fn ask_replay(
     })
 }
 
-/// Enables it, or leaves it enabled; and sends again what it missed.
+/// Enables a destination, unless it is enabled, and replays the deliveries that it missed.
 async fn enable(
     State(front): State<Front>,
     v: Visitor,
@@ -373,7 +373,7 @@ async fn ask_rotate(State(front): State<Front>, v: Visitor, Path(id): Path<Strin
     rotate_form(&v, &d).shown()
 }
 
-/// The body of a rotation.
+/// Returns the body of the request that rotates a signing secret.
 pub(crate) fn rotation(form: &Form) -> Value {
     let mut members = Map::new();
     match form.text("source") {

@@ -1,5 +1,5 @@
-//! Making and changing destinations: a form per type, from its schema; mistakes stand at their
-//! fields, a failed check shows its steps.
+//! Creates and changes destinations, with a form for each type that is made from its schema. The
+//! form shows each mistake at its field, and the steps of a failed check.
 
 use askama::Template;
 use axum::Router;
@@ -44,9 +44,9 @@ struct TypesPage<'a> {
 /// A part of the form.
 struct Section {
     title: &'static str,
-    /// What belongs here, in a few words.
+    /// A short explanation of the section.
     about: &'static str,
-    /// Shown when asked for.
+    /// Whether the section is collapsed at first.
     folded: bool,
     fields: Vec<Field>,
 }
@@ -67,19 +67,19 @@ struct FormPage<'a> {
     guide: &'a Guide,
 }
 
-/// What came of sending the form.
+/// The outcome of sending the form.
 #[derive(Default)]
 struct Outcome {
     problem: Option<String>,
-    /// Mistakes at no field of the form.
+    /// The mistakes that belong to no field of the form.
     others: Vec<String>,
     check: Option<CheckReport>,
-    /// What a delivery would be: name and text.
+    /// The parts of a preview: name and text.
     preview: Vec<(String, String)>,
     host_keys: Vec<PresentedKey>,
 }
 
-/// What a script puts into the page that is open, where secrets stay typed.
+/// The part that htmx puts into the open page, which keeps the secrets that were typed.
 #[derive(Template)]
 #[template(path = "form_outcome.html")]
 struct OutcomePart<'a> {
@@ -95,6 +95,8 @@ async fn choose(v: Visitor) -> Answer {
     })
 }
 
+/// Returns the sections of the form for a destination type, with the values of a stored
+/// destination.
 async fn sections(
     operations: &Operations,
     v: &Visitor,
@@ -183,7 +185,7 @@ async fn sections(
     Ok(all)
 }
 
-/// Its own thresholds, or the organization's.
+/// Returns the fields for the destination's own thresholds, or the organization's.
 fn thresholds(stored: &Value) -> Vec<Field> {
     let own = if stored.is_object() {
         "own"
@@ -202,7 +204,7 @@ fn thresholds(stored: &Value) -> Vec<Field> {
         .collect()
 }
 
-/// Its own limits, or the organization's.
+/// Returns the fields for the destination's own limits, or the organization's.
 fn limits(stored: &Value) -> Vec<Field> {
     let own = if stored.is_object() {
         "own"
@@ -222,14 +224,14 @@ fn limits(stored: &Value) -> Vec<Field> {
         .collect()
 }
 
-/// The most fallbacks that a destination has.
+/// The fields of the fallbacks. A destination has at most three.
 const FALLBACKS: [(&str, &str); 3] = [
     ("fallback_1", "Fallback"),
     ("fallback_2", "Second fallback"),
     ("fallback_3", "Third fallback"),
 ];
 
-/// Where a delivery goes that ends as failed: one of the other destinations, or none.
+/// Returns the fields that choose the fallback destinations.
 fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
     let chosen: Vec<String> = stored
         .and_then(|stored| stored.on_exhausted.as_ref())
@@ -246,7 +248,7 @@ fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
         .iter()
         .filter(|(id, _)| Some(id) != own.as_ref())
         .map(|(id, name)| (&**id, &**name));
-    // One that is beyond the names that were read keeps its place.
+    // Keeps a chosen destination whose name was not read.
     let unnamed = chosen
         .iter()
         .filter(|id| names.destinations.iter().all(|(known, _)| known != *id))
@@ -275,7 +277,7 @@ fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
     ]
 }
 
-/// Where a new destination's signing secret comes from.
+/// Returns the fields for the source of a new destination's signing secret.
 fn signing_secret() -> [Field; 3] {
     let choices = [
         ("generated", "Generate a secret and show it once"),
@@ -305,7 +307,7 @@ fn signing_secret() -> [Field; 3] {
     ]
 }
 
-/// The choice that decides which signing secret counts.
+/// The name of the field that chooses the source of the signing secret.
 const SECRET_SOURCE: &str = "signing_secret_source";
 
 fn place_title(kind: &str) -> &'static str {
@@ -318,7 +320,7 @@ fn place_title(kind: &str) -> &'static str {
     }
 }
 
-/// Optional settings that most people fill in.
+/// Whether an optional setting is shown at first, because most people fill it in.
 fn shown_first(name: &str) -> bool {
     [
         "url",
@@ -337,6 +339,7 @@ fn shown_first(name: &str) -> bool {
     .any(|own| name == format!("settings.{own}"))
 }
 
+/// Returns the schema of the members that describe a destination.
 fn about() -> Value {
     json!({"properties": {
         "name": {"type": "string"},
@@ -360,7 +363,7 @@ fn failure_policy() -> Value {
     json!({"properties": members})
 }
 
-/// An empty form; what the address says of its fields stands in them.
+/// Shows an empty form, with the values that the address' parameters give to its fields.
 async fn ask_new(
     State(front): State<Front>,
     v: Visitor,
@@ -443,6 +446,7 @@ fn shown(
     page_as(status, &template)
 }
 
+/// Reads the form into the members of a request's body: a patch if there is a stored destination.
 fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> Map<String, Value> {
     let patch = stored.is_some();
     let all: Vec<Field> = sections
@@ -461,7 +465,7 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
             .filled("failure_policy.disable_after_failures")
             .is_none()
     {
-        // Left empty means never, and not the default.
+        // Empty means never, not the default.
         members.entry("failure_policy").or_insert_with(|| json!({}))["disable_after_failures"] =
             Value::Null;
     }
@@ -469,7 +473,7 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
         Some("organization") if patch => {
             drop(members.insert("delivery_limits".to_owned(), Value::Null))
         }
-        // Left empty, a limit of its own is no limit, and not the organization's.
+        // Its own limits without a value mean no limit, not the organization's limits.
         Some("own") => drop(
             members
                 .entry("delivery_limits")
@@ -496,7 +500,7 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
             form,
         );
     }
-    // A secret of one's own that was left empty is a mistake, and no wish for a generated one.
+    // An empty secret or ARN is sent, so that the API refuses it instead of generating a secret.
     match form.text(SECRET_SOURCE) {
         Some("own") => {
             members.entry("signing_secret").or_insert_with(|| "".into());
@@ -511,7 +515,7 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
     members
 }
 
-/// A form that was sent, and what it is about.
+/// A form that was sent, and the destination that it is about.
 struct Sent<'a> {
     v: &'a Visitor,
     kind: &'a str,
@@ -627,7 +631,7 @@ async fn save(
     }
 }
 
-/// What a delivery would look like.
+/// Shows a preview of a delivery.
 async fn previewed(
     operations: &Operations,
     this: &Sent<'_>,
@@ -652,7 +656,7 @@ async fn previewed(
     show_outcome(operations, this, sections, outcome).await
 }
 
-/// A preview's members, as texts.
+/// Converts the members of a preview to texts.
 fn parts(preview: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
         Value::Object(members) => members
@@ -672,7 +676,8 @@ fn parts(preview: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The keys that the server presents, put into their field for a person to compare.
+/// Reads the host keys that the server presents and fills them into their field, for a person to
+/// compare.
 async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Section]) -> Answer {
     let mut asked = json!({"host": this.form.text("settings.host").unwrap_or_default()});
     if let Some(port) = this.form.filled("settings.port") {
@@ -691,7 +696,7 @@ async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Secti
     show_outcome(operations, this, sections, outcome).await
 }
 
-/// A refusal of a request that is about one group of the form's fields.
+/// Prefixes the pointers of a refusal with the group of fields that the request was about.
 fn in_settings(refusal: Refusal, group: &str) -> Refusal {
     let mut refusal = refusal;
     for error in &mut refusal.errors {
@@ -703,8 +708,8 @@ fn in_settings(refusal: Refusal, group: &str) -> Refusal {
     refusal
 }
 
-/// Shows the outcome: within the open page where a script asked, else on a page that keeps what was
-/// typed.
+/// Shows the outcome: in the open page if htmx sent the form, or else on a new page with the values
+/// that were typed.
 async fn show_outcome(
     operations: &Operations,
     this: &Sent<'_>,
@@ -743,7 +748,7 @@ async fn show_outcome(
         }
     }
     if v.is_scripted {
-        // htmx swaps successful answers only.
+        // The status is 200, because htmx ignores the content of other responses.
         return page(&OutcomePart {
             outcome: &outcome,
             sections,
@@ -753,7 +758,7 @@ async fn show_outcome(
     shown(v, kind, stored, sections, outcome, &guide, status)
 }
 
-/// A refusal's mistakes, each at its field.
+/// Puts each mistake of a refusal at its field, and returns the rest as an outcome.
 fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
     let mut others = Vec::new();
     for error in &refusal.errors {
@@ -789,7 +794,7 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
     }
 }
 
-/// What is wrong, where the field's label says of what.
+/// Shortens a detail that is shown at its field, where the label names the field.
 fn plainly(detail: &str) -> String {
     match detail.strip_suffix(" is required") {
         Some(_) => "this field is required".to_owned(),

@@ -14,7 +14,7 @@ use crate::filter::{Filter, pairs};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// The types, and what people call them.
+/// The destination types, with their names and descriptions.
 pub(crate) const TYPES: &[(&str, &str, &str)] = &[
     (
         "webhook",
@@ -76,7 +76,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     })
 }
 
-/// What people call a type.
+/// Returns the name of a destination type.
 pub(crate) fn type_name(kind: &str) -> &str {
     TYPES
         .iter()
@@ -84,7 +84,7 @@ pub(crate) fn type_name(kind: &str) -> &str {
         .map_or(kind, |(_, name, _)| name)
 }
 
-/// Where a destination is, in a few words.
+/// Returns a short description of the place that a destination sends to.
 pub(crate) fn target(destination: &DestinationView) -> String {
     let settings = &destination.settings;
     let text = |name: &str| settings[name].as_str().unwrap_or_default().to_owned();

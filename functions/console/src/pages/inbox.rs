@@ -1,6 +1,6 @@
-//! The mail that a local process keeps in place of sending it: alerts, links to confirm addresses,
-//! and what destinations of type email were sent. It holds the mail of every organization, so it is
-//! for operators.
+//! The mail that a local process keeps instead of sending it: alerts, confirmation links, and
+//! deliveries to destinations of type `email`. It contains the mail of every organization, so only
+//! operators may read it.
 
 use std::ffi::OsStr;
 use std::path::{Path as FilePath, PathBuf};
@@ -21,10 +21,10 @@ use crate::sent::Mail;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// Mails that the list shows.
+/// The maximum number of mails in the list.
 const SHOWN_MAX: usize = 100;
 
-/// Where the process keeps mail; absent where mail is sent.
+/// The folder in which the process keeps mail. Absent if the process sends mail.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder(pub(crate) Option<Arc<PathBuf>>);
 
@@ -35,10 +35,10 @@ pub(crate) fn router() -> Router<Front> {
         .route("/inbox/{id}/source", get(source))
 }
 
-/// A mail that was kept.
+/// A mail in the folder.
 struct Kept {
-    /// The file's name, without its ending: the millisecond it was sent at, in hexadecimal, and a
-    /// number.
+    /// The name of the file without its extension: the time at which it was sent, in hexadecimal
+    /// milliseconds since 1970, and a number.
     id: String,
     at: Option<Timestamp>,
     mail: Mail,
@@ -70,7 +70,7 @@ struct MailPage<'a> {
     kept: &'a Kept,
 }
 
-/// The folder, for an operator of a process that has one.
+/// Returns the folder. Refuses visitors who are not operators, and every visitor if there is none.
 fn entered(v: &Visitor, folder: &Folder) -> Result<Arc<PathBuf>, Refusal> {
     let folder = folder.0.clone().ok_or_else(Refusal::not_found)?;
     if v.is_operator() {
@@ -117,11 +117,11 @@ async fn source(
     Ok((headers, bytes).into_response())
 }
 
-/// The newest mails first. What is not a mail is left out.
+/// Reads the newest mails, newest first. Skips files that are not mails.
 fn newest(folder: &FilePath) -> std::io::Result<Vec<Kept>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        // Nothing has been sent yet.
+        // The folder is created with the first mail.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
@@ -136,7 +136,7 @@ fn newest(folder: &FilePath) -> std::io::Result<Vec<Kept>> {
 }
 
 async fn file(folder: Arc<PathBuf>, id: &str) -> Result<Vec<u8>, Refusal> {
-    // An id names no other folder.
+    // Prevents an id from naming a file in another folder.
     if id.is_empty()
         || !id
             .bytes()

@@ -1,4 +1,4 @@
-//! Jobs: what was asked for in bulk, and how far it is.
+//! The list of jobs, and the page of a job with its progress.
 
 use askama::Template;
 use axum::Router;
@@ -48,14 +48,14 @@ struct JobPage<'a> {
     is_over: bool,
     handled: u64,
     destination: Option<&'a DestinationView>,
-    /// How what the job is about stands now, by state.
+    /// The current number of deliveries that match the filter of the job, by state.
     now: &'a [(DeliveryStatus, Counted)],
-    /// The deliveries that it is about, whatever their state.
+    /// The address of the list of deliveries that match the filter of the job, in any state.
     list: String,
 }
 
 impl JobPage<'_> {
-    /// Those of its deliveries that are in a state.
+    /// Returns the address of the list of its deliveries in a state.
     fn of(&self, status: &DeliveryStatus) -> String {
         format!("{}&status={}", self.list, status.as_str())
     }
@@ -146,7 +146,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     })
 }
 
-/// A member of a job's filter as people read it.
+/// Formats a member of a job's filter for the page.
 fn shown((name, value): &(String, String)) -> (String, String) {
     let at = matches!(&**name, "since" | "until")
         .then(|| Timestamp::parse(value).ok())

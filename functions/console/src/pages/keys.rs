@@ -1,4 +1,4 @@
-//! API keys, and links that let people in.
+//! The page with API keys and portal links, and the forms that create them.
 
 use askama::Template;
 use axum::Router;

@@ -1,5 +1,6 @@
-//! Connecting a mailbox of Google or Microsoft: an application is named, a person consents at the
-//! provider, and an email destination uses what they consented to. No password is stored.
+//! Connects a mailbox by OAuth 2: a person enters the client ID and secret of an application and
+//! consents at the provider, and an email destination uses the resulting authorization. No password
+//! is stored.
 
 use askama::Template;
 use axum::Router;
@@ -30,7 +31,7 @@ struct MailboxPage<'a> {
     v: &'a Visitor,
     m: &'a AuthorizationView,
     provider: &'static str,
-    /// The form of a destination that uses it.
+    /// The address of the form for a destination that uses the mailbox.
     next: String,
 }
 

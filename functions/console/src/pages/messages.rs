@@ -1,4 +1,4 @@
-//! Messages: what was submitted, and where each went.
+//! The list of messages, and the page of a message with its payload and deliveries.
 
 use askama::Template;
 use axum::Router;
@@ -51,7 +51,7 @@ struct MessagePage<'a> {
     names: &'a Names,
 }
 
-/// A message's state as a word.
+/// Returns the state of a message as the API spells it.
 pub(crate) fn word(status: &MessageStatus) -> &'static str {
     match status {
         MessageStatus::Pending => "pending",

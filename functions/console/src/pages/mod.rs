@@ -1,4 +1,5 @@
-//! The pages; a file per noun. Each handler asks operations and fills a template.
+//! The pages, with one module for each kind of page. Each handler calls operations and renders a
+//! template.
 
 mod alerts;
 mod audit;
@@ -25,7 +26,7 @@ use axum::Router;
 use front::{Front, Refused};
 use operations::Refusal;
 
-/// Every page that one has to be signed in for.
+/// Returns the router of every page that requires a session.
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .merge(overview::router())
@@ -50,8 +51,8 @@ pub(crate) fn router() -> Router<Front> {
         .merge(inbox::router())
 }
 
-/// What is no page is none for everybody; the API's clients get here, too, by addresses that are
-/// not the API's.
+/// Refuses an unknown path with 404, for visitors with and without a session. Requests of API
+/// clients arrive here if their path is not one of the API.
 pub(crate) async fn unknown() -> Refused {
     Refusal::not_found().into()
 }

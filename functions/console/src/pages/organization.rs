@@ -1,4 +1,4 @@
-//! An organization's settings.
+//! The page with the settings of an organization.
 
 use askama::Template;
 use axum::Router;
@@ -34,7 +34,7 @@ pub(crate) fn router() -> Router<Front> {
         )
 }
 
-/// Where an organization's retry policy is among its members.
+/// The path of the retry policy in an organization.
 const RETRIES: &[&str] = &["settings", "retry_policy"];
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
@@ -47,11 +47,11 @@ struct OrganizationPage<'a> {
     groups: &'a [Group],
     names: &'a Names,
     problem: Option<&'a Refusal>,
-    /// Mistakes at no field of the form.
+    /// The mistakes that belong to no field of the form.
     others: Vec<String>,
 }
 
-/// Settings that belong together.
+/// A group of related settings.
 struct Group {
     id: &'static str,
     title: &'static str,
@@ -92,11 +92,11 @@ impl OrganizationPage<'_> {
     }
 }
 
-/// What is written into fields; which destinations are meant is ticked.
+/// Returns the schema of the settings with fields. Destinations are chosen with checkboxes instead.
 fn schema() -> Value {
     let (mut failure_policy, mut settings) =
         (FailurePolicy::numbers(), OrganizationSettings::numbers());
-    // An organization has all of these: an empty field keeps what is stored.
+    // No default is shown: an organization has a value for each number.
     for number in failure_policy
         .values_mut()
         .chain(settings.values_mut())
@@ -122,7 +122,7 @@ fn schema() -> Value {
     json!({"properties": members, "required": ["name"]})
 }
 
-/// The fields of each group, by the end of their names.
+/// The fields of each group, by the last segment of their names.
 const GROUPS: &[(&str, &[&str])] = &[
     ("general", &["name"]),
     (
@@ -172,8 +172,8 @@ const OPTIONAL: &[&str] = &[
 
 fn groups(o: &OrganizationView) -> Vec<Group> {
     let mut stored = serde_json::to_value(o).unwrap_or_default();
-    // An address that waits for its confirmation is one of them: saving the page does not remove
-    // it.
+    // Includes the addresses that are not confirmed yet, so that saving the page does not remove
+    // them.
     let all: Vec<&String> = o
         .settings
         .alert_emails
@@ -313,7 +313,7 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
         "alert_destination_ids",
         "status_destination_ids",
     ] {
-        // Destinations that the page did not offer stay.
+        // Keeps the destinations that the page did not offer.
         let ids = stored[name]
             .as_array()
             .into_iter()

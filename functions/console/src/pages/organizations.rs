@@ -1,4 +1,4 @@
-//! All organizations, worst first: for operators.
+//! The pages of operators: the list of organizations, worst health first, and the page of each.
 
 use askama::Template;
 use axum::Router;
@@ -42,12 +42,13 @@ struct OrganizationsPage<'a> {
     /// The sum over the organizations that are shown.
     shown: Shown,
     problem: Option<String>,
-    /// The page that an organization is chosen for.
+    /// The path to continue with after an organization is chosen.
     next: &'a str,
     more: Option<String>,
 }
 
-/// Failing and disabled destinations and pending deliveries of several organizations.
+/// The numbers of failing destinations, disabled destinations and pending deliveries of several
+/// organizations.
 #[derive(Default)]
 struct Shown {
     failing: u64,
@@ -69,7 +70,7 @@ impl Shown {
 }
 
 impl OrganizationsPage<'_> {
-    /// The page that was asked for, of this organization.
+    /// Returns the address to continue with if this organization is chosen.
     fn of(&self, id: &domain::id::OrganizationId) -> String {
         let joint = if self.next.contains('?') { '&' } else { '?' };
         format!("{}{joint}organization_id={id}", self.next)
@@ -86,7 +87,7 @@ struct AdminPage<'a> {
 }
 
 impl AdminPage<'_> {
-    /// The name that erasing asks for, so that nobody does it by a slip.
+    /// Returns the address of the pages of this organization.
     fn pages(&self) -> String {
         format!("/?organization_id={}", self.o.id)
     }
@@ -172,8 +173,8 @@ async fn create(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
     }
 }
 
-/// An organization's own address: its overview for its own people, what an operator decides of it
-/// for operators.
+/// Shows the operator's settings of an organization. Redirects other visitors to the overview of
+/// their organization.
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     if !v.is_operator() {
         let own = front
@@ -245,7 +246,7 @@ async fn set_status(front: &Front, v: &Visitor, id: &str, status: &str) -> Answe
     said(front, v, id, saved, "Saved.").await
 }
 
-/// Back to the organization, which says what came of it.
+/// Redirects to the page of the organization, which shows the outcome.
 async fn said(
     front: &Front,
     v: &Visitor,
@@ -282,7 +283,7 @@ async fn erase(
     let o = operations
         .organization(&v.ctx, &id, Query::default())
         .await?;
-    // Its name is typed, so that nobody erases by a slip.
+    // The operator must type the name, which prevents erasing by mistake.
     if form.filled("name") != Some(o.name.trim()) {
         let notice =
             Notice::problem("The name does not match the organization's; nothing was erased.");

@@ -1,4 +1,4 @@
-//! The first page: is anything undelivered, and why?
+//! The overview, which is the first page: undelivered deliveries and their reasons.
 
 use askama::Template;
 use axum::Router;
@@ -18,11 +18,12 @@ use crate::names::Names;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// How far back the overview looks for what was not delivered: a week, so that a weekend is seen on
-/// Monday.
+/// The age up to which the overview counts undelivered deliveries, in milliseconds. It is a week,
+/// so that the failures of a weekend are still shown on Monday.
 const UNDELIVERED_MILLIS: i64 = 7 * 86_400_000;
-/// Failures that are read to be grouped, and groups that are shown.
+/// The number of failed deliveries that are read and grouped.
 const READ: &str = "60";
+/// The maximum number of groups that are shown.
 const GROUPS_MAX: usize = 8;
 
 pub(crate) fn router() -> Router<Front> {
@@ -37,11 +38,11 @@ struct OverviewPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
     attention: &'a Attention,
-    /// What failed or was skipped in the last days.
+    /// The number of deliveries that failed or were skipped in the last week.
     undelivered: Counted,
     failures: &'a [Failure],
     names: &'a Names,
-    /// Somebody is notified of failing destinations.
+    /// Whether alerts have any recipient.
     gets_alerts: bool,
 }
 
@@ -55,7 +56,7 @@ impl OverviewPage<'_> {
     }
 }
 
-/// Deliveries of one destination that failed alike.
+/// A group of failed deliveries of one destination with the same reason and detail.
 struct Failure {
     destination: DestinationId,
     reason: String,
@@ -80,7 +81,8 @@ impl Failure {
     }
 }
 
-/// One line for failures that are alike, the newest first.
+/// Groups failed deliveries by destination, reason and detail. The group with the newest comes
+/// first.
 fn grouped(failures: &[DeliverySummary]) -> Vec<Failure> {
     let mut groups: Vec<Failure> = Vec::new();
     for failure in failures {
@@ -159,7 +161,7 @@ async fn overview(State(front): State<Front>, v: Visitor) -> Answer {
     })
 }
 
-/// The charts, which the page asks for once it is there: they add up every destination.
+/// Renders the charts, which add up every destination. The page requests them after it has loaded.
 async fn activity(State(front): State<Front>, v: Visitor) -> Answer {
     let buckets = front
         .operations()

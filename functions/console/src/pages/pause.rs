@@ -1,4 +1,4 @@
-//! Pausing a destination and resuming it.
+//! Pauses and resumes a destination.
 
 use axum::Router;
 use axum::extract::{Path, State};

@@ -1,4 +1,4 @@
-//! Resending: a message goes to destinations that do not have it. What will be sent is shown before
+//! Resends a message to destinations that do not have it. The page shows what will be sent before
 //! it is sent.
 
 use askama::Template;
@@ -40,7 +40,7 @@ impl ResendPage<'_> {
     }
 }
 
-/// The destinations that have no delivery of the message.
+/// Returns the destinations that have no delivery of the message.
 async fn others(
     operations: &Operations,
     v: &Visitor,

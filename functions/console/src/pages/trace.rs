@@ -1,4 +1,5 @@
-//! A delivery's spans as a waterfall: what a process that has no collector still remembers.
+//! Shows the spans of a delivery as a waterfall. The spans are those that a process without a
+//! collector keeps in memory.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,15 +18,16 @@ pub(crate) fn router() -> Router<Front> {
     Router::new().route("/deliveries/{id}/trace", get(read))
 }
 
-/// A span, as a bar.
+/// A span as a bar of the waterfall.
 struct Bar {
     name: String,
-    /// How many spans it is below.
+    /// The number of ancestors of the span.
     depth: u64,
     start_ms: u64,
     duration_us: u64,
-    /// In thousandths of the whole.
+    /// The start of the bar, in thousandths of the duration of the trace.
     left: u64,
+    /// The width of the bar, in thousandths of the duration of the trace.
     width: u64,
     failed: bool,
     attributes: String,
@@ -60,8 +62,8 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     })
 }
 
-/// The spans of a trace that are about this delivery or about no single one, in the order in which
-/// they began.
+/// Returns the spans of a trace that are about this delivery or about no single delivery, ordered
+/// by their start.
 fn bars(spans: &[SpanData], delivery: &str) -> Vec<Bar> {
     let is_shown = |span: &&SpanData| {
         let mut of_deliveries = span

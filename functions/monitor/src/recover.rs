@@ -88,7 +88,7 @@ impl Monitor {
         let Some(due_at) = recovery.next_check_at else {
             return Ok(Look::No);
         };
-        // Nothing is sent for a suspended organization; its checks wait, as its deliveries do.
+        // Nothing is sent for a suspended organization. Its checks wait, as its deliveries do.
         if due_at > now || routes.status == OrganizationStatus::Suspended {
             return Ok(Look::Later);
         }
@@ -102,7 +102,7 @@ impl Monitor {
         })))
     }
 
-    /// Whether the replay of an earlier recovery is still running.
+    /// Returns whether the replay of an earlier recovery is still running.
     pub(crate) async fn is_replaying(
         &self,
         destination: &Destination,
@@ -204,8 +204,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Enables a destination whose check passed, unless it changed meanwhile, and requests the
-    /// replay of what it missed.
+    /// Enables a destination whose check passed, unless it changed during the check, and requests
+    /// the replay of the deliveries that it missed.
     async fn enable(
         &self,
         check: &DueCheck,

@@ -1,5 +1,5 @@
-//! Ends pauses whose time is over, and releases what waited for destinations that take deliveries
-//! again.
+//! Ends pauses whose end time has passed, and releases the deliveries that waited for destinations
+//! that accept deliveries again.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use store::{Reset, Saved, StoreError};
 
 use crate::Monitor;
 
-/// The most that one run releases for one destination, because it handles others too.
+/// The most that one run releases for one destination, because the run handles other destinations
+/// too.
 const RELEASED: Extent = Extent {
     at_most: 5_000,
     within: Duration::from_secs(30),
@@ -23,8 +24,9 @@ const RELEASED: Extent = Extent {
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 
 impl Monitor {
-    /// Releases what waits for a destination, unless it is still paused. Stops watching the
-    /// destination once nothing waits.
+    /// Releases the deliveries that wait for a destination, unless it is still paused. Stops
+    /// watching the destination when a run has released nothing and the last change is long enough
+    /// ago.
     pub(crate) async fn release_for(
         &self,
         organization: OrganizationId,
@@ -47,8 +49,8 @@ impl Monitor {
                 Some(resumed) => resumed,
                 None => return Ok(()),
             },
-            // Deliveries that wait are skipped. Until then the destination stays watched, so that
-            // what is left is released if it is enabled before that.
+            // Waiting deliveries are skipped. The destination stays watched until none is left, so
+            // that the rest is released if the destination is enabled before that.
             DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
                 let left = self
                     .store
@@ -63,8 +65,8 @@ impl Monitor {
             }
         };
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
-            // Each delivery is released once per reset, because one that takes another turn may
-            // wait again.
+            // The position is saved, so that each delivery is released once per reset. A delivery
+            // that has taken its new turn still waits, and would otherwise be released again.
             let (count, next) = self
                 .dispatcher
                 .release_from(&destination, limits, released, RELEASED)
@@ -93,8 +95,9 @@ impl Monitor {
         Ok(())
     }
 
-    /// Queues what waits for a pause that ends before the next run, to start when it ends. A
-    /// delivery that is received later waits in its queue.
+    /// If a pause ends before the next run, queues the deliveries that wait for it, to start when
+    /// it ends. A delivery whose task is received in the meantime is recorded as waiting with a
+    /// delayed task.
     async fn release_early(
         &self,
         destination: &Destination,
@@ -121,7 +124,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Resumes a destination whose pause is over; `None` if another change came first.
+    /// Resumes a destination whose pause is over. Returns `None` if another request changed the
+    /// destination first.
     async fn end_pause(
         &self,
         before: Destination,

@@ -1,5 +1,5 @@
 //! The watch alerts about failing destinations, disables them, reports their recovery, and skips
-//! what waits for destinations that take no more deliveries.
+//! the deliveries that wait for destinations that accept no more.
 //!
 //! The monitor reads the index of failing destinations. `domain::alert` decides what a health calls
 //! for. Each change is one conditional transaction that also writes the alert, so that only one of
@@ -37,10 +37,11 @@ const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
 /// The latest start of a check in a run, because a check takes up to 24 s and the run's time is
 /// limited.
 const CHECKS_BEGIN_WITHIN: Duration = Duration::from_secs(20);
-/// About the most deliveries of one destination that one run skips, because it handles others too.
+/// About the most deliveries of one destination that one run skips, because the run handles other
+/// destinations too.
 const SKIPPED_AT_ONCE_MAX: usize = 5_000;
 
-/// A destination that takes no more deliveries, for which some may wait.
+/// A destination that accepts no more deliveries, and for which deliveries may still wait.
 struct Stopped {
     destination: Destination,
     shards: u8,
@@ -49,15 +50,15 @@ struct Stopped {
     unwatch: Option<Health>,
 }
 
-/// What remains to be done for a destination.
+/// The work that remains for a destination after its evaluation.
 #[derive(Default)]
 struct Found {
     stopped: Option<Stopped>,
     due: Option<Box<DueCheck>>,
 }
 
-/// Orders destinations so that each organization has its turn, and one with many does not delay the
-/// others.
+/// Orders destinations so that organizations alternate. An organization with many destinations then
+/// does not delay the others.
 fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
     let mut turns = BTreeMap::<OrganizationId, usize>::new();
     let mut all: Vec<(usize, T)> = all
@@ -222,6 +223,8 @@ impl Monitor {
         })
     }
 
+    /// Evaluates the health of an enabled destination and announces the resulting alert. Returns
+    /// the destination if it was disabled.
     async fn judge(
         &self,
         routes: &Routes,
@@ -388,6 +391,7 @@ impl Monitor {
         Ok(Some(alert))
     }
 
+    /// Creates an alert about a destination.
     async fn alert(
         &self,
         routes: &Routes,
@@ -457,8 +461,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Skips deliveries that wait for a retry at a destination that takes no more. If there were
-    /// none, the destination is no longer watched.
+    /// Skips deliveries that wait for a retry at a destination that accepts no more. If no delivery
+    /// waited, the destination is no longer watched.
     async fn skip_waiting(&self, stopped: Stopped) -> Result<(), EndError> {
         let Stopped {
             destination,

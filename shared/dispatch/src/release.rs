@@ -13,21 +13,22 @@ use store::StoreError;
 
 use crate::{Dispatcher, separate};
 
+/// How many deliveries one read of the destination's index returns.
 const PAGE: u32 = 100;
-/// Deliveries released together: their records are written and their tasks queued before the next
-/// ones.
+/// How many deliveries are released together. Their records are written and their tasks are queued
+/// before the next deliveries are released.
 const AT_ONCE: usize = 20;
-/// How long after the release the first turn is, so that the tasks are received in time.
+/// The time between the release and the first turn, so that the tasks are received in time.
 const FIRST_TURN_AFTER: Duration = Duration::from_secs(1);
-/// When a released delivery whose task was lost comes due.
+/// How long after its start time a released delivery comes due if its task is lost.
 const DUE_AFTER: Duration = Duration::from_secs(600);
 
 /// Limits how much is released in one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// About the most deliveries to release.
+    /// The number of released deliveries at which the run ends. The last group may exceed it.
     pub at_most: usize,
-    /// How long after the start nothing more is released.
+    /// The time after which no further group is released.
     pub within: Duration,
 }
 
@@ -65,6 +66,9 @@ impl Dispatcher {
             .await
     }
 
+    /// Releases the deliveries after `after` whose wait `is_meant` accepts, oldest first. They
+    /// start at `at`, or in turns that are `step` apart. Returns how many were released and where
+    /// to continue; `None` once the whole index has been read.
     async fn release_where(
         &self,
         destination: &Destination,
@@ -103,16 +107,17 @@ impl Dispatcher {
                 }
             }
             after = page.next;
-            // Where nothing waits, pages are read all the same.
+            // The time is also checked here, because pages without a delivery to release are read
+            // too.
             if after.is_none() || self.clock.now().since(began_at) >= extent.within {
                 return Ok((released, after));
             }
         }
     }
 
-    /// Releases these deliveries in their order, to start at `at`. Returns how many were queued.
-    /// The others were changed by another writer, or no queue accepted them and they come due a
-    /// minute later.
+    /// Releases these deliveries, to start at `at`. Returns how many were queued. A delivery is not
+    /// counted if another writer changed it, or if no queue accepted its task; in the second case
+    /// it comes due a minute after `at`.
     pub async fn release(&self, waiting: &[Delivery], at: Timestamp) -> Result<usize, StoreError> {
         let writes = waiting.iter().cloned().map(|before| async move {
             let Ok(after) = before.clone().release() else {
@@ -135,7 +140,8 @@ impl Dispatcher {
     }
 
     /// Gives these deliveries the destination's next turns in their order, starting at `at`.
-    /// Returns how many were released.
+    /// Returns how many were released, not counting those that another writer changed or whose task
+    /// no queue accepted.
     async fn release_in_turns(
         &self,
         waiting: &[Delivery],
@@ -184,7 +190,7 @@ impl Dispatcher {
     }
 }
 
-/// Returns the time between two turns, if starts are limited.
+/// Returns the time between two turns, or `None` if starts are not limited.
 fn step(destination: &Destination, default: Option<DeliveryLimits>) -> Option<Duration> {
     destination
         .limits(default)

@@ -1,7 +1,8 @@
-//! Destinations: a client **drafts** one; its secrets are **sealed**, its connection is **checked**
-//! by the worker that will deliver, and the identical record is **saved**, on condition of the
-//! revision it was made from. Then it is **switched** on and off, its signing secret **rotated**,
-//! and it is **tried** with a test.
+//! Operations on destinations. A request body is read into a **draft**. Its secrets are **sealed**,
+//! its connection is **checked** by the worker that will deliver to it, and the checked record is
+//! **saved**, on condition of the revision that it was made from. Afterwards a destination can be
+//! **switched** on and off or paused, its signing secret can be **rotated**, and it can be
+//! **tried** with a test.
 
 mod check;
 mod credential_rules;
@@ -78,8 +79,8 @@ impl Operations {
         }
     }
 
-    /// Reads a create's body off the threads that serve requests: it may hold templates, which take
-    /// time to compile.
+    /// Reads the body of a request that creates a destination, on a thread that serves no requests.
+    /// The body may contain templates, which take time to compile.
     pub(crate) async fn read_new(
         &self,
         ctx: &Context,
@@ -93,7 +94,7 @@ impl Operations {
             .await
     }
 
-    /// Reads a merge patch of a stored destination in the same way.
+    /// Reads a merge patch of a stored destination, on a thread that serves no requests.
     async fn read_patch(
         &self,
         ctx: &Context,
@@ -108,7 +109,7 @@ impl Operations {
         self.noted(ctx, organization, read).await
     }
 
-    /// `POST /v1/destinations`.
+    /// Handles `POST /v1/destinations`.
     pub async fn create_destination(
         &self,
         ctx: &Context,
@@ -149,7 +150,7 @@ impl Operations {
                     format!("an organization has at most {DESTINATIONS_MAX} destinations"),
                 ));
             }
-            // A request that broke off had come this far.
+            // An earlier request with the same idempotency key created it and was then interrupted.
             Created::Conflict if ctx.reserved.is_some() => {
                 let destination = self
                     .existing_destination(organization, destination.id)
@@ -173,7 +174,7 @@ impl Operations {
         })
     }
 
-    /// A new destination, with its secrets sealed; not saved.
+    /// Returns a new destination with its secrets sealed. The destination is not saved.
     async fn drafted(
         &self,
         id: DestinationId,
@@ -218,7 +219,8 @@ impl Operations {
         })
     }
 
-    /// The destination with what its check says, unless the client skips it.
+    /// Checks the destination, unless the client skips the check, and returns it with the time of
+    /// the check.
     async fn checked(
         &self,
         ctx: &Context,
@@ -238,7 +240,7 @@ impl Operations {
         })
     }
 
-    /// `GET /v1/destinations/{id}`.
+    /// Handles `GET /v1/destinations/{id}`.
     pub async fn destination(
         &self,
         ctx: &Context,
@@ -255,7 +257,7 @@ impl Operations {
         Err(Refusal::not_found())
     }
 
-    /// Every destination that is named as a fallback exists.
+    /// Returns a refusal if a destination that is named as a fallback does not exist.
     async fn must_have_fallbacks(
         &self,
         ctx: &Context,
@@ -284,7 +286,7 @@ impl Operations {
         }
     }
 
-    /// A destination of the organization that is not deleted.
+    /// Returns a destination of the organization that is not deleted.
     pub(crate) async fn own_destination(
         &self,
         ctx: &Context,
@@ -295,6 +297,8 @@ impl Operations {
         self.existing_destination(organization, id).await
     }
 
+    /// Returns a destination, or a refusal if it does not exist, is deleted or is one of Waybill's
+    /// own.
     async fn existing_destination(
         &self,
         organization: OrganizationId,
@@ -305,7 +309,7 @@ impl Operations {
             .ok_or_else(Refusal::not_found)
     }
 
-    /// A destination that is neither deleted nor Waybill's own.
+    /// Returns a destination that is neither deleted nor one of Waybill's own, or `None`.
     async fn visible_destination(
         &self,
         organization: OrganizationId,
@@ -315,7 +319,8 @@ impl Operations {
         Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
     }
 
-    /// `PATCH /v1/destinations/{id}`: a merge patch; `if_match` is the revision it was made for.
+    /// Handles `PATCH /v1/destinations/{id}`, whose body is a merge patch. `if_match` is the header
+    /// with the revision that the patch was made for.
     pub async fn patch_destination(
         &self,
         ctx: &Context,
@@ -382,7 +387,7 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// What a patch makes of a destination; `None` when it changes nothing.
+    /// Returns the patched destination, or `None` if the patch changes nothing.
     async fn patched_destination(
         &self,
         ctx: &Context,
@@ -426,8 +431,8 @@ impl Operations {
         }
     }
 
-    /// `DELETE /v1/destinations/{id}`: its secrets go, its history stays readable, what is pending
-    /// becomes `skipped`.
+    /// Handles `DELETE /v1/destinations/{id}`. Removes the secrets of the destination and keeps its
+    /// history readable. Pending deliveries become `skipped`.
     pub async fn delete_destination(
         &self,
         ctx: &Context,
@@ -487,7 +492,7 @@ impl Operations {
         DestinationView::of(destination, settings, health, self.clock.now(), url)
     }
 
-    /// What an organization chose.
+    /// Returns the settings of an organization, or the defaults if it does not exist.
     pub(crate) async fn settings_of(
         &self,
         organization: OrganizationId,
@@ -517,7 +522,8 @@ impl Operations {
     }
 }
 
-/// RFC 9110 §13.1.1: `If-Match` names the revision that a change was made for.
+/// Returns a refusal if an `If-Match` header names another revision than that of the destination
+/// (RFC 9110, 13.1.1).
 fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), Refusal> {
     let Some(header) = if_match else {
         return Ok(());
@@ -537,7 +543,7 @@ fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), R
     }
 }
 
-/// A save without its check is told in the audit trail.
+/// Returns the audit entry that records that the check was skipped, if it was.
 fn skipped_check(skipped: bool) -> Vec<Change> {
     let change = Change {
         path: "/skip_check".to_owned(),

@@ -1,4 +1,5 @@
-//! Pausing and resuming: deliveries are accepted and wait; nothing is skipped, sent or counted.
+//! Pausing and resuming a destination. While a destination is paused, its deliveries are accepted
+//! and wait. They are not sent, skipped or counted as failures.
 
 use std::time::Duration;
 
@@ -17,16 +18,17 @@ use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// Destinations whose turns are reset at once.
+/// The number of destinations whose turns are reset concurrently.
 const DESTINATIONS_AT_ONCE: u32 = 50;
-/// What the request that resumes a destination releases; the monitor releases the rest.
+/// The most that the request that resumes a destination releases. The monitor releases the rest.
 const RELEASED: Extent = Extent {
     at_most: 2000,
     within: Duration::from_secs(10),
 };
 
 impl Operations {
-    /// `POST /v1/destinations/{id}/pause`: again with another reason or end, it replaces those.
+    /// Handles `POST /v1/destinations/{id}/pause`. For a destination that is already paused,
+    /// replaces the reason and the end of the pause.
     pub async fn pause_destination(
         &self,
         ctx: &Context,
@@ -79,7 +81,7 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// `POST /v1/destinations/{id}/resume`: what waits goes out, oldest first.
+    /// Handles `POST /v1/destinations/{id}/resume`. Releases the waiting deliveries, oldest first.
     pub async fn resume_destination(
         &self,
         ctx: &Context,
@@ -97,7 +99,7 @@ impl Operations {
         self.resume(ctx, destination).await
     }
 
-    /// Ends a pause, if there is one.
+    /// Ends the pause of a destination, if it is paused.
     pub(crate) async fn resume(
         &self,
         ctx: &Context,
@@ -137,7 +139,8 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// Saves the destination in another state; `None` when something else was changed first.
+    /// Saves the destination in another state. Returns `None` if another request changed the
+    /// destination first.
     async fn save_state(
         &self,
         ctx: &Context,
@@ -161,8 +164,8 @@ impl Operations {
         Ok((saved == Saved::Done).then_some(after))
     }
 
-    /// Voids the turns of every destination that the organization's default limits hold for,
-    /// because those have changed.
+    /// Resets the turns of every destination that the organization's default limits apply to.
+    /// Called when the default limits have changed.
     pub(crate) async fn reset_default_turns(
         &self,
         organization: OrganizationId,
@@ -191,8 +194,7 @@ impl Operations {
         }
     }
 
-    /// Releases the oldest of what waits. What is left, should this break off, the monitor
-    /// releases.
+    /// Releases the oldest waiting deliveries. The monitor releases the rest, also if this fails.
     async fn release(&self, destination: &Destination) {
         let released = async {
             let Some(routes) = self.store.routes(destination.organization_id).await? else {
@@ -207,7 +209,7 @@ impl Operations {
             tracing::warn!(
                 error = %domain::chain(&error),
                 destination = %destination.id,
-                "failed to release what waits; the monitor does it"
+                "failed to release waiting deliveries; the monitor releases them"
             );
         }
     }

@@ -9,9 +9,10 @@ use runtime::{ConfigError, Environment};
 pub struct Config {
     /// `TABLE_NAME`: the name of the table.
     pub table_name: String,
-    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane.
+    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane: the queues of the workers.
     pub queue_urls: PerLane<String>,
-    /// `JOBS_QUEUE_URL`: the queue of jobs, for a job whose message was lost.
+    /// `JOBS_QUEUE_URL`: the queue of jobs, to which replays and jobs whose message was lost are
+    /// sent.
     pub jobs_queue_url: String,
     /// `WORKER_WEBHOOK_FUNCTION` and the equivalent of each other lane: the functions that check
     /// destinations.
@@ -20,7 +21,7 @@ pub struct Config {
     pub monitor_interval_seconds: u32,
     /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
     pub signing_keys_secret_arn: String,
-    /// `PUBLIC_URL`: the start of links in alerts.
+    /// `PUBLIC_URL`: the base of the links in alerts.
     pub public_url: String,
     /// `EVENT_BUS_NAME`: the bus on which alerts are published. If empty, they are not.
     pub event_bus_name: Option<String>,
@@ -29,7 +30,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the configuration. The error names every mistake.
+    /// Reads the configuration. The error names every variable that is missing or invalid.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let config = Self {

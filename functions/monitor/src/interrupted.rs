@@ -6,7 +6,7 @@ use domain::delivery::Delivery;
 use domain::id::DeliveryId;
 use queue::Task;
 
-/// The generations of the deliveries whose tasks were interrupted.
+/// The deliveries whose tasks were interrupted, with the generation of each task.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupted(HashMap<DeliveryId, u32>);
 
@@ -17,7 +17,7 @@ impl Interrupted {
         Self(tasks.map(|task| (task.delivery, task.generation)).collect())
     }
 
-    /// Whether the queue holds a task of the delivery's current generation.
+    /// Returns whether the queue holds a task of the delivery's current generation.
     pub(crate) fn holds(&self, delivery: &Delivery) -> bool {
         self.0
             .get(&delivery.id)

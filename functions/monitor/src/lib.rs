@@ -1,5 +1,5 @@
-//! The monitor. Every minute it queues what is due and evaluates what fails; every hour it finds
-//! deliveries whose task was lost.
+//! The monitor. Every minute it queues due deliveries and evaluates failing destinations. Every
+//! hour it finds deliveries whose task was lost.
 //!
 //! - The sweep reads the due index. If a delivery is due and no worker runs it, the sweep raises
 //!   its generation, moves its due time, and queues a task. The write is conditional, so only one
@@ -8,7 +8,8 @@
 //!   be lost, and queues them again: losing a whole queue loses nothing. The progress of its round
 //!   is saved.
 //! - The watch evaluates failing destinations: it alerts, disables them, reports their recovery,
-//!   and skips what waits for those that take no more deliveries.
+//!   and skips the deliveries that wait for destinations that accept no more. It also releases the
+//!   deliveries that waited for a pause that has ended or for limits that have changed.
 //! - Recovery checks destinations that failures disabled, and enables those whose check passes.
 
 mod config;

@@ -22,11 +22,12 @@ const LOST_WHEN_QUEUE_EMPTY: Duration = Duration::from_secs(3600);
 const LOST_ANYHOW: Duration = Duration::from_secs(6 * 3600);
 /// A job that has had no run for this long has lost its message.
 const JOB_LOST: Duration = Duration::from_secs(900);
-/// How long before the start of the last round a round begins. A task that was queued then is found
-/// to be lost after six hours. A submission that is repeated within a day keeps the id of its first
-/// try, and so its place in the walk.
+/// A round begins with the deliveries that were created this long before the start of the previous
+/// round. A lost task is found after six hours, and a submission that is repeated within a day has
+/// the id, and thus the position in the walk, of its first try.
 const LOOKED_BACK: Duration = Duration::from_secs(32 * 3600);
-/// How long a run works before it leaves the rest to the next, well within the function's time.
+/// How long a run works before it leaves the rest to the next run. This is well within the
+/// function's time limit.
 const RUN_MAX: Duration = Duration::from_secs(40);
 /// The number of organizations or deliveries that one query reads.
 const PAGE: u32 = 100;

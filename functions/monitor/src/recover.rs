@@ -102,7 +102,7 @@ impl Monitor {
         })))
     }
 
-    /// Whether the replay of an earlier recovery is still running.
+    /// Returns whether the replay of an earlier recovery is still running.
     pub(crate) async fn is_replaying(
         &self,
         destination: &Destination,
@@ -203,8 +203,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Enables a destination whose check passed, unless it changed meanwhile, and requests the
-    /// replay of what it missed.
+    /// Enables a destination whose check passed, unless it changed during the check, and requests
+    /// the replay of the deliveries that it missed.
     async fn enable(
         &self,
         check: &DueCheck,

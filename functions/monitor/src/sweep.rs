@@ -1,5 +1,5 @@
-//! The sweep queues tasks for deliveries that fall due before the next sweep, delayed to the
-//! second.
+//! The sweep queues tasks for deliveries that fall due before the next sweep. Each task is delayed
+//! until its delivery is due, to the second.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ const CLAIMS_AT_ONCE: usize = 16;
 type Sent = (usize, Result<(), StoreError>);
 
 impl Monitor {
-    /// Queues a task for every delivery that falls due before the next sweep and that no worker
-    /// runs.
+    /// Queues a task for every delivery that falls due before the next sweep and of which no
+    /// attempt is running.
     ///
     /// An error about one delivery does not affect the others. If the table is unavailable, the
-    /// next run sweeps what is left.
+    /// sweep ends, and the next run queues the remaining deliveries.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
         let until = self
             .clock

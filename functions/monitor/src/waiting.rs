@@ -63,8 +63,8 @@ impl Monitor {
             }
         };
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
-            // Each delivery is released once per reset, because one that takes another turn may
-            // wait again.
+            // The position is saved, so that each delivery is released once per reset. A delivery
+            // that has taken its new turn still waits, and would otherwise be released again.
             let (count, next) = self
                 .dispatcher
                 .release_from(&destination, limits, released, RELEASED)

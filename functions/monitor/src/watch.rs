@@ -51,7 +51,7 @@ struct Stopped {
     unwatch: Option<Health>,
 }
 
-/// What remains to be done for a destination.
+/// The work that remains for a destination after its evaluation.
 #[derive(Default)]
 struct Found {
     stopped: Option<Stopped>,

@@ -13,6 +13,7 @@ use store::StoreError;
 
 use crate::{Dispatcher, separate};
 
+/// How many deliveries one read of the destination's index returns.
 const PAGE: u32 = 100;
 /// The number of deliveries that are released together. Their records are written and their tasks
 /// queued before the next ones are released.
@@ -65,6 +66,9 @@ impl Dispatcher {
             .await
     }
 
+    /// Releases the deliveries after `after` whose wait `is_meant` accepts, oldest first. They
+    /// start at `at`, or in turns that are `step` apart. Returns how many were released and where
+    /// to continue; `None` once the whole index has been read.
     async fn release_where(
         &self,
         destination: &Destination,

@@ -35,16 +35,17 @@ use crate::{grants, harness};
 /// The time that an invocation must have in addition to the attempt's own budget, so that the
 /// outcome can be recorded.
 const SETTLE_MARGIN: Duration = Duration::from_secs(20);
-/// How many times the outcome is written while the table is unavailable, before the task goes back
-/// to the queue.
+/// How many times a worker tries to write the outcome while the table is unavailable. Then the task
+/// returns to the queue.
 const SETTLE_TRIES: u32 = 4;
 /// The wait after the first of those writes. Each further wait is three times as long.
 const SETTLE_WAIT_FIRST: Duration = Duration::from_millis(200);
-/// How often a success is recorded in the destination's health at most while nothing fails.
+/// The shortest time between two successes that are recorded in the destination's health while no
+/// attempt fails.
 const SUCCESS_NOTED_EVERY: Duration = Duration::from_secs(60);
 
 impl<C: Connector> Parts<C> {
-    /// Whether too little time is left for an attempt, or the process is about to stop.
+    /// Returns whether too little time is left for an attempt, or the process is about to stop.
     pub(crate) fn is_too_late(&self, item: &Item, deadline_ms: u64) -> bool {
         self.shutdown.is_cancelled() || self.time_to_start(item, deadline_ms).is_zero()
     }
@@ -491,15 +492,16 @@ impl<C: Connector> Parts<C> {
     async fn dispose(&self, received: &Received, action: QueueAction) -> Disposal {
         match action {
             QueueAction::Acknowledge | QueueAction::LeaveToDueIndex(_) => Disposal::Done,
-            // Rounded down to whole seconds. The rest is waited for when the task comes back.
+            // Rounded down to whole seconds. The worker waits for the rest when it receives the
+            // task again.
             QueueAction::Hold(until) => {
                 hold(&self.inbox, received, until.since(self.clock.now())).await
             }
         }
     }
 
-    /// Counts the attempt in its destination's health. After a crash before this, an attempt is
-    /// missing, but none is counted twice.
+    /// Counts the attempt in its destination's health. An attempt is not counted if the process
+    /// ends before this call, and no attempt is counted twice.
     async fn count(
         &self,
         delivery: &Delivery,
@@ -510,8 +512,8 @@ impl<C: Connector> Parts<C> {
         token: &str,
     ) {
         let health = &item.work.health;
-        // The time when the attempt ended: of a failure and a success that different workers count,
-        // the later one decides.
+        // The time when the attempt ended. If different workers count a failure and a success, the
+        // later one decides.
         let ended_at = delivery.updated_at;
         let counted = match (&settlement.streak, &attempt.failure) {
             (Streak::Failure, Some(failure)) => {

@@ -24,8 +24,8 @@ use crate::setback::{Disposal, hold, put_back, unreadable};
 use crate::turn::{Turn, limits_of};
 use crate::{Connector, Parts};
 
-/// Records older than this are read again before an attempt, because the delivery may have been
-/// cancelled.
+/// After a longer wait for memory, the records are read again before the attempt, because the
+/// delivery may have been cancelled.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How long before its turn a delivery is read again.
@@ -36,7 +36,7 @@ pub(crate) struct Item {
     pub(crate) received: Received,
     pub(crate) task: Task,
     pub(crate) work: Work,
-    /// The turn that the attempt has taken, if its destination has a limit per second.
+    /// The turn that the delivery has taken, if its destination has a limit per second.
     pub(crate) turn: Option<Timestamp>,
     /// The attempts of the batch, for the statistics.
     pub(crate) counts: Arc<Counts>,
@@ -113,6 +113,7 @@ impl<C: Connector> Parts<C> {
         }
     }
 
+    /// Decides what to do with a task from the records that were read.
     fn plan(&self, item: &Item) -> Next {
         let Work {
             delivery,
@@ -274,8 +275,8 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Makes an attempt after waiting for its turn, unless the delivery was cancelled or its
-    /// destination was paused or disabled in the meantime.
+    /// Reads the records again and makes the attempt, unless the delivery was cancelled or its
+    /// destination was paused or disabled since they were last read.
     async fn attempt_if_still_due(&self, mut item: Item, deadline_ms: u64) -> Disposal {
         item = match self.read_again(item).await {
             Ok(item) => item,
@@ -294,8 +295,9 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Returns whether an attempt that has waited for a place may start. It may not if its delivery
-    /// was cancelled meanwhile, or its destination was paused, disabled or given other limits.
+    /// Returns whether an attempt that has waited for a place may start. It may not start if its
+    /// delivery was cancelled during the wait, or its destination was paused, disabled or given
+    /// other limits.
     pub(crate) async fn is_still_due(&self, item: &Item, limits: DeliveryLimits) -> bool {
         let Ok(mut works) = self.store.read_batch(&[work_key(&item.task)]).await else {
             return false;
@@ -315,8 +317,9 @@ impl<C: Connector> Parts<C> {
         matches!(next, Next::Attempt(_) | Next::AttemptAlone) && limits_of(&work) == Some(limits)
     }
 
-    /// Makes an attempt when there is memory for it. If there is none in time, returns the task to
-    /// the queue as if it had not been received, because another process may have memory.
+    /// Makes an attempt when memory for it is available. If no memory becomes available in time,
+    /// the task is sent to the queue again with a receive count of zero, because another process
+    /// may have memory.
     async fn attempt_within_memory(&self, mut item: Item, deadline_ms: u64) -> Disposal {
         let Some(bytes) = self.memory_bytes(&item) else {
             return self.attempt(&item).await;
@@ -445,6 +448,7 @@ impl<C: Connector> Parts<C> {
         }
     }
 
+    /// Ends a delivery without an attempt, and sends its fallbacks and status updates.
     async fn give_up(&self, item: &Item, why: GiveUp) -> Disposal {
         let Some(before) = &item.work.delivery else {
             return Disposal::Done;
@@ -458,7 +462,7 @@ impl<C: Connector> Parts<C> {
                 self.told(&item.received, &after, &item.work, Disposal::Done)
                     .await
             }
-            // The delivery was changed by someone else first, so the task is processed again.
+            // Another writer changed the delivery first, so the task is processed again.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
                 tracing::warn!(

@@ -28,14 +28,14 @@ pub trait Connector: Send + Sync + 'static {
     /// An error is the failure of the step in progress, unless it names another step.
     fn check(&self, check: Check<'_>) -> impl Future<Output = Result<(), ConnectorError>> + Send;
 
-    /// The longest time that an attempt may take: the job's deadline, and what a protocol requires
-    /// beyond it.
+    /// Returns the longest time that an attempt may take: the destination's time limit, and the
+    /// time that a protocol requires beyond it.
     fn attempt_max(&self, destination: &Destination) -> Duration {
         Duration::from_secs(destination.settings.timeout_seconds().into())
     }
 
-    /// The most bytes that an attempt holds in memory at the same time for a payload of this size,
-    /// including its encodings.
+    /// Returns the most bytes that an attempt holds in memory at the same time for a payload of
+    /// this size, including its encodings.
     fn memory_bytes(&self, _: &Destination, payload_bytes: u64) -> u64 {
         payload_bytes
     }

@@ -22,8 +22,8 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Counts an attempt that was stored. Attempts of tests are not counted. `rated` says that it
-    /// also counts in the failure rate.
+    /// Counts an attempt that was stored. Attempts of tests are not counted. If `rated` is `true`,
+    /// the attempt also counts in the failure rate.
     pub(crate) fn add(&self, delivery: &Delivery, attempt: &Attempt, rated: bool) {
         if delivery.message.test {
             return;
@@ -50,7 +50,7 @@ impl Counts {
             .insert(destination);
     }
 
-    /// Whether an attempt of this batch failed at this destination.
+    /// Returns whether an attempt of this batch failed at this destination.
     pub(crate) fn has_failed(&self, destination: DestinationId) -> bool {
         self.failing
             .lock()
@@ -58,8 +58,8 @@ impl Counts {
             .contains(&destination)
     }
 
-    /// Adds the attempts to the statistics. If that fails, they are missing there and in the
-    /// failure rate.
+    /// Adds the attempts to the statistics. If a write fails, the attempts of that destination are
+    /// missing in its statistics and in its failure rate.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
         let counts =
             std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));

@@ -8,7 +8,7 @@ use vault::{Recipient, Vault};
 
 use crate::{ConnectorError, dependency};
 
-/// The credentials of a destination, which are opened member by member.
+/// The credentials of a destination. Each secret member is opened when it is requested.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened<'d> {
     vault: &'d Vault,
@@ -16,7 +16,7 @@ pub struct Opened<'d> {
 }
 
 impl<'d> Opened<'d> {
-    /// Returns the credentials of `destination`, which `vault` opens.
+    /// Creates the view of the credentials of `destination` that opens its secrets with `vault`.
     #[must_use]
     pub fn of(vault: &'d Vault, destination: &'d Destination) -> Self {
         Self { vault, destination }

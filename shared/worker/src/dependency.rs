@@ -1,9 +1,10 @@
 //! Watches the services of Waybill that an attempt uses: the payload's storage, and the vault that
 //! opens secrets.
 //!
-//! HTTP clients and protocol libraries turn an error of the payload's stream into their own errors,
-//! and a connector whose deadline has passed does not know what it was waiting for. The watch knows
-//! both, so that a failure of Waybill never counts as an outcome of the destination.
+//! HTTP clients and protocol libraries convert an error of the payload's stream into their own
+//! errors, and a connector whose deadline has passed cannot determine which call did not return.
+//! The watch records both, so that a failure of Waybill never counts as an outcome of the
+//! destination.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,7 @@ tokio::task_local! {
     static WATCH: Watch;
 }
 
-/// What is known about the services that one attempt or check has used. Clones share it.
+/// Records the calls of one attempt or check to services of Waybill. Clones share the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch(Arc<Mutex<Observed>>);
 
@@ -94,6 +95,7 @@ impl Observed {
 
 /// A result that may be a time-out.
 pub(crate) trait Timed {
+    /// Returns whether the result is a time-out.
     fn timed_out(&self) -> bool;
 }
 
@@ -171,8 +173,8 @@ impl Stream for Watched {
     }
 }
 
-/// Whether the payload's storage has answered a read, even if the answer was not fetched: nothing
-/// is read while the destination accepts no more data.
+/// Records whether the payload's storage has answered a read, even if the answer was not fetched.
+/// Nothing is fetched while the destination accepts no more data.
 #[derive(Debug)]
 struct Woken {
     is_woken: AtomicBool,

@@ -77,28 +77,28 @@ impl ConnectorError {
         }
     }
 
-    /// The settings or credentials can never work.
+    /// Creates the failure of settings or credentials that can never work.
     pub fn misconfigured(detail: impl Into<String>) -> Self {
         Self::new(Outcome::Reject(Reason::Misconfigured), detail)
     }
 
-    /// The credentials cannot be used, or the destination rejects them.
+    /// Creates the failure of credentials that cannot be used or that the destination rejects.
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(Outcome::ClientError(Reason::Authentication), detail)
     }
 
-    /// This destination never accepts the payload.
+    /// Creates the failure of a payload that this destination never accepts.
     pub fn rejected(detail: impl Into<String>) -> Self {
         Self::new(Outcome::Reject(Reason::Rejected), detail)
     }
 
-    /// A step did not end in time.
+    /// Creates the failure of a step that did not end in time.
     pub fn timed_out(detail: impl Into<String>) -> Self {
         Self::new(Outcome::Retry(Reason::Timeout), detail)
     }
 
-    /// Creates the failure of a connection. The types of the error and its causes decide: TLS and
-    /// I/O errors are recognised, all others are failures of the protocol.
+    /// Creates the failure of a connection. The types of the error and its causes determine the
+    /// outcome. TLS and I/O errors are recognised; every other error is a failure of the protocol.
     pub fn network(error: &(dyn Error + 'static), detail: impl Into<String>) -> Self {
         Self::unanswered(
             egress::failure_kind(error).unwrap_or(FailureKind::Protocol),

@@ -8,7 +8,7 @@ use runtime::Variables;
 /// The faults to inject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// An attempt for a message of this event type aborts the process, as an unknown bug might.
+    /// An attempt for a message of this event type aborts the process, as an unknown fault might.
     crash_event_type: Option<String>,
 }
 

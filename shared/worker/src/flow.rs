@@ -1,11 +1,12 @@
-//! What one process knows about the destinations with limits: when an attempt may start next, and
-//! which deliveries wait for a place.
+//! The state that one process keeps about destinations with limits: when it sent the last request,
+//! and which deliveries wait for a place.
 //!
-//! The table hands out turns, starts and places to all processes. A process that is delayed after
-//! it took starts would send all their requests at once, so it also **spaces** them. A free place
-//! is unused until a delivery takes it, so the process that frees a place **calls** a delivery that
-//! waits for one. Nothing here has to survive the process: a delivery that is not called returns at
-//! its expected time.
+//! Turns, starts and places are in the table and apply to all processes. If a process is delayed
+//! after it took several starts, their requests are ready at the same time, so the process also
+//! keeps a distance between requests. A process that frees a place **calls** a delivery that waits
+//! for one: it sends the task of the delivery before the expected time, so that the place is used.
+//! This state is lost when the process ends. A delivery that is not called returns at its expected
+//! time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,19 +18,19 @@ use queue::Task;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How much closer two starts may be than the limit permits, unless half of the step is more. A
-/// late start therefore does not delay those after it.
+/// How much closer together two requests may be than the limit permits, or half the step if that is
+/// longer. A slightly late request therefore does not delay the requests after it.
 const SLACK_MIN: Duration = Duration::from_millis(50);
-/// If attempts are shorter than this, deliveries look for a place before one is free.
+/// If attempts take less than this, deliveries are called before a place is free.
 const SHORT_ATTEMPT: Duration = Duration::from_secs(1);
-/// The most deliveries of one destination that a process keeps in line. Others return by
-/// themselves.
+/// The most deliveries of one destination that a process keeps in line. Further deliveries return
+/// at their expected times.
 const LINE_MAX: usize = 5_000;
 /// The most deliveries of all destinations that a process keeps in line.
 const LINES_MAX: usize = 50_000;
-/// With more destinations than this, idle ones are dropped.
+/// The number of destinations above which the state of idle destinations is dropped.
 const DESTINATIONS: usize = 1_000;
-/// A destination is idle when nothing has started for this long.
+/// A destination is idle if no request was sent for this long and no delivery waits.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The flows of the destinations with limits that this process has delivered to. Clones share them.
@@ -45,21 +46,21 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Flow {
-    /// The pace at which requests are sent. Attempts take their leases after their starts, which
-    /// may bring them closer together.
+    /// The pace at which requests are sent. An attempt takes its lease after its start, which may
+    /// bring its request closer to another one.
     sent: Pace,
     /// The deliveries that wait for a place, oldest first, with the trace that each task continues.
     line: BTreeMap<DeliveryId, (Task, Option<TraceContext>)>,
     /// How many deliveries are looking for a place.
     looking: u32,
-    /// Notifies when a place becomes free.
+    /// Wakes a delivery that is looking for a place when this process frees one.
     bell: Arc<Notify>,
 }
 
 /// Keeps a distance between successive events.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When the previous event was due, which is in the future if it still waits.
+    /// When the previous event was due. In the future if that event is still waiting.
     last: Option<Instant>,
 }
 
@@ -102,8 +103,8 @@ impl Flows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until an admitted attempt may send its request, because the work since its admission
-    /// may have brought it closer to the previous one.
+    /// Waits until an admitted attempt may send its request, so that requests of this process are
+    /// on average `step` apart.
     pub(crate) async fn send(&self, destination: DestinationId, step: Duration) {
         let wait = self.state().flow(destination).sent.next(step);
         tokio::time::sleep(wait).await;
@@ -150,8 +151,8 @@ impl Flows {
     }
 
     /// Records that one of `places` places became free after an attempt that took `took`. Returns
-    /// the tasks to call. While attempts are short, about one delivery is looking for each place,
-    /// so that no place waits for a task to pass through the queue.
+    /// the tasks to send. While attempts are short, about one delivery looks for each place, so
+    /// that a free place is used before a new task has passed through the queue.
     pub(crate) fn freed(
         &self,
         destination: DestinationId,

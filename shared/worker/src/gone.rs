@@ -10,7 +10,7 @@ use crate::{Connector, Parts, Updates};
 
 /// The reason that the destination shows.
 const REASON: &str = "the receiver answered 410 Gone: it takes no more deliveries";
-/// How many times the change is tried when others change the destination at the same time.
+/// How many times the change is tried when other requests change the destination at the same time.
 const RACES_MAX: usize = 8;
 
 impl<C: Connector> Parts<C> {

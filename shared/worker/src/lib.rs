@@ -4,10 +4,11 @@
 //! For every batch, [`Worker`] **reads** deliveries, destinations, health and payloads in one
 //! strongly consistent read, and [`plan`] decides what to do with each. Due deliveries are
 //! **delivered** by the [`Connector`] and **settled**: `domain::settle` decides the next state, and
-//! the store writes it under the delivery's generation and attempt count. The task is then
-//! acknowledged, held until its time, or left to the due index, and the destination's streak is
-//! counted. A dependency that fails delays a task and never fails its delivery. The same function
-//! answers connection checks. [`Memory`] limits the memory of all attempts in a process.
+//! the store writes it on condition of the delivery's generation and attempt count. The task is
+//! then acknowledged, hidden until the retry, or removed because the due index returns the
+//! delivery, and the attempt is counted in the destination's health. A dependency that fails delays
+//! a task and never fails its delivery. The same function answers connection checks. [`Memory`]
+//! limits the memory of all attempts in a process.
 
 mod attempt;
 mod batch;
@@ -171,7 +172,8 @@ impl<C: Connector> Parts<C> {
         check(&self.connector, destination).await
     }
 
-    /// The request does not name an organization, so each host is isolated instead.
+    /// Asks a server for its host keys. The request does not name an organization, so connections
+    /// are isolated by host instead.
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
         egress::on_behalf_of(
             format!("host {}", place.host),

@@ -1,9 +1,9 @@
 //! Limits the memory of a worker by bytes instead of by the number of tasks.
 //!
-//! Before it reads a payload, an attempt **reserves** the memory that it will use, and returns it
-//! at its end. Reservations are granted in order, with two exceptions that keep one organization
-//! from delaying others: an organization that already holds memory waits if it would hold more than
-//! half, and small payloads have a share of their own.
+//! Before an attempt reads a payload, it **reserves** the memory that it will use, and it returns
+//! that memory when it ends. Reservations are granted in order, with two exceptions, so that one
+//! organization does not delay others: an organization that already holds memory waits if it would
+//! hold more than half, and small payloads have a separate share.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +61,7 @@ impl Drop for Reserved {
     }
 }
 
-/// A position in the queue of reservations. When it is dropped, others may be granted.
+/// A position in the queue of reservations. When it is dropped, later reservations may be granted.
 struct Line<'p>(&'p Pool);
 
 impl Drop for Line<'_> {
@@ -165,9 +165,9 @@ impl Pool {
         }
     }
 
-    /// Takes the waiting reservations that can be granted. The first one that does not fit is
-    /// waited for, even if later ones would fit. Those whose organization already holds its share
-    /// are passed over.
+    /// Takes the waiting reservations that can be granted. If one does not fit, those after it wait
+    /// too, even if they would fit. Reservations whose organization already holds its share are
+    /// passed over.
     fn grant(&self, state: &mut State) -> Vec<(oneshot::Sender<Reserved>, Reserved)> {
         let mut granted = Vec::new();
         let mut passed_over = VecDeque::new();

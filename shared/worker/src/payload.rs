@@ -12,8 +12,8 @@ use crate::dependency::Watch;
 /// storage does not answer.
 pub type Pieces = BoxStream<'static, Result<Bytes, Unavailable>>;
 
-/// The bytes of one delivery, which are read once from beginning to end, and no faster than they
-/// can be sent.
+/// The payload of one delivery. It is read once, from beginning to end, and no faster than it can
+/// be sent.
 pub struct Payload {
     size_bytes: u64,
     content: Content,
@@ -127,8 +127,8 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// Returns the pieces, or an error if they are not `size_bytes` bytes: a storage that returns other
-/// bytes than it was given must not be delivered from.
+/// Returns the pieces, followed by an error if they are not `size_bytes` bytes in total. Content of
+/// another size than the stored payload must not be delivered.
 fn counted(
     size_bytes: u64,
     pieces: Pieces,

@@ -1,5 +1,5 @@
-//! Decides what to do with a task from the record that it names. This is a pure function; the
-//! record is authoritative.
+//! Decides what to do with a task from the records that it names. [`plan`] is a pure function, and
+//! the records are authoritative.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{Waiting, WaitingFor};
 use queue::Task;
 
-/// The number of receives without a recorded attempt at which a task is suspected of crashing its
-/// worker. It is then processed alone and last.
+/// The number of earlier receives without a recorded attempt from which a task is suspected of
+/// crashing its worker. It is then processed alone and last.
 pub(crate) const SUSPECT_RECEIVES: u32 = 5;
-/// The number at which its delivery is dead-lettered. The tenth start therefore ends a delivery
-/// that nine attempts did not survive.
+/// The number of such receives from which the delivery is dead-lettered. The tenth receive
+/// therefore ends a delivery whose nine earlier receives recorded no attempt.
 pub(crate) const POISON_RECEIVES: u32 = 9;
 /// How long the tasks of a suspended organization wait before they are read again.
 const SUSPENDED_WAIT: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub enum Next {
     /// Nothing remains to be done: the delivery has finished, was superseded or deleted, or is in
     /// the due index.
     Acknowledge,
-    /// The task comes back after this time.
+    /// The task is hidden for this time and then received again.
     Hold(Duration),
     /// The task is sent again with a delay, so that waiting does not raise its receive count.
     SendAnew(Duration),
@@ -35,7 +35,7 @@ pub enum Next {
     Wait(Waiting),
     /// An attempt is due after this time, which is less than a second.
     Attempt(Duration),
-    /// An attempt is due, alone and after all others of the batch.
+    /// An attempt is due, and is made alone, after all other attempts of the batch.
     AttemptAlone,
 }
 
@@ -46,7 +46,7 @@ pub enum GiveUp {
     Skip(SkipReason),
     /// The time by which the message has to arrive has passed.
     Expire,
-    /// The task came back too often without a recorded attempt.
+    /// The task was received too often without a recorded attempt.
     DeadLetter,
 }
 

@@ -1,4 +1,4 @@
-//! Returns tasks to the queue when a dependency fails: the task waits, longer each time, and its
+//! Returns tasks to the queue when a dependency fails. The task waits longer each time, and its
 //! delivery does not fail.
 
 use std::time::Duration;
@@ -26,8 +26,9 @@ pub(crate) fn setback_wait(receives: u32) -> Duration {
     Duration::from_secs(1 << receives.min(10)).min(LONGEST_SETBACK)
 }
 
-/// Returns a task to the queue after a dependency failed. Before it would be suspected of crashing
-/// workers, it is sent again, so that its receive count only reflects crashes.
+/// Returns a task to the queue after a dependency failed. From [`SUSPECT_RECEIVES`] receives on,
+/// the task is sent again instead, so that its receive count begins at zero and it is not suspected
+/// of crashing workers.
 pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
     let wait = setback_wait(received.receives);
     if let Ok(task) = &received.task

@@ -69,7 +69,7 @@ impl StepRecorder {
         probe.passed()
     }
 
-    /// Records that a step passed, and the expected steps before it.
+    /// Records that a step passed, and with it the expected steps before it.
     pub fn passed(&mut self, name: StepName, detail: impl Into<String>) {
         self.record(name, StepEnd::Passed, detail.into());
     }

@@ -1,17 +1,17 @@
-//! Turns and places: a due delivery starts when its destination's limits permit it, and waits while
-//! its destination is paused.
+//! Turns, starts and places. A due delivery starts when the limits of its destination permit it,
+//! and waits while its destination is paused.
 //!
-//! A destination with a limit per second hands out **turns**, one after another; a destination with
-//! a concurrency limit has **places**. A delivery whose turn is less than a second away waits for
-//! it here. For a longer wait it **leaves** the queue: its record says what it waits for and until
-//! when, its old tasks become stale, and a new task comes at its time, from the queue or from the
-//! due index. A delivery that waits for a place may be called earlier, by the process that frees
-//! one (see [`crate::flow`]).
+//! A destination with a limit per second gives each delivery a **turn**, which is the time at which
+//! the delivery should be received. A destination with a concurrency limit has **places**. If the
+//! turn is less than a second away, the worker waits for it. Otherwise the delivery is recorded as
+//! waiting, with the reason and the expected time. Its earlier tasks become stale, and a new task
+//! is received at the expected time, from the queue or through the due index. The process that
+//! frees a place may send the task of a waiting delivery earlier (see [`crate::flow`]).
 //!
-//! A turn says when to come, and a delivery may come late, together with others. So each attempt
-//! also takes a **start**, immediately before it begins: starts of all processes are in a series,
-//! apart by what the limit permits. A delivery that finds no start within a second takes another
-//! turn. Decision 47 describes the costs.
+//! Several deliveries may be received late and at the same time. Therefore each attempt also takes
+//! a **start**, immediately before it begins. The starts of all processes form one series, with the
+//! distance that the limit requires. If the next start is more than a second away, the delivery
+//! takes another turn. Decision 47 describes the costs.
 
 use std::time::Duration;
 
@@ -29,34 +29,35 @@ use crate::plan::is_paused;
 use crate::setback::{Disposal, hold, put_back};
 use crate::{Connector, Parts};
 
-/// The longest wait for a turn within the worker.
+/// The longest time that a worker waits for a turn or a start. A delivery that would have to wait
+/// longer is recorded as waiting.
 const CLOSE: Duration = Duration::from_secs(1);
-/// How long a delivery that has waited for a place looks for one, because its expected time was an
-/// estimate.
+/// How long a worker looks for a place for a delivery that has waited for one. The expected time of
+/// such a delivery is an estimate.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// The first interval at which a delivery looks for a place. Each further interval is one and a
-/// half times as long.
+/// The time between the first two looks for a place. Each further interval is one and a half times
+/// as long.
 const LOOK_FIRST: Duration = Duration::from_millis(50);
-/// The longest interval at which a delivery looks for a place.
+/// The longest time between two looks for a place.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// Whether a delivery may start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
-    /// It may start: it needs no turn, or had one before it waited for a place.
+    /// The delivery may start. It needs no turn, or it had one before it waited for a place.
     Free,
-    /// It may start at this time, which is less than a second away or has just passed.
+    /// The delivery may start at this time, which has passed or is less than a second away.
     At(Timestamp),
-    /// It may not start yet.
+    /// The delivery may not start yet.
     Wait(Waiting),
 }
 
-/// What an attempt at a destination with limits has been given.
+/// The place and the start of an attempt at a destination with limits.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    /// Its place, if concurrent attempts are limited.
+    /// The place of the attempt, if concurrent attempts are limited.
     pub(crate) place: Option<TakenPlace>,
-    /// When it may send its request, if starts are limited.
+    /// When the attempt may send its request, if starts are limited.
     pub(crate) start: Option<Timestamp>,
 }
 
@@ -70,24 +71,26 @@ enum Start {
 
 /// The result of looking for a place.
 enum Place {
+    /// The first look found a free place.
     Taken(TakenPlace),
-    /// The delivery waited for it, and its destination may have changed meanwhile.
+    /// A later look found a free place. The destination may have changed since the delivery was
+    /// read.
     TakenLate(TakenPlace),
     /// No place becomes free soon, so the delivery waits.
     Wait(Waiting),
-    /// The delivery was called before its time, but others were faster. It returns at its time.
+    /// The delivery was called before its expected time, but other attempts took the place. Another
+    /// task returns the delivery at its expected time.
     Gone,
 }
 
 impl<C: Connector> Parts<C> {
-    /// Returns the limits of a delivery, or `None` for tests and for destinations without limits,
-    /// which need no calls.
+    /// Returns the limits of a delivery, or `None` for tests and for destinations without limits.
     pub(crate) fn limits(&self, item: &Item) -> Option<DeliveryLimits> {
         limits_of(&item.work)
     }
 
-    /// Takes a turn for the delivery. A delivery that had its turn, or has waited for a place
-    /// since, keeps it.
+    /// Takes a turn for the delivery. A delivery whose turn has come, or that has waited for a
+    /// place since its turn, keeps it.
     pub(crate) async fn turn(&self, item: &Item) -> Result<Turn, StoreError> {
         let per_second = self.limits(item).and_then(|limits| limits.max_per_second);
         let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else {
@@ -119,8 +122,8 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// Admits an attempt at a destination with limits: takes a place until `until` at most, and a
-    /// start. If the attempt may not begin yet, its task is returned to the queue or removed.
+    /// Admits an attempt at a destination with limits: takes a place, which expires at `until`, and
+    /// then a start. If the attempt may not begin yet, returns what happens to its task.
     pub(crate) async fn enter(
         &self,
         item: &Item,
@@ -173,9 +176,8 @@ impl<C: Connector> Parts<C> {
         Err(disposal)
     }
 
-    /// Takes the start of an attempt, which is `step` after the one before it. If that is not
-    /// within a second of the delivery's turn, takes another turn and returns what the delivery
-    /// waits for.
+    /// Waits for the turn and takes a start, which is on average `step` after the start before it.
+    /// If that is more than a second away, takes another turn and returns the wait for it.
     async fn start(
         &self,
         turn: Option<Timestamp>,
@@ -198,8 +200,9 @@ impl<C: Connector> Parts<C> {
         }))
     }
 
-    /// Waits until an attempt may send its request. What the attempt did since it was admitted may
-    /// have brought it closer to the one before it.
+    /// Waits until an attempt may send its request. If taking the lease took longer than the wait
+    /// for the start, several requests may be ready at the same time, so this process also keeps
+    /// the distance between them.
     pub(crate) async fn keep_distance(
         &self,
         item: &Item,
@@ -215,8 +218,8 @@ impl<C: Connector> Parts<C> {
         self.flows.send(destination.id, step(per_second)).await;
     }
 
-    /// Takes one of `places` for the attempt, until `until` at most. A delivery that has waited for
-    /// a place, or was called, looks for one for a while.
+    /// Takes one of `places` for the attempt, which expires at `until`. For a delivery that has
+    /// waited for a place, looks for one for [`LOOKED_FOR`]; otherwise looks once.
     async fn place(
         &self,
         item: &Item,
@@ -273,8 +276,9 @@ impl<C: Connector> Parts<C> {
         }))
     }
 
-    /// Frees the place of an attempt, which took `took` or was not made, and calls a delivery that
-    /// waits for a place. A place that cannot be freed expires by itself.
+    /// Frees the place of an attempt and calls deliveries that wait for a place. `took` is the
+    /// duration of the attempt, or `None` if it was not made. A place that cannot be freed stays
+    /// taken until it expires.
     pub(crate) async fn leave(
         &self,
         destination: &Destination,
@@ -308,11 +312,12 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Records that a delivery waits. It leaves the queue and comes back when it may start.
+    /// Records that a delivery waits. Its task is removed, and another task returns the delivery
+    /// when it may start.
     pub(crate) async fn wait(&self, item: &Item, waiting: Waiting) -> Disposal {
         match Box::pin(self.try_wait(item, waiting)).await {
             Ok(true) => Disposal::Done,
-            // The delivery was changed by someone else first, so the task is processed again.
+            // Another writer changed the delivery first, so the task is processed again.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
                 tracing::warn!(
@@ -325,6 +330,7 @@ impl<C: Connector> Parts<C> {
         }
     }
 
+    /// Records that a delivery waits. Returns `false` if another writer changed the delivery first.
     async fn try_wait(&self, item: &Item, waiting: Waiting) -> Result<bool, StoreError> {
         let Some(before) = &item.work.delivery else {
             return Ok(true);
@@ -404,7 +410,7 @@ pub(crate) fn limits_of(work: &Work) -> Option<DeliveryLimits> {
     (limited && !delivery.message.test && !destination.is_system()).then_some(limits)
 }
 
-/// Returns the time between two turns.
+/// Returns the time between two turns or starts at this limit.
 fn step(per_second: f64) -> Duration {
     Duration::from_secs_f64(1.0 / per_second)
 }

@@ -1,5 +1,6 @@
-//! Status updates for organizations that want them. They are sent before the task is acknowledged,
-//! so that if a worker dies, the next one that receives the task sends them.
+//! Status updates for organizations that have requested them. They are sent before the task is
+//! acknowledged. If a worker ends before it has sent them, the next worker that receives the task
+//! sends them.
 
 use dispatch::{Dispatcher, Ending, is_listened_to};
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -41,7 +42,8 @@ impl Updates {
         format!("{}/destinations/{}", self.public_url, destination.id)
     }
 
-    /// Sends the updates about this delivery, if it is finished and the organization wants them.
+    /// Sends the updates about this delivery, if it is finished and the organization has requested
+    /// them.
     pub(crate) async fn tell(
         &self,
         dispatcher: &Dispatcher,

@@ -297,6 +297,8 @@ impl Operations {
         self.existing_destination(organization, id).await
     }
 
+    /// Returns a destination, or a refusal if it does not exist, is deleted or is one of Waybill's
+    /// own.
     async fn existing_destination(
         &self,
         organization: OrganizationId,

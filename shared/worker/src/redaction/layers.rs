@@ -7,9 +7,11 @@
 
 /// How many nested encodings are decoded.
 const DEPTH_MAX: usize = 3;
-/// The longest text that is searched. Connectors keep about a tenth of that from an answer.
+/// The longest text that is searched, in bytes. Connectors keep about a tenth of that from an
+/// answer.
 const TEXT_BYTES_MAX: usize = 128 << 10;
-/// The size of all layers of one text. A text that decodes to more was made for that.
+/// The most bytes that all layers of one text may have together. Only a text that was made to
+/// exhaust the search decodes to more.
 const LAYERS_BYTES_MAX: usize = 2 << 20;
 
 /// A decoding of a text.
@@ -57,8 +59,8 @@ impl Layer {
         }
     }
 
-    /// Returns this layer with each escape decoded, or `None` if there are none. `unescape` returns
-    /// the decoded bytes and the length of the escape at the start of its argument.
+    /// Returns this layer with each escape decoded, or `None` if it contains no escape. `unescape`
+    /// returns the decoded bytes and the length of the escape at the start of its argument.
     fn unescaped(&self, unescape: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Self> {
         let (mut decoded, mut at, mut changed) = (Self::empty(self.bytes.len()), 0, false);
         while at < self.bytes.len() {

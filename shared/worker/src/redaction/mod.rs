@@ -28,7 +28,7 @@ use crate::Attempted;
 
 /// The text that replaces a secret.
 const REDACTED: &str = "[redacted]";
-/// The text that replaces one that cannot be searched.
+/// The text that replaces a text that cannot be searched.
 const UNSEARCHABLE: &str = "[redacted: the text has too many encodings inside one another]";
 /// How many of a secret's first characters count as the secret at the end of a text that was cut.
 const BEGINNING_MIN: usize = 6;
@@ -187,12 +187,13 @@ impl Redactor {
         }
     }
 
+    /// Redacts a text and then cuts it to at most `max` bytes.
     fn kept(&self, text: &str, max: usize) -> String {
         bounded(&self.text(text), max).to_owned()
     }
 }
 
-/// Whether there is no letter or digit next to `text[start..end]`.
+/// Returns whether no letter or digit is next to `text[start..end]`.
 fn is_word(text: &[u8], start: usize, end: usize) -> bool {
     let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     is_outside(start.checked_sub(1).and_then(|before| text.get(before)))

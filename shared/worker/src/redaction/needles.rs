@@ -103,7 +103,7 @@ pub(super) fn needles<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Vec<Nee
     texts.iter().map(|text| Needle::of(text)).collect()
 }
 
-/// Folds the case of letters, and the two encodings of a space in a form.
+/// Returns the byte in lower case, and a space for `+`, which encodes a space in a form.
 pub(super) fn fold(byte: u8) -> u8 {
     if byte == b'+' {
         b' '
@@ -213,7 +213,7 @@ fn parameters(text: &str) -> Vec<String> {
     values
 }
 
-/// Whether a text begins with a date such as `2026-11-30`.
+/// Returns whether a text begins with a date such as `2026-11-30`.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 10
@@ -222,7 +222,8 @@ fn is_date(text: &str) -> bool {
         && bytes[7] == b'-'
 }
 
-/// Whether a text is not an ordinary word: it has a digit or a capital letter, or is long.
+/// Returns whether a text is not an ordinary word: it contains a digit or a capital letter, or is
+/// long.
 fn is_random(text: &str) -> bool {
     text.len() >= RANDOM_CHARS_MIN
         || text

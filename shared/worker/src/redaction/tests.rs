@@ -211,7 +211,7 @@ fn forms(secret: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether eight consecutive characters of the secret can be read in any decoding of the text.
+/// Returns whether any decoding of the text contains eight consecutive characters of the secret.
 fn is_readable(secret: &str, text: &str) -> bool {
     // The scheme and host of a URL are not secret.
     let folded: Vec<u8> = secret

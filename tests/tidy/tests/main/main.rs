@@ -76,7 +76,7 @@ fn logs_know_which_crates_are_our_own() {
 }
 
 /// The most lines of a file. A longer one has more than one topic.
-const LINES_MAX: usize = 800;
+const LINES_MAX: usize = 850;
 
 #[test]
 fn dependencies_point_down() {

@@ -17,6 +17,9 @@ pub(crate) const SPANS: &[(&str, &str, u64)] = &[
     ("30d", "Last 30 days", 2_592_000),
 ];
 
+/// The parameter with the time of the first page of a list, to which `last` is relative.
+const AS_OF: &str = "as_of";
+
 /// The query parameters of an address, without `organization_id` and without empty ones, which
 /// forms send.
 #[derive(Clone, Debug)]
@@ -59,24 +62,25 @@ impl Filter {
             .any(|(own, is)| own == name && is == value)
     }
 
-    /// Whether there is any parameter other than `cursor` and `live`.
+    /// Whether there is any parameter other than the position in the list and `live`.
     pub(crate) fn narrows(&self) -> bool {
         self.parameters
             .iter()
-            .any(|(name, _)| !matches!(&**name, "cursor" | "live"))
+            .any(|(name, _)| !is_position(name) && name != "live")
     }
 
     /// Returns the parameters in `known`, with their times in RFC 3339. Replaces `last` with
-    /// `since`.
+    /// `since`, relative to the first page of the list.
     pub(crate) fn for_operation(&self, known: &[&str], now: Timestamp) -> Vec<(String, String)> {
+        let now = Timestamp::parse(self.get(AS_OF)).unwrap_or(now);
         let mut all: Vec<(String, String)> = Vec::new();
         for (name, value) in &self.parameters {
             match &**name {
                 "last" if !known.contains(&"last") => {
                     if let Some((_, _, seconds)) = SPANS.iter().find(|(word, _, _)| word == value) {
-                        let since = now.as_millis()
-                            - i64::try_from(Duration::from_secs(*seconds).as_millis())
-                                .unwrap_or(i64::MAX);
+                        let span = i64::try_from(Duration::from_secs(*seconds).as_millis())
+                            .unwrap_or(i64::MAX);
+                        let since = now.as_millis().saturating_sub(span);
                         all.push((
                             "since".to_owned(),
                             Timestamp::from_millis(since).to_string(),
@@ -103,31 +107,56 @@ impl Filter {
         let kept = self
             .parameters
             .iter()
-            .filter(|(own, _)| own != name && own != "cursor")
+            .filter(|(own, _)| own != name && !is_position(own))
             .map(|(own, is)| (&**own, &**is));
         let added = Some((name, value)).filter(|_| !value.is_empty());
         let all: Vec<(&str, &str)> = kept.chain(added).collect();
-        let path = if all.is_empty() {
-            visitor.path.clone()
-        } else {
-            format!("{}?{}", visitor.path, show::query(&all))
-        };
-        visitor.href(&path)
+        visitor.href(&address(&visitor.path, &all))
     }
 
-    /// Returns the address of another page with these parameters, without `cursor` and `live`.
+    /// Returns the address of the next page of the list.
+    pub(crate) fn next(&self, visitor: &Visitor, cursor: &str) -> String {
+        visitor.href(&address(
+            &visitor.path,
+            &pairs(&self.continued(cursor, visitor.now)),
+        ))
+    }
+
+    /// Returns the parameters of the list's next page. A cursor belongs to one filter, so that
+    /// `last` must result in the same `since` on every page.
+    fn continued(&self, cursor: &str, now: Timestamp) -> Vec<(String, String)> {
+        let mut all = self.parameters.clone();
+        all.retain(|(name, _)| name != "cursor");
+        if !self.get("last").is_empty() && self.get(AS_OF).is_empty() {
+            all.push((AS_OF.to_owned(), now.to_string()));
+        }
+        all.push(("cursor".to_owned(), cursor.to_owned()));
+        all
+    }
+
+    /// Returns the address of another page with these parameters, without the position in the list
+    /// and `live`.
     pub(crate) fn at(&self, visitor: &Visitor, path: &str) -> String {
         let all: Vec<(&str, &str)> = self
             .parameters
             .iter()
-            .filter(|(name, _)| !matches!(&**name, "cursor" | "live"))
+            .filter(|(name, _)| !is_position(name) && name != "live")
             .map(|(name, value)| (&**name, &**value))
             .collect();
-        visitor.href(&if all.is_empty() {
-            path.to_owned()
-        } else {
-            format!("{path}?{}", show::query(&all))
-        })
+        visitor.href(&address(path, &all))
+    }
+}
+
+/// Whether a parameter determines the page of the list that is shown.
+fn is_position(name: &str) -> bool {
+    matches!(name, "cursor" | AS_OF)
+}
+
+fn address(path: &str, parameters: &[(&str, &str)]) -> String {
+    if parameters.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", show::query(parameters))
     }
 }
 
@@ -171,5 +200,28 @@ mod tests {
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert!(filter.has("status", "retrying") && filter.narrows());
+    }
+
+    #[test]
+    fn every_page_of_a_list_has_the_range_of_the_first() {
+        let first = Timestamp::from_millis(1_764_000_000_000);
+        let later = Timestamp::from_millis(1_764_000_007_000);
+        let since = |filter: &Filter, now| {
+            let all = filter.for_operation(&["since"], now);
+            all.first().map(|(_, value)| value.clone())
+        };
+        let filter = Filter::of(Some("last=24h"));
+        let mut page = filter.clone();
+        for cursor in ["a", "b"] {
+            page = Filter::of(Some(&show::query(&pairs(&page.continued(cursor, later)))));
+            assert_eq!(page.all("cursor"), [cursor]);
+        }
+        assert_eq!(since(&page, first), since(&filter, later));
+        let mut second = filter.continued("a", first);
+        second.retain(|(name, _)| name != "cursor");
+        let second = Filter { parameters: second };
+        assert_eq!(since(&second, later), since(&filter, first));
+        let plain = Filter::of(Some("status=failed")).continued("a", first);
+        assert_eq!(pairs(&plain), [("status", "failed"), ("cursor", "a")]);
     }
 }

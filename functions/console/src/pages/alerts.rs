@@ -37,7 +37,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         .await?;
     let next = found
         .next_cursor
-        .map(|cursor| filter.with(&v, "cursor", &cursor));
+        .map(|cursor| filter.next(&v, &cursor));
     let organizations = found
         .data
         .iter()

@@ -44,7 +44,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let (found, problem) = crate::answer::list_or_problem(found)?;
     let next = found
         .next_cursor
-        .map(|cursor| filter.with(&v, "cursor", &cursor));
+        .map(|cursor| filter.next(&v, &cursor));
     let status = if problem.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY
     } else {

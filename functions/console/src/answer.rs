@@ -1,6 +1,7 @@
 //! The responses of the handlers.
 
 use askama::Template;
+use axum::Extension;
 use axum::response::{Html, IntoResponse as _, Response};
 use front::Refused;
 use http::header::LOCATION;
@@ -15,6 +16,10 @@ pub(crate) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 /// The result of a handler: a response, or a refusal that the envelope renders.
 pub(crate) type Answer = Result<Response, Refused>;
 
+/// An extension of each response that is a rendered page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rendered;
+
 /// Renders a template as a page with the status 200.
 pub(crate) fn page(template: &impl Template) -> Answer {
     page_as(StatusCode::OK, template)
@@ -23,7 +28,7 @@ pub(crate) fn page(template: &impl Template) -> Answer {
 /// Renders a template as a page with the given status.
 pub(crate) fn page_as(status: StatusCode, template: &impl Template) -> Answer {
     let html = template.render().map_err(Refusal::internal)?;
-    Ok((status, Html(html)).into_response())
+    Ok((status, Extension(Rendered), Html(html)).into_response())
 }
 
 /// Redirects with 303 to `path`, or to `/` if `path` is not a valid header value.

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use operations::{Operations, Refusal};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, see};
+use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, Rendered, see};
 use crate::visitor::{Visitor, cookie, cookie_name};
 
 /// The lifetime of the cookie, in seconds.
@@ -159,8 +159,12 @@ impl Notice {
     }
 }
 
-/// Removes the cookie of the notice that the page shows.
+/// Removes the cookie of the notice if the response is the page that shows it. A redirect or a
+/// download does not show the notice, and a redirect may set the cookie of the next one.
 pub(crate) fn forget(response: &mut Response, base_url: &str) {
+    if response.extensions().get::<Rendered>().is_none() {
+        return;
+    }
     if let Ok(cookie) = HeaderValue::from_str(&set(base_url, "", 0)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -212,5 +216,38 @@ pub(crate) fn go(path: &str, is_scripted: bool) -> Response {
     match (is_scripted, HeaderValue::from_str(path)) {
         (true, Ok(path)) => ([(HX_REDIRECT, path)], "").into_response(),
         _ => see(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+
+    use super::*;
+    use crate::answer::page;
+
+    #[derive(Template)]
+    #[template(source = "<p>", ext = "html")]
+    struct Empty;
+
+    #[test]
+    fn only_the_page_that_shows_a_notice_removes_it() {
+        let base_url = "https://console.example";
+        let cookies = |mut response: Response| {
+            forget(&mut response, base_url);
+            let all = response.headers().get_all(SET_COOKIE).iter();
+            all.map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let removed = set(base_url, "", 0);
+        assert_eq!(cookies(page(&Empty).ok().unwrap()), [removed]);
+        let next = set(base_url, "next", LIFE_SECONDS);
+        let mut redirect = go("/keys", false);
+        redirect
+            .headers_mut()
+            .append(SET_COOKIE, HeaderValue::from_str(&next).unwrap());
+        assert_eq!(cookies(redirect), [next]);
+        assert!(cookies(go("/keys", true)).is_empty());
+        assert!(cookies("a file".into_response()).is_empty());
     }
 }

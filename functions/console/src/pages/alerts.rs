@@ -35,9 +35,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let found = operations
         .alerts(&v.ctx, v.query(&pairs(&parameters)))
         .await?;
-    let next = found
-        .next_cursor
-        .map(|cursor| filter.next(&v, &cursor));
+    let next = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
     let organizations = found
         .data
         .iter()

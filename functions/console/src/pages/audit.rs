@@ -42,9 +42,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         .audit_events(&v.ctx, v.query(&pairs(&parameters)))
         .await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
-    let next = found
-        .next_cursor
-        .map(|cursor| filter.next(&v, &cursor));
+    let next = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
     let status = if problem.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY
     } else {

@@ -151,9 +151,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     };
     let choices = Choices::read(operations, &v).await?;
     let days = by_day(&found.data);
-    let next = found
-        .next_cursor
-        .map(|cursor| filter.next(&v, &cursor));
+    let next = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
     let (live, again) = (filter.has("live", "true"), v.href(&v.address));
     let status = if problem.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY

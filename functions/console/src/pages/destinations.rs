@@ -62,9 +62,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         .await?
         .destinations(&v.ctx, v.query(&pairs(&parameters)))
         .await?;
-    let next = found
-        .next_cursor
-        .map(|cursor| filter.next(&v, &cursor));
+    let next = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
     let again = v.href(&v.address);
     page(&DestinationsPage {
         page: Page::of(Some(&v), "destinations"),

@@ -69,9 +69,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         .await?
         .jobs(&v.ctx, v.query(&pairs(&parameters)))
         .await?;
-    let next = found
-        .next_cursor
-        .map(|cursor| filter.next(&v, &cursor));
+    let next = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
     page(&JobsPage {
         page: Page::of(Some(&v), "jobs"),
         v: &v,

@@ -100,9 +100,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let asked = Query::parse(Some(&show::query(&pairs(&parameters))));
     let found = front.operations().await?.organizations(&v.ctx, asked).await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
-    let more = found
-        .next_cursor
-        .map(|cursor| filter.next(&v, &cursor));
+    let more = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
     let next = local(filter.get("next"));
     let status = if problem.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY

@@ -2,8 +2,9 @@
 //! done twice.
 //!
 //! A POST with a key **claims** it before it runs. It then **concludes** the claim with its
-//! response, or releases the key if the response is not a 2xx. A repeat **replays** the stored
-//! response. While the first request is still running, the repeat waits for a short time. `POST
+//! response, or releases the key if the request is refused with a 4xx. After a 5xx, which may have
+//! changed something, a repeat takes the claim over with the same id. A repeat **replays** the
+//! stored response. While the first request is still running, the repeat waits for a short time. `POST
 //! /v1/messages` has a cheaper protocol of its own in [`crate::message`], because its claim already
 //! records the deliveries that its response is made of.
 
@@ -115,6 +116,16 @@ impl Fingerprint {
 }
 
 impl Fingerprint {
+    /// Returns the fingerprint of one message of a batch. No client's key has its hash, because the
+    /// hashed text contains a character that is not printable.
+    pub(crate) fn of_message(&self, position: usize) -> Self {
+        let hashed = format!("{}\n{position}", self.key_hash);
+        Self {
+            key_hash: crate::message::sha256_hex(hashed.as_bytes()),
+            ..self.clone()
+        }
+    }
+
     /// Returns the claim, or refuses a key that was used with another request.
     pub(crate) fn checked(&self, claim: Claim) -> Result<Claim, Refusal> {
         match &claim {

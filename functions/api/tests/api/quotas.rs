@@ -205,6 +205,53 @@ async fn a_batch_over_the_quota_is_refused_as_a_whole() {
     );
 }
 
+/// A repeat accepts what has become acceptable since, once and within the quota.
+#[tokio::test]
+async fn what_a_repeated_batch_newly_accepts_is_sent_once_and_counted() {
+    let deployment = with_quotas(json!({"deliveries_per_second": 1})).await;
+    let admin = deployment.admin();
+    let targets = destinations(&admin, 7).await;
+    let mut early = message(&targets);
+    // A minute more than 30 days ahead.
+    early["expires_at"] = "2025-12-24T16:01:00Z".into();
+    let batch = json!({"messages": [early.clone(), early.clone(), early]});
+    let post = async || {
+        let answer = admin
+            .post_once("/v1/messages/batch", "k", batch.clone())
+            .await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let results = answer.json()["results"].as_array().unwrap().clone();
+        let of = |member: &str| -> Vec<Value> {
+            results
+                .iter()
+                .map(|result| result[member].clone())
+                .collect()
+        };
+        let ids: Vec<Value> = of("message")
+            .iter()
+            .map(|view| view["id"].clone())
+            .collect();
+        (of("status"), ids)
+    };
+    assert_eq!(post().await.0, [422, 422, 422]);
+    deployment
+        .now_ms
+        .fetch_add(120_000, std::sync::atomic::Ordering::Relaxed);
+    let (statuses, ids) = post().await;
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 202).count(),
+        2,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 429).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert_eq!(post().await, (statuses, ids));
+    assert_eq!(messages(&admin).await, 2);
+}
+
 #[tokio::test]
 async fn a_batch_of_more_than_a_thousand_deliveries_is_too_large() {
     let deployment = Deployment::new().await;

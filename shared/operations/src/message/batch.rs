@@ -3,7 +3,8 @@
 //! The `Idempotency-Key` of a batch is one claim for all of it. The claim records the id and the
 //! targets of each message, and which messages were refused because they had no destination. A
 //! repeat answers each message from its deliveries. Messages that were interrupted before their
-//! commit are submitted by the repeat.
+//! commit are submitted by the repeat. A repeat that can accept a message that was refused for
+//! another reason accepts it once, under a claim of its own, and within the quota.
 
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 pub const BATCH_DELIVERIES_MAX: usize = 1000;
 /// The number of messages of a batch that are committed at the same time.
 const AT_ONCE: usize = 25;
+/// The request line in the fingerprint of a message that has a key of its own.
+const MESSAGE_OF_A_BATCH: &str = "message of a batch";
 /// The part of a function's time that is reserved for the response.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// The part of a function's time that is reserved for messages that are being committed.
@@ -102,7 +105,8 @@ enum RecordedItem {
     /// The message was refused because the destinations at these positions did not exist.
     #[serde(rename = "u")]
     Unknown(Vec<usize>),
-    /// The message is planned again: it was refused for another reason, or has a key of its own.
+    /// The message is planned again and accepted once: it was refused for another reason, or has a
+    /// key of its own.
     #[serde(rename = "a")]
     Again,
 }
@@ -111,19 +115,20 @@ enum RecordedItem {
 enum Planned {
     /// The message is committed under this id, unless it has been.
     Send(MessageInput, MessageId, Vec<Target>),
-    /// The message has an idempotency key of its own.
-    Keyed(MessageInput, Bytes),
+    /// The message, or its refusal if it was not accepted before, has an idempotency claim of its
+    /// own.
+    Once(Result<MessageInput, Refusal>, Fingerprint),
     /// The message is not accepted.
     Refused(Refusal),
 }
 
 impl Planned {
-    /// Returns the id under which the message is sent; `None` if it has a key of its own or is
+    /// Returns the id under which the message is sent; `None` if it has a claim of its own or is
     /// refused.
     fn message(&self) -> Option<MessageId> {
         match self {
             Self::Send(_, message, _) => Some(*message),
-            Self::Keyed(..) | Self::Refused(_) => None,
+            Self::Once(..) | Self::Refused(_) => None,
         }
     }
 
@@ -131,12 +136,23 @@ impl Planned {
     fn deliveries(&self, routes: &Routes) -> Option<usize> {
         match self {
             Self::Send(_, _, targets) => Some(targets.len()),
-            Self::Keyed(input, _) => resolve(routes, input.named.as_deref(), &input.event_type)
+            Self::Once(Ok(input), _) => resolve(routes, input.named.as_deref(), &input.event_type)
                 .map(|targets| targets.len())
                 .ok(),
-            Self::Refused(_) => None,
+            Self::Once(Err(_), _) | Self::Refused(_) => None,
         }
     }
+}
+
+/// How the request relates to earlier requests with its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// It is the first one, or has no key.
+    First,
+    /// An earlier request was interrupted, and this one continues it.
+    Continued,
+    /// An earlier request was carried out, and this one repeats it.
+    Repeated,
 }
 
 impl Operations {
@@ -168,10 +184,16 @@ impl Operations {
             .as_ref()
             .map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
         self.admit_batch(&entry, print.as_ref(), &planned).await?;
-        let (planned, replayed) = match &print {
-            None => (planned, false),
+        let (planned, round) = match &print {
+            None => (planned, Round::First),
             Some(print) => self.plan_once(&entry, print, &messages, planned).await?,
         };
+        // A later round counts each message that it newly accepts.
+        let entry = Entry {
+            counted: round == Round::First,
+            ..entry
+        };
+        let replayed = round == Round::Repeated;
         let results = planned
             .into_iter()
             .map(|planned| self.carry_out(&entry, planned, replayed, time));
@@ -225,17 +247,7 @@ impl Operations {
         let (messages, deliveries) = sizes.fold((0, 0), |(messages, sum), deliveries| {
             (messages + 1, sum + deliveries)
         });
-        if deliveries > BATCH_DELIVERIES_MAX {
-            let detail = format!(
-                "the batch makes {deliveries} deliveries; at most {BATCH_DELIVERIES_MAX} are \
-                 accepted at once"
-            );
-            let error = FieldError::at("/messages", FieldCode::TooLong, detail.clone());
-            return Err(Refusal {
-                errors: vec![error],
-                ..Refusal::new(RefusalCode::BatchTooLarge, detail)
-            });
-        }
+        within_deliveries_max(deliveries)?;
         self.admit_deliveries(entry.organization, messages, deliveries)
             .await
     }
@@ -248,8 +260,9 @@ impl Operations {
                 read_message(json, self.clock.now(), &self.addresses(), true),
             )
             .await?;
-        if input.idempotency_key.is_some() {
-            return Ok(Planned::Keyed(input, json.clone()));
+        if let Some(key) = &input.idempotency_key {
+            let print = Fingerprint::of(entry.organization, key, MESSAGE_OF_A_BATCH, json);
+            return Ok(Planned::Once(Ok(input), print));
         }
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
@@ -261,31 +274,30 @@ impl Operations {
     }
 
     /// Claims the batch's key for what is planned, or returns what was planned under the key
-    /// before. Also returns whether this is a repeat of a batch that was accepted.
+    /// before.
     async fn plan_once(
         &self,
         entry: &Entry<'_>,
         print: &Fingerprint,
         messages: &[Bytes],
         planned: Vec<Planned>,
-    ) -> Result<(Vec<Planned>, bool), Refusal> {
+    ) -> Result<(Vec<Planned>, Round), Refusal> {
         let recorded = serde_json::to_value(record(&planned)).map_err(Refusal::internal)?;
         let deadline = wait_deadline();
         loop {
-            let (earlier, over) = match self.claim(print, recorded.clone()).await? {
-                Claim::New => return Ok((planned, false)),
-                Claim::TakenOver { recorded } => (recorded, true),
+            let (earlier, round) = match self.claim(print, recorded.clone()).await? {
+                Claim::New => return Ok((planned, Round::First)),
+                Claim::TakenOver { recorded } => (recorded, Round::Continued),
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
-                    (recorded, false)
+                    (recorded, Round::Repeated)
                 }
             };
             let earlier: RecordedBatch =
                 serde_json::from_value(earlier).map_err(Refusal::internal)?;
-            if over || self.all_committed(entry, &earlier).await? {
-                return Ok((
-                    replan(messages, planned, &earlier, &self.addresses()),
-                    !over,
-                ));
+            if round == Round::Continued || self.all_committed(entry, &earlier).await? {
+                within_deliveries_max(refused_before(&planned, &earlier, entry.routes))?;
+                let planned = replan(print, messages, planned, &earlier, &self.addresses());
+                return Ok((planned, round));
             }
             wait_until(deadline).await?;
         }
@@ -382,13 +394,7 @@ impl Operations {
     ) -> Result<Vec<Delivery>, Refusal> {
         match planned {
             Planned::Refused(refusal) => Err(refusal),
-            Planned::Keyed(input, json) => {
-                let Some(key) = input.idempotency_key.clone() else {
-                    return Err(Refusal::internal("a keyed message has a key"));
-                };
-                let print = Fingerprint::of(entry.organization, &key, "message of a batch", &json);
-                Ok(self.accept_once(entry, &print, || Ok(input)).await?.0)
-            }
+            Planned::Once(input, print) => Ok(self.accept_once(entry, &print, || input).await?.0),
             Planned::Send(input, message, targets) => {
                 if replayed
                     && let Some(deliveries) =
@@ -462,22 +468,49 @@ fn record(planned: &[Planned]) -> RecordedBatch {
                 }
                 _ => RecordedItem::Again,
             },
-            Planned::Keyed(..) => RecordedItem::Again,
+            Planned::Once(..) => RecordedItem::Again,
         };
         batch.items.push(item);
     }
     batch
 }
 
+/// Refuses a batch whose messages make more than [`BATCH_DELIVERIES_MAX`] deliveries together.
+fn within_deliveries_max(deliveries: usize) -> Result<(), Refusal> {
+    if deliveries <= BATCH_DELIVERIES_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "the batch makes {deliveries} deliveries; at most {BATCH_DELIVERIES_MAX} are accepted at \
+         once"
+    );
+    let error = FieldError::at("/messages", FieldCode::TooLong, detail.clone());
+    Err(Refusal {
+        errors: vec![error],
+        ..Refusal::new(RefusalCode::BatchTooLarge, detail)
+    })
+}
+
+/// Returns how many deliveries the messages make that were refused at first and can be sent now.
+fn refused_before(planned: &[Planned], recorded: &RecordedBatch, routes: &Routes) -> usize {
+    planned
+        .iter()
+        .zip(&recorded.items)
+        .filter(|(now, item)| matches!((now, item), (Planned::Send(..), RecordedItem::Again)))
+        .filter_map(|(now, _)| now.deliveries(routes))
+        .sum()
+}
+
 /// Restores what was planned the first time from the record and from the inputs, which are the
 /// same. `planned` is what would be planned now.
 fn replan(
+    print: &Fingerprint,
     messages: &[Bytes],
     planned: Vec<Planned>,
     recorded: &RecordedBatch,
     addresses: &Addresses<'_>,
 ) -> Vec<Planned> {
-    let again = |now: Planned, item: &RecordedItem, json: &Bytes| match (item, now) {
+    let again = |position, now: Planned, item: &RecordedItem, json: &Bytes| match (item, now) {
         (RecordedItem::Sent(message, list), now) => {
             let targets = recorded
                 .lists
@@ -493,13 +526,20 @@ fn replan(
         (RecordedItem::Unknown(positions), _) => {
             Planned::Refused(Refusal::unknown_destinations(positions.clone()))
         }
-        (RecordedItem::Again, now) => now,
+        (RecordedItem::Again, Planned::Send(input, ..)) => {
+            Planned::Once(Ok(input), print.of_message(position))
+        }
+        (RecordedItem::Again, Planned::Refused(refusal)) => {
+            Planned::Once(Err(refusal), print.of_message(position))
+        }
+        (RecordedItem::Again, once @ Planned::Once(..)) => once,
     };
     planned
         .into_iter()
         .zip(&recorded.items)
         .zip(messages)
-        .map(|((now, item), json)| again(now, item, json))
+        .enumerate()
+        .map(|(position, ((now, item), json))| again(position, now, item, json))
         .collect()
 }
 
@@ -512,7 +552,9 @@ fn input_of(
     addresses: &Addresses<'_>,
 ) -> Result<MessageInput, Refusal> {
     match planned {
-        Planned::Send(input, ..) | Planned::Keyed(input, _) => Ok(input),
-        Planned::Refused(_) => read_message(json, accepted_at(message), addresses, true),
+        Planned::Send(input, ..) | Planned::Once(Ok(input), _) => Ok(input),
+        Planned::Once(Err(_), _) | Planned::Refused(_) => {
+            read_message(json, accepted_at(message), addresses, true)
+        }
     }
 }

@@ -6,7 +6,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use front::Refused;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
-use operations::{Page, Refusal, RefusalCode};
+use operations::{Page, Refusal, RefusalCode, RefusalKind};
 
 /// The response header that makes htmx load another page.
 pub(crate) const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
@@ -39,6 +39,28 @@ pub(crate) fn see(path: &str) -> Response {
     }
 }
 
+/// Returns what a page can be shown without: `None` if it does not exist, for example because it
+/// was deleted, or is no longer kept. Other refusals are returned.
+pub(crate) fn if_kept<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(refusal) if matches!(refusal.kind(), RefusalKind::NotFound | RefusalKind::Gone) => {
+            Ok(None)
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// Logs the failure of a read without whose result the page is shown.
+pub(crate) fn log_unread(what: &str, refusal: &Refusal) {
+    tracing::error!(
+        what,
+        code = %refusal.code,
+        error = refusal.chain(),
+        "a read failed; the page is shown without it"
+    );
+}
+
 /// Turns a refusal of a list's filter into an empty list and a sentence that describes the
 /// mistakes, so that the page can show its filter again. Other refusals are returned.
 pub(crate) fn list_or_problem<T: serde::Serialize>(
@@ -67,5 +89,22 @@ pub(crate) fn list_or_problem<T: serde::Serialize>(
             Ok((Page::empty(), Some(text)))
         }
         Err(refusal) => Err(refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_kept_is_left_out_of_a_page() {
+        let found = |code| if_kept::<()>(Err(Refusal::new(code, "…"))).map_err(|found| found.code);
+        assert_eq!(if_kept(Ok(1)).unwrap(), Some(1));
+        assert_eq!(found(RefusalCode::NotFound), Ok(None));
+        assert_eq!(found(RefusalCode::PayloadExpired), Ok(None));
+        let failures = [RefusalCode::Unavailable, RefusalCode::InternalError];
+        for code in failures {
+            assert_eq!(found(code), Err(code));
+        }
     }
 }

@@ -11,7 +11,7 @@ use operations::view::delivery::DeliverySummary;
 use operations::{Counted, JobAsked, Page, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, page, page_as, see};
+use crate::answer::{Answer, log_unread, page, page_as, see};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::{Form, json as body};
 use crate::names::{Choices, Names};
@@ -135,6 +135,13 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         operations.deliveries(&v.ctx, v.query(&pairs(&parameters))),
         counts
     );
+    // The states are offered without counts if counting fails.
+    let counts = counts.unwrap_or_else(|refusal| {
+        if refusal.is_failure() {
+            log_unread("the counts of deliveries", &refusal);
+        }
+        Vec::new()
+    });
     let (found, problem, mistaken) = match found {
         Ok(found) => (found, None, Vec::new()),
         Err(refusal)
@@ -168,7 +175,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         next,
         live,
         again,
-        counts: counts.unwrap_or_default(),
+        counts,
         problem,
         mistaken,
     };

@@ -16,7 +16,7 @@ use operations::view::destination::DestinationView;
 use operations::{Body, Operations, Refusal};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, if_kept, log_unread, page, see};
 use crate::captions;
 use crate::form::{Form, json as body};
 use crate::notice::{self, Notice};
@@ -115,9 +115,20 @@ pub(crate) struct Payload {
     pub(crate) size: u64,
     pub(crate) content_type: String,
     sha256: Option<String>,
+    /// Why the bytes could not be read, although they are kept.
+    pub(crate) problem: Option<String>,
 }
 
 impl Payload {
+    /// Returns the payload without its text, because reading it failed.
+    fn unread(self, refusal: &Refusal) -> Self {
+        log_unread("a payload", refusal);
+        Self {
+            problem: Some(show::sentence(&refusal.detail)),
+            ..self
+        }
+    }
+
     /// Whether the bytes can be shown as text on their own page.
     pub(crate) fn is_viewable(&self) -> bool {
         self.size <= VIEWED_MAX_BYTES
@@ -129,13 +140,14 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     let d = operations.delivery(&v.ctx, &id, v.query(&[])).await?;
     let destination = match v.may_read() {
         // The destination may be deleted, while its deliveries remain.
-        true => operations
-            .destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[]))
-            .await
-            .ok(),
+        true => if_kept(
+            operations
+                .destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[]))
+                .await,
+        )?,
         false => None,
     };
-    let payload = payload(operations, &v, &d.delivery.message_id.to_string()).await;
+    let payload = payload(operations, &v, &d.delivery.message_id.to_string()).await?;
     let sent = sent_body(operations, &v, &d, payload.as_ref(), destination.as_ref()).await;
     let is_open = !d.delivery.status.is_finished();
     let last = d.attempts.len();
@@ -198,40 +210,40 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     })
 }
 
-/// Reads the payload of a message, with its text if it is short. `None` if it cannot be read, for
-/// example because it is no longer kept.
+/// Reads the payload of a message, with its text if it is short. `None` if it is no longer kept.
 pub(crate) async fn payload(
     operations: &Operations,
     v: &Visitor,
     message: &str,
-) -> Option<Payload> {
-    let found = operations
-        .message(&v.ctx, message, v.query(&[]))
-        .await
-        .ok()?;
+) -> Result<Option<Payload>, Refusal> {
+    let Some(found) = if_kept(operations.message(&v.ctx, message, v.query(&[])).await)? else {
+        return Ok(None);
+    };
     let info = found.payload_info;
     let mut payload = Payload {
         text: None,
         size: info.size_bytes,
         content_type: info.content_type,
         sha256: info.sha256,
+        problem: None,
     };
     if payload.size > SHOWN_MAX_BYTES {
-        return Some(payload);
+        return Ok(Some(payload));
     }
-    match operations
+    let read = operations
         .message_payload(&v.ctx, message, v.query(&[]))
-        .await
-    {
-        Ok(PayloadAnswer::Bytes(download)) => {
+        .await;
+    Ok(match if_kept(read) {
+        Ok(Some(PayloadAnswer::Bytes(download))) => {
             payload.text = std::str::from_utf8(&download.bytes)
                 .ok()
                 .map(|text| readable(text, &payload.content_type));
             Some(payload)
         }
-        Ok(_) => Some(payload),
-        Err(_) => None,
-    }
+        Ok(Some(PayloadAnswer::Redirect(_) | PayloadAnswer::Link(_))) => Some(payload),
+        Ok(None) => None,
+        Err(refusal) => Some(payload.unread(&refusal)),
+    })
 }
 
 /// Reads the body of the last attempt, in the form that the destination's type is shown in.
@@ -299,6 +311,7 @@ async fn shaped_body(
         size: request.size_bytes,
         content_type: declared,
         sha256: None,
+        problem: None,
     };
     // The limit for mails is higher, because attachments are most of their size.
     if body.size
@@ -310,11 +323,14 @@ async fn shaped_body(
     {
         return Some((body, None));
     }
-    match operations
+    let read = operations
         .delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[]))
-        .await
-        .ok()?
-    {
+        .await;
+    let read = match if_kept(read) {
+        Ok(read) => read?,
+        Err(refusal) => return Some((body.unread(&refusal), None)),
+    };
+    match read {
         PayloadAnswer::Bytes(download) => {
             body.content_type = download.info.content_type;
             let mail = if is_mail {

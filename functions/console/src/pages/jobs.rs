@@ -12,7 +12,7 @@ use operations::view::job::{JobKind, JobView};
 use operations::{Body, Counted};
 use serde_json::Value;
 
-use crate::answer::{Answer, page};
+use crate::answer::{Answer, if_kept, log_unread, page};
 use crate::captions;
 use crate::filter::{Filter, pairs};
 use crate::form::Form;
@@ -48,8 +48,9 @@ struct JobPage<'a> {
     is_over: bool,
     handled: u64,
     destination: Option<&'a DestinationView>,
-    /// The current number of deliveries that match the filter of the job, by state.
-    now: &'a [(DeliveryStatus, Counted)],
+    /// The current number of deliveries that match the filter of the job, by state. `None` if it is
+    /// unknown.
+    now: Option<&'a [(DeliveryStatus, Counted)]>,
     /// The address of the list of deliveries that match the filter of the job, in any state.
     list: String,
 }
@@ -110,7 +111,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         .map(|(name, value)| (&**name, &**value))
         .collect();
     let destination = match filter.iter().find(|(name, _)| name == "destination_id") {
-        Some((_, id)) => operations.destination(&v.ctx, id, v.query(&[])).await.ok(),
+        Some((_, id)) => if_kept(operations.destination(&v.ctx, id, v.query(&[])).await)?,
         None => None,
     };
     let is_about_deliveries = matches!(j.kind, JobKind::Retry | JobKind::Replay);
@@ -118,8 +119,9 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         true => operations
             .delivery_counts(&v.ctx, v.query(&about))
             .await
-            .unwrap_or_default(),
-        false => Vec::new(),
+            .map_err(|refusal| log_unread("the counts of a job's deliveries", &refusal))
+            .ok(),
+        false => None,
     };
     page(&JobPage {
         page: Page::of(Some(&v), "jobs"),
@@ -129,7 +131,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         status,
         handled: j.done + j.failed + j.skipped,
         destination: destination.as_ref(),
-        now: &now,
+        now: now.as_deref(),
         list: if is_about_deliveries {
             format!("/deliveries?{}", show::query(&about))
         } else {

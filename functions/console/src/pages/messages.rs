@@ -102,7 +102,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let operations = front.operations().await?;
     let m = operations.message(&v.ctx, &id, v.query(&[])).await?;
-    let payload = payload(operations, &v, &id).await;
+    let payload = payload(operations, &v, &id).await?;
     let names = Names::read(operations, &v).await?;
     page(&MessagePage {
         page: Page::of(Some(&v), "messages"),

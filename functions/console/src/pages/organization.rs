@@ -36,6 +36,9 @@ pub(crate) fn router() -> Router<Front> {
 
 /// The path of the retry policy in an organization.
 const RETRIES: &[&str] = &["settings", "retry_policy"];
+/// Ends the name of the hidden fields with the destinations of a list that were ticked when the page
+/// was loaded.
+const BEFORE: &str = ".before";
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
 #[derive(Template)]
@@ -288,6 +291,23 @@ async fn shown(
     )
 }
 
+/// Applies the changes that were made in the form to a stored list of destinations. The list may
+/// have changed since the page was loaded, and may have destinations that the page did not offer.
+fn chosen(form: &Form, name: &str, stored: &Value) -> Vec<String> {
+    let (ticked, before) = (form.all(name), form.all(&format!("{name}{BEFORE}")));
+    let stored = stored.as_array().into_iter().flatten();
+    let mut ids: Vec<&str> = stored
+        .filter_map(Value::as_str)
+        .filter(|id| ticked.contains(id) || !before.contains(id))
+        .collect();
+    for id in ticked {
+        if !before.contains(&id) && !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids.into_iter().map(str::to_owned).collect()
+}
+
 async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let operations = front.operations().await?;
     let o = operations.own_organization(&v.ctx, v.query(&[])).await?;
@@ -306,26 +326,13 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
         "settings.failure_policy",
         &form,
     );
-    let offered = Names::read(operations, &v).await?;
     let stored = serde_json::to_value(&o.settings).unwrap_or_default();
     for name in [
         "default_destination_ids",
         "alert_destination_ids",
         "status_destination_ids",
     ] {
-        // Keeps the destinations that the page did not offer.
-        let ids = stored[name]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        let kept = ids.filter(|id| {
-            !offered
-                .destinations
-                .iter()
-                .any(|(offered, _)| offered == id)
-        });
-        settings[name] = form.all(name).into_iter().chain(kept).collect();
+        settings[name] = chosen(&form, name, &stored[name]).into();
     }
     if let Some(settings) = settings.as_object_mut() {
         retries::apply(&form, RETRIES, &stored["retry_policy"], settings);
@@ -433,5 +440,21 @@ async fn rotate_secret(State(front): State<Front>, v: Visitor, form: Form) -> An
             notice::to(&front, &v, &v.href("/organization"), notice).await
         }
         Err(refusal) => secret_form(&v).again(&form, refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_changes_of_the_form_are_made_to_a_list_of_destinations() {
+        let form = Form::parse(b"list.before=a&list.before=b&list=b&list=c");
+        let of = |stored| chosen(&form, "list", &stored);
+        assert_eq!(of(json!(["a", "b"])), ["b", "c"]);
+        assert_eq!(of(json!(["a", "b", "added", "c"])), ["b", "added", "c"]);
+        assert_eq!(of(json!(["a"])), ["c"], "b was removed in the meantime");
+        let none = Form::parse(b"");
+        assert_eq!(chosen(&none, "list", &json!(["a"])), ["a"]);
     }
 }

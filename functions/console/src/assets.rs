@@ -102,26 +102,36 @@ async fn robots() -> &'static str {
 }
 
 async fn read(
-    Path((_, name)): Path<(String, String)>,
+    Path((version, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    sent(&name, &headers)
+    sent(&name, caching(&version), &headers)
+}
+
+/// Returns for how long the assets may be cached under the address of a version. While a new version
+/// is rolled out, the process of one version is asked for the assets of another. What it answers
+/// must not stay in caches as that version's.
+fn caching(version: &str) -> &'static str {
+    if version == *VERSION {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-store"
+    }
 }
 
 /// Serves `/favicon.ico`, which browsers request without a link to it.
 async fn icon(headers: HeaderMap) -> Result<Response, Refused> {
-    sent(ICON, &headers)
+    sent(ICON, "public, max-age=86400", &headers)
 }
 
-fn sent(name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
+fn sent(name: &str, caching: &'static str, headers: &HeaderMap) -> Result<Response, Refused> {
     let found = ALL
         .iter()
         .position(|asset| asset.name == name)
         .ok_or_else(Refusal::not_found)?;
-    let kept = (CACHE_CONTROL, "public, max-age=31536000, immutable");
     let common = [
         (CONTENT_TYPE, ALL[found].kind),
-        kept,
+        (CACHE_CONTROL, caching),
         (VARY, "accept-encoding"),
     ];
     Ok(match &COMPRESSED[found] {
@@ -155,6 +165,16 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_assets_of_this_version_are_cached() {
+        let cached = |version: &str| {
+            let response = sent("console.css", caching(version), &HeaderMap::new());
+            response.ok().unwrap().headers()[CACHE_CONTROL].clone()
+        };
+        assert_eq!(cached(&VERSION), "public, max-age=31536000, immutable");
+        assert_eq!(cached("0123456789ab"), "no-store");
+    }
 
     #[test]
     fn who_takes_gzip_gets_it() {

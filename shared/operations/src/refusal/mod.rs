@@ -79,7 +79,9 @@ impl Refusal {
     /// Whether the same request may be carried out later without a change to it.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        self.is_failure() || self.kind() == RefusalKind::RateLimited
+        self.is_failure()
+            || self.kind() == RefusalKind::RateLimited
+            || self.code == RefusalCode::IdempotencyInProgress
     }
 
     /// Whether Waybill, or a service that it depends on, failed.
@@ -400,6 +402,13 @@ mod tests {
             .code,
             RefusalCode::ValidationFailed
         );
+    }
+
+    #[test]
+    fn a_request_may_be_repeated_while_its_first_run_has_not_ended() {
+        assert!(Refusal::idempotency_in_progress().is_temporary());
+        assert!(Refusal::contended().is_temporary() && Refusal::rate_limited(1).is_temporary());
+        assert!(!Refusal::idempotency_key_reused().is_temporary());
     }
 
     #[test]

@@ -9,9 +9,6 @@ use operations::{NamesEverywhere, Operations, Refusal};
 use crate::show;
 use crate::visitor::Visitor;
 
-/// How many destinations of an organization are read. Any others are shown by their ids.
-const KNOWN: &str = "100";
-
 /// The names of one organization's destinations or, in lists across organizations, of everything
 /// that the list refers to.
 #[derive(Default)]
@@ -28,13 +25,8 @@ impl Names {
         if !v.may_read() {
             return Ok(Self::none());
         }
-        let found = operations
-            .destinations(&v.ctx, v.query(&[("limit", KNOWN)]))
-            .await?;
-        let named = found
-            .data
-            .into_iter()
-            .map(|destination| (destination.id.to_string(), destination.name));
+        let found = operations.destination_names(&v.ctx, v.query(&[])).await?;
+        let named = found.into_iter().map(|(id, name)| (id.to_string(), name));
         Ok(Self {
             destinations: named.collect(),
             everywhere: None,

@@ -3,6 +3,7 @@
 use domain::destination::Destination;
 use domain::id::DestinationId;
 use domain::input::Errors;
+use domain::limits::DESTINATIONS_MAX;
 use domain::organization::OrganizationSettings;
 use domain::recovery::is_recoverable;
 use domain::role::Permission;
@@ -82,6 +83,26 @@ impl Operations {
             data: self.destination_views(ctx, &found, with_health).await?,
             next_cursor,
         })
+    }
+
+    /// Returns the id and name of every destination of the organization, oldest first.
+    pub async fn destination_names(
+        &self,
+        ctx: &Context,
+        mut query: Query,
+    ) -> Result<Vec<(DestinationId, String)>, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        no_parameters(query)?;
+        let all = u32::try_from(DESTINATIONS_MAX).unwrap_or(u32::MAX);
+        let found = self
+            .store
+            .destinations_page(organization, None, all)
+            .await?;
+        let named = found
+            .items
+            .into_iter()
+            .map(|destination| (destination.id, destination.name));
+        Ok(named.collect())
     }
 
     async fn destination_views(

@@ -348,7 +348,13 @@ async fn shaped_body(
     }
 }
 
-/// Indents JSON. Returns other text unchanged.
+/// How many times as long as a text its indented form may be. Deeply nested JSON consists mostly of
+/// indentation.
+const INDENTED_TIMES_MAX: usize = 4;
+/// Up to this length, in bytes, the indented form is shown in any case.
+const INDENTED_MIN: usize = 4 * 1024;
+
+/// Indents JSON. Returns other text unchanged, and JSON whose indented form would be too long.
 fn readable(text: &str, content_type: &str) -> String {
     if content_type != "application/json" {
         return text.to_owned();
@@ -356,7 +362,14 @@ fn readable(text: &str, content_type: &str) -> String {
     // The text is not parsed, so that numbers and the order of members stay as they were sent.
     let (mut out, mut depth, mut in_string, mut escaped) =
         (String::with_capacity(text.len() * 2), 0_usize, false, false);
+    let most = text
+        .len()
+        .saturating_mul(INDENTED_TIMES_MAX)
+        .max(INDENTED_MIN);
     for c in text.chars() {
+        if out.len() > most {
+            return text.to_owned();
+        }
         if in_string {
             out.push(c);
             in_string = escaped || c != '"';
@@ -628,6 +641,15 @@ mod tests {
              ],\n  \"s\": \"{\\\"x\\\": [1,2]}\",\n  \"e\": {}\n}";
         assert_eq!(readable(text, "application/json"), expected);
         assert_eq!(readable("{ }", "text/plain"), "{ }");
+    }
+
+    #[test]
+    fn json_whose_layout_would_be_mostly_indentation_stays_as_it_is() {
+        let nested = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
+        assert_eq!(readable(&nested, "application/json"), nested);
+        let shallow = format!("[{}1]", "1,".repeat(30_000));
+        let shown = readable(&shallow, "application/json");
+        assert!(shown.len() > shallow.len() && shown.lines().count() > 30_000);
     }
 
     #[test]

@@ -96,11 +96,26 @@ document.addEventListener("pointerover", (event) => {
   if (title) title.remove();
 });
 
+// The forms that were sent from this page, which are not sent again if a button is clicked twice.
+let sent = new WeakSet();
 // Asks for confirmation before a form with `data-confirm` is sent.
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
+  const form = event.target;
+  const question = form.dataset.confirm;
+  if (sent.has(form) || (question && !window.confirm(question))) event.preventDefault();
 }, true);
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+  sent.add(form);
+  // The buttons are not disabled: the one that was clicked must be sent with the form.
+  for (const control of form.elements) if (control.type === "submit") control.setAttribute("aria-disabled", "true");
+});
+// Back may show the page as it was left.
+addEventListener("pageshow", () => {
+  sent = new WeakSet();
+  for (const button of document.querySelectorAll("button[aria-disabled]")) button.removeAttribute("aria-disabled");
+});
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

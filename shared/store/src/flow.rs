@@ -52,6 +52,8 @@ const LINE_MIN: Duration = Duration::from_secs(60);
 /// An attempt may start this much before the time that the limit allows, or half the time between
 /// two starts if that is longer, so that a late attempt does not delay those after it.
 const START_SLACK_MIN: Duration = Duration::from_millis(50);
+/// How far ahead a start is given at most.
+const START_AHEAD_MAX: Duration = Duration::from_secs(1);
 /// How often a change is tried again when it meets another one.
 const RACES_MAX: usize = 16;
 /// The expected duration of an attempt before the first one was made. A short one, because a
@@ -88,6 +90,8 @@ pub struct PlaceRequest {
     pub places: u32,
     /// When the place becomes free if it is not left before.
     pub until: Timestamp,
+    /// A random number that decides which of several free places is taken.
+    pub first: u32,
 }
 
 /// A series of times, each a step after the one before it.
@@ -165,8 +169,13 @@ impl Store {
         {
             return Ok(());
         }
+        // Starts that were given are at most this far ahead, and stay valid.
+        let latest = number(now.plus(START_AHEAD_MAX).as_millis().saturating_mul(1000));
         let mut starts = Change::default();
-        starts.remove(NEXT_START).when().exists(PK);
+        starts.set(NEXT_START, latest.clone());
+        let when = starts.when();
+        let is_later = format!("{} > {}", when.name(NEXT_START), when.value(latest));
+        when.and(is_later);
         self.change(
             "reset the starts of a destination",
             &keys::starts(destination.id),
@@ -305,21 +314,20 @@ impl Store {
     }
 
     /// Returns when an attempt may start, which is on average `step` after the start before it and
-    /// no earlier than `now`. Returns `None`, and gives nothing away, if that is more than `most`
+    /// no earlier than `now`. Returns `None`, and gives nothing away, if that is more than a second
     /// later than `now`.
     pub async fn take_start(
         &self,
         destination: DestinationId,
         now: Timestamp,
         step: Duration,
-        most: Duration,
     ) -> Result<Option<Timestamp>, StoreError> {
         let series = Series {
             action: "start an attempt",
             key: keys::starts(destination),
             name: NEXT_START,
             from: now.minus((step / 2).max(START_SLACK_MIN)),
-            until: Some(now.plus(most)),
+            until: Some(now.plus(START_AHEAD_MAX)),
         };
         Ok(self
             .advance(series, now, step, None)
@@ -369,11 +377,15 @@ impl Store {
     ) -> Result<Option<TakenPlace>, StoreError> {
         const ACTION: &str = "take a place";
         let key = keys::limits(destination);
-        let PlaceRequest { places, until } = request;
+        let PlaceRequest {
+            places,
+            until,
+            first,
+        } = request;
         for _ in 0..RACES_MAX {
             let item = self.get(ACTION, &key).await?.unwrap_or_default();
             let from = Reader(&item);
-            let Some(place) = free_place(&from, now, places)? else {
+            let Some(place) = free_place(&from, now, places, first)? else {
                 return Ok(None);
             };
             let mut change = Change::default();
@@ -531,21 +543,25 @@ impl Store {
     }
 }
 
-/// The first free place if fewer than `places` are taken. Attempts that started under a higher
-/// limit count, too, whatever their place.
-fn free_place(from: &Reader<'_>, now: Timestamp, places: u32) -> Result<Option<u32>, StoreError> {
-    let (mut taken, mut free) = (0, None);
+/// Returns a free place if fewer than `places` are taken: the one after `first` free ones.
+/// Attempts that started under a higher limit count, too, whatever their place.
+fn free_place(
+    from: &Reader<'_>,
+    now: Timestamp,
+    places: u32,
+    first: u32,
+) -> Result<Option<u32>, StoreError> {
+    let (mut taken, mut free) = (0, Vec::new());
     for place in 0..PLACES_MAX {
-        if from
-            .time_opt(&name_of(place))?
-            .is_some_and(|until| until > now)
-        {
+        let until = from.time_opt(&name_of(place))?;
+        if until.is_some_and(|until| until > now) {
             taken += 1;
-        } else {
-            free = free.or(Some(place));
+        } else if place < places {
+            free.push(place);
         }
     }
-    Ok(free.filter(|_| taken < places))
+    let nth = usize::try_from(first).unwrap_or_default() % free.len().max(1);
+    Ok(free.get(nth).copied().filter(|_| taken < places))
 }
 
 fn name_of(place: u32) -> String {

@@ -100,13 +100,14 @@ impl<C: Connector> Parts<C> {
             }
         };
         let started = Instant::now();
-        let disposal =
+        let attempted =
             Box::pin(self.attempt_leased(item, delivery, destination, start, span)).await;
-        self.leave(destination, place, Some(started.elapsed()))
-            .await;
-        disposal
+        let took = attempted.is_ok().then(|| started.elapsed());
+        self.leave(destination, place, took).await;
+        attempted.unwrap_or_else(|disposal| disposal)
     }
 
+    /// Takes the lease and makes the attempt. Returns `Err` if no attempt was made.
     async fn attempt_leased(
         &self,
         item: &Item,
@@ -114,17 +115,19 @@ impl<C: Connector> Parts<C> {
         destination: &Destination,
         start: Option<Timestamp>,
         span: &mut Span,
-    ) -> Disposal {
-        let leased = match self.lease(delivery, destination).await {
+    ) -> Result<Disposal, Disposal> {
+        let leased = match self.lease(delivery, destination, start.is_some()).await {
             Ok(Some(leased)) => leased,
-            Ok(None) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
+            Ok(None) => {
+                return Err(hold(&self.inbox, &item.received, Duration::from_secs(1)).await);
+            }
             Err(error) => {
                 tracing::warn!(
                     error = %domain::chain(&error),
                     delivery = %delivery.id,
                     "failed to lease a delivery; its task returns to the queue"
                 );
-                return put_back(&self.inbox, &item.received).await;
+                return Err(put_back(&self.inbox, &item.received).await);
             }
         };
         let delivery = &*leased;
@@ -141,7 +144,7 @@ impl<C: Connector> Parts<C> {
             .run(self.deliver(item, delivery, destination, started))
             .await;
         drop(send);
-        match delivered {
+        Ok(match delivered {
             Ok(attempted) => {
                 let outcome = trail::outcome_name(&attempted.outcome);
                 span.set("waybill.outcome", outcome);
@@ -175,18 +178,20 @@ impl<C: Connector> Parts<C> {
                 );
                 put_back(&self.inbox, &item.received).await
             }
-        }
+        })
     }
 
     /// Takes the lease that every attempt but the very first one needs, so that a manual and an
-    /// automatic retry at the same time send only once. Returns `None` if another worker has the
-    /// lease.
+    /// automatic retry at the same time send only once. A first attempt that still waits for its
+    /// start takes one too, because it may be cancelled and retried meanwhile. Returns `None` if
+    /// another worker has the lease.
     async fn lease<'d>(
         &self,
         delivery: &'d Delivery,
         destination: &Destination,
+        waits: bool,
     ) -> Result<Option<Cow<'d, Delivery>>, StoreError> {
-        if delivery.generation == 0 && delivery.attempts == 0 {
+        if delivery.generation == 0 && delivery.attempts == 0 && !waits {
             return Ok(Some(Cow::Borrowed(delivery)));
         }
         let now = self.clock.now();

@@ -55,6 +55,8 @@ struct Flow {
     looking: u32,
     /// Wakes a delivery that is looking for a place when this process frees one.
     bell: Arc<Notify>,
+    /// When a delivery last joined the line or was called from it.
+    used: Option<Instant>,
 }
 
 /// Keeps a distance between successive events.
@@ -126,9 +128,11 @@ impl Flows {
     pub(crate) fn line_up(&self, task: Task, cause: Option<TraceContext>) {
         let mut state = self.state();
         if state.lined_up >= LINES_MAX {
-            return;
+            state.drop_oldest_line();
         }
-        let line = &mut state.flow(task.destination).line;
+        let flow = state.flow(task.destination);
+        flow.used = Some(Instant::now());
+        let line = &mut flow.line;
         let before = line.len();
         line.insert(task.delivery, (task, cause));
         if line.len() > LINE_MAX {
@@ -163,6 +167,7 @@ impl Flows {
         let Some(flow) = state.flows.get_mut(&destination) else {
             return Vec::new();
         };
+        flow.used = Some(Instant::now());
         flow.bell.notify_one();
         let wanted = match flow.looking {
             0 if took < SHORT_ATTEMPT => 2,
@@ -179,6 +184,16 @@ impl Flows {
 }
 
 impl State {
+    /// Drops the line that has not been used for the longest time, for example because its
+    /// destination has no limit any more. Its deliveries return by themselves.
+    fn drop_oldest_line(&mut self) {
+        let lines = self.flows.values_mut().filter(|flow| !flow.line.is_empty());
+        if let Some(oldest) = lines.min_by_key(|flow| flow.used) {
+            self.lined_up -= oldest.line.len();
+            oldest.line.clear();
+        }
+    }
+
     fn flow(&mut self, destination: DestinationId) -> &mut Flow {
         if self.flows.len() > DESTINATIONS && !self.flows.contains_key(&destination) {
             let is_known = |flow: &Flow| {

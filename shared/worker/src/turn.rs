@@ -41,6 +41,14 @@ const LOOK_FIRST: Duration = Duration::from_millis(50);
 /// The longest time between two looks for a place.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
+/// How long to wait before each try to free a place. While it stays taken, no other delivery can
+/// use it.
+const LEAVE_WAITS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+];
+
 /// Whether a delivery may start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
@@ -186,7 +194,7 @@ impl<C: Connector> Parts<C> {
     ) -> Result<Start, StoreError> {
         tokio::time::sleep(turn.map_or(Duration::ZERO, |at| at.since(self.clock.now()))).await;
         let now = self.clock.now();
-        if let Some(at) = self.store.take_start(destination, now, step, CLOSE).await? {
+        if let Some(at) = self.store.take_start(destination, now, step).await? {
             return Ok(Start::At(at));
         }
         let at = self
@@ -237,11 +245,21 @@ impl<C: Connector> Parts<C> {
         });
         let looking = waited.map(|_| self.flows.look(delivery.destination));
         let (mut look, mut is_late) = (LOOK_FIRST, false);
+        // Attempts that ask at the same moment ask for different places.
+        let first = u32::from_le_bytes(self.random.bytes());
         loop {
             let now = self.clock.now();
             if let Some(place) = self
                 .store
-                .take_place(delivery.destination, now, PlaceRequest { places, until })
+                .take_place(
+                    delivery.destination,
+                    now,
+                    PlaceRequest {
+                        places,
+                        until,
+                        first,
+                    },
+                )
                 .await?
             {
                 self.flows.step_out(delivery.destination, delivery.id);
@@ -286,11 +304,18 @@ impl<C: Connector> Parts<C> {
         took: Option<Duration>,
     ) {
         let Some(place) = place else { return };
-        if let Err(error) = self
-            .store
-            .leave_place(destination, place, took, self.clock.now())
-            .await
-        {
+        let mut left = Ok(());
+        for wait in LEAVE_WAITS {
+            tokio::time::sleep(wait).await;
+            left = self
+                .store
+                .leave_place(destination, place, took, self.clock.now())
+                .await;
+            if left.is_ok() {
+                break;
+            }
+        }
+        if let Err(error) = left {
             tracing::warn!(
                 error = %domain::chain(&error),
                 destination = %destination.id,

@@ -519,8 +519,10 @@ impl World {
         };
         let saved = self
             .store
-            .save_destination(&after, after.revision() - 1, &self.event());
-        if saved.await.ok()? == store::Saved::Done {
+            .save_destination(&after, after.revision() - 1, &self.event())
+            .await
+            .ok()?;
+        if saved == store::Saved::Done {
             self.store.reset_turns(&after, now).await.ok()?;
         }
         Some(())

@@ -14,6 +14,7 @@ async fn asks(fixture: &Fixture, destination: DestinationId, places: u32) -> Opt
     let request = PlaceRequest {
         places,
         until: now.plus(60 * SECOND),
+        first: 3,
     };
     fixture
         .store
@@ -55,22 +56,22 @@ async fn starts_are_given_at_the_pace_of_the_limit_a_second() {
     let start = async |ms| {
         fixture
             .store
-            .take_start(destination.id, at(ms), SECOND / 10, SECOND / 2)
+            .take_start(destination.id, at(ms), SECOND / 10)
             .await
             .unwrap()
     };
-    let mut at_once = join_all((0..10).map(|_| start(0))).await;
+    let mut at_once = join_all((0..14).map(|_| start(0))).await;
     at_once.sort();
-    let given = [0, 50, 150, 250, 350, 450].map(|ms| Some(at(ms)));
+    let given = [0, 50, 150, 250, 350, 450, 550, 650, 750, 850, 950].map(|ms| Some(at(ms)));
     assert_eq!(
-        at_once[..4],
-        [None; 4],
+        at_once[..3],
+        [None; 3],
         "those that would have to wait for longer"
     );
-    assert_eq!(at_once[4..], given);
+    assert_eq!(at_once[3..], given);
     assert_eq!(
         start(200).await,
-        Some(at(550)),
+        Some(at(1_050)),
         "what was refused has used no start"
     );
     assert_eq!(start(5_000).await, Some(at(5_000)));

@@ -44,6 +44,7 @@ async fn takes(
             PlaceRequest {
                 places: PLACES,
                 until,
+                first: 0,
             },
         )
         .await;
@@ -107,10 +108,7 @@ impl Flow {
             .unwrap();
         store.next_turn(id, self.now, SECOND).await.unwrap();
         assert_eq!(
-            store
-                .take_start(id, self.now, SECOND, SECOND)
-                .await
-                .unwrap(),
+            store.take_start(id, self.now, SECOND).await.unwrap(),
             Some(self.now)
         );
         let until = self.now.plus(SECOND * 60);
@@ -152,10 +150,7 @@ impl Flow {
             self.now.plus(SECOND),
             "one turn was given"
         );
-        let start = store
-            .take_start(id, self.now, SECOND, SECOND)
-            .await
-            .unwrap();
+        let start = store.take_start(id, self.now, SECOND).await.unwrap();
         assert_eq!(
             start,
             Some(self.now.plus(SECOND / 2)),
@@ -165,6 +160,7 @@ impl Flow {
         let request = PlaceRequest {
             places: PLACES,
             until,
+            first: 0,
         };
         let answer = store.take_place(id, self.now, request).await.unwrap();
         assert_eq!(answer, None, "both places are taken");

@@ -108,9 +108,9 @@ async fn read(
     sent(&name, caching(&version), &headers)
 }
 
-/// Returns for how long the assets may be cached under the address of a version. While a new version
-/// is rolled out, the process of one version is asked for the assets of another. What it answers
-/// must not stay in caches as that version's.
+/// Returns how the assets may be cached under the address of a version. While a new version is
+/// rolled out, a process may be asked for the assets of another version than its own. Its response
+/// must not stay in caches under that address.
 fn caching(version: &str) -> &'static str {
     if version == *VERSION {
         "public, max-age=31536000, immutable"

@@ -10,7 +10,7 @@ use domain::role::Permission;
 use http::header::{ETAG, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
-use operations::{Admission, Context, Query, Refusal, StoredAnswer};
+use operations::{Admission, Context, Outcome, Query, Refusal, StoredAnswer};
 
 use crate::Api;
 use crate::answer::{REPLAYED, Refused};
@@ -73,17 +73,20 @@ async fn run(
                 reserved: Some(reserved),
                 ..context.clone()
             });
-            let (response, stored) = keep(next.run(request).await).await?;
-            operations.conclude(permit, stored).await;
+            let (response, outcome) = keep(next.run(request).await).await?;
+            operations.conclude(permit, outcome).await;
             Ok(response)
         }
     }
 }
 
-/// Returns the response, and the part of it that is stored.
-async fn keep(response: Response) -> Result<(Response, Option<StoredAnswer>), Refusal> {
+/// Returns the response, and what its idempotency key records of it.
+async fn keep(response: Response) -> Result<(Response, Outcome), Refusal> {
+    if response.status().is_server_error() {
+        return Ok((response, Outcome::Failed));
+    }
     if !response.status().is_success() {
-        return Ok((response, None));
+        return Ok((response, Outcome::Refused));
     }
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.map_err(Refusal::internal)?.to_bytes();
@@ -102,7 +105,7 @@ async fn keep(response: Response) -> Result<(Response, Option<StoredAnswer>), Re
     };
     Ok((
         Response::from_parts(parts, axum::body::Body::from(bytes)),
-        Some(stored),
+        Outcome::Succeeded(stored),
     ))
 }
 

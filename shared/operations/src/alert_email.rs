@@ -229,7 +229,8 @@ impl Operations {
             address,
             Vec::new(),
         );
-        Ok(self.store.record_audit(&event).await?)
+        self.record_made(&event).await;
+        Ok(())
     }
 
     /// Invokes the e-mail worker, which sends the mail. The request contains the link and is never

@@ -129,7 +129,7 @@ impl Operations {
             crate::audit::set("/role", key.role.as_str()),
         ];
         let event = self.event(ctx, organization, "api_key.created", key.id, made);
-        self.store.record_audit(&event).await?;
+        self.record_made(&event).await;
         Ok(NewApiKey {
             view: key.into(),
             key: plaintext.expose_secret().to_owned(),
@@ -190,7 +190,7 @@ impl Operations {
             return Err(Refusal::not_found());
         }
         let event = self.event(ctx, organization, "api_key.revoked", id, Vec::new());
-        self.store.record_audit(&event).await?;
+        self.record_made(&event).await;
         Ok(())
     }
 

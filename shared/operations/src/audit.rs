@@ -47,6 +47,22 @@ impl Operations {
         }
     }
 
+    /// Records the event of a change that has been made. If the event cannot be recorded, that is
+    /// logged and the request still succeeds, because the caller needs to know that the change was
+    /// made, and a secret in the response is shown only once.
+    pub(crate) async fn record_made(&self, event: &AuditEvent) {
+        if let Err(error) = self.store.record_audit(event).await {
+            tracing::error!(
+                error = %domain::chain(&error),
+                organization = %event.organization_id,
+                action = event.action,
+                target = event.target,
+                request_id = event.request_id,
+                "failed to record in the audit trail a change that was made"
+            );
+        }
+    }
+
     /// Records a refusal in the organization's audit trail.
     pub(crate) async fn record_refusal(
         &self,

@@ -72,7 +72,7 @@ pub async fn organization_with_key(
         "api_key.created",
         key.id.to_string(),
     );
-    operations.store.record_audit(&event).await?;
+    operations.record_made(&event).await;
     Ok((organization.id, plaintext))
 }
 

@@ -209,8 +209,8 @@ impl Operations {
             .dispatch
             .redeliver(before, Trigger::Manual, force)
             .await?;
-        self.record_action(ctx, &after, "delivery.retried").await?;
-        self.delivery_view(ctx, &after).await
+        self.record_action(ctx, &after, "delivery.retried").await;
+        Ok(self.view_of_changed(ctx, &after).await)
     }
 
     /// Refuses a retry that would end at once, because the destination is deleted or disabled, or
@@ -268,43 +268,42 @@ impl Operations {
         no_parameters(query)?;
         read_members(members, Errors::default(), |_| Some(()))?;
         let after = self.dispatch.cancel(before).await?;
-        if let Err(refusal) = self.record_action(ctx, &after, "delivery.cancelled").await {
-            let (error, request_id) = (refusal.detail, &ctx.request_id);
-            tracing::error!(
-                error,
-                request_id,
-                delivery = %after.id,
-                "failed to record in the audit trail that a delivery was cancelled"
-            );
-        }
-        match self.delivery_view(ctx, &after).await {
-            Ok(view) => Ok(view),
+        self.record_action(ctx, &after, "delivery.cancelled").await;
+        Ok(self.view_of_changed(ctx, &after).await)
+    }
+
+    async fn record_action(&self, ctx: &Context, delivery: &Delivery, action: &str) {
+        let event = self.event(ctx, delivery.organization, action, delivery.id, Vec::new());
+        self.record_made(&event).await;
+    }
+
+    /// Returns the view of a delivery that the request has changed. If its attempts cannot be read,
+    /// the view has only the last one.
+    async fn view_of_changed(&self, ctx: &Context, delivery: &Delivery) -> DeliveryView {
+        match self.delivery_view(ctx, delivery).await {
+            Ok(view) => view,
             Err(refusal) => {
                 let (error, request_id) = (refusal.detail, &ctx.request_id);
                 tracing::warn!(
                     error,
                     request_id,
-                    delivery = %after.id,
-                    "failed to read the attempts of a cancelled delivery; the answer has only the \
-                     last one"
+                    delivery = %delivery.id,
+                    "failed to read the attempts of a delivery that was changed; the answer has \
+                     only the last one"
                 );
-                let facts =
-                    DeliveryFacts::of(&after, &Pauses::default(), self.clock.now(), &ctx.base_url);
-                let last: Vec<Attempt> = after.last_attempt.clone().into_iter().collect();
-                let omitted = after.attempts.saturating_sub(u32::from(!last.is_empty()));
-                Ok(DeliveryView::of(facts, last, omitted))
+                let facts = DeliveryFacts::of(
+                    delivery,
+                    &Pauses::default(),
+                    self.clock.now(),
+                    &ctx.base_url,
+                );
+                let last: Vec<Attempt> = delivery.last_attempt.clone().into_iter().collect();
+                let omitted = delivery
+                    .attempts
+                    .saturating_sub(u32::from(!last.is_empty()));
+                DeliveryView::of(facts, last, omitted)
             }
         }
-    }
-
-    async fn record_action(
-        &self,
-        ctx: &Context,
-        delivery: &Delivery,
-        action: &str,
-    ) -> Result<(), Refusal> {
-        let event = self.event(ctx, delivery.organization, action, delivery.id, Vec::new());
-        Ok(self.store.record_audit(&event).await?)
     }
 
     async fn own_delivery(

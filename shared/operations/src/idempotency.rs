@@ -68,6 +68,17 @@ pub struct StoredAnswer {
     pub body: Value,
 }
 
+/// How an admitted request ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The request succeeded, with this response.
+    Succeeded(StoredAnswer),
+    /// The request was refused with a 4xx, and changed nothing.
+    Refused,
+    /// The request failed with a 5xx, and may have changed something.
+    Failed,
+}
+
 /// Whether a request with an idempotency key is executed.
 #[derive(Debug)]
 pub enum Admission {
@@ -195,14 +206,16 @@ impl Operations {
         }
     }
 
-    /// Stores the response of an admitted request if it is a 2xx. Any other response frees the key.
-    pub async fn conclude(&self, permit: Permit, answer: Option<StoredAnswer>) {
+    /// Concludes the claim of an admitted request. A success is stored for repeats, and a refusal
+    /// frees the key. A failure only ends the lease, so that a repeat takes the claim over with the
+    /// same reserved id.
+    pub async fn conclude(&self, permit: Permit, outcome: Outcome) {
         let Permit {
             organization,
             key_hash,
         } = permit;
-        let concluded = match answer.filter(|answer| (200..300).contains(&answer.status)) {
-            Some(mut answer) => {
+        let concluded = match outcome {
+            Outcome::Succeeded(mut answer) => {
                 hide_secrets(&mut answer.body);
                 match serde_json::to_value(answer) {
                     Ok(stored) => {
@@ -219,7 +232,12 @@ impl Operations {
                     }
                 }
             }
-            None => self.store.release_claim(organization, &key_hash).await,
+            Outcome::Refused => self.store.release_claim(organization, &key_hash).await,
+            Outcome::Failed => {
+                self.store
+                    .yield_claim(organization, &key_hash, self.clock.now())
+                    .await
+            }
         };
         if let Err(error) = concluded {
             tracing::warn!(

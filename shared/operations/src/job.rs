@@ -258,21 +258,21 @@ impl Operations {
     pub(crate) async fn start_job(&self, ctx: &Context, job: Job) -> Result<JobView, Refusal> {
         let filter = serde_json::to_value(&job.filter).unwrap_or_default();
         let kind = serde_json::to_value(job.kind).unwrap_or_default();
-        let job = match job.kind {
-            // An erasure is not limited by the number of the organization's jobs.
-            JobKind::Erase => self.store.create_job(&job).await?,
-            _ => self
-                .store
-                .create_job_within(&job)
-                .await?
-                .ok_or_else(too_many)?,
-        };
+        let mut stored = self.stored_job(&job).await?;
+        if stored.status == JobStatus::Failed {
+            let another = Job {
+                id: self.ids.mint(job.organization_id, 1),
+                ..job
+            };
+            stored = self.stored_job(&another).await?;
+        }
+        let job = stored;
         let changes = vec![
             crate::audit::set("/kind", kind),
             crate::audit::set("/filter", filter),
         ];
         let event = self.event(ctx, job.organization_id, "job.created", job.id, changes);
-        self.store.record_audit(&event).await?;
+        self.record_made(&event).await;
         let task = JobTask {
             organization: job.organization_id,
             job: job.id,
@@ -288,6 +288,19 @@ impl Operations {
             return Err(Refusal::unavailable(error));
         }
         Ok(self.job_view(ctx, job))
+    }
+
+    /// Stores a new job. Returns the stored job if an earlier run of the request stored it.
+    async fn stored_job(&self, job: &Job) -> Result<Job, Refusal> {
+        match job.kind {
+            // An erasure is not limited by the number of the organization's jobs.
+            JobKind::Erase => Ok(self.store.create_job(job).await?),
+            _ => self
+                .store
+                .create_job_within(job)
+                .await?
+                .ok_or_else(too_many),
+        }
     }
 
     /// Refuses an action that needs a job if the organization has as many unfinished jobs as it
@@ -382,7 +395,7 @@ impl Operations {
             };
             if self.store.save_job(&cancelled).await? == Saved::Done {
                 let event = self.event(ctx, organization, "job.cancelled", id, Vec::new());
-                self.store.record_audit(&event).await?;
+                self.record_made(&event).await;
                 return Ok(self.job_view(ctx, cancelled));
             }
             job = self

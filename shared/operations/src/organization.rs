@@ -481,16 +481,15 @@ impl Operations {
         no_parameters(query)?;
         self.end_organization(&organization).await?;
         self.store.remove_organization(organization.id).await?;
-        Ok(self
-            .store
-            .record_audit(&self.event(
-                ctx,
-                organization.id,
-                "organization.deleted",
-                organization.id,
-                Vec::new(),
-            ))
-            .await?)
+        let event = self.event(
+            ctx,
+            organization.id,
+            "organization.deleted",
+            organization.id,
+            Vec::new(),
+        );
+        self.record_made(&event).await;
+        Ok(())
     }
 
     async fn end_organization(&self, organization: &Organization) -> Result<(), Refusal> {

@@ -129,9 +129,8 @@ impl Operations {
             );
             return Err(Refusal::new(RefusalCode::LimitReached, detail));
         }
-        self.store
-            .record_audit(&self.event(ctx, organization, "portal_link.created", link.id, changes))
-            .await?;
+        let event = self.event(ctx, organization, "portal_link.created", link.id, changes);
+        self.record_made(&event).await;
         Ok(NewPortalLinkView {
             id: link.id,
             url: ctx.link("portal", token.expose_secret()),
@@ -232,10 +231,9 @@ impl Operations {
         {
             return Err(Refusal::not_found());
         }
-        Ok(self
-            .store
-            .record_audit(&self.event(ctx, organization, "portal_link.deleted", id, Vec::new()))
-            .await?)
+        let event = self.event(ctx, organization, "portal_link.deleted", id, Vec::new());
+        self.record_made(&event).await;
+        Ok(())
     }
 
     /// Signs in a person whom the identity provider has authenticated. `context` makes the context

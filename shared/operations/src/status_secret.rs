@@ -76,7 +76,7 @@ impl Operations {
                     organization,
                     Vec::new(),
                 );
-                self.store.record_audit(&event).await?;
+                self.record_made(&event).await;
                 let status_signing_secret = new
                     .generated
                     .map(|secret| secret.expose_secret().to_owned());

@@ -84,3 +84,21 @@ async fn mistakes_are_named() {
         refused(422, "validation_failed", &expected)
     );
 }
+
+#[tokio::test]
+async fn a_key_is_shown_although_its_audit_event_cannot_be_recorded() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    deployment.engines.install_faults(|call| {
+        if call.operation == "PutItem" {
+            local_aws::Fault::throttled()
+        } else {
+            local_aws::Fault::None
+        }
+    });
+    let made = admin
+        .post("/v1/api-keys", json!({"name": "a", "role": "viewer"}))
+        .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert!(made.json()["key"].is_string(), "{made:?}");
+}

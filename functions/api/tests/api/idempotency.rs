@@ -363,3 +363,53 @@ async fn a_submission_that_broke_off_is_taken_over_at_once() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_job_that_was_stored_by_a_request_that_failed_is_not_made_twice() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let body = json!({"kind": "retry", "filter": {}});
+    let claimed = std::sync::atomic::AtomicBool::new(false);
+    deployment.engines.install_faults(move |call| {
+        // The job is stored, but its task is refused, and that is not stored.
+        let refused = call.service == local_aws::Service::Sqs
+            || (call.operation == "PutItem"
+                && claimed.swap(true, std::sync::atomic::Ordering::Relaxed));
+        if refused {
+            local_aws::Fault::throttled()
+        } else {
+            local_aws::Fault::None
+        }
+    });
+    let failed = admin.post_once("/v1/jobs", "k", body.clone()).await;
+    assert_eq!(failed.status, 503, "{failed:?}");
+    deployment.engines.clear_faults();
+    let again = admin.post_once("/v1/jobs", "k", body).await;
+    assert_eq!(again.status, 202, "{again:?}");
+    let jobs = admin.get("/v1/jobs").await.json()["data"].clone();
+    assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs}");
+    assert_eq!(jobs[0]["id"], again.json()["id"]);
+}
+
+#[tokio::test]
+async fn a_job_whose_task_was_refused_is_started_by_a_repeat() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let body = json!({"kind": "retry", "filter": {}});
+    deployment.engines.install_faults(|call| {
+        if call.service == local_aws::Service::Sqs {
+            local_aws::Fault::throttled()
+        } else {
+            local_aws::Fault::None
+        }
+    });
+    let failed = admin.post_once("/v1/jobs", "k", body.clone()).await;
+    assert_eq!(failed.status, 503, "{failed:?}");
+    deployment.engines.clear_faults();
+    let again = admin.post_once("/v1/jobs", "k", body).await;
+    assert_eq!(
+        (again.status, &again.json()["status"]),
+        (202, &json!("queued")),
+        "{again:?}"
+    );
+}

@@ -92,7 +92,7 @@ impl Operations {
                 id,
             )
         };
-        self.store.record_audit(&event).await?;
+        self.record_made(&event).await;
         Ok(consented)
     }
 

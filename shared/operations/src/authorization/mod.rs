@@ -139,9 +139,8 @@ impl Operations {
             );
             return Err(Refusal::new(RefusalCode::LimitReached, detail));
         }
-        self.store
-            .record_audit(&self.event(ctx, organization, "authorization.requested", id, Vec::new()))
-            .await?;
+        let event = self.event(ctx, organization, "authorization.requested", id, Vec::new());
+        self.record_made(&event).await;
         Ok(NewAuthorization {
             view: authorization.into(),
             url,
@@ -185,9 +184,8 @@ impl Operations {
         if !self.store.delete_authorization(organization, id).await? {
             return Err(Refusal::not_found());
         }
-        self.store
-            .record_audit(&self.event(ctx, organization, "authorization.deleted", id, Vec::new()))
-            .await?;
+        let event = self.event(ctx, organization, "authorization.deleted", id, Vec::new());
+        self.record_made(&event).await;
         Ok(())
     }
 }

@@ -143,6 +143,7 @@ impl Operations {
             destination.id,
             skipped_check(skip_check),
         );
+        let settings = self.settings_of(organization).await?;
         match self.store.create_destination(&destination, &event).await? {
             Created::Done => {}
             Created::TooMany => {
@@ -157,20 +158,27 @@ impl Operations {
                     .existing_destination(organization, destination.id)
                     .await?;
                 return Ok(NewDestination {
-                    view: self.destination_view(
-                        ctx,
-                        &destination,
-                        &self.settings_of(organization).await?,
-                        None,
-                    ),
+                    view: self.destination_view(ctx, &destination, &settings, None),
                     signing_secret: None,
                 });
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
-        let view = self.view_with_health(ctx, &destination).await?;
+        let health = self
+            .health_views(organization, std::slice::from_ref(&destination))
+            .await
+            .unwrap_or_else(|refusal| {
+                tracing::warn!(
+                    error = refusal.detail,
+                    request_id = ctx.request_id,
+                    destination = %destination.id,
+                    "failed to read the health of a new destination; the answer is without it"
+                );
+                Vec::new()
+            })
+            .pop();
         Ok(NewDestination {
-            view,
+            view: self.destination_view(ctx, &destination, &settings, health),
             signing_secret: generated.map(|secret| secret.expose_secret().to_owned()),
         })
     }

@@ -111,7 +111,7 @@ impl Operations {
             destination.id,
             Vec::new(),
         );
-        self.store.record_audit(&event).await?;
+        self.record_made(&event).await;
         Ok(self.message_view(ctx, &deliveries, &crate::view::delivery::Pauses::default()))
     }
 }

@@ -109,7 +109,7 @@ impl Operations {
                 serde_json::json!(named),
             )],
         );
-        self.store.record_audit(&event).await?;
+        self.record_made(&event).await;
         let deliveries = self.own_message(ctx, organization, id).await?;
         Ok(self.message_view(ctx, &deliveries, &self.pauses(organization).await?))
     }

@@ -151,8 +151,9 @@ impl Operations {
             return self.content_answer(info, kept.content).await;
         }
         // An attempt that did not read the whole payload has no hash of it.
-        let payload = delivery.message.payload.clone();
-        if payload
+        if delivery
+            .message
+            .payload
             .sha256
             .as_ref()
             .is_some_and(|known| !sha256.is_empty() && *known != sha256)
@@ -164,7 +165,7 @@ impl Operations {
             .content(&delivery)
             .await?
             .ok_or_else(payload_expired)?;
-        self.content_answer(payload, content).await
+        self.payload_answer(&delivery, content).await
     }
 
     /// Returns the hash of the body that was last sent; `None` if no attempt sent one.

@@ -194,7 +194,9 @@ impl Operations {
         self.payload_answer(first, content).await
     }
 
-    async fn payload_answer(
+    /// Returns the payload of a delivery's message, unless it is in a bucket that is no longer
+    /// granted to the organization.
+    pub(crate) async fn payload_answer(
         &self,
         delivery: &Delivery,
         content: Content,

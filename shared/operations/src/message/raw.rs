@@ -1,6 +1,7 @@
 //! A body whose payload is kept as the bytes that the client sent. Top-level members are slices of
 //! the body, and all but the payload are parsed (R2.1).
 
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -32,14 +33,14 @@ impl RawMembers {
         }
         let Slices(slices) = serde_json::from_slice(json)
             .map_err(|error| Malformed(format!("the body is not a JSON object: {error}")))?;
-        let mut members: Vec<(String, Bytes)> = Vec::with_capacity(slices.len());
-        for (name, raw) in slices {
-            if members.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(Malformed(format!("the member {name:?} appears twice")));
-            }
-            members.push((name, json.slice_ref(raw.get().as_bytes())));
+        let mut names = HashSet::with_capacity(slices.len());
+        if let Some((twice, _)) = slices.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            return Err(Malformed(format!("the member {twice:?} appears twice")));
         }
-        Ok(Self(members))
+        let members = slices
+            .into_iter()
+            .map(|(name, raw)| (name, json.slice_ref(raw.get().as_bytes())));
+        Ok(Self(members.collect()))
     }
 
     /// Takes the bytes of a member's value, if there is one.

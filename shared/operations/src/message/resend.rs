@@ -12,6 +12,7 @@ use store::Added;
 use utoipa::ToSchema;
 
 use super::read::payload_expired;
+use super::submit::not_suspended;
 use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::view::message::MessageView;
@@ -61,6 +62,7 @@ impl Operations {
             .routes(organization)
             .await?
             .ok_or_else(Refusal::not_found)?;
+        not_suspended(routes.status)?;
         let targets: Vec<Target> =
             match resolve(&routes, Some(named.as_slice()), &first.message.event_type) {
                 Ok(targets) => targets,

@@ -88,26 +88,35 @@ impl Timestamp {
 
 const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// Returns the milliseconds since the epoch of a date and time with an offset.
+/// Returns the seconds of a numeric offset such as `+01:00` (RFC 3339 §5.6).
+fn offset_seconds(offset: &str) -> Option<i64> {
+    let (sign, offset) = match offset.as_bytes().first()? {
+        b'+' => (1, offset.get(1..)?),
+        b'-' => (-1, offset.get(1..)?),
+        _ => return None,
+    };
+    let (hours, minutes) = offset.split_once(':')?;
+    let at_most = |digits: &str, most: i64| -> Option<i64> {
+        let two = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        let value: i64 = digits.parse().ok().filter(|_| two)?;
+        (value <= most).then_some(value)
+    };
+    Some(sign * (at_most(hours, 23)? * 3600 + at_most(minutes, 59)? * 60))
+}
+
+/// Returns the milliseconds since the epoch of a date and time with an offset in the last year.
 fn last_day(text: &str) -> Option<i64> {
     let (date_time, offset) = match text.strip_suffix(['Z', 'z']) {
         Some(date_time) => (date_time, 0),
         None => {
             let (date_time, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-            let seconds = i64::from(hours.parse::<u8>().ok()?) * 3600
-                + i64::from(minutes.parse::<u8>().ok()?) * 60;
-            (
-                date_time,
-                if offset.starts_with('-') {
-                    -seconds
-                } else {
-                    seconds
-                },
-            )
+            (date_time, offset_seconds(offset)?)
         }
     };
     let date_time: DateTime = date_time.parse().ok()?;
+    if date_time.year() != DateTime::MAX.year() {
+        return None;
+    }
     i64::try_from(date_time.duration_since(EPOCH).as_millis())
         .ok()?
         .checked_sub(offset * 1000)
@@ -190,6 +199,11 @@ mod tests {
             "9999-12-31T23:59:59",
             "9999-12-31T23:59:59+99",
             "9999-12-31T23:59:59é",
+            "9999-12-31T23:59:59+1:000",
+            "9999-12-31T23:59:59+24:00",
+            "9999-12-31T23:59:59-00:60",
+            "9999-12-31T23:59:59x01:00",
+            "2025-11-24T16:00:00x01:00",
         ] {
             assert_eq!(Timestamp::parse(bad), Err(NotATimestamp), "{bad}");
         }

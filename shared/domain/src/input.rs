@@ -92,21 +92,34 @@ impl FieldError {
     }
 }
 
-/// The mistakes found so far, shared by all readers of one body.
+/// The maximum number of mistakes that are reported for one request.
+pub const MISTAKES_MAX: usize = 100;
+
+/// The mistakes found so far, shared by all readers of one body. Only the first [`MISTAKES_MAX`]
+/// are kept.
 #[derive(Debug, Default)]
 pub struct Errors(RefCell<Vec<FieldError>>);
 
 impl Errors {
     /// Records a mistake at `pointer`.
     pub fn add(&self, pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) {
-        self.0
-            .borrow_mut()
-            .push(FieldError::at(pointer, code, detail));
+        let mut errors = self.0.borrow_mut();
+        if errors.len() < MISTAKES_MAX {
+            errors.push(FieldError::at(pointer, code, detail));
+        }
+    }
+
+    /// Returns whether further mistakes are not kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.borrow().len() >= MISTAKES_MAX
     }
 
     /// Records mistakes that were found elsewhere.
     pub fn extend(&self, errors: impl IntoIterator<Item = FieldError>) {
-        self.0.borrow_mut().extend(errors);
+        let mut kept = self.0.borrow_mut();
+        let room = MISTAKES_MAX.saturating_sub(kept.len());
+        kept.extend(errors.into_iter().take(room));
     }
 
     /// Returns whether no mistake has been recorded so far.
@@ -260,7 +273,9 @@ impl<'e> Fields<'e> {
 
     /// Records a mistake in the member `name`.
     pub fn refuse(&self, name: &str, code: FieldCode, detail: impl Into<String>) {
-        self.errors.add(self.pointer_to(name), code, detail);
+        if !self.errors.is_full() {
+            self.errors.add(self.pointer_to(name), code, detail);
+        }
     }
 
     /// Returns whether the member is present, even if it is null.

@@ -166,7 +166,8 @@ impl FailurePolicy {
             })
     }
 
-    /// Reads a policy. Absent members keep the values of `self`.
+    /// Reads a policy. Absent members keep the values of `self`, and null resets a threshold that is
+    /// always set to its default.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let disable = match fields.has("disable_after_failures") {
             false => self.disable_after_failures,
@@ -185,13 +186,19 @@ impl FailurePolicy {
                 .flatten(),
         };
         Self {
-            alert_after_failures: ALERT_AFTER_FAILURES
-                .read(fields, "alert_after_failures")
-                .unwrap_or(self.alert_after_failures),
+            alert_after_failures: match fields.has("alert_after_failures") {
+                false => self.alert_after_failures,
+                true => ALERT_AFTER_FAILURES
+                    .read(fields, "alert_after_failures")
+                    .unwrap_or(ALERT_AFTER_FAILURES.usual()),
+            },
             disable_after_failures: disable,
-            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS
-                .read(fields, "disable_min_failing_seconds")
-                .unwrap_or(self.disable_min_failing_seconds),
+            disable_min_failing_seconds: match fields.has("disable_min_failing_seconds") {
+                false => self.disable_min_failing_seconds,
+                true => DISABLE_MIN_FAILING_SECONDS
+                    .read(fields, "disable_min_failing_seconds")
+                    .unwrap_or(DISABLE_MIN_FAILING_SECONDS.usual()),
+            },
             failure_rate,
             auto_recover,
         }
@@ -217,7 +224,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Reads grants. Absent members and null keep the values of `self`.
+    /// Reads grants. Absent members keep the values of `self`, and null ends all grants of a list.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let list = |fields: &mut Fields<'_>, name, old: &Vec<String>| {
             let parse = |text: &str| {
@@ -228,9 +235,12 @@ impl Grants {
                     .then(|| text.to_owned())
                     .ok_or_else(refused)
             };
-            fields
-                .parsed_list(name, GRANTS_MAX, parse)
-                .unwrap_or_else(|| old.clone())
+            match fields.has(name) {
+                false => old.clone(),
+                true => fields
+                    .parsed_list(name, GRANTS_MAX, parse)
+                    .unwrap_or_default(),
+            }
         };
         Self {
             buckets: list(fields, "buckets", &self.buckets),
@@ -523,6 +533,29 @@ mod tests {
                 .filter_map(|error| error.pointer)
                 .collect()
         })
+    }
+
+    #[test]
+    fn null_ends_the_grants_of_a_list_and_resets_a_threshold() {
+        let grants = Grants {
+            buckets: vec!["theirs".to_owned()],
+            databases: vec!["db".to_owned()],
+            ..Grants::default()
+        };
+        let policy = FailurePolicy {
+            alert_after_failures: ALERT_AFTER_FAILURES.usual() + 1,
+            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS.usual() + 1,
+            ..FailurePolicy::default()
+        };
+        let errors = Errors::default();
+        let fields = |json: &str| Fields::new("", parse_object(json.as_bytes()).unwrap(), &errors);
+        let after = grants.read(&mut fields(r#"{"buckets": null}"#));
+        assert!(after.buckets.is_empty());
+        assert_eq!(after.databases, grants.databases);
+        assert_eq!(policy.read(&mut fields("{}")), policy);
+        let null = r#"{"alert_after_failures": null, "disable_min_failing_seconds": null}"#;
+        assert_eq!(policy.read(&mut fields(null)), FailurePolicy::default());
+        assert!(errors.is_empty());
     }
 
     #[test]

@@ -74,3 +74,18 @@ fn a_name_reads_as_it_is_written() {
     ];
     assert_eq!(bad.into_iter().find(|name| read(name)), None);
 }
+
+#[test]
+fn only_the_first_mistakes_are_kept() {
+    let members: Vec<String> = (0..=MISTAKES_MAX).map(|n| format!("\"m{n}\":1")).collect();
+    let body = format!("{{{}}}", members.join(","));
+    let errors = Errors::default();
+    Fields::new("", parse_object(body.as_bytes()).unwrap(), &errors).finish();
+    errors.extend([FieldError::at("/x", FieldCode::Required, "x is required")]);
+    let kept = errors.into_result(()).unwrap_err();
+    assert_eq!(kept.len(), MISTAKES_MAX);
+    assert!(
+        kept.iter()
+            .all(|error| error.code == FieldCode::UnknownField)
+    );
+}

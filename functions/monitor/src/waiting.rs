@@ -9,7 +9,7 @@ use domain::audit::AuditEvent;
 use domain::destination::{Destination, DestinationState};
 use domain::id::{DestinationId, OrganizationId};
 use domain::waiting::DeliveryLimits;
-use store::{Reset, Saved, StoreError};
+use store::{ReleaseWalk, Reset, Saved, StoreError};
 
 use crate::Monitor;
 
@@ -79,16 +79,49 @@ impl Monitor {
                 return Ok(());
             }
         }
-        let released = self
+        self.release_resumed(&destination, limits).await
+    }
+
+    /// Releases the deliveries that waited for a pause that is over, from where the previous run
+    /// stopped. Stops watching the destination after a walk over all its open deliveries that
+    /// released nothing.
+    async fn release_resumed(
+        &self,
+        destination: &Destination,
+        limits: (u8, Option<DeliveryLimits>),
+    ) -> Result<(), lambda_runtime::Error> {
+        let (id, revision) = (destination.id, destination.revision());
+        let now = self.clock.now();
+        let walk = self.store.release_walk(id, revision).await?;
+        let (released, next) = self
             .dispatcher
-            .release_paused(&destination, limits, now, RELEASED)
+            .release_paused_from(
+                destination,
+                limits,
+                now,
+                walk.map(|walk| walk.after),
+                RELEASED,
+            )
             .await?;
         if released > 0 {
             tracing::info!(released, destination = %id, "waiting deliveries were released");
-        } else if now.since(destination.updated_at) > RECORDED_WITHIN {
-            self.store
-                .unwatch_waiting(id, destination.revision())
-                .await?;
+        }
+        let idle_since = walk
+            .map_or(Some(now), |walk| walk.idle_since)
+            .filter(|_| released == 0);
+        if let Some(after) = next {
+            let walk = ReleaseWalk {
+                revision,
+                after,
+                idle_since,
+            };
+            return Ok(self.store.keep_release_walk(id, Some(&walk)).await?);
+        }
+        if walk.is_some() {
+            self.store.keep_release_walk(id, None).await?;
+        }
+        if idle_since.is_some_and(|since| since.since(destination.updated_at) > RECORDED_WITHIN) {
+            self.store.unwatch_waiting(id, revision).await?;
         }
         Ok(())
     }

@@ -39,16 +39,31 @@ impl Dispatcher {
     pub async fn release_paused(
         &self,
         destination: &Destination,
-        (shards, default): (u8, Option<DeliveryLimits>),
+        limits: (u8, Option<DeliveryLimits>),
         at: Timestamp,
         extent: Extent,
     ) -> Result<usize, StoreError> {
+        let (released, _) = self
+            .release_paused_from(destination, limits, at, None, extent)
+            .await?;
+        Ok(released)
+    }
+
+    /// Releases as [`Self::release_paused`] does, but only the deliveries after `after`. Returns the
+    /// number of released deliveries and where to continue, which is `None` once the whole index
+    /// has been read.
+    pub async fn release_paused_from(
+        &self,
+        destination: &Destination,
+        (shards, default): (u8, Option<DeliveryLimits>),
+        at: Timestamp,
+        after: Option<DeliveryId>,
+        extent: Extent,
+    ) -> Result<(usize, Option<DeliveryId>), StoreError> {
         let is_paused = |waiting: &Waiting| waiting.reason == WaitingFor::Pause;
         let step = step(destination, default);
-        let released = self
-            .release_where(destination, shards, (None, extent), (at, step), is_paused)
-            .await?;
-        Ok(released.0)
+        self.release_where(destination, shards, (after, extent), (at, step), is_paused)
+            .await
     }
 
     /// Releases the deliveries after `after` that wait for a destination whose limits have changed,
@@ -67,8 +82,9 @@ impl Dispatcher {
     }
 
     /// Releases the deliveries after `after` whose wait `is_meant` accepts, oldest first. They
-    /// start at `at`, or in turns that are `step` apart. Returns how many were released and where
-    /// to continue; `None` once the whole index has been read.
+    /// start at `at`, or in turns that are `step` apart. A delivery whose attempt is running no
+    /// longer waits. Returns how many were released and where to continue; `None` once the whole
+    /// index has been read.
     async fn release_where(
         &self,
         destination: &Destination,
@@ -89,10 +105,12 @@ impl Dispatcher {
                     PAGE,
                 )
                 .await?;
+            let now = self.clock.now();
             let waiting: Vec<Delivery> = page
                 .items
                 .into_iter()
                 .filter(|delivery| delivery.waiting.as_ref().is_some_and(is_meant))
+                .filter(|delivery| !delivery.in_flight(now))
                 .collect();
             for some in waiting.chunks(AT_ONCE) {
                 released += match step {

@@ -10,7 +10,7 @@ use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::{Destination, DestinationState};
 use domain::id::{DeliveryId, DestinationId};
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
-use local_aws::{Call, Fault};
+use local_aws::{Call, Fault, Target};
 use simulation::receiver::Receiver;
 use simulation::world::World;
 use store::{Content, Saved};
@@ -329,5 +329,87 @@ fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
             .expect("the table answers")
             .expect("it is there");
         assert_eq!(last.status(), DeliveryStatus::Succeeded);
+    });
+}
+
+#[test]
+fn what_waits_behind_a_long_backlog_of_retries_is_released_and_an_attempt_in_flight_is_not() {
+    in_simulated_time(async || {
+        let (world, id) = limited(DeliveryLimits::default(), Duration::from_millis(1)).await;
+        let now = world.clock.now();
+        let pause = Waiting {
+            reason: WaitingFor::Pause,
+            expected_at: None,
+        };
+        let payload = Content::Bytes(Bytes::from_static(b"{}"));
+        let submission = world.submission(1, Bytes::from_static(b"{}"));
+        let first = world
+            .dispatcher
+            .submit(&submission)
+            .await
+            .expect("it is accepted")
+            .remove(0);
+        let open = |after: &dyn Fn(Delivery) -> Delivery| {
+            let message = world
+                .ids
+                .mint(world.organization.id, world.organization.shards);
+            after(Delivery {
+                id: DeliveryId {
+                    message,
+                    position: 0,
+                },
+                ..first.clone()
+            })
+        };
+        let commit = async |delivery: &Delivery| {
+            world
+                .store
+                .commit(std::slice::from_ref(delivery), &payload)
+                .await
+                .expect("the table answers");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        let in_flight = open(&|queued| {
+            let waits = queued.wait(pause).expect("it is queued");
+            waits
+                .start(now.plus(Duration::from_secs(900)), now)
+                .expect("no attempt runs")
+        });
+        commit(&in_flight).await;
+        for _ in 0..300 {
+            let later = Waiting {
+                reason: WaitingFor::Rate,
+                expected_at: Some(now.plus(Duration::from_secs(24 * 3600))),
+            };
+            commit(&open(&|queued| queued.wait(later).expect("it is queued"))).await;
+        }
+        let last = open(&|queued| queued.wait(pause).expect("it is queued"));
+        commit(&last).await;
+        change(&world, id, |destination| {
+            destination.state = DestinationState::Enabled
+        })
+        .await;
+        // One run reads only some of the pages.
+        world.engines.install_faults(|call: &Call| {
+            let is_open_index = |target: &Target| target.resource.contains("attention_dst");
+            match call.targets.iter().any(is_open_index) {
+                true => Fault::Delay(Duration::from_secs(12)),
+                false => Fault::None,
+            }
+        });
+        for _ in 0..4 {
+            world.monitor(None).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let stands = async |delivery: &Delivery| {
+            world
+                .store
+                .delivery(world.organization.id, delivery.id)
+                .await
+                .expect("the table answers")
+                .expect("it is there")
+        };
+        assert_eq!(stands(&last).await.waiting, None, "it is released");
+        assert_eq!(stands(&in_flight).await.state, in_flight.state);
     });
 }

@@ -7,45 +7,74 @@ use dispatch::Extent;
 use domain::Timestamp;
 use domain::audit::AuditEvent;
 use domain::destination::{Destination, DestinationState};
-use domain::id::{DestinationId, OrganizationId};
+use domain::id::{DeliveryId, DestinationId, OrganizationId};
 use domain::waiting::DeliveryLimits;
 use store::{ReleaseWalk, Reset, Saved, StoreError};
 
 use crate::Monitor;
 
-/// The limits of what one run releases for one destination, because a run handles all destinations.
-const RELEASED: Extent = Extent {
-    at_most: 5_000,
-    within: Duration::from_secs(30),
-};
+/// Approximately how many deliveries are released for one destination before the others have their
+/// turn, because a run handles all destinations.
+const RELEASED_MAX: usize = 5_000;
+/// How long deliveries are released for one destination before the others have their turn.
+const TURN: Duration = Duration::from_secs(5);
 /// The time within which a worker that found a destination paused has recorded its delivery as
 /// waiting.
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 
+/// How far the release for a destination has come in this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// Nothing is left to do in this run.
+    Done,
+    /// The time of the destination's turn was over. A further turn continues.
+    Unfinished,
+}
+
+impl Released {
+    /// Returns how far a release has come that released this many deliveries and continues at
+    /// `next`. What is released for one destination in a run is limited.
+    fn after(count: usize, next: Option<DeliveryId>) -> Self {
+        match next {
+            Some(_) if count < RELEASED_MAX => Self::Unfinished,
+            _ => Self::Done,
+        }
+    }
+}
+
 impl Monitor {
-    /// Releases the deliveries that wait for a destination, unless it is still paused. Stops
-    /// watching the destination once no delivery waits.
+    /// Releases the deliveries that wait for a destination, unless it is still paused. Stops at
+    /// `ends_at` or when its turn is over. Stops watching the destination once no delivery waits.
     pub(crate) async fn release_for(
         &self,
         organization: OrganizationId,
         id: DestinationId,
-    ) -> Result<(), lambda_runtime::Error> {
+        ends_at: Timestamp,
+    ) -> Result<Released, lambda_runtime::Error> {
+        let extent = Extent {
+            at_most: RELEASED_MAX,
+            within: ends_at.since(self.clock.now()).min(TURN),
+        };
+        if extent.within.is_zero() {
+            return Ok(Released::Done);
+        }
         let (Some(routes), Some(destination)) = (
             self.store.routes(organization).await?,
             self.store.destination(organization, id).await?,
         ) else {
-            return Ok(self.store.forget_waiting(id, u64::MAX).await?);
+            self.store.forget_waiting(id, u64::MAX).await?;
+            return Ok(Released::Done);
         };
         let limits = (routes.shards, routes.settings.delivery_limits);
         let now = self.clock.now();
         let destination = match destination.state {
             DestinationState::Enabled => destination,
             DestinationState::Paused { .. } if destination.paused_until(now).is_some() => {
-                return Ok(self.release_early(&destination, limits, now).await?);
+                return Ok(self.release_early(&destination, limits, extent).await?);
             }
             DestinationState::Paused { .. } => match self.end_pause(destination).await? {
                 Some(resumed) => resumed,
-                None => return Ok(()),
+                None => return Ok(Released::Done),
             },
             // Another part of the watch skips the waiting deliveries. Until then this entry
             // remains, so that the rest is released if the destination is enabled first.
@@ -59,7 +88,7 @@ impl Monitor {
                         .forget_waiting(id, destination.revision())
                         .await?;
                 }
-                return Ok(());
+                return Ok(Released::Done);
             }
         };
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
@@ -67,7 +96,7 @@ impl Monitor {
             // that has taken its new turn still waits, and would otherwise be released again.
             let (count, next) = self
                 .dispatcher
-                .release_from(&destination, limits, released, RELEASED)
+                .release_from(&destination, limits, released, extent)
                 .await?;
             self.store.keep_release(id, at, next).await?;
             tracing::info!(
@@ -76,35 +105,71 @@ impl Monitor {
                 "released deliveries to take new turns under changed limits"
             );
             if next.is_some() {
-                return Ok(());
+                return Ok(Released::after(count, next));
             }
         }
-        self.release_resumed(&destination, limits).await
+        self.release_resumed(&destination, limits, extent).await
     }
 
-    /// Releases the deliveries that waited for a pause that is over, from where the previous run
-    /// stopped. Stops watching the destination after a walk over all its open deliveries that
-    /// released nothing.
+    /// Releases the deliveries that waited for a pause that is over. Stops watching the destination
+    /// after a walk over all its open deliveries that released nothing.
     async fn release_resumed(
         &self,
         destination: &Destination,
         limits: (u8, Option<DeliveryLimits>),
-    ) -> Result<(), lambda_runtime::Error> {
+        extent: Extent,
+    ) -> Result<Released, lambda_runtime::Error> {
+        let now = self.clock.now();
+        let (released, idle_since) = self.walk_on(destination, limits, now, extent).await?;
+        let is_over = |since: Timestamp| since.since(destination.updated_at) > RECORDED_WITHIN;
+        if idle_since.is_some_and(is_over) {
+            self.store
+                .unwatch_waiting(destination.id, destination.revision())
+                .await?;
+        }
+        Ok(released)
+    }
+
+    /// Queues the deliveries that wait for a pause that ends before the next run, so that they
+    /// start when it ends. A delivery that is received later waits in its queue.
+    async fn release_early(
+        &self,
+        destination: &Destination,
+        limits: (u8, Option<DeliveryLimits>),
+        extent: Extent,
+    ) -> Result<Released, StoreError> {
+        let now = self.clock.now();
+        let next_run = now.plus(Duration::from_secs(self.interval_seconds.into()));
+        let Some(until) = destination
+            .paused_until(now)
+            .filter(|until| *until <= next_run)
+        else {
+            return Ok(Released::Done);
+        };
+        let (released, _) = self.walk_on(destination, limits, until, extent).await?;
+        Ok(released)
+    }
+
+    /// Releases deliveries that wait for a pause, so that they start at `at`, from where the
+    /// previous run or turn stopped. Once all open deliveries have been passed, also returns when
+    /// the walk began, unless it released any.
+    async fn walk_on(
+        &self,
+        destination: &Destination,
+        limits: (u8, Option<DeliveryLimits>),
+        at: Timestamp,
+        extent: Extent,
+    ) -> Result<(Released, Option<Timestamp>), StoreError> {
         let (id, revision) = (destination.id, destination.revision());
         let now = self.clock.now();
         let walk = self.store.release_walk(id, revision).await?;
+        let after = walk.map(|walk| walk.after);
         let (released, next) = self
             .dispatcher
-            .release_paused_from(
-                destination,
-                limits,
-                now,
-                walk.map(|walk| walk.after),
-                RELEASED,
-            )
+            .release_paused_from(destination, limits, at, after, extent)
             .await?;
         if released > 0 {
-            tracing::info!(released, destination = %id, "waiting deliveries were released");
+            tracing::info!(released, destination = %id, %at, "released waiting deliveries");
         }
         let idle_since = walk
             .map_or(Some(now), |walk| walk.idle_since)
@@ -115,43 +180,13 @@ impl Monitor {
                 after,
                 idle_since,
             };
-            return Ok(self.store.keep_release_walk(id, Some(&walk)).await?);
+            self.store.keep_release_walk(id, Some(&walk)).await?;
+            return Ok((Released::after(released, next), None));
         }
         if walk.is_some() {
             self.store.keep_release_walk(id, None).await?;
         }
-        if idle_since.is_some_and(|since| since.since(destination.updated_at) > RECORDED_WITHIN) {
-            self.store.unwatch_waiting(id, revision).await?;
-        }
-        Ok(())
-    }
-
-    /// Queues the deliveries that wait for a pause that ends before the next run, so that they
-    /// start when it ends. A delivery that is received later waits in its queue.
-    async fn release_early(
-        &self,
-        destination: &Destination,
-        limits: (u8, Option<DeliveryLimits>),
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let next_run = now.plus(Duration::from_secs(self.interval_seconds.into()));
-        let Some(until) = destination
-            .paused_until(now)
-            .filter(|until| *until <= next_run)
-        else {
-            return Ok(());
-        };
-        let released = self
-            .dispatcher
-            .release_paused(destination, limits, until, RELEASED)
-            .await?;
-        tracing::info!(
-            released,
-            destination = %destination.id,
-            %until,
-            "queued waiting deliveries for the end of a pause"
-        );
-        Ok(())
+        Ok((Released::Done, idle_since))
     }
 
     /// Resumes a destination whose pause has expired. Returns `None` if the destination was changed

@@ -7,6 +7,7 @@
 //! the two, the next one announces them.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::time::Duration;
 
 use dispatch::EndError;
@@ -29,6 +30,7 @@ use telemetry::metrics::Threshold;
 
 use crate::Monitor;
 use crate::recover::{DueCheck, Look};
+use crate::waiting::Released;
 
 /// How many destinations are evaluated concurrently.
 const LOOKS_AT_ONCE: usize = 8;
@@ -37,6 +39,8 @@ const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
 /// The latest start of a check in a run, because a check takes up to 24 s and the run's time is
 /// limited.
 const CHECKS_BEGIN_WITHIN: Duration = Duration::from_secs(20);
+/// The time after the start of a run at which releasing ends, because the run's time is limited.
+const RELEASES_END_WITHIN: Duration = Duration::from_secs(40);
 /// Approximately the maximum number of deliveries of one destination that one run skips, because a
 /// run handles all destinations.
 const SKIPPED_AT_ONCE_MAX: usize = 5_000;
@@ -51,21 +55,30 @@ struct Stopped {
     unwatch: Option<Health>,
 }
 
-/// The work that remains for a destination after its evaluation.
+/// The work that remains after the evaluation of destinations.
 #[derive(Default)]
 struct Found {
-    stopped: Option<Stopped>,
-    due: Option<Box<DueCheck>>,
+    stopped: Vec<Stopped>,
+    due: Vec<Box<DueCheck>>,
+    /// Destinations for which deliveries may wait that can be released.
+    waiting: Vec<(OrganizationId, DestinationId)>,
 }
 
-/// Interleaves the destinations of the organizations, so that an organization with many does not
-/// delay the others.
-fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.stopped.extend(other.stopped);
+        self.due.extend(other.due);
+        self.waiting.extend(other.waiting);
+    }
+}
+
+/// Interleaves the organizations, so that one with many destinations does not delay the others.
+fn in_turn<T>(all: Vec<T>, organization: impl Fn(&T) -> OrganizationId) -> Vec<T> {
     let mut turns = BTreeMap::<OrganizationId, usize>::new();
     let mut all: Vec<(usize, T)> = all
         .into_iter()
         .map(|one| {
-            let turn = turns.entry(destination(&one).organization_id).or_default();
+            let turn = turns.entry(organization(&one)).or_default();
             *turn += 1;
             (*turn, one)
         })
@@ -75,10 +88,30 @@ fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
 }
 
 impl Monitor {
-    /// Evaluates every destination that is failing and every alert that is not announced.
+    /// Evaluates every destination that is failing and every alert that is not announced, and then
+    /// does the work that takes longer.
     pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
         let began_at = self.clock.now();
-        let (mut first_error, mut stopped, mut due) = (None, Vec::new(), Vec::new());
+        let (found, looked) = self.look_at_all().await;
+        let Found {
+            stopped,
+            due,
+            waiting,
+        } = found;
+        // Done after all alerts, because a destination with a large backlog takes the longest. None
+        // of the three delays the others. Boxed, because the futures are large.
+        let (skipped, checked, released) = tokio::join!(
+            self.skip_all(stopped).boxed(),
+            self.check_all(due, began_at).boxed(),
+            self.release_all(waiting, began_at.plus(RELEASES_END_WITHIN))
+                .boxed(),
+        );
+        looked.and(skipped).and(checked).and(released)
+    }
+
+    /// Evaluates everything that is watched. Returns the work that remains, and the first error.
+    async fn look_at_all(&self) -> (Found, Result<(), lambda_runtime::Error>) {
+        let (mut first_error, mut all) = (Ok(()), Found::default());
         // Each run begins with another partition, so that runs that are cut off do not always miss
         // the same destinations.
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
@@ -96,7 +129,7 @@ impl Monitor {
                         partition,
                         "failed to read what is watched; the next run reads it again"
                     );
-                    first_error.get_or_insert(error.into());
+                    first_error = first_error.and(Err(error.into()));
                     continue;
                 }
             };
@@ -105,10 +138,14 @@ impl Monitor {
                 Watched::Destination(organization, destination) => {
                     self.look_at(organization, destination).boxed()
                 }
-                Watched::Waiting(organization, destination) => self
-                    .release_for(organization, destination)
-                    .map(|done| done.map(|()| Found::default()))
-                    .boxed(),
+                Watched::Waiting(organization, destination) => {
+                    let waiting = vec![(organization, destination)];
+                    let found = Found {
+                        waiting,
+                        ..Found::default()
+                    };
+                    ready(Ok(found)).boxed()
+                }
                 Watched::Alert(alert) => self
                     .announce_what_is_left(*alert)
                     .map(|done| done.map(|()| Found::default()))
@@ -117,10 +154,7 @@ impl Monitor {
             let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
             while let Some(done) = done.next().await {
                 match done {
-                    Ok(found) => {
-                        stopped.extend(found.stopped);
-                        due.extend(found.due);
-                    }
+                    Ok(found) => all.add(found),
                     // An error for one destination does not affect the others.
                     Err(error) => {
                         tracing::error!(
@@ -128,26 +162,42 @@ impl Monitor {
                             "failed to evaluate a destination or alert; the next run evaluates it \
                              again"
                         );
-                        first_error.get_or_insert(error);
+                        first_error = first_error.and(Err(error));
                     }
                 }
             }
         }
-        // Done after all alerts, because a destination with a large backlog takes the longest.
-        let mut skipping = stream::iter(in_turn(stopped, |stopped| &stopped.destination))
+        (all, first_error)
+    }
+
+    /// Skips what waits for destinations that accept no more deliveries. Returns the first error.
+    async fn skip_all(&self, stopped: Vec<Stopped>) -> Result<(), lambda_runtime::Error> {
+        let stopped = in_turn(stopped, |stopped| stopped.destination.organization_id);
+        let mut skipping = stream::iter(stopped)
             .map(|stopped| self.skip_waiting(stopped).boxed())
             .buffer_unordered(LOOKS_AT_ONCE);
+        let mut first_error = Ok(());
         while let Some(skipped) = skipping.next().await {
             if let Err(error) = skipped {
                 tracing::error!(
                     error = %domain::chain(&error),
                     "failed to skip deliveries of a disabled destination; the next run skips them"
                 );
-                first_error.get_or_insert(error.into());
+                first_error = first_error.and(Err(error.into()));
             }
         }
+        first_error
+    }
+
+    /// Makes the checks that are due, as long as the run has time for them. Returns the first
+    /// error.
+    async fn check_all(
+        &self,
+        due: Vec<Box<DueCheck>>,
+        began_at: Timestamp,
+    ) -> Result<(), lambda_runtime::Error> {
         let is_late = || self.clock.now().since(began_at) >= CHECKS_BEGIN_WITHIN;
-        let checks = in_turn(due, |check| &check.destination).into_iter();
+        let checks = in_turn(due, |check| check.destination.organization_id).into_iter();
         let mut checked = stream::iter(checks)
             .map(|check| {
                 async {
@@ -160,16 +210,55 @@ impl Monitor {
                 .boxed()
             })
             .buffer_unordered(LOOKS_AT_ONCE);
+        let mut first_error = Ok(());
         while let Some(done) = checked.next().await {
             if let Err(error) = done {
                 tracing::error!(
                     error = %domain::chain(&*error),
                     "failed to check a disabled destination; the next run checks it again"
                 );
-                first_error.get_or_insert(error);
+                first_error = first_error.and(Err(error));
             }
         }
-        first_error.map_or(Ok(()), Err)
+        first_error
+    }
+
+    /// Releases what waits for these destinations until `ends_at`. Each gets a short time, and a
+    /// further one after all others had theirs. Returns the first error.
+    async fn release_all(
+        &self,
+        waiting: Vec<(OrganizationId, DestinationId)>,
+        ends_at: Timestamp,
+    ) -> Result<(), lambda_runtime::Error> {
+        let mut waiting = in_turn(waiting, |(organization, _)| *organization);
+        let mut first_error = Ok(());
+        while !waiting.is_empty() && self.clock.now() < ends_at {
+            let mut releasing = stream::iter(waiting)
+                .map(|(organization, id)| {
+                    self.release_for(organization, id, ends_at)
+                        .map(move |released| (organization, id, released))
+                        .boxed()
+                })
+                .buffered(LOOKS_AT_ONCE);
+            let mut unfinished = Vec::new();
+            while let Some((organization, id, released)) = releasing.next().await {
+                match released {
+                    Ok(Released::Unfinished) => unfinished.push((organization, id)),
+                    Ok(Released::Done) => {}
+                    Err(error) => {
+                        tracing::error!(
+                            error = %domain::chain(&*error),
+                            destination = %id,
+                            "failed to release waiting deliveries; the next run releases them"
+                        );
+                        first_error = first_error.and(Err(error));
+                    }
+                }
+            }
+            drop(releasing);
+            waiting = unfinished;
+        }
+        first_error
     }
 
     /// Evaluates a destination. Returns it if it accepts no more deliveries or must be checked.
@@ -195,8 +284,12 @@ impl Monitor {
             DestinationState::Enabled => {
                 self.send_replay(&destination, &health).await?;
                 return Ok(Found {
-                    stopped: self.judge(&routes, destination, health).await?,
-                    due: None,
+                    stopped: self
+                        .judge(&routes, destination, health)
+                        .await?
+                        .into_iter()
+                        .collect(),
+                    ..Found::default()
                 });
             }
             DestinationState::Paused { .. } => {
@@ -214,13 +307,14 @@ impl Monitor {
         };
         let unwatch = Some(health).filter(|_| !goes_on);
         Ok(Found {
-            stopped: Some(Stopped {
+            stopped: vec![Stopped {
                 destination,
                 shards: routes.shards,
                 reason,
                 unwatch,
-            }),
-            due,
+            }],
+            due: due.into_iter().collect(),
+            waiting: Vec::new(),
         })
     }
 
@@ -291,13 +385,25 @@ impl Monitor {
                     .then_some(alert)
             }
             Verdict::Disable => {
-                self.disable(routes, &destination, &health, policy, now)
+                let Some((disabled, alert)) = self
+                    .disable(routes, &destination, &health, policy, now)
                     .await?
+                else {
+                    return Ok(None);
+                };
+                self.announce(alert).await?;
+                // Waiting deliveries are skipped in this run; those in flight are left to the next
+                // one.
+                return Ok(Some(Stopped {
+                    destination: disabled,
+                    shards: routes.shards,
+                    reason: SkipReason::DestinationDisabled,
+                    unwatch: None,
+                }));
             }
         };
         let Some(alert) = told else { return Ok(None) };
-        let kind = alert.kind;
-        if kind == AlertKind::Failing {
+        if alert.kind == AlertKind::Failing {
             let by_rate = alert.data["reason"] == FAILURE_RATE;
             telemetry::metrics::threshold_exceeded(if by_rate {
                 Threshold::FailureRate
@@ -306,17 +412,11 @@ impl Monitor {
             });
         }
         self.announce(alert).await?;
-        // Waiting deliveries are skipped in this run; those in flight are left to the next one.
-        let stopped = Stopped {
-            destination,
-            shards: routes.shards,
-            reason: SkipReason::DestinationDisabled,
-            unwatch: None,
-        };
-        Ok((kind == AlertKind::Disabled).then_some(stopped))
+        Ok(None)
     }
 
     /// Disables a destination, unless another monitor or a person did so first or it works again.
+    /// Returns the disabled destination and the alert about it.
     async fn disable(
         &self,
         routes: &Routes,
@@ -324,7 +424,7 @@ impl Monitor {
         health: &Health,
         policy: &FailurePolicy,
         now: Timestamp,
-    ) -> Result<Option<Alert>, lambda_runtime::Error> {
+    ) -> Result<Option<(Destination, Alert)>, lambda_runtime::Error> {
         let threshold = policy.disable_after_failures.unwrap_or(u32::MAX);
         let last = health
             .last_error
@@ -389,7 +489,7 @@ impl Monitor {
             "a destination was disabled after too many failures"
         );
         telemetry::metrics::destination_disabled(disabled.kind(), "failures");
-        Ok(Some(alert))
+        Ok(Some((disabled, alert)))
     }
 
     /// Creates an alert about a destination, without saving it.

@@ -151,9 +151,8 @@ impl Delivery {
                 return Err(TransitionRefused::AlreadySucceeded);
             }
             // A worker that is making an attempt keeps its lease, so that no second attempt runs at
-            // the same time.
-            (state, Some(Pending::Retrying { .. })) => state.attempt_until(),
-            (_, None) => None,
+            // the same time, even if the delivery ended during the attempt.
+            (state, Some(Pending::Retrying { .. }) | None) => state.attempt_until(),
         };
         self.budget_start = self.attempts;
         self.trigger = trigger;

@@ -185,7 +185,8 @@ fn a_lease_refuses_another_attempt_until_it_is_over_and_outlives_a_cancel() {
             .unwrap()
             .state
             .attempt_until(),
-        None
+        Some(at(90)),
+        "the retry starts after that attempt"
     );
 }
 

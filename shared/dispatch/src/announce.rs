@@ -106,9 +106,14 @@ impl Dispatcher {
         let message = match self.announced_before(ids, routes, &announcement).await? {
             Some(message) => Some(message),
             None => {
-                let targets = self.alert_targets(ids, routes, &alert).await?;
-                self.commit_announcement(ids, routes, announcement, targets)
-                    .await?
+                let (targets, addresses) = self.alert_targets(ids, routes, &alert).await?;
+                let message = self
+                    .commit_announcement(ids, routes, announcement, targets)
+                    .await?;
+                for address in addresses {
+                    self.count_alert_mail(address).await;
+                }
+                message
             }
         };
         let alert = Alert { message, ..alert };
@@ -127,23 +132,28 @@ impl Dispatcher {
         Ok(alert)
     }
 
-    /// Returns the destinations and mailboxes that receive an alert. No destination receives an
-    /// alert about its own failures.
-    async fn alert_targets(
+    /// Returns the destinations and mailboxes that receive an alert, and the addresses of the
+    /// mailboxes. No destination receives an alert about its own failures.
+    async fn alert_targets<'r>(
         &self,
         ids: &IdMint,
-        routes: &Routes,
+        routes: &'r Routes,
         alert: &Alert,
-    ) -> Result<Vec<Target>, StoreError> {
+    ) -> Result<(Vec<Target>, Vec<&'r str>), StoreError> {
         let works = matches!(alert.kind, AlertKind::Enabled | AlertKind::Recovered);
         let named = routes.settings.alert_destination_ids.iter().copied();
         let named: Vec<DestinationId> = named
             .filter(|id| works || *id != alert.destination_id)
             .collect();
-        let mailboxes = self
+        let (addresses, mailboxes): (Vec<_>, Vec<_>) = self
             .alert_mailboxes(ids, routes, alert.organization_id)
-            .await?;
-        Ok(existing(routes, &named).chain(mailboxes).collect())
+            .await?
+            .into_iter()
+            .unzip();
+        Ok((
+            existing(routes, &named).chain(mailboxes).collect(),
+            addresses,
+        ))
     }
 
     /// Announces to these targets. Returns the id of the message, or `None` if there are no

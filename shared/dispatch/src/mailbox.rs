@@ -32,14 +32,15 @@ pub fn mails_counted_as(kind: &str, address: &str) -> String {
 }
 
 impl Dispatcher {
-    /// Returns the mailboxes that receive alerts. There are none if the organization has no
-    /// addresses or the deployment has no sender.
-    pub(crate) async fn alert_mailboxes(
+    /// Returns the mailboxes that receive alerts, with their addresses. There are none if the
+    /// organization has no addresses or the deployment has no sender. An address that has reached
+    /// its hourly limit is left out.
+    pub(crate) async fn alert_mailboxes<'r>(
         &self,
         ids: &IdMint,
-        routes: &Routes,
+        routes: &'r Routes,
         organization: OrganizationId,
-    ) -> Result<Vec<Target>, StoreError> {
+    ) -> Result<Vec<(&'r str, Target)>, StoreError> {
         let Some(from) = &self.alert_from else {
             return Ok(Vec::new());
         };
@@ -49,7 +50,8 @@ impl Dispatcher {
                 continue;
             };
             if may_be_mailed(&self.store, address, self.clock.now()).await? {
-                targets.push(self.alert_mailbox(ids, organization, from, to).await?);
+                let mailbox = self.alert_mailbox(ids, organization, from, to).await?;
+                targets.push((address.as_str(), mailbox));
             } else {
                 tracing::warn!(
                     %organization,
@@ -58,6 +60,23 @@ impl Dispatcher {
             }
         }
         Ok(targets)
+    }
+
+    /// Counts an alert for an address. Called once the alert is committed, so that a failure before
+    /// does not use up the limit.
+    pub(crate) async fn count_alert_mail(&self, address: &str) {
+        let name = mails_counted_as("alert", address);
+        let window = window(&name, ALERTS_PER_HOUR);
+        if let Err(error) = self
+            .store
+            .count_in_window(window, 1, self.clock.now())
+            .await
+        {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                "failed to count an alert e-mail towards the hourly limit of its address"
+            );
+        }
     }
 
     async fn alert_mailbox(
@@ -113,12 +132,18 @@ impl Dispatcher {
     }
 }
 
+/// Returns whether an address has not reached its hourly limit.
 async fn may_be_mailed(store: &Store, address: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let name = mails_counted_as("alert", address);
-    let window = Window {
-        name: &name,
+    // One less is full here, because nothing is counted yet.
+    let (name, limit) = (mails_counted_as("alert", address), ALERTS_PER_HOUR - 1);
+    let window = window(&name, limit);
+    Ok(store.count_in_window(window, 0, now).await? == Counted::Done)
+}
+
+fn window(name: &str, limit: u32) -> Window<'_> {
+    Window {
+        name,
         length: HOUR,
-        limit: ALERTS_PER_HOUR,
-    };
-    Ok(store.count_in_window(window, 1, now).await? == Counted::Done)
+        limit,
+    }
 }

@@ -3,6 +3,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::error::ProvideErrorMetadata as _;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use domain::alert::AlertKind;
 use domain::audit::AuditEvent;
@@ -10,6 +11,13 @@ use serde_json::Value;
 
 /// The `source` of every event.
 const SOURCE: &str = "waybill";
+/// The error codes of events that EventBridge rejects however often they are sent.
+const NEVER_ACCEPTED: [&str; 4] = [
+    "InvalidArgument",
+    "MalformedDetail",
+    "PayloadTooLarge",
+    "ValidationException",
+];
 
 /// An Amazon EventBridge event bus.
 #[derive(Clone, Debug)]
@@ -44,7 +52,8 @@ impl Bus {
         self.put("Security Event", &serde_json::json!(event)).await
     }
 
-    /// Publishes an event. `detail` is the body that status updates and alerts have.
+    /// Publishes an event. `detail` is the body that status updates and alerts have. An event that
+    /// EventBridge would reject each time is logged and dropped.
     pub async fn put(&self, detail_type: &str, detail: &Value) -> Result<(), BusError> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
@@ -56,18 +65,34 @@ impl Bus {
             .put_events()
             .entries(entry.build())
             .send()
-            .await
-            .map_err(|error| BusError::Unavailable(error.into()))?;
-        match answer
-            .entries()
-            .iter()
-            .find_map(|entry| entry.error_message())
-        {
-            Some(refusal) if answer.failed_entry_count() > 0 => {
-                Err(BusError::Refused(refusal.to_owned()))
+            .await;
+        let (code, error) = match answer {
+            Ok(answer) if answer.failed_entry_count() == 0 => return Ok(()),
+            Ok(answer) => {
+                let entry = answer.entries().first();
+                let code = entry
+                    .and_then(|entry| entry.error_code())
+                    .unwrap_or("unknown error")
+                    .to_owned();
+                let refusal = entry.and_then(|entry| entry.error_message());
+                let refusal = refusal.unwrap_or(&code).to_owned();
+                (code, BusError::Refused(refusal))
             }
-            _ => Ok(()),
+            Err(error) => {
+                let code = error.code().unwrap_or_default().to_owned();
+                (code, BusError::Unavailable(error.into()))
+            }
+        };
+        if !NEVER_ACCEPTED.contains(&&*code) {
+            return Err(error);
         }
+        tracing::error!(
+            error = %domain::chain(&error),
+            detail_type,
+            id = %detail["id"],
+            "EventBridge does not accept an event; it is dropped"
+        );
+        Ok(())
     }
 }
 

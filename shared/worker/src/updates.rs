@@ -57,13 +57,16 @@ impl Updates {
         }
         let ids = &self.ids().await?;
         let ending = Ending::of(delivery, &self.public_url);
-        if on_the_bus {
-            dispatcher.put_failed(ids, &ending).await?;
-        }
-        if listened_to {
-            Ok(dispatcher.tell_status(ids, &ending).await?)
-        } else {
-            Ok(())
-        }
+        // Both are tried, so that a failure of the one does not hold up the other.
+        let told = match listened_to {
+            true => dispatcher.tell_status(ids, &ending).await,
+            false => Ok(()),
+        };
+        let published = match on_the_bus {
+            true => dispatcher.put_failed(ids, &ending).await,
+            false => Ok(()),
+        };
+        told?;
+        Ok(published?)
     }
 }

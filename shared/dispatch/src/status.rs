@@ -186,14 +186,13 @@ impl Dispatcher {
         delivery: &Delivery,
         public_url: &str,
     ) -> Result<(), StoreError> {
-        let deliveries = match delivery.fan_out {
-            1 => vec![delivery.clone()],
-            _ => self
-                .store
-                .message(delivery.organization, delivery.id.message)
-                .await?
-                .unwrap_or_default(),
-        };
+        // Read even for a message to one destination, because a fallback or another destination may
+        // have been added since the delivery was read.
+        let deliveries = self
+            .store
+            .message(delivery.organization, delivery.id.message)
+            .await?
+            .unwrap_or_default();
         if deliveries
             .iter()
             .any(|delivery| !delivery.status().is_finished())

@@ -60,12 +60,7 @@ impl Bus {
             .source(SOURCE)
             .detail_type(detail_type)
             .detail(detail.to_string());
-        let answer = self
-            .client
-            .put_events()
-            .entries(entry.build())
-            .send()
-            .await;
+        let answer = self.client.put_events().entries(entry.build()).send().await;
         let (code, error) = match answer {
             Ok(answer) if answer.failed_entry_count() == 0 => return Ok(()),
             Ok(answer) => {

@@ -15,6 +15,11 @@ use crate::view::delivery::{DeliveryFacts, DeliveryView, Pauses};
 use crate::view::message::MessageView;
 use crate::{Dispatcher, Target};
 
+/// The maximum number of attempts in an event about a failed delivery.
+const ATTEMPTS_MAX: usize = 20;
+/// The maximum size of an event's detail. EventBridge accepts 256 KiB with the rest of the entry.
+const EVENT_BYTES_MAX: usize = 255 * 1024;
+
 /// The reason why a status update was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TellError {
@@ -91,6 +96,32 @@ fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: 
     shown
 }
 
+/// Shortens an event about a delivery to what an event bus accepts: keeps the last attempts, and the
+/// headers of as many of them as fit.
+fn bounded(mut event: Value) -> Value {
+    let delivery = &mut event["data"]["delivery"];
+    let Some(attempts) = delivery["attempts"].as_array_mut() else {
+        return event;
+    };
+    let surplus = attempts.len().saturating_sub(ATTEMPTS_MAX);
+    attempts.drain(..surplus);
+    let kept = attempts.len();
+    let omitted = delivery["attempts_omitted"].as_u64().unwrap_or_default();
+    delivery["attempts_omitted"] = json!(omitted + surplus as u64);
+    for attempt in 0..kept {
+        if event.to_string().len() <= EVENT_BYTES_MAX {
+            break;
+        }
+        for part in ["request", "response"] {
+            let attempt = &mut event["data"]["delivery"]["attempts"][attempt];
+            if let Some(headers) = attempt[part].get_mut("headers") {
+                *headers = json!({});
+            }
+        }
+    }
+    event
+}
+
 /// Returns whether the organization or the message requested updates about this delivery.
 #[must_use]
 pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
@@ -154,7 +185,7 @@ impl Dispatcher {
         let data = ending.data(&self.store).await?;
         let body = json!({"type": event_type, "id": id, "occurred_at": occurred_at,
             "organization_id": delivery.organization, "data": data});
-        Ok(bus.put("Delivery Failed", &body).await?)
+        Ok(bus.put("Delivery Failed", &bounded(body)).await?)
     }
 
     async fn tell_delivery(
@@ -268,5 +299,40 @@ impl Dispatcher {
         self.announce_to(ids, routes, announcement, targets)
             .await
             .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(attempts: usize, header_bytes: usize) -> Value {
+        let attempt = |number| {
+            json!({"number": number, "request": {"headers": {"a": "1"}},
+                "response": {"status": 500, "headers": {"x": "h".repeat(header_bytes)}}})
+        };
+        let attempts: Vec<Value> = (1..=attempts).map(attempt).collect();
+        json!({"data": {"delivery": {"attempts": attempts, "attempts_omitted": 3}}})
+    }
+
+    #[test]
+    fn an_event_with_few_attempts_is_unchanged() {
+        assert_eq!(bounded(event(20, 100)), event(20, 100));
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_keeps_the_last_attempts_and_the_headers_that_fit() {
+        let short = bounded(event(25, 32 * 1024));
+        assert!(short.to_string().len() <= EVENT_BYTES_MAX);
+        let delivery = &short["data"]["delivery"];
+        assert_eq!(delivery["attempts_omitted"], 8);
+        let attempts = delivery["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), ATTEMPTS_MAX);
+        assert_eq!(attempts[0]["number"], 6);
+        assert_eq!(attempts[0]["response"]["headers"], json!({}));
+        assert_eq!(
+            attempts[19],
+            event(25, 32 * 1024)["data"]["delivery"]["attempts"][24]
+        );
     }
 }

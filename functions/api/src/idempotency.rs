@@ -10,7 +10,7 @@ use domain::role::Permission;
 use http::header::{ETAG, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
-use operations::{Admission, Context, Outcome, Query, Refusal, StoredAnswer};
+use operations::{Admission, Context, Query, Refusal, RequestOutcome, StoredAnswer};
 
 use crate::Api;
 use crate::answer::{REPLAYED, Refused};
@@ -81,12 +81,12 @@ async fn run(
 }
 
 /// Returns the response, and what its idempotency key records of it.
-async fn keep(response: Response) -> Result<(Response, Outcome), Refusal> {
+async fn keep(response: Response) -> Result<(Response, RequestOutcome), Refusal> {
     if response.status().is_server_error() {
-        return Ok((response, Outcome::Failed));
+        return Ok((response, RequestOutcome::Failed));
     }
     if !response.status().is_success() {
-        return Ok((response, Outcome::Refused));
+        return Ok((response, RequestOutcome::Refused));
     }
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.map_err(Refusal::internal)?.to_bytes();
@@ -105,7 +105,7 @@ async fn keep(response: Response) -> Result<(Response, Outcome), Refusal> {
     };
     Ok((
         Response::from_parts(parts, axum::body::Body::from(bytes)),
-        Outcome::Succeeded(stored),
+        RequestOutcome::Succeeded(stored),
     ))
 }
 

@@ -70,7 +70,7 @@ pub struct StoredAnswer {
 
 /// How an admitted request ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// The request succeeded, with this response.
     Succeeded(StoredAnswer),
     /// The request was refused with a 4xx, and changed nothing.
@@ -209,13 +209,13 @@ impl Operations {
     /// Concludes the claim of an admitted request. A success is stored for repeats, and a refusal
     /// frees the key. A failure only ends the lease, so that a repeat takes the claim over with the
     /// same reserved id.
-    pub async fn conclude(&self, permit: Permit, outcome: Outcome) {
+    pub async fn conclude(&self, permit: Permit, outcome: RequestOutcome) {
         let Permit {
             organization,
             key_hash,
         } = permit;
         let concluded = match outcome {
-            Outcome::Succeeded(mut answer) => {
+            RequestOutcome::Succeeded(mut answer) => {
                 hide_secrets(&mut answer.body);
                 match serde_json::to_value(answer) {
                     Ok(stored) => {
@@ -232,8 +232,8 @@ impl Operations {
                     }
                 }
             }
-            Outcome::Refused => self.store.release_claim(organization, &key_hash).await,
-            Outcome::Failed => {
+            RequestOutcome::Refused => self.store.release_claim(organization, &key_hash).await,
+            RequestOutcome::Failed => {
                 self.store
                     .yield_claim(organization, &key_hash, self.clock.now())
                     .await

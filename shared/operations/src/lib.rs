@@ -47,7 +47,7 @@ pub use context::Context;
 pub use cursor::{CURSOR, Cursors};
 pub use delivery::RetryDelivery;
 pub use everywhere::NamesEverywhere;
-pub use idempotency::{Admission, IdempotencyKey, Outcome, StoredAnswer};
+pub use idempotency::{Admission, IdempotencyKey, RequestOutcome, StoredAnswer};
 pub use job::{CreateJob, JobAsked, JobFilterBody};
 pub use organization_health::{Attention, OrganizationHealth, Unwell};
 pub use page::Page;

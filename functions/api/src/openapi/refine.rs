@@ -47,6 +47,7 @@ pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
         .flat_map(Map::values_mut)
         .for_each(unions::allow_null);
     walk(&mut document, &mut identify);
+    walk(&mut document, &mut join_lines);
     prune(&mut document);
     examples::enter(&mut document);
     document
@@ -177,6 +178,28 @@ fn unwrap_optional_bodies(document: &mut Value) {
             media["schema"] = body;
             operation["requestBody"]["required"] = false.into();
         }
+    }
+}
+
+/// Joins the lines of a description, which are those of a comment in the source. Paragraphs,
+/// headings and the items of lists stay apart.
+fn join_lines(value: &mut Value) {
+    if let Some(Value::String(text)) = value.get_mut("description") {
+        let (mut joined, mut after_heading) = (String::with_capacity(text.len()), false);
+        for line in text.lines() {
+            let is_heading = line.starts_with('#');
+            let is_new = line.is_empty() || line.starts_with("- ") || is_heading || after_heading;
+            after_heading = is_heading;
+            let is_at_start = joined.is_empty() || joined.ends_with('\n');
+            if !is_at_start {
+                joined.push(if is_new { '\n' } else { ' ' });
+            }
+            joined.push_str(line);
+            if line.is_empty() {
+                joined.push('\n');
+            }
+        }
+        *text = joined;
     }
 }
 

@@ -251,7 +251,7 @@ async fn put(
         }),
     )
     .await;
-    remote.end().await;
+    remote.end(deadline).await;
     done
 }
 

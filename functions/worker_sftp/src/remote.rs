@@ -15,6 +15,7 @@ use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use worker::{ConnectorError, Payload};
 
 use crate::ssh::Connection;
@@ -146,9 +147,9 @@ impl Remote {
     }
 
     /// Ends the session; see [`Connection::end`].
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(self, deadline: Instant) {
         drop(self.sftp);
-        self.connection.end().await;
+        self.connection.end(deadline).await;
     }
 
     /// Runs `work` until the SFTP session ends. Without this, a request that is sent while the

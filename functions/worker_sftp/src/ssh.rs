@@ -44,6 +44,8 @@ const CIPHERS: &[cipher::Name] = &[
 
 /// How long a server may take to close a connection that Waybill has closed.
 const END_MAX: Duration = Duration::from_secs(5);
+/// The same when the time of the attempt is over.
+const END_MIN: Duration = Duration::from_secs(1);
 
 /// The types of host keys, the preferred one first.
 pub(crate) fn host_key_types() -> Vec<Algorithm> {
@@ -104,10 +106,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Ends the connection and waits, for five seconds at most, until the server has closed it too.
-    /// The server counts the session until then, so an attempt that returned earlier could overlap
-    /// with the next one at a destination with `max_concurrent`.
-    pub(crate) async fn end(self) {
+    /// Ends the connection and waits until the server has closed it too: until `deadline`, for at
+    /// least one second and at most five. The server counts the session until then, so an attempt
+    /// that returned earlier could overlap with the next one at a destination with
+    /// `max_concurrent`.
+    pub(crate) async fn end(self, deadline: Instant) {
         let Self { handle, released } = self;
         let ended = async move {
             // Fails only if the connection is broken already, which releases the socket too.
@@ -119,7 +122,8 @@ impl Connection {
             // What the server still sends, such as the end of the channel, is of no interest.
             while let Ok(1..) = socket.read(&mut [0; 1024]).await {}
         };
-        drop(timeout(END_MAX, ended).await);
+        let most = deadline.saturating_duration_since(Instant::now());
+        drop(timeout(most.clamp(END_MIN, END_MAX), ended).await);
     }
 }
 

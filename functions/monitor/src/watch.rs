@@ -59,7 +59,7 @@ struct Stopped {
 #[derive(Default)]
 struct Found {
     stopped: Vec<Stopped>,
-    due: Vec<Box<DueCheck>>,
+    due: Vec<DueCheck>,
     /// Destinations for which deliveries may wait that can be released.
     waiting: Vec<(OrganizationId, DestinationId)>,
 }
@@ -193,7 +193,7 @@ impl Monitor {
     /// error.
     async fn check_all(
         &self,
-        due: Vec<Box<DueCheck>>,
+        due: Vec<DueCheck>,
         began_at: Timestamp,
     ) -> Result<(), lambda_runtime::Error> {
         let is_late = || self.clock.now().since(began_at) >= CHECKS_BEGIN_WITHIN;
@@ -204,7 +204,7 @@ impl Monitor {
                     if is_late() {
                         Ok(())
                     } else {
-                        self.check(*check).await
+                        self.check(check).await
                     }
                 }
                 .boxed()
@@ -303,7 +303,7 @@ impl Monitor {
         let (due, goes_on) = match self.recovery_of(&routes, &destination, &health).await? {
             Look::No => (None, false),
             Look::Later => (None, true),
-            Look::Due(check) => (Some(check), true),
+            Look::Due(check) => (Some(*check), true),
         };
         let unwatch = Some(health).filter(|_| !goes_on);
         Ok(Found {

@@ -1,5 +1,5 @@
-//! Whose pages they are: other organizations', an operator's, those that a link lets somebody into
-//! (R6.4, R6.5).
+//! Access to pages: those of other organizations, those of an operator, and those that a portal
+//! link opens (R6.4, R6.5).
 
 use kit::sink::Sink;
 use serde_json::json;

@@ -156,8 +156,8 @@ async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_e
     let mut streaks = Vec::new();
     for number in 0..5 {
         let sink = Sink::start().await;
-        // Alert at 5 by the default, and disabled at 6, so that both thresholds are reached; one
-        // that reaches none is told of to nobody.
+        // Alert at 5 by the default, and disabled at 6, so that both thresholds are reached. A
+        // destination that reaches neither causes no alert.
         let policy = json!({"alert_after_failures": 5, "disable_after_failures": 6,
             "disable_min_failing_seconds": 0});
         let destination = acme
@@ -222,8 +222,8 @@ async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_e
     assert_eq!(acme.list("/v1/alerts").await.len(), 10);
 }
 
-/// Behaviour 16: the window is counted from the alert; after it, whoever is still failing is told
-/// of once more, and only when it failed again.
+/// Behaviour 16: the window begins with the alert. A destination that fails again after the window
+/// causes one more alert.
 #[tokio::test]
 async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
@@ -266,8 +266,8 @@ async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
     assert_eq!(acme.list("/v1/alerts").await.len(), 3);
 }
 
-/// Behaviours 9, 18, 19: both thresholds at once only disable; what waits is skipped; enabling
-/// starts anew.
+/// Behaviours 9, 18, 19: a destination that reaches both thresholds at once is disabled and causes
+/// one alert; what waits is skipped; enabling resets the count of failures.
 #[tokio::test]
 async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_anew() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
@@ -494,8 +494,8 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
     assert_eq!(data["destination"]["url"], page);
 }
 
-/// An alert arrives as a mail that a person can read, from the deployment's own sender, and nobody
-/// but Waybill sees its destination.
+/// An alert arrives as a mail that a person can read, from the deployment's own sender. The
+/// destination that sends it is not listed.
 #[tokio::test]
 async fn an_alert_arrives_as_a_mail() {
     let sink = Sink::start().await;

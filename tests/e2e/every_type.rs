@@ -37,8 +37,8 @@ impl Case {
             .retries(0)
     }
 
-    /// Creates it, delivers, delivers the same again, and sees that wrong credentials are told at
-    /// `authenticate`.
+    /// Creates the destination, delivers a message, delivers it again, and verifies that the check
+    /// reports wrong credentials at the step `authenticate`.
     async fn plays(&self, acme: &Organization) -> (Destination, Value) {
         let destination = self.described(acme, &self.credentials).create().await;
         assert_eq!(destination.created["type"], self.kind);

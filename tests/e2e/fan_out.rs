@@ -72,8 +72,8 @@ async fn destination(
         .await
 }
 
-/// R2.5, behaviour 2: of a hundred some are down, slow or refuse; nobody else notices, nobody gets
-/// it twice.
+/// R2.5, behaviour 2: of a hundred destinations, some are down, slow or refuse the message. The
+/// others are not affected, and each gets it at most once.
 #[tokio::test]
 async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
     let (acme, sink, closed) = (

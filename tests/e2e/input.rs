@@ -264,8 +264,8 @@ async fn mistakes_in_settings_and_keys_are_named() {
     );
 }
 
-/// Each member of each request, replaced by values nobody means: refused or accepted, never a
-/// failure of ours.
+/// Replaces each member of each request by unexpected values. The request is accepted or refused;
+/// it never causes an internal error.
 #[tokio::test]
 async fn no_value_in_any_field_makes_it_fail() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

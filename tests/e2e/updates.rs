@@ -76,8 +76,8 @@ async fn a_message_is_completed_once_and_again_after_a_manual_retry() {
     assert_eq!(listener.count(), 2);
 }
 
-/// A failed delivery is told with its attempts, without their bodies; a listener that fails is told
-/// nothing of that.
+/// The status update of a failed delivery contains its attempts without their bodies. The failure
+/// to send a status update causes no further update.
 #[tokio::test]
 async fn a_failed_delivery_is_told_with_its_attempts() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);

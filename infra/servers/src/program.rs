@@ -91,9 +91,9 @@ pub fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
     panic!("{name} does not start:\n{log}");
 }
 
-/// Returns a free port of the loopback for a server that is about to start. It is none of those
-/// that the system gives to outgoing connections (from 32768 on Linux), because a connection of
-/// another test would take it before the server does.
+/// Returns a free port of the loopback for a server that is about to start. The port is outside
+/// the range that the system gives to outgoing connections (from 32768 on Linux); otherwise a
+/// connection of another test could take it first.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 20_000;

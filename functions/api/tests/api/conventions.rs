@@ -49,7 +49,7 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
     }
     assert_eq!(
         recorded, 1,
-        "only the refusal that names an existing key is somebody's"
+        "only the refusal that names an existing key belongs to an organization"
     );
 }
 

@@ -61,9 +61,9 @@ pub struct SubmitMessage {
     /// The time from which the message is no longer delivered, at most 30 days ahead.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// Who is told how the message does, besides whom the organization's settings name:
-    /// `{"destination_id"}`, or `{"url"}`, which gets requests signed with the organization's
-    /// status secret (`POST /v1/organization/rotate-status-secret`).
+    /// Where status updates of the message are sent, in addition to the destinations in the
+    /// organization's settings: `{"destination_id"}`, or `{"url"}`, which gets requests signed with
+    /// the organization's status secret (`POST /v1/organization/rotate-status-secret`).
     #[schema(value_type = Option<Object>, example = json!({"url": "https://example.com/status"}))]
     pub status_callback: Option<Value>,
 }

@@ -1,4 +1,4 @@
-//! What arrived, as the pages of deliveries show it for each type (R5.4).
+//! What arrived, as the page of a delivery shows it for each type of destination.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
-//! What everybody may: sign in, look, narrow, share; on any screen, with any input, without
-//! anything from outside running.
+//! What every visitor can do: sign in, view, filter and share pages, on any screen and with any
+//! input, without content from other servers.
 
 use kit::sink::Sink;
 use serde_json::json;

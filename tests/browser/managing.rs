@@ -1,4 +1,4 @@
-//! What managers do: find, mend, make, retry, rotate, enable (R5.1–5.5).
+//! What managers do: find failures, correct, create, retry, rotate and enable.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Access to pages: those of other organizations, those of an operator, and those that a portal
-//! link opens (R6.4, R6.5).
+//! link opens.
 
 use kit::sink::Sink;
 use serde_json::json;

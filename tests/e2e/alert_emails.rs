@@ -1,5 +1,5 @@
-//! Mails from the operator's address go to those alone who asked for them, say nothing in a
-//! customer's name, and are few.
+//! E-mails from the operator's address are sent only to addresses whose owner confirmed them,
+//! contain no text that a customer wrote as Waybill's own, and are limited in number.
 
 use kit::mail_folder::mails;
 use kit::sink::Sink;

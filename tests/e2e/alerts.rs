@@ -1,4 +1,5 @@
-//! What keeps failing is told, stopped, and told to work again (R7; behaviours 9, 16–19, 22).
+//! Destinations that keep failing cause an alert, are disabled, and cause another alert when they
+//! have recovered.
 
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ fn types(bodies: &[Value]) -> Vec<String> {
     stage::texts(bodies, "type")
 }
 
-/// Behaviours 16, 17, 22: one alert, no second within the window, and recovery once.
+/// One alert, no second within the window, and recovery once.
 #[tokio::test]
 async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
@@ -141,7 +142,7 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     assert!(pager.requests()[0].header("webhook-signature").is_some());
 }
 
-/// Behaviour 49: the monitor looks every ten seconds, and the streak is over within one.
+/// The monitor looks every ten seconds, and the streak is over within one.
 #[tokio::test]
 async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_end() {
     let stack = stage::launch().monitor_interval_seconds(10).start().await;
@@ -222,7 +223,7 @@ async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_e
     assert_eq!(acme.list("/v1/alerts").await.len(), 10);
 }
 
-/// Behaviour 16: the window begins with the alert. A destination that fails again after the window
+/// The window begins with the alert. A destination that fails again after the window
 /// causes one more alert.
 #[tokio::test]
 async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
@@ -266,7 +267,7 @@ async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
     assert_eq!(acme.list("/v1/alerts").await.len(), 3);
 }
 
-/// Behaviours 9, 18, 19: a destination that reaches both thresholds at once is disabled and causes
+/// A destination that reaches both thresholds at once is disabled and causes
 /// one alert; what waits is skipped; enabling resets the count of failures.
 #[tokio::test]
 async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_anew() {
@@ -419,7 +420,7 @@ fn mail_to(stack: &Stack, to: &str) -> Option<String> {
     ))
 }
 
-/// Behaviour 22: an alert arrives as a mail that a person can act on, and as a webhook that a
+/// An alert arrives as a mail that a person can act on, and as a webhook that a
 /// program can trust.
 #[tokio::test]
 async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_mail_and_as_a_signed_webhook()

@@ -1,4 +1,4 @@
-//! What a receiver answers, readable in the history (behaviour 34).
+//! The response of a receiver can be read in the history of its delivery.
 
 use kit::sink::{Reply, Sink};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Backfill: a destination gets what was accepted, matches, and was never addressed to it.
+//! A backfill sends a destination the messages that were accepted, match, and were never addressed
+//! to it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Many messages in one request.
+//! Several messages are submitted in one request.
 
 use kit::sink::Sink;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! `GET /v1/deliveries/{id}/body`: the body as it was sent last, and no longer kept than the
-//! payload it was made of.
+//! `GET /v1/deliveries/{id}/body` returns the body that was sent last. It is kept no longer than
+//! the payload from which it was made.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Bringing back: messages that go to further destinations, what a destination never got, and where
-//! failed deliveries go.
+//! Messages are resent to further destinations, backfilled to a destination that never received
+//! them, and sent to fallbacks when their delivery failed.
 
 use std::time::Duration;
 

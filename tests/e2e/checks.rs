@@ -1,4 +1,4 @@
-//! The connection check on save (R1.3, R1.4).
+//! The connection check that saving a destination makes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// R1.3: what cannot be reached is not saved, and the answer names the step.
+/// What cannot be reached is not saved, and the answer names the step.
 #[tokio::test]
 async fn a_destination_that_cannot_be_reached_is_not_saved_and_the_failing_step_is_named() {
     let (acme, sink, closed) = (

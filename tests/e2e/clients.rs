@@ -1,5 +1,5 @@
-//! Clients that are generated from the OpenAPI document work as they come, and the document says
-//! what the API enforces.
+//! Clients that are generated from the OpenAPI document work without changes, and the document
+//! states what the API enforces.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

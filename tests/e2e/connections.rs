@@ -1,5 +1,5 @@
-//! What becomes of attempts when receivers and networks misbehave (behaviours 46 and 47): on the
-//! running process, with receivers on bare sockets and a name server of the test's own.
+//! Attempts when receivers and networks misbehave: on the running process, with receivers on bare
+//! sockets and a name server of the test.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

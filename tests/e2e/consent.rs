@@ -1,4 +1,4 @@
-//! A person's consent to send from their mailbox (R10.3; destinations.md, email).
+//! A person consents that Waybill sends e-mails from their mailbox.
 
 use std::time::Duration;
 

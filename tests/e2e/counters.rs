@@ -1,4 +1,4 @@
-//! A destination's streak (R3.4; behaviours 17, 19, 20, 21).
+//! The count of a destination's consecutive failures.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::stage;
 
-/// Behaviour 20: each failed attempt counts once, and the count outlives the process.
+/// Each failed attempt counts once, and the count outlives the process.
 #[tokio::test]
 async fn failures_are_counted_once_each_and_the_count_survives_a_restart() {
     let mut stack = stage::launch().start().await;
@@ -52,7 +52,7 @@ async fn failures_are_counted_once_each_and_the_count_survives_a_restart() {
     assert_eq!(destination.read().await["status"], "disabled");
 }
 
-/// Behaviour 17, the counter's half: one success ends the streak.
+/// One success ends the streak.
 #[tokio::test]
 async fn one_success_ends_the_streak() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -86,7 +86,7 @@ async fn one_success_ends_the_streak() {
     assert!(healthy["last_success_at"].is_string(), "{healthy}");
 }
 
-/// Behaviour 19: enabling starts from nothing.
+/// Enabling a destination resets its counters.
 #[tokio::test]
 async fn enabling_resets_the_counter() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -130,7 +130,7 @@ async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Valu
     }
 }
 
-/// Behaviours 17, 20, 21: many destinations at once, each of which fails twenty times at once,
+/// Many destinations at once, each of which fails twenty times at once,
 /// works, and fails a few times more: each streak is what came after its own success, and the sums
 /// have every attempt once.
 #[tokio::test]

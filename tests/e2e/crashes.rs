@@ -1,4 +1,4 @@
-//! Power cuts (behaviours 1, 4): `kill -9` of the process, at whatever it is doing.
+//! The process is killed with SIGKILL at arbitrary moments and started again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,7 @@ async fn submits_until_killed(
     }
 }
 
-/// Behaviour 1: what was answered 202 is delivered or visibly failed, and what the receiver gets
+/// What was answered 202 is delivered or visibly failed, and what the receiver gets
 /// twice has the same id.
 #[tokio::test]
 async fn ten_kills_under_load_lose_no_accepted_message() {
@@ -146,7 +146,6 @@ fn ids_by_number(sink: &Sink) -> (BTreeMap<u64, BTreeSet<String>>, usize) {
     (received, duplicates)
 }
 
-/// Behaviour 4.
 #[tokio::test]
 async fn a_delivery_whose_sender_died_midway_is_sent_again_with_the_same_id() {
     let mut stack = stage::launch().start().await;

@@ -1,4 +1,4 @@
-//! How a webhook is authenticated with (R10.1; behaviour 24).
+//! The credentials with which a webhook authenticates.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::stage;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// R10.1: each kind arrives as receivers expect it, in the check as in a delivery.
+/// Each kind arrives as receivers expect it, in the check as in a delivery.
 #[tokio::test]
 async fn api_keys_bearer_tokens_and_basic_authentication_arrive() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -61,7 +61,7 @@ async fn api_keys_bearer_tokens_and_basic_authentication_arrive() {
     }
 }
 
-/// Behaviour 24: under continuous traffic, everything submitted after the change's answer carries
+/// Under continuous traffic, everything submitted after the change's answer carries
 /// the new one.
 #[tokio::test]
 async fn a_changed_credential_is_used_by_the_very_next_delivery_under_continuous_traffic() {
@@ -102,7 +102,7 @@ async fn a_changed_credential_is_used_by_the_very_next_delivery_under_continuous
     tokio::join!(traffic, changes);
 }
 
-/// Behaviour 24, for signing secrets.
+/// The same for signing secrets.
 #[tokio::test]
 async fn a_rotated_secret_signs_the_very_next_delivery() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -130,7 +130,8 @@ async fn a_rotated_secret_signs_the_very_next_delivery() {
     }
 }
 
-/// Merging, replacing and masking (api.md, Destinations).
+/// Credentials of the same kind are merged, those of another kind are replaced, and masked values
+/// are never written back.
 #[tokio::test]
 async fn credentials_merge_within_a_kind_are_replaced_by_another_and_are_never_written_back_masked()
 {

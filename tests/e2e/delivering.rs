@@ -1,4 +1,4 @@
-//! A message on its way to those who shall have it (R2, R4.1, R4.2, R9.1, R9.2).
+//! A message is delivered to every destination that it is addressed to.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::stage;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// R2.4, R9.1, R9.2: the answer names each delivery, and the delivery says what became of it.
+/// The answer names each delivery, and the delivery says what became of it.
 #[tokio::test]
 async fn a_message_is_accepted_with_an_id_for_each_delivery_and_its_progress_can_be_followed() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -63,7 +63,6 @@ async fn a_message_is_accepted_with_an_id_for_each_delivery_and_its_progress_can
     assert_eq!(sink.count(), 1);
 }
 
-/// R4.1, R4.2 and destinations.md, request headers.
 #[tokio::test]
 async fn a_webhook_carries_its_id_its_time_and_what_it_is_about() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -126,7 +125,6 @@ async fn a_webhook_carries_its_id_its_time_and_what_it_is_about() {
     assert_eq!(recorded["attempts"][0]["trace_id"], trace[3..35]);
 }
 
-/// R2.1.
 #[tokio::test]
 async fn any_json_value_is_a_payload() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -152,7 +150,6 @@ async fn any_json_value_is_a_payload() {
     }
 }
 
-/// Behaviour 33.
 #[tokio::test]
 async fn payload_bytes_and_key_order_arrive_as_sent() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -182,7 +179,7 @@ async fn payload_bytes_and_key_order_arrive_as_sent() {
     );
 }
 
-/// R2.1: content that is no JSON.
+/// Content that is not JSON.
 #[tokio::test]
 async fn content_arrives_as_it_is_with_its_type() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -205,7 +202,6 @@ async fn content_arrives_as_it_is_with_its_type() {
     }
 }
 
-/// Behaviour 40, and what api.md settles about sizes.
 #[tokio::test]
 async fn a_payload_of_one_mebibyte_arrives_and_a_byte_more_is_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -230,7 +226,6 @@ async fn a_payload_of_one_mebibyte_arrives_and_a_byte_more_is_refused() {
     assert_eq!(acme.list("/v1/messages").await.len(), 1);
 }
 
-/// R2.2.
 #[tokio::test]
 async fn one_message_goes_to_many_destinations_once_each_in_their_order() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -256,7 +251,6 @@ async fn one_message_goes_to_many_destinations_once_each_in_their_order() {
     );
 }
 
-/// R2.3, and subscriptions.
 #[tokio::test]
 async fn without_destinations_it_goes_to_the_defaults_and_the_subscribers_each_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -301,7 +295,6 @@ async fn without_destinations_it_goes_to_the_defaults_and_the_subscribers_each_o
     assert_eq!(named.settles().await["status"], "succeeded");
 }
 
-/// Behaviour 38.
 #[tokio::test]
 async fn a_message_that_matches_no_destination_says_so_at_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -1,5 +1,5 @@
-//! Limits of a destination in other circumstances than one process and one protocol: several
-//! processes, SFTP sessions, and limits that are changed while deliveries wait.
+//! The limits of a destination with several processes, with SFTP sessions, and when they are
+//! changed while deliveries wait.
 
 use std::cell::Cell;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Configuring where things go (R1, R6.1, R6.2).
+//! Destinations are created, shown, changed, disabled and deleted.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// R1.5, R6.1: a destination is shown as the contract says.
+/// A destination is shown as the API documents it.
 #[tokio::test]
 async fn a_destination_is_created_with_an_id_and_shown_whole() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -179,7 +179,7 @@ async fn enabling_and_disabling_are_idempotent_and_audited() {
     without_body.ok(200);
 }
 
-/// Behaviour 9, the part that is visible at once: what was pending is skipped, and can be taken up
+/// Pending deliveries are skipped, and can be taken up
 /// again.
 #[tokio::test]
 async fn disabling_skips_what_is_pending_and_says_so() {
@@ -196,7 +196,7 @@ async fn disabling_skips_what_is_pending_and_says_so() {
     );
 }
 
-/// Behaviour 9: an attempt that is under way when its destination is disabled leaves nothing
+/// An attempt that is under way when its destination is disabled leaves nothing
 /// waiting behind.
 #[tokio::test]
 async fn what_fails_while_its_destination_is_being_disabled_is_skipped_too() {
@@ -219,7 +219,6 @@ async fn what_fails_while_its_destination_is_being_disabled_is_skipped_too() {
     );
 }
 
-/// R6.2, and the list's filters.
 #[tokio::test]
 async fn destinations_are_listed_oldest_first_by_type_and_status() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -258,7 +257,7 @@ async fn destinations_are_listed_oldest_first_by_type_and_status() {
 }
 
 /// A literal address that no destination may have is refused, however it is spelled, also without a
-/// check (behaviour 31).
+/// check.
 #[tokio::test]
 async fn a_blocked_address_is_refused_whatever_its_spelling() {
     let acme = stage::organization("Acme").await;
@@ -310,7 +309,7 @@ async fn a_blocked_address_is_refused_whatever_its_spelling() {
     assert!(acme.list("/v1/destinations").await.is_empty());
 }
 
-/// Loopback is allowed only until something else is (api.md, Local mode).
+/// A local process allows loopback addresses only if no other network is allowed.
 #[tokio::test]
 async fn allowing_other_networks_takes_loopback_away() {
     let stack = stage::launch()

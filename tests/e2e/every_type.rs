@@ -1,5 +1,5 @@
-//! Every type of destination at a real server, through the running process: the check, the
-//! delivery, its repeat, refused credentials (R1.1–1.4, R10.2, R10.4).
+//! Every type of destination with a real server, through the running process: the check, a
+//! delivery, a repeated delivery, and refused credentials.
 
 use std::time::Duration;
 

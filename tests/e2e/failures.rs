@@ -1,5 +1,4 @@
-//! Receivers that misbehave: what becomes of an attempt, in bounded time and memory (behaviours 7,
-//! 34).
+//! Attempts at receivers that misbehave end in bounded time and memory.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// Behaviour 34: an attempt says when, how long, what was sent, what came back, and why it failed.
+/// An attempt says when, how long, what was sent, what came back, and why it failed.
 #[tokio::test]
 async fn every_attempt_shows_its_request_its_response_its_reason_and_its_trace() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -72,7 +71,7 @@ fn header<'a>(side: &'a Value, name: &str) -> Option<&'a str> {
         .and_then(|(_, value)| value.as_str())
 }
 
-/// Behaviour 34: also of an attempt that never got anywhere.
+/// The same for an attempt that made no connection.
 #[tokio::test]
 async fn an_attempt_that_failed_before_any_answer_is_recorded_too() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -159,7 +158,6 @@ async fn a_receiver_that_does_not_answer_costs_its_timeout_and_no_more() {
     assert!((950..4_000).contains(&duration), "{duration} ms");
 }
 
-/// Behaviour 7.
 #[tokio::test]
 async fn a_response_that_drips_or_never_ends_costs_a_bounded_time_and_is_stored() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -1,5 +1,5 @@
-//! No organization and no destination holds up the others (behaviours 8, 42): every lane, with
-//! receivers that accept connections and say nothing.
+//! No organization and no destination delays the others: every lane, with receivers that accept
+//! connections and send nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,7 +180,6 @@ async fn lane_stays_open(stack: &Stack, kind: &str) {
 
 macro_rules! lanes {
     ($($name:ident: $kind:expr,)*) => {$(
-        /// Behaviours 8 and 42.
         #[tokio::test]
         async fn $name() {
             let _turn = ONE_AT_A_TIME.lock().await;
@@ -198,7 +197,7 @@ lanes! {
     two_hundred_silent_databases_hold_up_nobody: KINDS[4],
 }
 
-/// Behaviour 8: neither does a backlog for one destination.
+/// A backlog for one destination does not delay the others.
 #[tokio::test]
 async fn a_backlog_for_one_silent_destination_holds_up_no_other_of_its_organization() {
     let _turn = ONE_AT_A_TIME.lock().await;
@@ -226,7 +225,7 @@ async fn a_backlog_for_one_silent_destination_holds_up_no_other_of_its_organizat
     }
 }
 
-/// Behaviour 42: however many organizations' messages wait, and however many destinations one of
+/// However many organizations' messages wait, and however many destinations one of
 /// them has, it holds half at most.
 #[tokio::test]
 async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
@@ -251,7 +250,7 @@ async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
     assert!(loud <= quiet + quiet / 10, "{loud} of {}", loud + quiet);
 }
 
-/// Behaviour 8, for connection checks: those of one organization against a silent server hold up
+/// Connection checks of one organization against a silent server hold up
 /// neither the API nor another's check.
 #[tokio::test]
 async fn a_hundred_checks_against_a_silent_server_hold_up_nobody() {

@@ -1,5 +1,5 @@
-//! Fallbacks whose own destination is paused, limited, disabled or gone, and deliveries that fail
-//! without an attempt.
+//! Fallbacks whose own destination is paused, limited, disabled or deleted, and deliveries that
+//! fail without an attempt.
 
 use std::time::Duration;
 

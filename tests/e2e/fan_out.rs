@@ -1,4 +1,4 @@
-//! Many destinations, each on its own (R2.5; behaviours 2, 8).
+//! A message to many destinations, which do not affect each other.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn destination(
         .await
 }
 
-/// R2.5, behaviour 2: of a hundred destinations, some are down, slow or refuse the message. The
+/// Of a hundred destinations, some are down, slow or refuse the message. The
 /// others are not affected, and each gets it at most once.
 #[tokio::test]
 async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
@@ -123,7 +123,6 @@ async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
     }
 }
 
-/// Behaviour 8.
 #[tokio::test]
 async fn a_slow_destination_with_a_backlog_does_not_delay_the_others() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

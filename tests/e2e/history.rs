@@ -1,4 +1,4 @@
-//! Lists people can trust (R5.5, R9.2; behaviours 36, 37).
+//! Lists are complete and stable.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::stage;
 
-/// Behaviour 36.
 #[tokio::test]
 async fn walking_all_pages_visits_each_item_exactly_once_while_others_are_added() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -46,7 +45,6 @@ async fn walking_all_pages_visits_each_item_exactly_once_while_others_are_added(
     }
 }
 
-/// Behaviour 37.
 #[tokio::test]
 async fn filters_combine_and_hold_on_every_page() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -115,7 +113,6 @@ async fn filters_combine_and_hold_on_every_page() {
     );
 }
 
-/// Behaviour 37, the other half.
 #[tokio::test]
 async fn an_unmatched_filter_is_an_empty_list() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -140,7 +137,6 @@ async fn an_unmatched_filter_is_an_empty_list() {
     }
 }
 
-/// Behaviour 32, within one organization.
 #[tokio::test]
 async fn a_cursor_belongs_to_its_query() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -1,5 +1,5 @@
-//! Servers of every protocol that echo the credentials they know in their refusals: nothing of them
-//! is readable in the history, at a check or in the log (behaviours 25 and 52).
+//! Servers of every protocol repeat the credentials that they received in their refusals. No
+//! credential is readable in the history, at a check or in the log.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Asking twice (`Idempotency-Key`; behaviour 29).
+//! A request that is repeated with the same `Idempotency-Key` has one effect and one response.
 
 use http::Method;
 use kit::sink::Sink;
@@ -126,7 +126,6 @@ async fn a_repeated_create_makes_one_destination_and_shows_no_secret_again() {
     assert_eq!((&again["id"], &again["key"]), (&first["id"], &Value::Null));
 }
 
-/// Behaviour 29.
 #[tokio::test]
 async fn two_organizations_with_the_same_key_and_reference_do_not_meet() {
     let (acme, other, sink) = (

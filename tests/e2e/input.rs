@@ -1,4 +1,4 @@
-//! What is refused, and how it is said (R1.4; behaviour 39).
+//! Invalid requests are refused with every mistake and its location.
 
 use http::Method;
 use kit::sink::Sink;
@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// Behaviour 39.
 #[tokio::test]
 async fn all_invalid_fields_of_a_destination_are_reported_together_and_nothing_is_stored() {
     let acme = stage::organization("Acme").await;
@@ -41,7 +40,6 @@ async fn all_invalid_fields_of_a_destination_are_reported_together_and_nothing_i
     assert!(acme.list("/v1/destinations").await.is_empty());
 }
 
-/// Behaviour 39, for messages.
 #[tokio::test]
 async fn all_invalid_fields_of_a_message_are_reported_together_and_nothing_is_stored() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

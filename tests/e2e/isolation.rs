@@ -1,4 +1,4 @@
-//! Tenants do not see, touch or notice each other (R6; behaviours 28, 32).
+//! Organizations cannot read, change or detect each other.
 
 use http::Method;
 use kit::sink::Sink;
@@ -163,7 +163,7 @@ async fn send(
     }
 }
 
-/// R6.3–6.5, behaviour 28: another's id, anywhere, is answered as one that was never issued, and is
+/// An id of another organization, anywhere, is answered as one that was never issued, and is
 /// recorded.
 #[tokio::test]
 async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_is_recorded() {
@@ -233,7 +233,8 @@ async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_
     assert_eq!(key_still_works, 2);
 }
 
-/// Behaviour 28, filters: an empty list, as for an id never issued.
+/// A filter with an id of another organization returns an empty list, as for an id that was never
+/// issued.
 #[tokio::test]
 async fn another_organizations_id_as_a_filter_finds_nothing() {
     let (acme, other, sink) = (
@@ -260,7 +261,6 @@ async fn another_organizations_id_as_a_filter_finds_nothing() {
     }
 }
 
-/// Behaviour 28, the organization itself.
 #[tokio::test]
 async fn a_key_cannot_name_another_organization() {
     let (acme, other) = (
@@ -305,7 +305,6 @@ async fn a_key_cannot_name_another_organization() {
         .problem(403, "forbidden");
 }
 
-/// Behaviour 32.
 #[tokio::test]
 async fn a_cursor_of_another_organization_is_refused() {
     let (acme, other, sink) = (
@@ -332,7 +331,7 @@ async fn a_cursor_of_another_organization_is_refused() {
     }
 }
 
-/// R6.2, R6.3: lists hold the caller's own.
+/// Lists contain only what belongs to the caller's organization.
 #[tokio::test]
 async fn lists_hold_only_the_callers_own() {
     let (acme, other, sink) = (

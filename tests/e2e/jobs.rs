@@ -1,4 +1,4 @@
-//! What is done to many deliveries at once (R5.3; behaviours 9 and 11), and an organization's end.
+//! Jobs that act on many deliveries, and the erasure of an organization.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -79,7 +79,8 @@ async fn failing(acme: &Organization, sink: &Sink) -> Destination {
         .await
 }
 
-/// Behaviour 11: the filter, not the page; progress; and running it twice sends nothing twice.
+/// A job covers all matches of the filter, not one page, and shows its progress. If it is requested
+/// twice, it sends nothing twice.
 #[tokio::test]
 async fn bulk_retry_covers_the_filter_and_running_it_twice_sends_nothing_twice() {
     let (acme, sink, other) = (
@@ -125,7 +126,7 @@ async fn bulk_retry_covers_the_filter_and_running_it_twice_sends_nothing_twice()
     .problem(409, "already_finished");
 }
 
-/// Behaviour 11: whoever looks sees how far it is.
+/// The progress of a job can be read while it runs.
 #[tokio::test]
 async fn a_jobs_progress_moves_from_nothing_to_its_total() {
     const SOME: usize = 300;
@@ -169,7 +170,7 @@ async fn a_jobs_progress_moves_from_nothing_to_its_total() {
     );
 }
 
-/// Behaviours 1 and 11: a job that is killed goes on where it was; it can be cancelled.
+/// A job that is killed continues where it was, and can be cancelled.
 #[tokio::test]
 async fn a_job_that_is_killed_goes_on_and_one_that_is_cancelled_stops() {
     let mut stack = stage::launch().start().await;
@@ -234,7 +235,7 @@ async fn a_job_that_is_killed_goes_on_and_one_that_is_cancelled_stops() {
     );
 }
 
-/// Behaviour 9: what was skipped while a destination was disabled is offered for replay when it is
+/// What was skipped while a destination was disabled is offered for replay when it is
 /// enabled.
 #[tokio::test]
 async fn enabling_delivers_again_what_the_destination_missed() {
@@ -271,7 +272,7 @@ async fn enabling_delivers_again_what_the_destination_missed() {
         .problem(422, "validation_failed");
 }
 
-/// Behaviour 9: what failed before the destination was disabled is among what it missed.
+/// What failed before the destination was disabled is among what it missed.
 #[tokio::test]
 async fn enabling_delivers_again_what_failed_since_the_first_failure() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -308,7 +309,7 @@ async fn enabling_delivers_again_what_failed_since_the_first_failure() {
     );
 }
 
-/// R6.5: an organization that is erased leaves a line in the audit trail, and nothing else.
+/// Of an erased organization, one audit event remains.
 #[tokio::test]
 async fn an_erased_organization_leaves_nothing_but_a_line_in_the_audit_trail() {
     let stack = stage::stack().await;

@@ -1,4 +1,4 @@
-//! Who may do what (R6.4; behaviour 30).
+//! The permissions of each role.
 
 use std::time::Duration;
 
@@ -49,7 +49,6 @@ async fn without_a_good_key_every_answer_is_the_same() {
     assert_eq!(bodies.len(), 1, "{bodies:?}");
 }
 
-/// Behaviour 30.
 #[tokio::test]
 async fn a_revoked_key_is_refused_on_the_next_request() {
     let acme = stage::organization("Acme").await;
@@ -132,7 +131,7 @@ async fn a_key_is_shown_once_and_listed_without_its_secret() {
     );
 }
 
-/// R6.4: each role does what it may.
+/// Each role can do what it permits, and nothing else.
 #[tokio::test]
 async fn each_role_does_what_it_may_and_no_more() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -286,7 +285,7 @@ async fn nobody_makes_a_key_with_more_rights_than_their_own() {
         .ok(201);
 }
 
-/// Role before object, object before body (api.md, order of refusal).
+/// The role is checked before the object, and the object before the body.
 #[tokio::test]
 async fn refusals_come_in_order() {
     let (acme, stack) = (stage::organization("Acme").await, stage::stack().await);

@@ -1,4 +1,4 @@
-//! Everything that is accepted ends somewhere (behaviour 40).
+//! The limits of everything that is accepted.
 
 use http::Method;
 use kit::sink::Sink;
@@ -14,7 +14,7 @@ fn members(count: usize, value: &str) -> Value {
     )
 }
 
-/// Behaviour 40, messages: the last that fits, and the first that does not.
+/// The largest message that is accepted, and the smallest that is refused.
 #[tokio::test]
 async fn lengths_and_counts_of_a_message_end_where_the_contract_says() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -72,7 +72,6 @@ async fn lengths_and_counts_of_a_message_end_where_the_contract_says() {
     }
 }
 
-/// Behaviour 40, destinations.
 #[tokio::test]
 async fn lengths_and_counts_of_a_destination_end_where_the_contract_says() {
     let acme = stage::organization("Acme").await;
@@ -153,7 +152,6 @@ async fn lengths_and_counts_of_a_destination_end_where_the_contract_says() {
     }
 }
 
-/// Behaviour 40, bytes and depth.
 #[tokio::test]
 async fn bodies_that_are_too_large_or_too_deep_are_refused() {
     let acme = stage::organization("Acme").await;

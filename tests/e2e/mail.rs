@@ -1,4 +1,4 @@
-//! Mailboxes, at a real mail server (R1, R10.3; destinations.md, email).
+//! E-mail destinations with a real mail server.
 
 use std::time::Duration;
 
@@ -270,7 +270,7 @@ async fn a_message_that_may_have_arrived_is_sent_again_at_a_mail_servers_pace() 
     assert!((29..=60).contains(&wait), "{wait} minutes: {delivery}");
 }
 
-/// R10.3: OAuth 2, and connections that are encrypted from the first byte and after STARTTLS.
+/// OAuth 2, and connections that are encrypted from the first byte and after STARTTLS.
 #[tokio::test]
 async fn mailboxes_are_signed_into_with_tokens_over_tls() {
     let authority = Authority::new();

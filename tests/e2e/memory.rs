@@ -1,5 +1,5 @@
-//! What a worker holds is bounded by bytes, not by the number of its tasks (behaviour 43), measured
-//! on the processes that are deployed.
+//! The memory of a worker is limited by bytes, not by the number of its tasks. Measured on the
+//! processes that are deployed.
 
 use std::path::Path;
 use std::sync::Arc;

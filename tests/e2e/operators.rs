@@ -1,4 +1,4 @@
-//! Operators see what is wrong in all organizations at once, and nobody else does (R5.5, R6.3).
+//! Operators list failures of all organizations at once. Other callers cannot.
 
 use kit::sink::Sink;
 use kit::stack::{Caller, Launch, Organization, Stack};

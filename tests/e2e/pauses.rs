@@ -1,4 +1,5 @@
-//! A thousand deliveries that wait for a paused destination, and what is done to them meanwhile.
+//! A thousand deliveries wait for a paused destination while the destination or the deliveries are
+//! changed.
 
 use std::time::Duration;
 

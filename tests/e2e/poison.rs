@@ -1,5 +1,4 @@
-//! Work that ends the process, as a bug that is not known yet might (behaviour 6): it is isolated
-//! over restarts.
+//! A delivery that ends the process, as an unknown fault could, is isolated over several restarts.
 
 use std::time::Duration;
 
@@ -75,7 +74,7 @@ async fn poison_is_dead_lettered(acme: &Organization) {
     assert_eq!(delivery["exhausted"], false, "{delivery}");
 }
 
-/// Behaviour 6, for a process that dies: after at most ten starts the culprit is given up. Its
+/// After at most ten starts of the process, the delivery that ends it is given up. Its
 /// neighbours, those that were on their way with it included, arrive from the first restart on.
 #[tokio::test]
 async fn a_delivery_that_kills_the_process_is_dead_lettered_and_its_neighbours_arrive_from_the_first_restart_on()

@@ -1,5 +1,5 @@
-//! Chat and pager services: how each wants its text, what it calls success, how it is checked
-//! (destinations.md, webhook).
+//! Chat and pager services: how each escapes text, which responses it considers a success, and how
+//! it is checked.
 
 use std::time::Duration;
 

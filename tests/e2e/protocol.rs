@@ -1,4 +1,4 @@
-//! HTTP itself (api.md, Conventions).
+//! The HTTP protocol of the API.
 
 use http::Method;
 use serde_json::{Value, json};

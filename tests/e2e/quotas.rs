@@ -1,4 +1,4 @@
-//! Quotas on the running process; a laptop has none unless a parameter asks for them.
+//! Quotas on the running process. A local process has none unless a parameter sets them.
 
 use kit::sink::Sink;
 use serde_json::{Value, json};

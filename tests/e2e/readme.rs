@@ -1,4 +1,4 @@
-//! What README tells a newcomer to type works as written.
+//! The commands of README.md work as written.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,4 @@
-//! What receivers demand of a webhook before they take it, each accepted and refused (R10.1;
-//! destinations.md, webhook).
+//! What receivers require of a webhook request, each accepted and refused.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! What alerts by rate, and what comes back by itself: failure rates and automatic recovery, as
-//! clients see them.
+//! Alerts by failure rate, and automatic recovery, as clients see them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A receiver that echoes what it was sent: nothing of it is readable in the history, at a check or
-//! in the log (behaviours 25 and 52).
+//! A receiver repeats what it was sent. No secret is readable in the history, at a check or in the
+//! log.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

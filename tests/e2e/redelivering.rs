@@ -1,4 +1,4 @@
-//! People and programs that reopen, hasten and end deliveries (R5.3; behaviour 14).
+//! Deliveries are reopened, brought forward and cancelled by people and programs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::stage;
 
-/// Behaviour 14: a manual retry takes the place of the automatic one.
+/// A manual retry takes the place of the automatic one.
 #[tokio::test]
 async fn a_manual_retry_replaces_a_pending_automatic_one_and_both_at_once_send_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

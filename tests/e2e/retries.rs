@@ -1,4 +1,4 @@
-//! Trying again (R3.1–3.3; behaviours 12, 13, 15, 35): measured where it matters, at the receiver.
+//! The times of retries, measured at the receiver.
 
 use std::time::Duration;
 
@@ -39,7 +39,6 @@ fn assert_waits(gaps: &[f64], waits: &[f64], late_max: f64) {
     }
 }
 
-/// R3.1, R3.2, R3.3, behaviour 12.
 #[tokio::test]
 async fn by_default_five_retries_follow_after_1_2_4_8_and_16_seconds_then_it_has_failed_and_is_exhausted()
  {
@@ -104,7 +103,6 @@ fn assert_exhausted(delivery: &Value) {
     );
 }
 
-/// Behaviour 12, at the other end.
 #[tokio::test]
 async fn no_retries_means_one_attempt() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -171,7 +169,6 @@ async fn a_destination_chooses_its_own_pace_and_recovers_when_its_receiver_does(
     );
 }
 
-/// Behaviour 13, with seconds.
 #[tokio::test]
 async fn retry_after_in_seconds_is_waited_for_when_it_is_longer() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -190,7 +187,6 @@ async fn retry_after_in_seconds_is_waited_for_when_it_is_longer() {
     assert_eq!(destination.health().await["consecutive_failures"], 0);
 }
 
-/// Behaviour 13, with a date.
 #[tokio::test]
 async fn retry_after_as_a_date_is_waited_for_when_it_is_longer() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -294,7 +290,7 @@ async fn a_schedule_is_waited_as_it_is_listed_and_the_organizations_holds_for_de
     let second = patient.wait_for(2, SOON).await;
     assert_waits(&gaps(&second), &[5.0], BUSY_MAX);
 
-    // Without its own, and without the organization's, it is R3's again.
+    // Without a policy of its own or of its organization, it has the default policy again.
     has_its_own.change(json!({"retry_policy": null})).await;
     assert_eq!(
         has_its_own.read().await["retry_policy"]["schedule_seconds"],
@@ -413,7 +409,6 @@ async fn client_errors_end_it_when_the_policy_says_so() {
     }
 }
 
-/// Behaviour 15.
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_its_target_is_never_contacted() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -444,7 +439,6 @@ async fn a_redirect_is_a_failure_and_its_target_is_never_contacted() {
     }
 }
 
-/// Behaviour 35.
 #[tokio::test]
 async fn pending_work_is_listed_with_the_time_of_its_next_attempt() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

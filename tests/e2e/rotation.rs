@@ -1,4 +1,4 @@
-//! Signing keys are rotated, and what was signed before goes on working.
+//! Signing keys are rotated, and what was signed before stays valid.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Secrets go in and never out (behaviours 25, 26).
+//! Secrets can be written and never read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ fn contains(bytes: &[u8], secret: &str) -> bool {
         .any(|window| window == secret.as_bytes())
 }
 
-/// Behaviours 25 and 26: not in any answer, not in the log, not in any file.
+/// Secrets are in no response, in no log line and in no file.
 #[tokio::test]
 async fn no_secret_appears_in_any_read_in_the_log_or_in_the_data_directory() {
     let mut stack = stage::launch()
@@ -150,7 +150,7 @@ async fn no_secret_appears_in_any_read_in_the_log_or_in_the_data_directory() {
     }
 }
 
-/// Behaviour 25: the payload is the customer's, not the log's.
+/// Payloads are not logged.
 #[tokio::test]
 async fn payloads_are_not_logged() {
     let mut stack = stage::launch()
@@ -169,7 +169,7 @@ async fn payloads_are_not_logged() {
     assert!(!log.contains("planted-payload-text") && !log.contains("planted-response-body"));
 }
 
-/// Behaviour 25: what a refusal quotes is never a secret.
+/// A refusal never quotes a secret.
 #[tokio::test]
 async fn a_refusal_does_not_repeat_a_secret() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -1,4 +1,4 @@
-//! An orderly end (behaviour 5).
+//! An orderly shutdown.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::stage;
 
-/// Behaviour 5: what is on its way ends, what has not begun is left to the next start and has lost
+/// What is on its way ends, what has not begun is left to the next start and has lost
 /// no try.
 #[tokio::test]
 async fn asked_to_stop_it_finishes_what_it_began_begins_nothing_and_loses_nothing() {
@@ -52,7 +52,7 @@ async fn asked_to_stop_it_finishes_what_it_began_begins_nothing_and_loses_nothin
     );
 }
 
-/// Behaviour 5, with more work than hands.
+/// The same with more work than workers.
 #[tokio::test]
 async fn a_backlog_is_left_to_the_next_start_and_costs_no_retry() {
     let mut stack = stage::launch().start().await;

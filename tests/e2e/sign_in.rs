@@ -1,4 +1,4 @@
-//! Signing in with an identity provider whose tokens are not what they must be.
+//! Signing in with an identity provider that issues invalid tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;

@@ -1,4 +1,4 @@
-//! Signatures (R4.3–4.5; behaviours 23, 27), judged by the official Standard Webhooks libraries.
+//! Signatures, verified by the official Standard Webhooks libraries.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn assert_judged(signed: &[Signed], expected: &[bool]) {
     }
 }
 
-/// R4.3, R4.4, behaviour 23: before, during and after rotations, the second within the overlap of
+/// Before, during and after rotations, the second within the overlap of
 /// the first.
 #[tokio::test]
 async fn all_live_secrets_verify_until_their_overlap_ends_then_only_the_new_one() {
@@ -113,7 +113,7 @@ async fn all_live_secrets_verify_until_their_overlap_ends_then_only_the_new_one(
     );
 }
 
-/// R4.4: an overlap ends by the clock.
+/// An overlap ends at its time.
 #[tokio::test]
 async fn an_overlap_ends_by_itself() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -138,7 +138,7 @@ async fn an_overlap_ends_by_itself() {
     );
 }
 
-/// R4.5: the customer's own keys, from the start and by rotation.
+/// The customer's own keys, from the start and by rotation.
 #[tokio::test]
 async fn customers_bring_their_own_secrets() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -196,7 +196,6 @@ async fn customers_bring_their_own_secrets() {
     }
 }
 
-/// Behaviour 27.
 #[tokio::test]
 async fn a_signature_made_for_one_body_id_or_time_fails_for_any_other() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

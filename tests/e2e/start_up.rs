@@ -1,5 +1,5 @@
-//! Starting, and not starting (design.md §7). A busy port, a newer format and a wrong template are
-//! in `infra/local/tests`.
+//! Starting, and refusing to start. A port in use, a newer format and an invalid template are
+//! tested in `infra/local/tests`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

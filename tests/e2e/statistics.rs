@@ -1,4 +1,4 @@
-//! Statistics: a destination's health over time, and an organization's sums (R5.3, R7).
+//! Statistics: a destination's health over time, and the totals of an organization.
 
 use kit::sink::Sink;
 use serde_json::json;
@@ -72,7 +72,7 @@ async fn attempts_are_counted_by_hour_and_a_test_is_in_no_statistic() {
     assert_eq!(asked.status, 422);
 }
 
-/// Behaviour 35: what waits is counted where its destination is read.
+/// What waits is counted where its destination is read.
 #[tokio::test]
 async fn what_waits_is_pending() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -1,5 +1,5 @@
-//! Templates that an older version stored without a bound on their depth: they fail their
-//! deliveries and end no process.
+//! Templates that an older version stored without a limit of their depth fail their deliveries and
+//! end no process.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Waybill seen from outside: one trace, the metrics, and nothing that is nobody's business (R8).
+//! The telemetry of the running process: one trace, the metrics, and no data of tenants.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
         .unwrap_or_else(|| panic!("no {name} in {spans:#?}"))
 }
 
-/// R8.1, R8.2, R8.4, and behaviours 25: what the collector and the log have is ids and kinds,
+/// What the collector and the log have is ids and kinds,
 /// counts and times.
 #[tokio::test]
 async fn a_collector_sees_one_trace_from_the_client_to_the_receiver_and_no_secret() {
@@ -175,7 +175,7 @@ async fn a_collector_sees_one_trace_from_the_client_to_the_receiver_and_no_secre
     );
 }
 
-/// R8.3: warnings come as metrics.
+/// Thresholds that are exceeded are counted by a metric.
 #[tokio::test]
 async fn what_is_refused_on_grounds_of_security_is_counted() {
     let collector = Collector::start().await;
@@ -203,7 +203,7 @@ async fn what_is_refused_on_grounds_of_security_is_counted() {
         .await;
 }
 
-/// R8.5: a collector in trouble is nobody else's trouble.
+/// A collector that fails delays no delivery and no request.
 #[tokio::test]
 async fn a_collector_that_is_down_hangs_or_fails_costs_no_delivery() {
     for trouble in ["down", "hanging", "failing"] {

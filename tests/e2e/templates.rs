@@ -1,5 +1,4 @@
-//! Templates that tenants write: bounded in depth and time before anything is rendered, and given
-//! the payload as it was sent.
+//! Templates of tenants are limited in depth and time, and receive the payload as it was sent.
 
 #[path = "../../shared/template/tests/main/constructs.rs"]
 mod constructs;

@@ -1,5 +1,4 @@
-//! Authorization servers as they are: how they want the client authenticated, how they ask for a
-//! pause, how they fail (RFC 6749).
+//! Authorization servers with different client authentication, rate limits and failures (RFC 6749).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Status updates: what became of deliveries and messages is told as messages (R9.3).
+//! Status updates: messages that report the outcome of deliveries and messages.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Files: put by a link, delivered byte for byte, downloaded, erased (R2.1).
+//! Files are uploaded by a link, delivered byte for byte, downloaded and erased.
 
 use std::time::Duration;
 

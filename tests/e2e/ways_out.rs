@@ -1,4 +1,4 @@
-//! Where a tenant may send Waybill: nowhere inside, by no connector (R6.5, behaviour 31).
+//! The addresses to which no connector connects.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;

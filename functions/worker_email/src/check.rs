@@ -1,5 +1,5 @@
 //! The connection check: runs the steps of a delivery one after another, and sends no message
-//! (destinations.md, email).
+//! (`docs/destinations/email.md`).
 
 use domain::check::StepName;
 use domain::settings::email::{EmailSettings, Security, Smtp, Transport};

@@ -37,8 +37,7 @@ use crate::session::{Connected, NotSent, Secured, Session};
 use crate::sessions::Sessions;
 use crate::verdict::LATE;
 
-/// Larger payloads are linked instead of attached, unless the settings say otherwise
-/// (destinations.md).
+/// Larger payloads are linked instead of attached, unless the settings say otherwise.
 const ATTACHED_MAX_BYTES: u64 = 7 << 20;
 /// The largest payload that is ever attached. Most servers take no larger messages; base64 adds a
 /// third.

@@ -2,7 +2,7 @@
 //! the refresh token for access tokens.
 //!
 //! The worker does this because only workers can open secrets; the API can only seal them
-//! (design.md §6).
+//! (decision 15).
 
 use std::time::Duration;
 

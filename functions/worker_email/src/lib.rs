@@ -1,5 +1,5 @@
-//! The e-mail worker: delivers to mailboxes through a mail server or Amazon SES (destinations.md,
-//! email).
+//! The e-mail worker: delivers to mailboxes through a mail server or Amazon SES
+//! (`docs/destinations/email.md`).
 //!
 //! The parts, in the order of an attempt:
 //!

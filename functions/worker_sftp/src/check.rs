@@ -1,5 +1,5 @@
-//! The connection check: runs the steps of a delivery one after another (destinations.md: resolve,
-//! connect, host key, authenticate, write).
+//! The connection check: runs the steps of a delivery one after another (resolve, connect, host
+//! key, authenticate, write).
 
 use domain::check::StepName;
 use domain::settings::sftp::{IfExists, SftpSettings};

@@ -1,4 +1,4 @@
-//! The SFTP worker: writes files to servers (destinations.md, sftp).
+//! The SFTP worker: writes files to servers (`docs/destinations/sftp.md`).
 //!
 //! The parts, in the order of an attempt:
 //!

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-/// Credentials for one of the three providers (destinations.md).
+/// Credentials for one of the three providers.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// S3: the function's own role, which may use only the buckets granted to the organization.

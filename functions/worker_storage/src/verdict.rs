@@ -1,5 +1,5 @@
-//! Maps a store's refusal to the outcome by the table of api.md (Deliveries). The status and the
-//! stores' error codes decide, never their messages.
+//! Maps a store's refusal to the outcome of the attempt (`docs/destinations/storage.md`, Failures).
+//! The status and the stores' error codes decide, never their messages.
 
 use domain::Reason;
 use domain::settle::Outcome;

@@ -25,7 +25,7 @@ use crate::targets::Targets;
 use crate::verdict::Verdict;
 use crate::{record, verdict};
 
-/// The largest payload that a webhook delivers: 64 MiB (destinations.md).
+/// The largest payload that a webhook delivers: 64 MiB.
 const BODY_MAX_BYTES: u64 = 64 << 20;
 /// The detail when this worker's queue holds a task for a destination of another type.
 const NOT_A_WEBHOOK: &str = "the destination is not a webhook";

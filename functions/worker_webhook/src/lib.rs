@@ -1,4 +1,4 @@
-//! The webhook worker: delivers by signed HTTP requests (destinations.md, webhook).
+//! The webhook worker: delivers by signed HTTP requests.
 //!
 //! The parts, in the order of an attempt:
 //!

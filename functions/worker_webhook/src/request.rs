@@ -36,8 +36,8 @@ pub(crate) struct Envelope<'e> {
     pub(crate) fallback_of: Option<FallbackOf>,
 }
 
-/// Builds the request. Headers are in the order of destinations.md. If a name occurs more than
-/// once, the last one counts: custom headers replace `content-type` and `user-agent`, the
+/// Builds the request. If a header name occurs more than once, the last one counts:
+/// custom headers replace `content-type` and `user-agent`, the
 /// credentials' headers replace custom ones, and Waybill's other headers replace both.
 pub(crate) fn compose(
     settings: &WebhookSettings,

@@ -1,5 +1,5 @@
-//! Judges answers by the table of api.md (Deliveries). The status line and `Retry-After` decide;
-//! the body does only for the services of a preset that report failures there.
+//! Maps a receiver's response to the outcome of the attempt. The status line and `Retry-After`
+//! decide; the body does only for the services of a preset that report failures there.
 
 use std::time::Duration;
 

@@ -63,7 +63,7 @@ fn each_function_reads_what_the_template_gives_it() {
 /// the allocator's reserve.
 const PROCESS_ITSELF_MIB: u32 = 112;
 
-/// Behaviour 43: three quarters of a worker's memory are enough for its attempts and the process
+/// Three quarters of a worker's memory are enough for its attempts and the process
 /// itself.
 #[test]
 fn each_workers_memory_follows_from_what_its_attempts_may_hold() {

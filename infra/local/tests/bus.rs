@@ -266,7 +266,7 @@ async fn what_is_refused_is_told_on_the_bus() {
     );
 }
 
-/// R6.5: an address that a worker finds behind a name is reported like one that a client spells
+/// An address that a worker finds behind a name is reported like one that a client spells
 /// out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {

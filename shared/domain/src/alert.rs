@@ -1,4 +1,4 @@
-//! Alerts about destinations that keep failing, were disabled or work again (R7).
+//! Alerts about destinations that keep failing, were disabled or work again.
 //!
 //! This module performs no I/O. [`evaluate`] decides what must be done about a destination's
 //! health. The process whose conditional write succeeds does it and creates the alert.
@@ -64,7 +64,7 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Returns the body that is delivered (api.md, Alerts).
+    /// Returns the body that is delivered as the payload of the alert's message.
     #[must_use]
     pub fn body(&self) -> Value {
         json!({
@@ -220,7 +220,7 @@ fn evaluate_ended(
 }
 
 /// Returns the `data` of an alert about a destination: the destination, the reason, the beginning
-/// of the streak, the counters and thresholds, and what happens next (behaviour 22).
+/// of the streak, the counters and thresholds, and what happens next.
 #[must_use]
 pub fn data(
     destination: &Destination,

@@ -1,5 +1,5 @@
 //! The audit trail, which records every change and every refusal: who did what, and from where. It
-//! never contains secrets (R6.5).
+//! never contains secrets.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

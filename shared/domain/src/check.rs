@@ -1,5 +1,5 @@
 //! The connection check, which tests a destination step by step when it is saved. It runs in the
-//! same place as deliveries (R1.3, R1.4).
+//! same place as deliveries.
 
 use serde::{Deserialize, Serialize};
 

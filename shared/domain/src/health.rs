@@ -1,4 +1,4 @@
-//! A destination's health: its streak of failures, and the effect of an attempt on it (R3.4, R7.1).
+//! A destination's health: its streak of failures, and the effect of an attempt on it.
 
 use serde::{Deserialize, Serialize};
 

@@ -111,7 +111,7 @@ const DISABLE_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(20);
 /// most.
 const DISABLE_MIN_FAILING_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(300);
 
-/// The thresholds at which failing destinations are reported and disabled (R7).
+/// The thresholds at which failing destinations are reported and disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailurePolicy {
     /// The number of consecutive failures after which an alert is sent.
@@ -251,7 +251,7 @@ impl Grants {
     }
 }
 
-/// The settings of an organization (api.md, Organizations and keys).
+/// The settings of an organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrganizationSettings {

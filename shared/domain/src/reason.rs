@@ -1,5 +1,5 @@
-//! Why an attempt or a delivery did not succeed: the failure categories of api.md, which are also a
-//! label of the failure metrics.
+//! Why an attempt or a delivery did not succeed: the failure categories of the API, which are also
+//! a label of the failure metrics.
 
 use std::fmt;
 
@@ -68,7 +68,7 @@ reasons! {
 
 impl Reason {
     /// Returns whether a failed attempt with this category lengthens the destination's streak of
-    /// failures (api.md, Destinations).
+    /// failures.
     #[must_use]
     pub fn counts_to_streak(self) -> bool {
         !matches!(

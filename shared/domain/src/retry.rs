@@ -1,4 +1,4 @@
-//! Retry policies: how often and after which waits a delivery is attempted again (R3).
+//! Retry policies: how often and after which waits a delivery is attempted again.
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, UNIX_EPOCH};

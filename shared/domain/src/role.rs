@@ -1,4 +1,4 @@
-//! The five roles of keys and the permissions that they grant (api.md, Conventions).
+//! The five roles of keys and the permissions that they grant.
 
 use std::fmt;
 use strum::IntoStaticStr;

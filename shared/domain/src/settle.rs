@@ -1,8 +1,8 @@
 //! Decides the next state of a delivery from the outcome of an attempt. This module performs no
 //! I/O; the worker does.
 //!
-//! First attempts, retries, manual retries and replays are all settled here. The table of outcomes
-//! is in api.md (Deliveries).
+//! First attempts, retries, manual retries and replays are all settled here. `docs/ARCHITECTURE.md`
+//! draws the states of a delivery.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The secrets that sign the requests of a webhook destination, newest first, and their rotation
-//! (R4.4, R4.5).
+//! The secrets that sign the requests of a webhook destination, newest first, and their rotation.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;

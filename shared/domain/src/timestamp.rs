@@ -63,8 +63,8 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// Parses RFC 3339 with any offset. A date without a time and a local time are rejected
-    /// (api.md, Conventions). A time before 1970, such as the zero time of other languages
+    /// Parses RFC 3339 with any offset. A date without a time and a local time are rejected.
+    /// A time before 1970, such as the zero time of other languages
     /// (0001-01-01T00:00:00Z), is read as 1970-01-01T00:00:00Z, because no stored time is older.
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
         // jiff also accepts ISO 8601 forms that RFC 3339 does not allow, so the form is checked

@@ -1,4 +1,4 @@
-//! Every connection to a destination passes this crate (R6.5), because tenants choose the addresses
+//! Every connection to a destination passes this crate, because tenants choose the addresses
 //! of destinations.
 //!
 //! - A [`Target`] is a URL, a [`Host`] a name or an address. Both are parsed once and normalised;

@@ -132,7 +132,7 @@ impl Operations {
     }
 
     /// Records a security event if a check failed because the destination's name resolves to a
-    /// blocked address (R6.5).
+    /// blocked address.
     pub(crate) async fn note_blocked_check(
         &self,
         ctx: &Context,
@@ -149,8 +149,7 @@ impl Operations {
         }
     }
 
-    /// Returns `read`, and records a security event for each blocked address that it contains
-    /// (R6.5).
+    /// Returns `read`, and records a security event for each blocked address that it contains.
     pub(crate) async fn noted<T>(
         &self,
         ctx: &Context,

@@ -1,4 +1,4 @@
-//! Describes an event in words that a person can act on (behaviours 22): the destination, the
+//! Describes an event in words that a person can act on: the destination, the
 //! reason, the start, the counter and its threshold, what happens next, and a link.
 
 use serde_json::Value;

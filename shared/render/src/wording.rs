@@ -1,5 +1,4 @@
-//! The values that a destination's templates can use about a delivery (destinations.md, Common
-//! settings).
+//! The values that a destination's templates can use about a delivery.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! [Standard Webhooks](https://www.standardwebhooks.com) signatures (R4.4), with which a receiver
+//! [Standard Webhooks](https://www.standardwebhooks.com) signatures, with which a receiver
 //! verifies that Waybill sent a request.
 //!
 //! - A [`SigningKey`] is one `whsec_…` secret. It is parsed from a customer's text or generated,

@@ -146,7 +146,7 @@ proptest! {
             Err(VerifyError::NoMatch));
     }
 
-    /// behaviours.md 27: a signature made for one body, id or time fails for any other.
+    /// A signature made for one body, id or time fails for any other.
     #[test]
     fn any_change_fails(key in any_key(), id in "[a-z0-9_]{1,40}", other_id in "[a-z0-9_]{1,40}",
         time in 0..4_000_000_000_i64,

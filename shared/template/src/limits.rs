@@ -24,7 +24,7 @@ impl Limits {
         work: 100_000_000,
     };
 
-    /// The limits for a body: 64 KiB of source, 1 MiB of output (api.md, Conventions and Sizes).
+    /// The limits for a body: 64 KiB of source, 1 MiB of output.
     pub const BODY: Self = Self {
         source_bytes_max: 64 << 10,
         output_bytes_max: 1 << 20,

@@ -1,4 +1,4 @@
-//! The values that a template can use about a message (destinations.md, Common settings).
+//! The values that a template can use about a message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

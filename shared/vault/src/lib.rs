@@ -1,4 +1,4 @@
-//! The vault (R4.5, R6): every secret of a destination is stored encrypted, bound to the server
+//! The vault: every secret of a destination is stored encrypted, bound to the server
 //! that it was given for.
 //!
 //! - The API **seals**: [`Vault::seal_all`] requests a data key from KMS whose encryption context

@@ -29,7 +29,7 @@ use crate::{Confidential, Recipient, VaultError};
 pub const ORGANIZATION_TAG: &str = "waybill:organization";
 
 /// How long a secret is cached after it was opened or read. A change in Secrets Manager therefore
-/// takes effect within five minutes (design.md §6). A change through Waybill has another ciphertext
+/// takes effect within five minutes. A change through Waybill has another ciphertext
 /// and takes effect immediately.
 const KEPT_FOR: Duration = Duration::from_secs(240);
 /// How many opened secrets are cached.

@@ -202,7 +202,7 @@ impl ConnectorError {
     }
 }
 
-/// Returns the outcome if a server did not answer, by the table of api.md (Deliveries).
+/// Returns the outcome of an attempt whose server did not answer.
 #[must_use]
 pub fn unanswered(kind: FailureKind) -> Outcome {
     match kind {

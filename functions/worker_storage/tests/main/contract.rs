@@ -1,4 +1,4 @@
-//! The tests that all three providers have to pass (destinations.md).
+//! The tests that all three providers have to pass.
 
 use std::time::Duration;
 

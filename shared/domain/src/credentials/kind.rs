@@ -1,5 +1,4 @@
-//! The kinds of credentials, and the members that each kind has for each destination type
-//! (destinations.md).
+//! The kinds of credentials, and the members that each kind has for each destination type.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;

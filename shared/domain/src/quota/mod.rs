@@ -1,5 +1,5 @@
 //! Quotas limit how much of the service one organization may use, so that it does not affect the
-//! other organizations (api.md, Quotas).
+//! other organizations.
 //!
 //! The [`Quotas`] of a deployment apply to every organization. The operator's [`QuotaOverrides`]
 //! replace them for one organization. Usage per second is counted in a [`Bucket`].

@@ -1,4 +1,4 @@
-//! The settings of databases: PostgreSQL and MySQL or MariaDB (destinations.md, postgres, mysql).
+//! The settings of databases: PostgreSQL and MySQL or MariaDB.
 //! Both have the same settings; the defaults depend on the engine.
 
 pub mod connection_string;

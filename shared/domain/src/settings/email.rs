@@ -1,4 +1,4 @@
-//! The settings of e-mail destinations (destinations.md, email).
+//! The settings of e-mail destinations.
 
 mod mailbox;
 

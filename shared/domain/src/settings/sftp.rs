@@ -1,4 +1,4 @@
-//! The settings of SFTP destinations: a directory on a server (destinations.md, sftp).
+//! The settings of SFTP destinations: a directory on a server.
 
 mod host_key;
 mod host_keys;

@@ -1,5 +1,5 @@
 //! The settings of object stores: Amazon S3 and S3-compatible stores, Google Cloud Storage, and
-//! Azure Blob Storage (destinations.md, one connector).
+//! Azure Blob Storage.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

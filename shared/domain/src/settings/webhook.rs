@@ -1,5 +1,4 @@
-//! The settings of webhooks: HTTP endpoints that receive signed requests (destinations.md,
-//! webhook).
+//! The settings of webhooks: HTTP endpoints that receive signed requests.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -364,7 +363,7 @@ pub fn header_carries_secret(name: &str) -> bool {
     }
 }
 
-/// Returns whether customers may not set the header (api.md, Settled details): the headers of HTTP
+/// Returns whether customers may not set the header: the headers of HTTP
 /// itself, hop-by-hop headers, and those that identify Waybill.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Tests of the table of outcomes (api.md, Deliveries).
+//! Tests of the table of outcomes.
 
 use std::time::Duration;
 

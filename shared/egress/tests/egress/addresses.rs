@@ -1,4 +1,4 @@
-//! Tests which addresses may be reached (behaviours.md 31).
+//! Tests which addresses may be reached.
 
 use egress::{Policy, PolicyError};
 

@@ -99,7 +99,7 @@ fn proxies_of_the_environment_are_ignored() {
     );
 }
 
-/// behaviours.md 15: the target of a redirect is never contacted.
+/// The target of a redirect is never contacted.
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let (sink, elsewhere) = (Sink::start().await, Sink::start().await);
@@ -108,7 +108,7 @@ async fn redirects_are_not_followed() {
     assert_eq!((response.status.as_u16(), elsewhere.count()), (302, 0));
 }
 
-/// behaviours.md 7: neither endless nor slow bodies cost more than is allowed.
+/// Neither an endless nor a slow body takes more memory or time than the limits allow.
 #[tokio::test]
 async fn bodies_are_bounded() {
     let sink = Sink::start().await;

@@ -1,4 +1,4 @@
-//! Tests connections that receivers close, reset, refuse or forget (behaviours.md 46).
+//! Tests connections that receivers close, reset, refuse or forget.
 
 use std::{
     net::SocketAddr,

@@ -1,5 +1,4 @@
-//! Tests that the status line decides, whatever else the head of an answer contains (behaviours.md
-//! 47).
+//! Tests that the status line decides, whatever else the head of a response contains.
 
 use crate::{client, client_of, guard, post, within};
 use kit::{

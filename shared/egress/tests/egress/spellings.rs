@@ -1,4 +1,4 @@
-//! Tests that a host is recognised in every notation (behaviours.md 31).
+//! Tests that a host is recognised in every notation.
 
 use egress::{Host, Policy, Refusal, Schemes, Target};
 

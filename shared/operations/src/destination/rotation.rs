@@ -1,4 +1,4 @@
-//! Rotates signing secrets with an overlap, and ends single secrets early (R4.4, R4.5).
+//! Rotates signing secrets with an overlap, and ends single secrets early.
 
 use std::time::Duration;
 

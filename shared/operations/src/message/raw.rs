@@ -1,5 +1,5 @@
 //! A body whose payload is kept as the bytes that the client sent. Top-level members are slices of
-//! the body, and all but the payload are parsed (R2.1).
+//! the body, and all but the payload are parsed.
 
 use std::collections::HashSet;
 use std::fmt;

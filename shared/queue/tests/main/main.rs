@@ -1,4 +1,4 @@
-//! Tests how tasks appear to SQS, whose fair queues use message groups (behaviour 42).
+//! Tests how tasks appear to SQS, whose fair queues use message groups.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};

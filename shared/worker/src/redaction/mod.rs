@@ -1,5 +1,5 @@
 //! Redaction: searches everything that a destination returns for the secrets that were opened for
-//! it (behaviour 52).
+//! it.
 //!
 //! A [`Redactor`] holds the [`needles`] of the secrets that the vault opened for one attempt or
 //! check, and looks for them in every [layer](layers) of every text that the connector returns: the

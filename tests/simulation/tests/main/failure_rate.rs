@@ -1,5 +1,5 @@
 //! Alerts by failure rate: sent once although successes keep ending the streak, and again only
-//! after the destination was healthy (R7).
+//! after the destination was healthy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

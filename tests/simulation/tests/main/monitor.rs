@@ -1,5 +1,5 @@
 //! The monitor, killed between any two steps and run twice concurrently: one disabling, one alert,
-//! nothing missed (R7; behaviours 9, 18).
+//! nothing missed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! The hourly reconcile, cut off at any call: the next run continues, and nothing stays lost
-//! (behaviour 1).
+//! The hourly reconcile, cut off at any call: the next run continues, and nothing stays lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
 //! Recovery of destinations that failures disabled: the whole schedule, and a monitor that is
-//! killed at any step (R7).
+//! killed at any step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -133,7 +133,7 @@ fn a_late_duplicate_of_a_task_sends_nothing_once_its_delivery_is_finished() {
     });
 }
 
-/// Behaviour 17: a destination that has just worked fails and works within one batch, whose workers
+/// A destination that has just worked fails and works within one batch, whose workers
 /// read its health before.
 #[test]
 fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {

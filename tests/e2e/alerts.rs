@@ -14,7 +14,7 @@ use crate::stage;
 
 static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
 
-/// A process whose monitor looks every second.
+/// Starts a process whose monitor runs every second.
 async fn organization(name: &str) -> Organization {
     WATCHFUL
         .get_or_init(|| stage::launch().monitor_interval_seconds(1).start())
@@ -60,7 +60,7 @@ fn types(bodies: &[Value]) -> Vec<String> {
     stage::texts(bodies, "type")
 }
 
-/// One alert, no second within the window, and recovery once.
+/// A failing destination causes one alert within the debounce window, and its recovery one.
 #[tokio::test]
 async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
@@ -142,7 +142,7 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     assert!(pager.requests()[0].header("webhook-signature").is_some());
 }
 
-/// The monitor looks every ten seconds, and the streak is over within one.
+/// The monitor runs every ten seconds, and the streak ends within one second.
 #[tokio::test]
 async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_end() {
     let stack = stage::launch().monitor_interval_seconds(10).start().await;
@@ -318,7 +318,7 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
     assert_eq!(pager.count(), 2);
 }
 
-/// `410 Gone` says that no later delivery will be taken either.
+/// `410 Gone` means that the receiver accepts no later delivery either.
 #[tokio::test]
 async fn a_receiver_that_is_gone_disables_its_destination_unless_the_settings_say_otherwise() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
@@ -390,7 +390,7 @@ async fn a_receiver_that_is_gone_disables_its_destination_unless_the_settings_sa
     assert_eq!(pager.count(), 1);
 }
 
-/// They never cause further ones: a pager that fails is told nobody.
+/// The failure to deliver an alert causes no further alert.
 #[tokio::test]
 async fn alerts_that_fail_cause_no_further_ones() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
@@ -407,7 +407,7 @@ async fn alerts_that_fail_cause_no_further_ones() {
     assert_eq!(acme.list("/v1/alerts").await.len(), 1);
 }
 
-/// What stands in the local inbox's mail to this address, after its subject and its sender.
+/// Returns the subject, the sender and the text of the mail to this address in the local inbox.
 fn mail_to(stack: &Stack, to: &str) -> Option<String> {
     let mail = mails(&stack.data())
         .into_iter()

@@ -64,8 +64,8 @@ async fn an_encoded_answer_is_decoded_and_one_that_cannot_be_is_called_compresse
     }
 }
 
-/// Thirty-two megabytes of zeros in some kilobytes: the attempt is what its status line says, and
-/// the history keeps 4 KiB.
+/// A response of some kilobytes that decompresses to 32 MB of zeros: the status line decides the
+/// attempt, and the history keeps 4 KiB.
 #[tokio::test]
 async fn a_decompression_bomb_costs_a_bounded_amount() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -89,7 +89,7 @@ async fn a_decompression_bomb_costs_a_bounded_amount() {
     );
 }
 
-/// A server whose clock is an hour wrong, either way, is waited for as long as it meant.
+/// The wait is correct although the clock of the server is an hour fast or slow.
 #[tokio::test]
 async fn a_retry_after_date_is_read_against_the_answers_own_date() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -117,7 +117,7 @@ async fn a_retry_after_date_is_read_against_the_answers_own_date() {
     }
 }
 
-/// The date so many seconds from now, as HTTP writes it.
+/// Returns the time in this many seconds as an HTTP date.
 #[expect(
     clippy::disallowed_methods,
     reason = "a receiver is outside of Waybill and has a clock of its own"

@@ -25,7 +25,7 @@ fn an_hour_ago() -> String {
     (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string()
 }
 
-/// Asks for a backfill of all that was accepted since 2020, unless the filter says since when.
+/// Requests a backfill of all messages since 2020, unless the filter has another time.
 async fn asks(
     acme: &Organization,
     destination: &Destination,

@@ -48,7 +48,7 @@ async fn each_message_of_a_batch_is_accepted_or_refused_on_its_own() {
     assert_eq!(payloads, [0, 1]);
 }
 
-/// Payload bytes survive a batch too, and a key in it is that message's.
+/// A payload in a batch keeps its bytes, and an idempotency key in it belongs to its message.
 #[tokio::test]
 async fn a_batch_keeps_bytes_and_keys_apart() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -95,7 +95,7 @@ async fn a_batch_keeps_bytes_and_keys_apart() {
     assert_eq!(bodies, ["[1.0 , 2]", r#"{"b":1,"a":1}"#]);
 }
 
-/// None, or too many.
+/// A batch without messages, and a batch with too many.
 #[tokio::test]
 async fn a_batch_has_one_to_a_hundred_messages() {
     let acme = stage::organization("Acme").await;

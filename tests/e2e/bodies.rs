@@ -23,7 +23,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// The body's bytes, after its hash and its length were compared with the attempt's.
+/// Returns the bytes of the body, after comparing their hash and length with those of the attempt.
 async fn recorded_body(acme: &Organization, delivery: &Delivery, content_type: &str) -> Vec<u8> {
     let answer = body(acme, delivery).await;
     assert_eq!(
@@ -149,7 +149,7 @@ async fn the_key_in_a_pagers_body_is_redacted_there() {
     assert_eq!(shown, received);
 }
 
-/// A body that fits no item of the table, and one that fits no answer.
+/// A body that is too large for an item of the table, and one that is too large for a response.
 #[tokio::test]
 async fn a_long_body_is_kept_and_erased_with_its_payload() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// What cannot be reached is not saved, and the answer names the step.
+/// A destination that cannot be reached is not saved, and the response names the failed step.
 #[tokio::test]
 async fn a_destination_that_cannot_be_reached_is_not_saved_and_the_failing_step_is_named() {
     let (acme, sink, closed) = (
@@ -71,7 +71,7 @@ async fn saving_sends_one_signed_check() {
     assert_eq!(created["health"]["status"], "unknown");
 }
 
-/// For receivers that must know the secret first.
+/// Some receivers must know the secret before they accept a request.
 #[tokio::test]
 async fn a_check_may_stop_once_it_is_connected() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -84,7 +84,7 @@ async fn a_check_may_stop_once_it_is_connected() {
     assert_eq!(sink.count(), 0);
 }
 
-/// `skip_check` saves what could not be verified, and says so.
+/// `skip_check` saves a destination without verifying it, and the response shows that.
 #[tokio::test]
 async fn skipping_the_check_saves_and_is_audited() {
     let acme = stage::organization("Acme").await;
@@ -105,7 +105,7 @@ async fn skipping_the_check_saves_and_is_audited() {
     );
 }
 
-/// A check asked for by hand changes nothing and counts nowhere.
+/// A requested check changes nothing and is not counted in statistics.
 #[tokio::test]
 async fn a_check_by_hand_reports_and_changes_nothing() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -153,7 +153,7 @@ async fn a_change_that_fails_its_check_changes_nothing() {
     assert_eq!(destination.read().await["name"], "New name");
 }
 
-/// A receiver that does not answer does not hold up the administrator.
+/// A receiver that does not answer delays the response by a limited time.
 #[tokio::test]
 async fn a_check_ends_within_its_time() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -18,7 +18,7 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
 }
 
-/// Runs a program to its end and returns what it printed. Panics, with that, when it fails.
+/// Runs a program and returns its output. Panics with the output if the program fails.
 async fn run(mut command: Command) -> String {
     tokio::task::spawn_blocking(move || {
         let output = command.output().unwrap_or_else(|error| {
@@ -50,8 +50,8 @@ async fn document() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// A client's surroundings: where Waybill is, as whom it calls, and a receiver that refuses the
-/// first delivery only.
+/// Creates the environment of a client: the address of Waybill, a key, and a receiver that refuses
+/// only the first delivery.
 async fn given<'a>(
     command: &'a mut Command,
     organization: &Organization,

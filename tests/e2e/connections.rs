@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::stage;
 
-/// A process whose names come from this server.
+/// Starts a process that resolves names with this server.
 async fn stack_with_names(server: &NameServer) -> Stack {
     stage::launch()
         .environment("WAYBILL_NAME_SERVER", &server.address().to_string())
@@ -23,7 +23,7 @@ async fn stack_with_names(server: &NameServer) -> Stack {
         .await
 }
 
-/// Delivers once to this URL; without a retry.
+/// Makes one delivery to this URL, without retries.
 async fn delivered(acme: &Organization, url: &str, settings: Value, credentials: Value) -> Value {
     let new = acme
         .destination()
@@ -535,7 +535,7 @@ async fn a_missing_client_certificate_under_tls_1_2_is_an_authentication_failure
     );
 }
 
-/// One destination's slow answers hold up no other organization's at the same receiver.
+/// Slow responses to one organization do not delay another organization at the same receiver.
 #[tokio::test]
 async fn organizations_share_no_connection() {
     let (acme, beta) = (

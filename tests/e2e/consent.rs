@@ -21,7 +21,7 @@ fn request(provider: &Sink) -> Value {
         "token_url": provider.path("/token").url()})
 }
 
-/// A token that is good for one use: each one after it is asked for anew.
+/// Returns a token that expires after one use, so that each use requests another token.
 fn grant(refresh_token: &str) -> Reply {
     let body = json!({"access_token": TOKEN, "token_type": "bearer", "expires_in": 30,
         "refresh_token": refresh_token});
@@ -392,7 +392,8 @@ async fn a_consent_leads_to_no_other_mail_server_than_its_first() {
     server.wait_for(2, SOON).await;
 }
 
-/// Who consents is shown where the access is used, and it is used nowhere else.
+/// The person who consents sees the mail servers at which the access is used, and it is used at no
+/// other.
 #[tokio::test]
 async fn a_consent_is_for_the_mail_servers_that_were_named_when_it_was_requested() {
     let (server, thief) = (

@@ -103,9 +103,9 @@ async fn enabling_resets_the_counter() {
     assert_eq!(destination.health().await["consecutive_failures"], 0);
 }
 
-/// Destinations of the storm.
+/// The number of destinations.
 const STORMED: usize = 12;
-/// Failures at once, before each one's success.
+/// The number of concurrent failures of each destination before its success.
 const FIRST: usize = 20;
 
 async fn burst(acme: &Organization, to: &Destination, count: usize) {
@@ -117,7 +117,7 @@ async fn burst(acme: &Organization, to: &Destination, count: usize) {
         .ok(202);
 }
 
-/// Waits until its health is so, and returns it.
+/// Waits until the health of the destination has this status, and returns it.
 async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -130,9 +130,8 @@ async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Valu
     }
 }
 
-/// Many destinations at once, each of which fails twenty times at once,
-/// works, and fails a few times more: each streak is what came after its own success, and the sums
-/// have every attempt once.
+/// Many destinations fail twenty times concurrently, succeed once, and fail a few times more. Each
+/// streak counts the failures after the success, and the totals contain every attempt once.
 #[tokio::test]
 async fn after_a_storm_each_streak_is_what_came_after_its_own_success_and_the_sums_add_up() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -13,20 +13,21 @@ use tokio::time::{Instant, sleep};
 use crate::stage;
 
 const KILLS: u32 = 10;
-/// Enough that submissions, reads, settles and sends share calls at any moment.
+/// The number of submitters. It is large enough that submissions, reads, settles and sends share
+/// calls at any moment.
 const SUBMITTERS: usize = 32;
-/// Every so many submitters, one sends batches of so many messages.
+/// One of this many submitters sends batches of this many messages.
 const BATCHES_EVERY: usize = 4;
 const BATCH: u64 = 10;
-/// Under load, before each kill.
+/// The time under load before each kill.
 const LOAD: Duration = Duration::from_millis(400);
-/// More than they come to by far: a bound, not a goal.
+/// An upper limit, which is far above the expected number.
 const MESSAGES_MAX: u64 = 50_000;
 
-/// What a submitter was promised: payload number and message.
+/// What was answered to a submitter: the number of the payload and the message.
 type Promise = (u64, Message);
 
-/// Submits numbered messages, `together` in a request, until the process is gone.
+/// Submits numbered messages, `together` in each request, until the process ends.
 async fn submits_until_killed(
     acme: &Organization,
     destination: &str,
@@ -70,8 +71,8 @@ async fn submits_until_killed(
     }
 }
 
-/// What was answered 202 is delivered or visibly failed, and what the receiver gets
-/// twice has the same id.
+/// Each message that was answered with 202 is delivered or fails visibly, and a delivery that
+/// arrives twice has the same id.
 #[tokio::test]
 async fn ten_kills_under_load_lose_no_accepted_message() {
     let mut stack = stage::launch().start().await;
@@ -173,7 +174,7 @@ async fn a_delivery_whose_sender_died_midway_is_sent_again_with_the_same_id() {
     assert_eq!(message.delivery(0).settles().await["status"], "succeeded");
 }
 
-/// What waits for its time keeps it over a restart.
+/// A waiting retry keeps its time over a restart.
 #[tokio::test]
 async fn a_retry_that_is_not_yet_due_keeps_its_time_over_a_kill() {
     let mut stack = stage::launch().start().await;

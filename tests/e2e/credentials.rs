@@ -61,8 +61,8 @@ async fn api_keys_bearer_tokens_and_basic_authentication_arrive() {
     }
 }
 
-/// Under continuous traffic, everything submitted after the change's answer carries
-/// the new one.
+/// Under continuous traffic, every message that is submitted after the response to the change
+/// carries the new credentials.
 #[tokio::test]
 async fn a_changed_credential_is_used_by_the_very_next_delivery_under_continuous_traffic() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -185,7 +185,7 @@ async fn credentials_merge_within_a_kind_are_replaced_by_another_and_are_never_w
     assert!(shown.get("password").is_none(), "{shown}");
 }
 
-/// A secret is not sent to where it was not meant for.
+/// A secret is sent only to the server that it was given for.
 #[tokio::test]
 async fn another_address_demands_every_secret_again() {
     let (acme, sink, thief) = (

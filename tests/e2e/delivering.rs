@@ -10,7 +10,7 @@ use crate::stage;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// The answer names each delivery, and the delivery says what became of it.
+/// The response names each delivery, and each delivery shows its outcome.
 #[tokio::test]
 async fn a_message_is_accepted_with_an_id_for_each_delivery_and_its_progress_can_be_followed() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -328,7 +328,7 @@ async fn an_unknown_destination_refuses_the_whole_message_and_nothing_is_sent() 
     assert_eq!(sink.count(), 0);
 }
 
-/// A disabled destination gets a delivery that says so.
+/// A message to a disabled destination makes a skipped delivery with the reason.
 #[tokio::test]
 async fn a_disabled_destination_gets_a_skipped_delivery_that_can_be_retried_later() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -362,7 +362,7 @@ async fn a_disabled_destination_gets_a_skipped_delivery_that_can_be_retried_late
     assert_eq!(sink.count(), 1);
 }
 
-/// `POST …/test`: for this destination alone, one attempt, in no counter.
+/// `POST …/test` makes one attempt at this destination, which no counter includes.
 #[tokio::test]
 async fn a_test_makes_one_attempt_and_counts_nowhere() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

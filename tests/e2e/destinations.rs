@@ -62,7 +62,7 @@ async fn a_destination_is_created_with_an_id_and_shown_whole() {
     assert_eq!(read["signing_secrets"][0]["source"], "generated");
 }
 
-/// Two editors do not overwrite each other.
+/// Concurrent changes do not overwrite each other.
 #[tokio::test]
 async fn a_change_based_on_an_older_revision_is_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -89,7 +89,7 @@ async fn a_change_based_on_an_older_revision_is_refused() {
     );
 }
 
-/// A merge patch: null goes back to the default, what is read-only is said to be.
+/// In a merge patch, null resets a member to its default, and read-only members are refused.
 #[tokio::test]
 async fn a_patch_merges_and_read_only_fields_are_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -137,7 +137,7 @@ async fn a_patch_merges_and_read_only_fields_are_refused() {
     }
 }
 
-/// Enabling and disabling twice is as good as once.
+/// Enabling and disabling are idempotent.
 #[tokio::test]
 async fn enabling_and_disabling_are_idempotent_and_audited() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -179,8 +179,7 @@ async fn enabling_and_disabling_are_idempotent_and_audited() {
     without_body.ok(200);
 }
 
-/// Pending deliveries are skipped, and can be taken up
-/// again.
+/// Pending deliveries are skipped, and can be retried.
 #[tokio::test]
 async fn disabling_skips_what_is_pending_and_says_so() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -196,8 +195,7 @@ async fn disabling_skips_what_is_pending_and_says_so() {
     );
 }
 
-/// An attempt that is under way when its destination is disabled leaves nothing
-/// waiting behind.
+/// No delivery keeps waiting if an attempt is running while its destination is disabled.
 #[tokio::test]
 async fn what_fails_while_its_destination_is_being_disabled_is_skipped_too() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::stage;
 
-/// Where the receivers listened that the stored destinations name.
+/// The addresses of the receivers that the stored destinations name.
 const UP: &str = "127.96.55.6:20561";
 const DOWN: &str = "127.96.55.6:20562";
 const SLOW: &str = "127.96.55.6:20563";
@@ -88,7 +88,7 @@ impl Issued {
     }
 }
 
-/// Answers may gain members within `/v1`; what they had stays as it was.
+/// Responses may gain members within `/v1`; existing members do not change.
 fn assert_contains(answer: &Value, expected: &Value, path: &str) {
     match (answer, expected) {
         (Value::Object(answer), Value::Object(expected)) => {
@@ -109,7 +109,8 @@ fn assert_contains(answer: &Value, expected: &Value, path: &str) {
     }
 }
 
-/// Without what moves with time and with the port of the process, and without what was renamed.
+/// Removes the members that depend on the time or on the port of the process, and those that were
+/// renamed.
 fn comparable(mut shown: Value, api_url: &str) -> Value {
     fn walk(value: &mut Value, api_url: &str) {
         match value {

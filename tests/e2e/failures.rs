@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// An attempt says when, how long, what was sent, what came back, and why it failed.
+/// An attempt shows its time and duration, the request, the response, and the reason of the
+/// failure.
 #[tokio::test]
 async fn every_attempt_shows_its_request_its_response_its_reason_and_its_trace() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -62,7 +63,7 @@ async fn every_attempt_shows_its_request_its_response_its_reason_and_its_trace()
     assert_eq!(response["truncated"], false);
 }
 
-/// A header of a recorded request or response, however it is spelled there.
+/// Returns a header of a recorded request or response; upper and lower case do not matter.
 fn header<'a>(side: &'a Value, name: &str) -> Option<&'a str> {
     let headers = side["headers"].as_object()?;
     headers
@@ -132,7 +133,7 @@ async fn an_attempt_that_failed_before_any_answer_is_recorded_too() {
     }
 }
 
-/// An answer that does not come.
+/// A response that never arrives.
 #[tokio::test]
 async fn a_receiver_that_does_not_answer_costs_its_timeout_and_no_more() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -203,7 +204,7 @@ async fn a_response_that_drips_or_never_ends_costs_a_bounded_time_and_is_stored(
     assert_eq!(sink.count(), 3);
 }
 
-/// Headers and bodies that are no text.
+/// Headers and bodies that are not text.
 #[tokio::test]
 async fn a_response_that_is_no_text_is_stored_as_well_as_it_can_be() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

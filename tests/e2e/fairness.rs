@@ -12,19 +12,19 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 const SILENT_DESTINATIONS: usize = 200;
-/// A first attempt starts within this time, whoever else is waited for: a second, and another for a
-/// machine that is busy with tests.
+/// The time within which a first attempt starts regardless of other receivers: one second, and
+/// another for a machine that is busy with tests.
 const SOON: Duration = Duration::from_secs(2);
-/// Each test fills a process of its own; together they would measure the machine.
+/// The tests run one after another, because each loads the machine with a process of its own.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// With processes of their own, functions have as many places as the template gives them, which are
-/// fewer.
+/// If functions run in their own processes, they have the fewer places that the template gives
+/// them.
 fn in_one_process() -> Launch {
     Launch::of(env!("CARGO_BIN_EXE_waybill"))
 }
 
-/// Accepts connections and says nothing; counts them.
+/// Accepts connections, counts them and sends nothing.
 struct Silent {
     port: u16,
     accepted: Arc<AtomicUsize>,
@@ -141,7 +141,7 @@ async fn send_to_all(organization: &Organization, destinations: &[Destination]) 
     }
 }
 
-/// Sends to a receiver that nothing else is sent to, and sees how long its first attempt takes to
+/// Sends to a receiver that receives nothing else, and returns how long its first attempt takes to
 /// start.
 async fn starts_soon(organization: &Organization, kind: &str, what: &str) {
     let quiet = Silent::start().await;
@@ -160,8 +160,8 @@ async fn starts_soon(organization: &Organization, kind: &str, what: &str) {
     );
 }
 
-/// Fills a lane with one organization's silent destinations, and then asks for another's and for
-/// one of its own.
+/// Fills a lane with the silent destinations of one organization, and then sends to a destination
+/// of another organization and to a further one of the same organization.
 async fn lane_stays_open(stack: &Stack, kind: &str) {
     let (loud, quiet) = (
         stack.organization("Loud").await,
@@ -225,8 +225,8 @@ async fn a_backlog_for_one_silent_destination_holds_up_no_other_of_its_organizat
     }
 }
 
-/// However many organizations' messages wait, and however many destinations one of
-/// them has, it holds half at most.
+/// One organization occupies at most half of a lane, however many destinations it has and however
+/// many organizations wait.
 #[tokio::test]
 async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
     let _turn = ONE_AT_A_TIME.lock().await;
@@ -250,8 +250,8 @@ async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
     assert!(loud <= quiet + quiet / 10, "{loud} of {}", loud + quiet);
 }
 
-/// Connection checks of one organization against a silent server hold up
-/// neither the API nor another's check.
+/// Connection checks of a silent server delay neither the API nor the checks of other
+/// organizations.
 #[tokio::test]
 async fn a_hundred_checks_against_a_silent_server_hold_up_nobody() {
     let _turn = ONE_AT_A_TIME.lock().await;

@@ -11,10 +11,10 @@ use crate::stage;
 
 const DESTINATIONS: usize = 100;
 const CREATED_AT_ONCE: usize = 8;
-/// Also on a busy machine.
+/// The time limit, which also allows for a busy machine.
 const UNDELAYED_MAX: Duration = Duration::from_secs(20);
 
-/// How one of the hundred behaves.
+/// The behavior of one of the hundred receivers.
 #[derive(Clone, Copy, PartialEq)]
 enum Receiver {
     Well,

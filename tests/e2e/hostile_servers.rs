@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::stage;
 
 const SECRET: &str = "planted/pa\"ss+wo<rd>&=9";
-/// Stands in refusals that show nothing else, so that a test sees that they reached the history.
+/// A text in refusals that show nothing else, by which a test recognizes them in the history.
 const MARK: &str = "greetings from the server";
 
 fn forms() -> Vec<(&'static str, String)> {
@@ -88,7 +88,7 @@ fn mysql_packet(sequence: u8, body: &[u8]) -> Vec<u8> {
     [&length[..3], &[sequence], body].concat()
 }
 
-/// A refusal in the place of the greeting.
+/// A refusal instead of the greeting.
 fn mysql_error(text: &str) -> Vec<u8> {
     mysql_packet(0, &[b"\xff\x15\x04", text.as_bytes()].concat())
 }
@@ -97,7 +97,7 @@ struct Hostile {
     kind: &'static str,
     settings: Value,
     credentials: Value,
-    /// Whether the server's words are kept in the history at all.
+    /// Whether the text of the server is kept in the history.
     is_quoted: bool,
     _server: Box<dyn std::any::Any>,
 }

@@ -16,7 +16,7 @@ async fn post(caller: &Caller, path: &str, key: &str, body: &Value) -> Answer {
         .await
 }
 
-/// The same request again: the first answer, and nothing done twice.
+/// A repeated request gets the first response and has no further effect.
 #[tokio::test]
 async fn the_same_request_again_is_answered_as_before_and_does_nothing() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -36,7 +36,7 @@ async fn the_same_request_again_is_answered_as_before_and_does_nothing() {
     );
 }
 
-/// At once, from many sides.
+/// Many clients send the same request concurrently.
 #[tokio::test]
 async fn the_same_request_many_times_at_once_is_done_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -59,7 +59,7 @@ async fn the_same_request_many_times_at_once_is_done_once() {
     assert_eq!(acme.list("/v1/messages").await.len(), 1);
 }
 
-/// Another request under the same key.
+/// Another request with the same key is refused.
 #[tokio::test]
 async fn a_key_used_for_another_request_is_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -101,7 +101,7 @@ async fn a_refused_request_frees_its_key() {
     post(&acme, "/v1/messages", "key-3", &request).await.ok(202);
 }
 
-/// Creating is as idempotent as sending; a secret is shown once all the same.
+/// Creating is idempotent like submitting, and a secret is shown only once.
 #[tokio::test]
 async fn a_repeated_create_makes_one_destination_and_shows_no_secret_again() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -164,7 +164,7 @@ async fn two_organizations_with_the_same_key_and_reference_do_not_meet() {
     assert_eq!((mine.count(), theirs.count()), (1, 1));
 }
 
-/// What is no key.
+/// Texts that are not valid keys.
 #[tokio::test]
 async fn a_key_of_no_or_too_many_characters_is_refused() {
     let acme = stage::organization("Acme").await;

@@ -63,7 +63,7 @@ async fn all_invalid_fields_of_a_message_are_reported_together_and_nothing_is_st
     assert_eq!(sink.count(), 0);
 }
 
-/// One mistake each, and where it is.
+/// Requests with one mistake each, and the location of the mistake.
 #[tokio::test]
 async fn each_mistake_in_a_message_is_named_where_it_is() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -111,7 +111,7 @@ async fn each_mistake_in_a_message_is_named_where_it_is() {
     assert_eq!(sink.count(), 0);
 }
 
-/// Bodies that are no JSON object.
+/// Bodies that are not a JSON object.
 #[tokio::test]
 async fn what_is_no_json_object_is_malformed() {
     let acme = stage::organization("Acme").await;
@@ -148,7 +148,7 @@ async fn what_is_no_json_object_is_malformed() {
         .problem(400, "malformed_request");
 }
 
-/// A body that does not say what it is, or is something else.
+/// Bodies without a content type, or with another one.
 #[tokio::test]
 async fn another_media_type_is_refused() {
     let acme = stage::organization("Acme").await;

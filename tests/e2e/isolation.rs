@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// What an answer says to somebody who compares it with another.
+/// The parts of a response by which a caller could distinguish it from another one.
 fn essence(answer: &Answer) -> (u16, Option<&str>, Value) {
     let mut body = answer.json();
     if let Value::Object(members) = &mut body {
@@ -17,7 +17,7 @@ fn essence(answer: &Answer) -> (u16, Option<&str>, Value) {
     (answer.status, answer.header("content-type"), body)
 }
 
-/// An id of the same kind that was never issued to anybody.
+/// Returns an id of the same kind that was never issued.
 fn never_issued(id: &str) -> String {
     let (prefix, rest) = id.split_once('_').expect("a prefix");
     format!("{prefix}_01jzzzzzzzzzzzzzzzzzzzzzzz{}", &rest[26..])
@@ -388,7 +388,7 @@ async fn a_suspended_organization_waits() {
     );
 }
 
-/// An operator says for whom it acts.
+/// An operator must name the organization.
 #[tokio::test]
 async fn an_operator_names_the_organization() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::stage;
 
-/// Many enough for several chunks.
+/// The number of deliveries, which is enough for several chunks.
 const FEW: usize = 120;
 const MANY: usize = 1_000;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// Whatever is wrong with a key, the answer is the same.
+/// Every invalid key gets the same response.
 #[tokio::test]
 async fn without_a_good_key_every_answer_is_the_same() {
     let (acme, stack) = (stage::organization("Acme").await, stage::stack().await);
@@ -67,7 +67,7 @@ async fn a_revoked_key_is_refused_on_the_next_request() {
     assert_eq!(acme.audited("api_key.revoked").await.len(), 1);
 }
 
-/// A key ends when it said it would.
+/// A key expires at its time.
 #[tokio::test]
 async fn an_expired_key_is_refused() {
     let acme = stage::organization("Acme").await;
@@ -268,7 +268,7 @@ async fn each_role_does_what_it_may_and_no_more() {
     );
 }
 
-/// Nobody raises themselves.
+/// A caller cannot extend its own permissions.
 #[tokio::test]
 async fn nobody_makes_a_key_with_more_rights_than_their_own() {
     let acme = stage::organization("Acme").await;

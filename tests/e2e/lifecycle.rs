@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// What lets somebody in, and what was made from it.
+/// The credentials that give access, and those that were created with them.
 struct Access {
     acme: Organization,
     /// The admin key under test, and its id.
     key: Caller,
     key_id: String,
-    /// A session that somebody began with the key.
+    /// A session that was started with the key.
     console: Session,
-    /// The path of a link made with the key that nobody has opened, and its id.
+    /// The path and the id of a link that was created with the key and not opened.
     unopened: String,
     unopened_id: String,
     /// An open session of another such link.
@@ -33,7 +33,7 @@ struct Session {
     cookie: String,
 }
 
-/// Whether each of them still lets in.
+/// Whether each of them still gives access.
 #[derive(Debug, PartialEq, Eq)]
 struct Lets {
     api: bool,
@@ -145,7 +145,7 @@ impl Session {
         .await
     }
 
-    /// The page that a form's answer redirects to, which shows once what was made.
+    /// The page to which the response of a form redirects. It shows once what was created.
     async fn makes(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let answer = self.post(path, fields).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
@@ -299,8 +299,8 @@ impl Access {
     }
 }
 
-/// Each way in × each end. A key belongs to its organization and not to what made it: rotating a
-/// key must not end the ones made with it.
+/// Each kind of access with each way in which it can end. A key belongs to its organization and not
+/// to the key that created it: revoking a key must not end the keys that it created.
 #[tokio::test]
 async fn organizations_keys_links_and_sessions_end_together() {
     let operator = stage::stack().await.operator();
@@ -412,8 +412,8 @@ async fn organizations_keys_links_and_sessions_end_together() {
     assert_eq!(access.lets().await, NONE, "organization erased");
 }
 
-/// A copy of the cookie is worth nothing once its owner has signed out; what was made in the
-/// session stays.
+/// A copy of the cookie is refused after its owner has signed out. What was created in the session
+/// stays.
 #[tokio::test]
 async fn signing_out_ends_the_session_on_the_server() {
     let access = Access::new().await;

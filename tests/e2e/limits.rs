@@ -190,7 +190,7 @@ async fn bodies_that_are_too_large_or_too_deep_are_refused() {
     assert!(acme.list("/v1/messages").await.is_empty());
 }
 
-/// A hundred keys are enough.
+/// An organization has at most a hundred keys.
 #[tokio::test]
 async fn an_organization_has_a_hundred_keys_at_most() {
     let acme = stage::organization("Acme").await;

@@ -339,8 +339,8 @@ async fn mailboxes_are_signed_into_with_tokens_over_tls() {
     assert_eq!(stage::failed_step(&problem["check"]), "tls", "{problem}");
 }
 
-/// Refused where the token is asked for, and refused where it is shown: both are the credentials'
-/// fault.
+/// A refusal by the authorization server and one by the mail server are both failures of the
+/// credentials.
 #[tokio::test]
 async fn a_token_that_is_refused_is_told_as_that() {
     let server = MailServer::start("none", &Authority::new());

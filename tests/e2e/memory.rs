@@ -16,12 +16,12 @@ use tokio::time::sleep;
 use crate::uploads::put;
 
 const MIB: usize = 1 << 20;
-/// So many deliveries at once, from two organizations.
+/// The number of concurrent deliveries, of two organizations.
 const AT_ONCE: usize = 10;
-/// A receiver takes its time before it reads, so that all of them are on their way together.
+/// The time after which a receiver reads, so that all deliveries are in progress at the same time.
 const READS_AFTER: Duration = Duration::from_millis(500);
 
-/// What the template gives a function, less a quarter.
+/// Three quarters of the memory that the template gives a function.
 fn usable_mib(binary: &str) -> usize {
     let stack = Template::read(COMPILED_IN, &std::collections::BTreeMap::new())
         .expect("the template reads")
@@ -34,7 +34,7 @@ fn usable_mib(binary: &str) -> usize {
     usize::try_from(function.memory_mb * 3 / 4).expect("it fits")
 }
 
-/// Serves every connection by `serve`, and says at which port.
+/// Serves every connection by `serve` and returns the port.
 async fn server<F>(serve: impl Fn(BufReader<TcpStream>) -> F + Send + 'static) -> u16
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
@@ -49,7 +49,7 @@ where
     port
 }
 
-/// Takes one request after the other, counts the bytes of their bodies, and keeps none.
+/// Accepts requests one after another, counts the bytes of their bodies, and stores nothing.
 async fn takes_requests(
     mut connection: BufReader<TcpStream>,
     taken: Arc<AtomicUsize>,
@@ -84,7 +84,7 @@ async fn takes_requests(
     }
 }
 
-/// Takes mails from anybody, counts their bytes, and keeps none.
+/// Accepts every mail, counts its bytes, and stores nothing.
 async fn takes_mails(
     mut connection: BufReader<TcpStream>,
     taken: Arc<AtomicUsize>,

@@ -8,17 +8,17 @@ use kit::stack::{Destination, Launch, Organization, Stack};
 use serde_json::json;
 use tokio::time::sleep;
 
-/// The fault is injected into one process, where a bug takes down everything else, too.
+/// The fault is injected into one process, in which it also ends all other work.
 fn in_one_process() -> Launch {
     Launch::of(env!("CARGO_BIN_EXE_waybill"))
 }
 
 const POISON: &str = "poison.test";
-/// Starts that a poisoned delivery may take down, the last of which ends it.
+/// The number of starts after which a delivery that ends the process is given up.
 const STARTS_MAX: u32 = 10;
 const NEIGHBOURS: usize = 15;
 
-/// Waits until the process has ended by itself, or for `limit` to see that it does not.
+/// Waits until the process ends by itself, for at most `limit`.
 async fn ends(stack: &mut Stack, limit: Duration) -> bool {
     let deadline = tokio::time::Instant::now() + limit;
     while tokio::time::Instant::now() < deadline {
@@ -31,7 +31,7 @@ async fn ends(stack: &mut Stack, limit: Duration) -> bool {
     false
 }
 
-/// Starts it again and again until it survives, and says how often it had to be started.
+/// Starts the process until it keeps running, and returns the number of starts.
 async fn starts_until_it_lives(stack: &mut Stack, mut after_each: impl AsyncFnMut(u32)) -> u32 {
     for starts in 2..=STARTS_MAX {
         stack.restart().await;
@@ -59,7 +59,7 @@ async fn submits_poison(stack: &mut Stack, acme: &Organization, destination: &De
     );
 }
 
-/// It is visible, with the reason.
+/// The failure is visible, with its reason.
 async fn poison_is_dead_lettered(acme: &Organization) {
     let deliveries = acme
         .list(&format!("/v1/deliveries?event_type={POISON}"))
@@ -109,7 +109,7 @@ async fn a_delivery_that_kills_the_process_is_dead_lettered_and_its_neighbours_a
     assert_eq!(stack.stop().await.0, Some(0));
 }
 
-/// A slow neighbour that was on its way at several crashes is not taken for the culprit.
+/// A slow delivery that was in progress at several crashes is not given up.
 #[tokio::test]
 async fn a_slow_delivery_that_was_on_its_way_at_the_crashes_is_delivered() {
     let mut stack = in_one_process()

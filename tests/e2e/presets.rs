@@ -65,7 +65,7 @@ async fn no_text_of_a_payload_mentions_links_or_formats_in_a_chat() {
     assert_eq!(sent[2]["allowed_mentions"], json!({"parse": []}));
 }
 
-/// What a service answers with 200, and what becomes of the attempt.
+/// Responses with status 200 of a service, and the outcome of the attempt.
 #[tokio::test]
 async fn a_failure_that_a_service_reports_with_200_is_a_failed_attempt_that_is_retried() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// Open to all.
+/// Pages that need no key.
 #[tokio::test]
 async fn health_and_the_contract_are_open_to_all() {
     let anybody = stage::stack().await.anybody();
@@ -38,7 +38,7 @@ async fn health_and_the_contract_are_open_to_all() {
     );
 }
 
-/// Every `$ref` of the contract leads somewhere.
+/// Every `$ref` of the document resolves.
 #[tokio::test]
 async fn the_contract_refers_to_what_it_holds() {
     fn references(value: &Value, found: &mut Vec<String>) {
@@ -78,7 +78,7 @@ async fn the_contract_refers_to_what_it_holds() {
     }
 }
 
-/// What this Waybill is.
+/// `GET /v1/meta` describes the deployment.
 #[tokio::test]
 async fn meta_says_what_this_waybill_is() {
     let acme = stage::organization("Acme").await;
@@ -95,7 +95,7 @@ async fn meta_says_what_this_waybill_is() {
     assert_eq!(types["data"][0]["type"], "webhook", "{types}");
 }
 
-/// Paths and methods that are none.
+/// Paths and methods that do not exist.
 #[tokio::test]
 async fn unknown_paths_and_methods_are_said_to_be() {
     let acme = stage::organization("Acme").await;
@@ -121,7 +121,7 @@ async fn unknown_paths_and_methods_are_said_to_be() {
     }
 }
 
-/// HEAD is GET without a body, every answer has an id, and none is for a browser's other pages.
+/// HEAD is GET without a body, every response has an id, and no response has CORS headers.
 #[tokio::test]
 async fn head_works_every_answer_has_an_id_and_no_answer_has_cors_headers() {
     let acme = stage::organization("Acme").await;

@@ -22,7 +22,7 @@ fn blocks(readme: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Ends with the test.
+/// The receiver of README, which ends with the test.
 struct Background(Child);
 
 impl Drop for Background {
@@ -31,7 +31,7 @@ impl Drop for Background {
     }
 }
 
-/// In place of README's ports: those that are free here.
+/// Replaces the ports of README by free ones.
 fn at_home(block: &str, api: &str, receiver: u16) -> String {
     let receiver = format!("127.0.0.1:{receiver}");
     let tuple = receiver.replace(':', "\", ");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// Everything that the log would ever say.
+/// The log level at which the process logs everything.
 const EVERYTHING: &str = "trace";
 
 /// The credentials of a destination, the path of its address, and what a receiver sees of it that
@@ -72,8 +72,8 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Sends to a receiver that echoes `form` everywhere, with success and without; answers what can be
-/// read of it.
+/// Sends to a receiver that echoes `form` everywhere, in successes and failures. Returns what can
+/// be read of it.
 async fn echoed(
     acme: &Organization,
     sink: &Sink,

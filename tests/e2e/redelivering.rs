@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::stage;
 
-/// A manual retry takes the place of the automatic one.
+/// A manual retry replaces the automatic one.
 #[tokio::test]
 async fn a_manual_retry_replaces_a_pending_automatic_one_and_both_at_once_send_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -72,7 +72,7 @@ async fn a_failed_delivery_is_reopened_with_a_fresh_budget_and_the_same_id() {
     );
 }
 
-/// A success is sent again only by force.
+/// A succeeded delivery is sent again only with `force`.
 #[tokio::test]
 async fn a_success_is_sent_again_only_by_force() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -112,7 +112,7 @@ async fn a_cancelled_delivery_makes_no_further_attempt() {
     assert_eq!(delivery.read().await["status"], "cancelled");
 }
 
-/// An attempt that is on its way when it is cancelled, and succeeds, has succeeded.
+/// If a running attempt of a cancelled delivery succeeds, the delivery has succeeded.
 #[tokio::test]
 async fn an_attempt_on_its_way_that_succeeds_makes_a_cancelled_delivery_succeed() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -125,7 +125,7 @@ async fn an_attempt_on_its_way_that_succeeds_makes_a_cancelled_delivery_succeed(
     assert_eq!((&settled["attempt_count"], sink.count()), (&json!(1), 1));
 }
 
-/// Deleting a destination ends what is pending and keeps what was.
+/// Deleting a destination ends its pending deliveries and keeps its history.
 #[tokio::test]
 async fn a_deleted_destination_leaves_its_history_and_no_pending_work() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -11,7 +11,7 @@ use crate::stage;
 const SOON: Duration = Duration::from_secs(10);
 /// The default policy's waits, in seconds.
 const WAITS: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
-/// Up to a tenth more is chance.
+/// The largest share of a wait that is added at random.
 const JITTER: f64 = 0.1;
 /// A retry of an idle Waybill is at most this late.
 const LATE_MAX: f64 = 1.0;
@@ -25,7 +25,7 @@ fn gaps(requests: &[Received]) -> Vec<f64> {
         .collect()
 }
 
-/// Never earlier, and so much later than a wait and its jitter at most.
+/// A retry is never early, and at most this much later than its wait and jitter.
 #[track_caller]
 fn assert_waits(gaps: &[f64], waits: &[f64], late_max: f64) {
     assert_eq!(gaps.len(), waits.len(), "{gaps:?}");
@@ -210,7 +210,7 @@ async fn retry_after_as_a_date_is_waited_for_when_it_is_longer() {
     assert!((0..=4_000).contains(&late), "{late} ms after {date}");
 }
 
-/// So many seconds from now.
+/// Returns the time in this many seconds.
 #[expect(
     clippy::disallowed_methods,
     reason = "a receiver is outside of Waybill and has a clock of its own"
@@ -243,8 +243,8 @@ async fn retry_after_is_waited_for_up_to_twelve_hours() {
     assert!((43_190..=43_210).contains(&wait), "{wait} s");
 }
 
-/// A schedule replaces the formula; what a destination does not have of its own, its organization's
-/// policy says.
+/// A schedule replaces the formula. The policy of the organization applies to destinations without
+/// a policy.
 #[tokio::test]
 async fn a_schedule_is_waited_as_it_is_listed_and_the_organizations_holds_for_destinations_without_one()
  {
@@ -308,7 +308,7 @@ async fn a_schedule_is_waited_as_it_is_listed_and_the_organizations_holds_for_de
     );
 }
 
-/// A wait that has begun is waited to its end.
+/// A wait that has begun is not changed.
 #[tokio::test]
 async fn a_policy_of_the_organization_that_changes_while_a_delivery_waits_holds_from_its_next_attempt_on()
  {
@@ -355,7 +355,7 @@ async fn a_policy_of_the_organization_that_changes_while_a_delivery_waits_holds_
     assert_waits(&gaps(&lengthened.requests()), &[2.0, 1.0, 1.0], BUSY_MAX);
 }
 
-/// `410 Gone` is an answer to believe.
+/// `410 Gone` ends a delivery without retries.
 #[tokio::test]
 async fn gone_ends_it_at_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -13,7 +13,7 @@ use crate::stage;
 const TEMPLATE: &str = include_str!("../../template.yaml");
 const USES: [&str; 4] = ["ids", "cursors", "links", "sessions"];
 
-/// What an organization was given that is signed.
+/// Everything signed that an organization was given.
 struct Issued {
     acme: Organization,
     messages: [Message; 2],
@@ -113,7 +113,7 @@ impl Issued {
     }
 }
 
-/// Rotates the keys of one use in the data directory of a process, and returns what went wrong.
+/// Rotates the keys of one use in the data directory of a process, and returns the error, if any.
 fn rotate(stack: &Stack, usage: &str) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
     let output = command

@@ -14,11 +14,10 @@ const TOKEN: &str = "planted-bearer-token-0123456789";
 const API_KEY: &str = "planted-api-key-value-0123456789";
 const PASSWORD: &str = "planted-basic-password-0123456789";
 const USERNAME: &str = "planted-user";
-/// In its log, a process at this level says all it ever would.
+/// The log level at which a process logs everything.
 const EVERYTHING: &str = "trace";
 
-/// A destination of each kind, each with a delivery that failed and whose log lines are as rich as
-/// they get.
+/// Creates a destination of each kind, each with a failed delivery that logs as much as possible.
 async fn plant(acme: &Organization, sink: &Sink) -> Vec<String> {
     let own = format!(
         "whsec_{}",

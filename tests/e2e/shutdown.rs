@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::stage;
 
-/// What is on its way ends, what has not begun is left to the next start and has lost
-/// no try.
+/// Running attempts end. Deliveries that have not begun are left to the next start and lose no
+/// retry.
 #[tokio::test]
 async fn asked_to_stop_it_finishes_what_it_began_begins_nothing_and_loses_nothing() {
     let mut stack = stage::launch().start().await;
@@ -82,7 +82,7 @@ async fn a_backlog_is_left_to_the_next_start_and_costs_no_retry() {
     assert_eq!(sink.count(), 100);
 }
 
-/// With nothing to do it ends at once.
+/// An idle process ends immediately.
 #[tokio::test]
 async fn an_idle_process_stops_at_once() {
     let mut stack = stage::launch().start().await;

@@ -60,8 +60,8 @@ fn parameter(url: &str, name: &str) -> String {
         .into_owned()
 }
 
-/// Under HS256 whoever knows the client secret could sign tokens, whatever the provider's document
-/// says.
+/// With HS256, everyone who knows the client secret could sign tokens, so it is refused whatever
+/// the provider's document says.
 #[tokio::test]
 async fn an_id_token_that_is_not_signed_with_a_key_of_the_providers_signs_nobody_in() {
     let provider = Sink::start().await;

@@ -230,7 +230,7 @@ async fn a_signature_made_for_one_body_id_or_time_fails_for_any_other() {
     assert_judged(&cases, &[true, false, false, false, false]);
 }
 
-/// Each attempt is signed afresh, under the same id.
+/// Each attempt has its own signature and the same id.
 #[tokio::test]
 async fn a_retry_has_the_same_id_and_a_fresh_signature() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -264,7 +264,7 @@ async fn a_retry_has_the_same_id_and_a_fresh_signature() {
     );
 }
 
-/// Signatures can be off; id and time stay.
+/// Without signatures, the id and the time are still sent.
 #[tokio::test]
 async fn without_signatures_the_id_and_the_time_are_still_sent() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
@@ -286,7 +286,7 @@ async fn without_signatures_the_id_and_the_time_are_still_sent() {
     );
 }
 
-/// Five live secrets are enough; one must stay.
+/// At most five secrets are live at once, and the last cannot be ended.
 #[tokio::test]
 async fn there_are_at_most_five_live_secrets_and_at_least_one() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

@@ -25,7 +25,7 @@ pub(crate) async fn stack() -> &'static Stack {
     STACK.get_or_init(|| launch().start()).await
 }
 
-/// An organization of the test's own.
+/// Creates an organization for the test.
 pub(crate) async fn organization(name: &str) -> Organization {
     stack().await.organization(name).await
 }
@@ -61,12 +61,12 @@ pub(crate) fn failed_step(check: &serde_json::Value) -> &str {
     failed["name"].as_str().expect("a name")
 }
 
-/// Asks again until there is an answer, for ten seconds.
+/// Repeats the request until there is a result, for ten seconds.
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     within(10, what, ask).await
 }
 
-/// Asks again until there is an answer, for so many seconds.
+/// Repeats the request until there is a result, for this many seconds.
 pub(crate) async fn within<T>(seconds: u32, what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     for _ in 0..seconds * 20 {
         if let Some(answer) = ask().await {

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::stage;
 
-/// The way in is where it is looked for, for its owner only, and the same on every start.
+/// The addresses and keys are in a file that only its owner can read, and are the same after every
+/// start.
 #[tokio::test]
 async fn it_says_how_to_get_in_and_keeps_its_keys() {
     let mut stack = stage::launch().start().await;
@@ -53,7 +54,7 @@ async fn it_says_how_to_get_in_and_keeps_its_keys() {
     assert_eq!(stack.operator().list("/v1/organizations").await.len(), 1);
 }
 
-/// What was configured and sent is there after a restart.
+/// Configuration and messages are kept over a restart.
 #[tokio::test]
 async fn what_was_configured_and_sent_survives_a_restart() {
     let mut stack = stage::launch().start().await;
@@ -108,7 +109,7 @@ async fn what_was_configured_and_sent_survives_a_restart() {
     );
 }
 
-/// One process has the data.
+/// Two processes cannot use one data directory.
 #[tokio::test]
 async fn a_second_process_on_the_same_data_is_refused() {
     let stack = stage::launch().start().await;
@@ -118,7 +119,7 @@ async fn a_second_process_on_the_same_data_is_refused() {
     stack.anybody().get("/healthz").await.ok(200);
 }
 
-/// Where nothing can be kept, nothing starts.
+/// The process does not start if it cannot write its data.
 #[test]
 fn a_data_directory_that_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,7 +141,7 @@ fn a_data_directory_that_cannot_be_used_is_named() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "not a directory");
 }
 
-/// Somebody else's files stay theirs.
+/// A directory with other files is not changed.
 #[test]
 fn a_directory_with_other_files_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -150,7 +151,7 @@ fn a_directory_with_other_files_is_left_alone() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// Flags that mean nothing.
+/// Unknown and invalid flags.
 #[test]
 fn a_bad_flag_is_explained_and_touches_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -185,7 +186,7 @@ fn a_bad_flag_is_explained_and_touches_nothing() {
     }
 }
 
-/// A newcomer sees deliveries that arrive, that arrive at last, and that never will; and one to
+/// The demo shows deliveries that succeed, that succeed after retries and that fail, and one to
 /// each other type of destination.
 #[tokio::test]
 async fn the_demo_delivers_to_every_type() {

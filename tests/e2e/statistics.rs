@@ -72,7 +72,7 @@ async fn attempts_are_counted_by_hour_and_a_test_is_in_no_statistic() {
     assert_eq!(asked.status, 422);
 }
 
-/// What waits is counted where its destination is read.
+/// Pending deliveries are counted when the destination is read.
 #[tokio::test]
 async fn what_waits_is_pending() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

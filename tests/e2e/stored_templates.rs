@@ -15,7 +15,7 @@ use store::{Saved, Store};
 
 use crate::stage;
 
-/// Stands for the template until the process has stopped.
+/// A placeholder for the template until the process has stopped.
 const PLANTED: &str = "planted-template";
 
 /// A template of each kind of nesting, deeper than may be saved.

@@ -28,8 +28,7 @@ fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
         .unwrap_or_else(|| panic!("no {name} in {spans:#?}"))
 }
 
-/// What the collector and the log have is ids and kinds,
-/// counts and times.
+/// The collector and the log receive only ids, kinds, counts and times.
 #[tokio::test]
 async fn a_collector_sees_one_trace_from_the_client_to_the_receiver_and_no_secret() {
     let (collector, sink) = (Collector::start().await, Sink::start().await);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::stage;
 
-/// Generous: the faults that this is about block the process for seconds to hours.
+/// A generous limit, because the faults in question block the process for seconds to hours.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 fn webhook(template: &str) -> Value {

@@ -27,8 +27,8 @@ fn noise(bytes: usize) -> Bytes {
         .into()
 }
 
-/// Puts bytes to an upload's link as it says; the status that the bucket answers with, 0 when it
-/// hangs up.
+/// Puts bytes to the link of an upload. Returns the status of the response, or 0 if the connection
+/// was closed.
 pub(crate) async fn put(upload: &Value, bytes: Bytes) -> u16 {
     // The length is the client's own to tell.
     let headers = upload["headers"]
@@ -228,7 +228,7 @@ async fn a_source_in_a_granted_bucket_is_delivered_and_the_services_own_is_never
     assert_eq!(own.mistakes(), ["/source/s3/bucket"]);
 }
 
-/// A grant is looked at again when it is used: what was accepted under one that is gone is neither
+/// A grant is verified at every use: a message that was accepted under a withdrawn grant is neither
 /// delivered nor shown.
 #[tokio::test]
 async fn a_grant_that_is_withdrawn_ends_what_was_accepted_under_it() {
@@ -282,7 +282,7 @@ async fn a_grant_that_is_withdrawn_ends_what_was_accepted_under_it() {
     acme.get(&payload).await.problem(403, "forbidden");
 }
 
-/// No tenant borrows a role of ours, in whatever partition it is written.
+/// A tenant cannot use a role of the deployment's account, in any partition.
 #[tokio::test]
 async fn roles_of_our_own_account_and_what_is_no_role_are_refused_wherever_a_role_is_named() {
     let acme = stage::organization("Acme").await;
@@ -370,8 +370,8 @@ async fn roles_of_our_own_account_and_what_is_no_role_are_refused_wherever_a_rol
         .ok(201);
 }
 
-/// From Waybill's own bucket to one that the operator granted, S3 copies by itself: metadata and
-/// all, once, and never over another object.
+/// S3 copies objects from Waybill's bucket to a granted one: with metadata, once, and never over
+/// another object.
 #[tokio::test]
 async fn an_object_goes_to_a_granted_bucket_without_being_carried() {
     let stack = stage::launch().start().await;

@@ -14,7 +14,7 @@ use crate::stage;
 static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// A process whose monitor looks every second.
+/// Starts a process whose monitor runs every second.
 pub(crate) async fn organization(name: &str) -> Organization {
     WATCHFUL
         .get_or_init(|| stage::launch().monitor_interval_seconds(1).start())
@@ -35,7 +35,7 @@ pub(crate) async fn send_numbers(
     messages
 }
 
-/// Whether everything that is unfinished is shown to wait for this.
+/// Whether every unfinished delivery is shown as waiting for this.
 pub(crate) async fn all_wait_for(
     acme: &Organization,
     destination: &Destination,
@@ -251,7 +251,7 @@ async fn a_pause_ends_with_disabling_deleting_and_expiry_and_is_refused_where_it
     );
 }
 
-/// How many requests began within the second before each.
+/// Returns how many requests began within the second before each.
 pub(crate) fn within_a_second(requests: &[Received]) -> usize {
     let near = |one: &Received| {
         requests
@@ -707,7 +707,7 @@ async fn a_hundred_deliveries_under_a_limit_a_second_reach_their_receiver_withou
     let requests = sink.wait_for(100, Duration::from_secs(90)).await;
     let took = (requests[99].at - requests[0].at).as_secs_f64();
     assert!(took > 9.0, "{took} s");
-    // The machine may hold up the receiver itself, which counts.
+    // A busy machine may also delay the receiver, which counts the requests.
     assert!(
         within_a_second(&requests) <= 16,
         "{}",

@@ -107,7 +107,7 @@ fn pointed_at(host: &str, port: u16) -> Vec<Pointed> {
     ]
 }
 
-/// No spelling of an inner address passes, in the settings of any connector.
+/// No notation of a blocked address is accepted in the settings of any connector.
 #[tokio::test]
 async fn no_connector_is_pointed_at_an_inner_address() {
     let acme = stage::organization("Acme").await;
@@ -150,8 +150,7 @@ async fn no_connector_is_pointed_at_an_inner_address() {
     assert!(acme.list("/v1/destinations").await.is_empty());
 }
 
-/// A name is no way round: what it leads to is looked at when it is connected to, by every
-/// connector.
+/// A name does not circumvent the guard: every connector checks the address when it connects.
 #[tokio::test]
 async fn no_connector_follows_a_name_to_an_inner_address() {
     let stack = stage::launch()
@@ -213,8 +212,9 @@ async fn no_connector_follows_a_name_to_an_inner_address() {
     );
 }
 
-/// Nor is a name that leads elsewhere after it was checked (rebinding): each connection goes where
-/// its own lookup was looked at. The process' `/etc/hosts` is a file of this test's (nss_wrapper).
+/// A name that changes after it was checked (rebinding) does not either: each connection uses the
+/// address that was checked for it. The `/etc/hosts` of the process is a file of this test
+/// (nss_wrapper).
 #[tokio::test]
 async fn no_connector_follows_a_name_that_was_bound_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -282,7 +282,7 @@ async fn no_connector_follows_a_name_that_was_bound_anew() {
     assert_eq!(visits.load(Ordering::SeqCst), before);
 }
 
-/// Nor is a redirect: whoever speaks HTTP takes it for an answer.
+/// A redirect does not either: connectors that use HTTP treat it as a response.
 #[tokio::test]
 async fn no_connector_follows_a_redirect() {
     let (acme, outer, elsewhere) = (

@@ -12,7 +12,7 @@ static STACK: OnceCell<Stack> = OnceCell::const_new();
 /// Browsers open at once.
 static WINDOWS: Semaphore = Semaphore::const_new(2);
 
-/// The shared process.
+/// Returns the process that the tasks share.
 pub(crate) async fn stack() -> &'static Stack {
     STACK
         .get_or_init(|| Launch::of(env!("CARGO_BIN_EXE_waybill")).start())

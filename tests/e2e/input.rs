@@ -200,7 +200,7 @@ async fn each_mistake_in_a_query_is_named() {
     assert_eq!(both.mistakes(), ["limit", "since"]);
 }
 
-/// Organizations and keys.
+/// Invalid requests about organizations and keys.
 #[tokio::test]
 async fn mistakes_in_settings_and_keys_are_named() {
     let acme = stage::organization("Acme").await;

@@ -445,7 +445,7 @@ async fn signing_out_ends_the_session_on_the_server() {
     );
 }
 
-/// `GET /v1/portal-links`.
+/// `GET /v1/portal-links` lists links and sessions.
 #[tokio::test]
 async fn outstanding_links_and_open_sessions_are_listed() {
     let access = Access::new().await;

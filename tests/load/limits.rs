@@ -15,7 +15,7 @@ const ROUNDS: usize = 2;
 const BATCH: usize = 100;
 /// Deliveries that wait for the destination with a limit a second.
 const WAITING: usize = 1_000;
-/// Its limit.
+/// The limit of that destination, per second.
 const PER_SECOND: usize = 10;
 /// One message to the neighbour in this time.
 const LIVE_EVERY: Duration = Duration::from_millis(50);

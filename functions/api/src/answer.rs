@@ -14,7 +14,7 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// The result of a handler.
 pub(crate) type Answer = Result<Response, Refused>;
 
-/// Responds with 200.
+/// Responds with status 200 and the view as JSON.
 pub(crate) fn ok(view: impl Serialize) -> Answer {
     Ok(Json(view).into_response())
 }
@@ -53,7 +53,7 @@ pub(crate) fn accepted(location: Option<String>, view: impl Serialize, replayed:
     Ok(response)
 }
 
-/// Responds with 204.
+/// Responds with status 204 and no body.
 pub(crate) fn no_content() -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -27,7 +27,7 @@ const CONTENTS: &[(&str, &str)] = &[
     ("limits", "Limits"),
 ];
 
-/// Returns the page.
+/// Returns the page of the API documentation as HTML.
 pub(crate) fn page() -> &'static str {
     static PAGE: LazyLock<String> =
         LazyLock::new(|| render(&serde_json::from_str(openapi::KEPT).unwrap_or_default()));

@@ -17,7 +17,7 @@ use crate::authentication::MalformedKey;
 /// The most characters of an unsupported content coding that an error quotes.
 const CODING_SHOWN_MAX: usize = 64;
 
-/// Who asks.
+/// The context of an authenticated request, with its caller.
 pub(crate) struct Asker(pub(crate) Context);
 
 impl<S: Sync> FromRequestParts<S> for Asker {
@@ -52,7 +52,7 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> 
     }
 }
 
-/// The `If-Match` header.
+/// The value of the `If-Match` header, if the request has one.
 pub(crate) struct IfMatch(pub(crate) Option<String>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {

@@ -6,7 +6,7 @@ use runtime::{ConfigError, Environment};
 /// The configuration of the dead-letter function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`.
+    /// The name of the table: `TABLE_NAME`.
     pub table_name: String,
     /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane, whose worker sends status
     /// updates.

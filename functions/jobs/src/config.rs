@@ -6,7 +6,7 @@ use runtime::{ConfigError, Environment};
 /// The configuration of the jobs function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`.
+    /// The name of the table: `TABLE_NAME`.
     pub table_name: String,
     /// `BUCKET_NAME`: the bucket of large payloads, which an erasure deletes.
     pub bucket_name: String,

@@ -72,7 +72,7 @@ pub enum InvokeError {
     /// The handler returned an error.
     #[error(transparent)]
     Failed(lambda_runtime::Error),
-    /// The handler panicked.
+    /// The handler panicked, so the invocation has no result.
     #[error("the handler panicked")]
     Panicked,
     /// The handler took longer than its template allows and was dropped.

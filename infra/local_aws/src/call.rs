@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-/// The embedded services.
+/// The services that the engines implement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
-    /// Amazon DynamoDB.
+    /// Amazon DynamoDB, on SQLite.
     DynamoDb,
-    /// Amazon SQS.
+    /// Amazon SQS, on SQLite.
     Sqs,
-    /// Amazon S3.
+    /// Amazon S3, in a folder.
     S3,
-    /// AWS KMS.
+    /// AWS Key Management Service (KMS).
     Kms,
-    /// AWS Secrets Manager.
+    /// AWS Secrets Manager, which stores secrets.
     SecretsManager,
-    /// AWS Lambda.
+    /// AWS Lambda, which invokes functions.
     Lambda,
-    /// Amazon SES.
+    /// Amazon Simple Email Service (SES).
     Ses,
-    /// Amazon EventBridge.
+    /// Amazon EventBridge, which publishes events.
     EventBridge,
 }
 
@@ -118,7 +118,7 @@ impl Target {
 /// What one call consumed of one table and its indexes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Consumed {
-    /// The table's name.
+    /// The name of the table that the call uses.
     pub table: String,
     /// Read units in all.
     pub read: f64,

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} ({status}): {message}")]
 pub struct ServiceError {
-    /// HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
     /// The error code, as the service's SDK model names it: `ConditionalCheckFailedException`,
     /// `QueueDoesNotExist`.

@@ -59,7 +59,7 @@ impl Events {
             .collect()
     }
 
-    /// Handles `PutEvents`.
+    /// Executes a call of `PutEvents`.
     pub(crate) fn call(
         &self,
         operation: &str,

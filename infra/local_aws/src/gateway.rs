@@ -21,7 +21,7 @@ use crate::{Engines, Service};
 /// What a gateway serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Offer {
-    /// Every embedded service.
+    /// Access to every embedded service.
     Everything,
     /// Only S3, whose signatures are verified.
     Objects,

@@ -40,7 +40,7 @@ pub enum OpenError {
     /// A snapshot of keys or secrets could not be read.
     #[error("{} cannot be read", file.display())]
     Snapshot {
-        /// The snapshot file.
+        /// The path of the snapshot file.
         file: PathBuf,
         /// The cause of the failure.
         source: Box<dyn std::error::Error + Send + Sync>,

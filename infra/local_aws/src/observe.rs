@@ -30,7 +30,7 @@ impl Observers {
 pub struct Recorder(Arc<Mutex<Vec<Call>>>);
 
 impl Recorder {
-    /// Records a call.
+    /// Adds a call to the record.
     pub fn note(&self, call: &Call) {
         self.0
             .lock()

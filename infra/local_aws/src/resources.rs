@@ -10,15 +10,15 @@ pub struct Resources {
     pub account: String,
     /// The region in ARNs and addresses. No requests are sent there.
     pub region: String,
-    /// DynamoDB tables.
+    /// The tables of DynamoDB.
     pub tables: Vec<TableSpec>,
-    /// SQS queues.
+    /// The queues of SQS.
     pub queues: Vec<QueueSpec>,
-    /// S3 buckets.
+    /// The buckets of S3.
     pub buckets: Vec<BucketSpec>,
-    /// KMS keys.
+    /// The keys of KMS.
     pub keys: Vec<KeySpec>,
-    /// Secrets Manager secrets.
+    /// The secrets of Secrets Manager.
     pub secrets: Vec<SecretSpec>,
     /// EventBridge buses by name.
     pub event_buses: Vec<String>,
@@ -43,16 +43,16 @@ impl Resources {
     }
 }
 
-/// A DynamoDB table.
+/// The specification of a DynamoDB table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSpec {
-    /// The physical name.
+    /// The name of the table on AWS.
     pub name: String,
     /// The types of all key attributes, the table's and its indexes'.
     pub attributes: Vec<(String, AttributeType)>,
     /// The keys of the table.
     pub key: KeySchema,
-    /// Global secondary indexes.
+    /// The global secondary indexes of the table.
     pub indexes: Vec<IndexSpec>,
     /// The attribute that holds an item's expiry, in epoch seconds.
     pub ttl_attribute: Option<String>,
@@ -61,20 +61,20 @@ pub struct TableSpec {
 /// A partition key and an optional sort key, by attribute name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySchema {
-    /// The partition key.
+    /// The attribute of the partition key.
     pub hash: String,
-    /// The sort key.
+    /// The attribute of the sort key, if there is one.
     pub range: Option<String>,
 }
 
 /// The type of a key attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttributeType {
-    /// A text, `S`.
+    /// A string, written `S` in templates.
     Text,
-    /// A number, `N`.
+    /// A number, written `N` in templates.
     Number,
-    /// Binary data, `B`.
+    /// Binary data, written `B` in templates.
     Binary,
 }
 
@@ -96,20 +96,20 @@ pub enum Projection {
     KeysOnly,
     /// The keys and these attributes, `INCLUDE`.
     Include(Vec<String>),
-    /// All attributes, `ALL`.
+    /// All attributes of the items, written `ALL` in templates.
     All,
 }
 
-/// An S3 bucket.
+/// The specification of an S3 bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketSpec {
-    /// The physical name.
+    /// The name of the bucket on AWS.
     pub name: String,
     /// Whether the bucket has versioning in the template.
     pub versioned: bool,
 }
 
-/// A KMS key.
+/// The specification of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySpec {
     /// The name that resolves to the key id, `alias/<name>` in requests.
@@ -119,7 +119,7 @@ pub struct KeySpec {
 /// A secret in Secrets Manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretSpec {
-    /// The physical name.
+    /// The name of the secret on AWS.
     pub name: String,
     /// The value of the secret; `None` for a secret without one.
     pub value: Option<SecretValue>,

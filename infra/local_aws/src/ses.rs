@@ -30,7 +30,7 @@ pub struct CapturedMail {
     /// The id of the e-mail, which is also the name of its file without `.eml`. Later ids sort
     /// after earlier ones.
     pub id: String,
-    /// The whole message.
+    /// The complete message in MIME format.
     pub bytes: Vec<u8>,
 }
 
@@ -43,7 +43,7 @@ impl Ses {
         }
     }
 
-    /// Handles a call.
+    /// Executes a call of SES.
     pub(crate) fn call(
         &self,
         operation: &str,

@@ -23,7 +23,7 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Creates an authority.
+    /// Creates an authority with a new key.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -65,7 +65,7 @@ pub struct Attempt {
 /// The category and description of a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The failure category.
+    /// The category of the failure.
     pub reason: Reason,
     /// A description of the failure for people.
     pub detail: String,

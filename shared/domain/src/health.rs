@@ -56,7 +56,7 @@ pub struct EndedStreak {
 /// The error of the last failed attempt of a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
-    /// The failure category.
+    /// The category of the failure.
     pub reason: Reason,
     /// A description of the failure for people.
     pub detail: String,

@@ -80,7 +80,7 @@ pub enum AfterAttempt {
     },
     /// No further attempt is made.
     Failed {
-        /// The failure category.
+        /// The category of the failure.
         reason: Reason,
         /// Whether the delivery used up its retries.
         exhausted: bool,

@@ -23,7 +23,7 @@ use crate::Environment;
 pub struct Platform {
     /// The configuration and credentials for calling AWS.
     pub aws: SdkConfig,
-    /// The clock.
+    /// The source of the current time.
     pub clock: Clock,
     /// Randomness that is good enough for secrets.
     pub random: Random,

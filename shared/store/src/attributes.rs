@@ -60,7 +60,7 @@ pub(crate) fn json(value: &impl Serialize) -> AttributeValue {
 
 /// Sets attributes of an item.
 pub(crate) trait Put {
-    /// Sets an attribute.
+    /// Sets an attribute of the item.
     fn put(&mut self, name: &str, value: AttributeValue);
     /// Sets an attribute if there is a value.
     fn put_some(&mut self, name: &str, value: Option<AttributeValue>) {
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
         Ok(self.number_opt(name)?.map(Timestamp::from_millis))
     }
 
-    /// Reads optional bytes.
+    /// Returns the bytes of an attribute, if the item has it.
     pub(crate) fn binary_opt(self, name: &str) -> Result<Option<&'a [u8]>, StoreError> {
         self.typed(name, "binary", |value| value.as_b().ok().map(Blob::as_ref))
     }

@@ -20,7 +20,7 @@ const SETTINGS_RACES_MAX: usize = 8;
 /// The outcome of creating something of which an organization has a limited number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It was created.
+    /// The object was created.
     Done,
     /// It was not created: the organization has reached its limit.
     TooMany,

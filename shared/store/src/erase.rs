@@ -9,7 +9,7 @@ use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
 use crate::{Content, Store, StoreError};
 
-/// Items removed concurrently.
+/// The number of items that are removed concurrently.
 const AT_ONCE: usize = 16;
 /// Items of a partition that one query reads.
 const PAGE: i32 = 200;

@@ -16,7 +16,7 @@ pub enum StoreError {
     Unavailable {
         /// What was being done.
         action: &'static str,
-        /// The SDK's error.
+        /// The error of the AWS SDK.
         source: Source,
     },
     /// The service refused the request because of a permission, a limit or a mistake. This needs a
@@ -25,7 +25,7 @@ pub enum StoreError {
     Refused {
         /// What was being done.
         action: &'static str,
-        /// The SDK's error.
+        /// The error of the AWS SDK.
         source: Source,
     },
     /// An item does not contain what its key promises. This needs a fix in Waybill.

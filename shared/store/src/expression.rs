@@ -29,7 +29,7 @@ pub(crate) struct Condition {
 }
 
 impl Change {
-    /// Sets an attribute.
+    /// Sets an attribute to a value.
     pub(crate) fn set(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let set = format!(
             "{} = {}",
@@ -60,7 +60,7 @@ impl Change {
         self
     }
 
-    /// Removes an attribute.
+    /// Removes an attribute from the item.
     pub(crate) fn remove(&mut self, name: &str) -> &mut Self {
         let remove = self.condition.name(name);
         self.removes.push(remove);

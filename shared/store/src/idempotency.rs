@@ -211,7 +211,7 @@ fn item(claim: &IdempotencyClaim, now: Timestamp) -> Item {
     item
 }
 
-/// An existing claim.
+/// A claim that is already stored.
 struct Found {
     request_hash: String,
     recorded: Value,

@@ -253,7 +253,7 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Reads one job.
+    /// Reads a job; `None` if it does not exist.
     pub async fn job(
         &self,
         organization: OrganizationId,

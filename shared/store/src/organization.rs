@@ -36,7 +36,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Reads one organization.
+    /// Reads an organization; `None` if it does not exist.
     pub async fn organization(
         &self,
         id: OrganizationId,

@@ -27,7 +27,7 @@ const REVOKED_KEPT: Duration = Duration::from_secs(49 * 3600);
 /// A link that is valid, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StandingLink {
-    /// The link itself.
+    /// The link that was read.
     pub link: PortalLink,
     /// The keys that the link depends on. The caller checks whether they have expired.
     pub keys: Vec<ApiKey>,

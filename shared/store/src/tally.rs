@@ -32,7 +32,7 @@ pub(crate) struct Limit<'a> {
 /// The outcome of a creation under a limit.
 #[derive(Debug)]
 pub(crate) enum Within {
-    /// It was created.
+    /// The item was created.
     Done,
     /// It was not created, because it would exceed the limit.
     Over,

@@ -94,7 +94,7 @@ impl Together {
         self.counts.run(attempts).await
     }
 
-    /// Makes one write.
+    /// Makes a write, in a shared call if others are made concurrently.
     pub(crate) async fn write(
         &self,
         action: &'static str,

@@ -67,7 +67,7 @@ impl Fixture {
             .fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    /// Saves an organization.
+    /// Saves an organization and returns it.
     pub(crate) async fn organization(&self) -> Organization {
         let organization = Organization::new(
             self.ids.organization(),
@@ -105,7 +105,7 @@ impl Fixture {
         }
     }
 
-    /// Saves a destination.
+    /// Saves a destination and returns it.
     pub(crate) async fn destination(&self, organization: OrganizationId) -> Destination {
         let destination = self.new_destination(organization);
         let event = self.event(organization, "destination.created");

@@ -49,7 +49,7 @@ pub trait Subject: Sized {
     /// identity.
     const IS_IDEMPOTENT: bool;
 
-    /// Starts the server.
+    /// Starts the server to which the connector delivers.
     async fn start(workshop: &Workshop) -> Self;
     /// Returns the connector, which may connect to the loopback.
     fn connector(&self) -> &Self::Connector;

@@ -36,7 +36,7 @@ pub struct Entra {
 }
 
 impl Entra {
-    /// Starts a server.
+    /// Starts a server on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await

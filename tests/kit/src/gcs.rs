@@ -26,7 +26,7 @@ use crate::entra::decoded;
 /// The bucket of the server.
 pub const BUCKET: &str = "reports";
 
-/// A stored object.
+/// An object that the server stores.
 #[derive(Debug, Clone)]
 pub struct Object {
     /// The content. Objects over 64 MiB are counted and not stored.

@@ -33,11 +33,11 @@ pub enum Conditional {
     /// Writes only if there is no object.
     #[default]
     Honored,
-    /// Ignores the condition.
+    /// Writes regardless of the condition.
     Ignored,
     /// Honors it in single requests and ignores it when a multipart upload is completed.
     IgnoredInParts,
-    /// Responds with 501.
+    /// Responds with 501 to conditional writes.
     Refused,
 }
 

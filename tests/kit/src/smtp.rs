@@ -41,7 +41,7 @@ pub struct Mail {
     pub to: Vec<String>,
     /// Whether the connection was encrypted.
     pub tls: bool,
-    /// The whole message.
+    /// The complete text of the message.
     pub text: String,
 }
 

@@ -19,7 +19,7 @@ pub const USERNAME: &str = "waybill";
 /// The password of the account.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// `crypt(3)` of [`PASSWORD`].
+/// The hash of [`PASSWORD`] by `crypt(3)`.
 pub(crate) const PASSWORD_HASH: &str = "$6$waybill$ct9PGLLzfnjuvUQSGv3sl0sEHGc5Ffi6AmvIj2fcHEioyOIBAsJJ6v19stJ2faKRPKbE3/TNM0Opgl.huTGGR/";
 /// The user id of the account if root runs the tests. No other account has it.
 pub(crate) const UID: u32 = 61022;
@@ -88,7 +88,7 @@ impl Launch {
         self
     }
 
-    /// Makes everything read-only.
+    /// Makes all files and directories read-only.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.sftp.push_str(" -R");

@@ -61,7 +61,7 @@ impl Signed {
 }
 
 impl Verifier {
-    /// All languages.
+    /// The languages of all verifiers.
     pub const ALL: [Self; 2] = [Self::Python, Self::JavaScript];
 
     /// Returns the library's result for each request: success, or the text of its error. Panics if

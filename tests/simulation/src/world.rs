@@ -49,7 +49,7 @@ const EPOCH_MS: i64 = 1_764_000_000_000;
 
 /// Engines, functions, an organization and its destinations, in one process and in simulated time.
 pub struct World {
-    /// The embedded services.
+    /// The engines of the embedded services.
     pub engines: Engines,
     /// The store that the functions use.
     pub store: Store,
@@ -63,7 +63,7 @@ pub struct World {
     pub destinations: Vec<DestinationId>,
     /// The source of ids.
     pub ids: IdMint,
-    /// The simulated clock.
+    /// The clock of the simulated time.
     pub clock: Clock,
     /// The seeded source of randomness.
     pub random: Random,
@@ -465,7 +465,7 @@ impl World {
             .ok()
     }
 
-    /// Returns all jobs.
+    /// Returns the jobs of the organization.
     pub async fn jobs(&self) -> Vec<Job> {
         let page = self
             .store

@@ -51,7 +51,7 @@ pub(crate) struct Deployment {
     _data: TempDir,
 }
 
-/// A response.
+/// A response with its complete body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

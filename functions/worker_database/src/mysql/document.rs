@@ -85,7 +85,7 @@ async fn create(
     table::create(session, name, &definition).await
 }
 
-/// Inserts the row.
+/// Inserts the row of the delivery.
 pub(super) async fn insert(
     session: &mut Session,
     table: &Table,

@@ -13,7 +13,7 @@ pub const REGION: &str = "us-east-1";
 /// The name of the stack, which prefixes every physical name.
 pub const STACK: &str = "waybill";
 
-/// A resource type.
+/// A type of resource that the template may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Function,
@@ -139,7 +139,7 @@ impl Physical {
         }
     }
 
-    /// Adds an attribute.
+    /// Returns the resource with another attribute for `!GetAtt`.
     pub fn with(mut self, attribute: &str, value: String) -> Self {
         self.attributes.insert(attribute.to_owned(), value);
         self

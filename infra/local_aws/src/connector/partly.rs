@@ -11,7 +11,7 @@ use crate::wire::Response;
 pub(super) enum Withheld {
     /// The call is not a batch, or has a single entry.
     Nothing,
-    /// Statements, by position.
+    /// The positions of the removed statements.
     Statements(Vec<usize>),
     /// Keys to read, by table.
     Keys(Map<String, Value>),

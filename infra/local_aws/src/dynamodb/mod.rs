@@ -55,7 +55,7 @@ pub(crate) enum Place<'a> {
     Memory(NowMs),
 }
 
-/// The embedded tables.
+/// The embedded DynamoDB, with all tables.
 pub(crate) struct DynamoDb {
     database: Database,
     thread: Option<EngineThread>,
@@ -95,7 +95,7 @@ impl DynamoDb {
         })
     }
 
-    /// Runs one request.
+    /// Executes one request and returns its response.
     pub(crate) async fn run(&self, request: Request) -> Answer {
         match &self.thread {
             _ if self.closed.load(Ordering::Acquire) => Answer::closed(),

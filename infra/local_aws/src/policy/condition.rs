@@ -34,9 +34,9 @@ enum Operator {
 enum Quantifier {
     /// The key has one value.
     Single,
-    /// `ForAnyValue:`
+    /// `ForAnyValue:` at least one value of the key must match.
     Any,
-    /// `ForAllValues:`
+    /// `ForAllValues:` every value of the key must match.
     All,
 }
 

@@ -43,7 +43,7 @@ pub struct Policy {
     pub statements: Vec<Statement>,
 }
 
-/// A policy statement.
+/// A statement of an IAM policy.
 #[derive(Debug, Clone)]
 pub struct Statement {
     /// Whether the statement allows or denies the calls that it matches.

@@ -21,7 +21,7 @@ use s3s_fs::FileSystem;
 use crate::resources::BucketSpec;
 use crate::wire::Response;
 
-/// The embedded buckets.
+/// The embedded S3, with all buckets.
 pub(crate) struct S3 {
     service: S3Service,
     root: PathBuf,

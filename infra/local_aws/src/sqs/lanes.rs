@@ -249,7 +249,7 @@ impl Lanes {
         self.entries.insert(key, entry);
     }
 
-    /// Removes a message.
+    /// Removes a message and returns its entry.
     pub(super) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;
         self.leave(key, &entry);

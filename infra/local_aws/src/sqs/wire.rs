@@ -20,7 +20,7 @@ pub(super) struct GetQueueUrl {
     pub(super) queue_name: Option<String>,
 }
 
-/// `GetQueueAttributes` and `PurgeQueue`.
+/// The request of `GetQueueAttributes` and `PurgeQueue`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct OfQueue {

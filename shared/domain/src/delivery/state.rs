@@ -43,7 +43,7 @@ pub enum State {
     Failed {
         /// When Waybill stopped trying.
         finished_at: Timestamp,
-        /// The failure category.
+        /// The category of the failure.
         reason: Reason,
         /// Whether the delivery used up its retries.
         exhausted: bool,

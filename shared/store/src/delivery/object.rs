@@ -92,7 +92,7 @@ pub struct ObjectLink {
 pub struct UploadTerms<'t> {
     /// The exact length in bytes.
     pub size_bytes: u64,
-    /// The media type.
+    /// The media type of the object.
     pub content_type: &'t str,
     /// The SHA-256 in base64.
     pub sha256: Option<&'t str>,

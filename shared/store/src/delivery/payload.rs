@@ -56,7 +56,7 @@ pub(super) enum Placement {
 /// The content of a submission.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// The bytes themselves.
+    /// The bytes of the payload.
     Bytes(Bytes),
     /// The location of an object that holds the bytes.
     Object(ObjectPlace),

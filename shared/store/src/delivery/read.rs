@@ -12,7 +12,7 @@ use crate::keys::{self, Key, PK, SK};
 use crate::{Store, StoreError, skip_unreadable};
 
 impl Store {
-    /// Reads one delivery.
+    /// Reads a delivery; `None` if it does not exist.
     pub async fn delivery(
         &self,
         organization: OrganizationId,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// A request that a sink received, whatever it responded.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The method.
+    /// The method of the request.
     pub method: Method,
     /// The path, without the query.
     pub path: String,

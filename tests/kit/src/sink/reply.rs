@@ -73,7 +73,7 @@ impl Reply {
         }
     }
 
-    /// Adds a header.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let Answer::Send { headers, .. } = &mut self.answer {
@@ -82,7 +82,7 @@ impl Reply {
         self
     }
 
-    /// Sets the body.
+    /// Sets the body of the response.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         if let Answer::Send { body, .. } = &mut self.answer {
@@ -91,7 +91,7 @@ impl Reply {
         self
     }
 
-    /// Delays the response.
+    /// Delays the response by this time.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;

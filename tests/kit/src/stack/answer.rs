@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
-/// A complete response.
+/// A response with its complete body.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status of the response.

@@ -123,7 +123,7 @@ impl Caller {
 }
 
 impl Call {
-    /// Adds a header.
+    /// Adds a header to the request.
     pub fn header(self, name: &str, value: &str) -> Self {
         Self {
             request: self.request.header(name, value),

@@ -67,7 +67,7 @@ impl Delivery {
             .await
     }
 
-    /// Cancels the delivery.
+    /// Cancels the delivery and returns the response.
     pub async fn cancel(&self) -> Answer {
         self.caller
             .post(&format!("{}/cancel", self.path()), json!({}))

@@ -45,12 +45,12 @@ impl NewDestination {
         self.url(&receiver.url())
     }
 
-    /// Sets any URL.
+    /// Sets the URL, which may be any text.
     pub fn url(self, url: &str) -> Self {
         self.settings(json!({"url": url}))
     }
 
-    /// Adds these settings.
+    /// Adds or replaces these settings.
     pub fn settings(mut self, settings: Value) -> Self {
         let Value::Object(settings) = settings else {
             panic!("settings are an object")
@@ -59,13 +59,13 @@ impl NewDestination {
         self
     }
 
-    /// Sets any property.
+    /// Sets any member of the destination.
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.body.insert(member.to_owned(), value.into());
         self
     }
 
-    /// Sets the credentials.
+    /// Sets the credentials of the destination.
     pub fn credentials(self, credentials: Value) -> Self {
         self.with("credentials", credentials)
     }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Answer, Caller, Delivery, delivery};
 
-/// An accepted message.
+/// A message that was accepted.
 #[derive(Clone)]
 pub struct Message {
     /// The id of the message.

@@ -230,7 +230,7 @@ impl Broken {
             .status()
     }
 
-    /// Processes every queue.
+    /// Processes the tasks of every queue.
     async fn works_through(&self) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         while self.world.poll_jobs().await + self.world.poll_worker().await > 0 {}

@@ -14,7 +14,7 @@ use aws_sdk_sqs::types::{
 pub struct Shape {
     /// The queue's visibility timeout.
     pub visibility_seconds: u32,
-    /// The queue's delay.
+    /// The delay of the queue, in seconds.
     pub delay_seconds: u32,
     /// The queue's receive wait.
     pub wait_seconds: u32,
@@ -36,11 +36,11 @@ impl Default for Shape {
 /// A queue with its dead-letter queue, and a client for both.
 #[derive(Debug, Clone)]
 pub struct Bed {
-    /// The client.
+    /// The client of SQS.
     pub client: Client,
-    /// The queue's name.
+    /// The name of the queue.
     pub name: String,
-    /// The queue's URL.
+    /// The URL of the queue.
     pub url: String,
     /// The dead-letter queue's URL.
     pub dead_letters_url: String,

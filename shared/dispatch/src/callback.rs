@@ -6,34 +6,34 @@
 
 use domain::Timestamp;
 use domain::credentials::Credentials;
-use domain::destination::Destination;
 use domain::id::{DestinationId, IdMint, OrganizationId};
 use domain::message::StatusCallback;
 use domain::settings::webhook::{Signature, WebhookSettings};
 use domain::settings::{DestinationType, Settings};
 use domain::signing_secret::SigningSecret;
+use domain::system_destination::SystemDestination;
 use store::{Routes, StoreError};
 
 use crate::announce::existing;
 use crate::{Dispatcher, Target};
 
 impl Dispatcher {
-    /// Returns the destination of an organization's callbacks, and whether it has been saved yet.
+    /// Returns the destination of an organization's callbacks, and whether it has been saved.
     pub async fn callbacks(
         &self,
         ids: &IdMint,
         organization: OrganizationId,
-    ) -> Result<(Destination, bool), StoreError> {
+    ) -> Result<(SystemDestination, bool), StoreError> {
         let id: DestinationId = ids.derive(
             organization,
             1,
             Timestamp::from_millis(0),
             "status_callbacks",
         );
-        match self.store.destination(organization, id).await? {
-            Some(kept) => Ok((kept, true)),
+        match self.store.system_destination(organization, id).await? {
+            Some(saved) => Ok((saved, true)),
             None => {
-                let destination = Destination::system(
+                let destination = SystemDestination::new(
                     id,
                     organization,
                     "Status callbacks",
@@ -49,17 +49,12 @@ impl Dispatcher {
     /// Returns the destination with these signing secrets, updated at `now`.
     #[must_use]
     pub fn callbacks_signed(
-        destination: Destination,
+        destination: &SystemDestination,
         signing_secrets: Vec<SigningSecret>,
         now: Timestamp,
-    ) -> Destination {
+    ) -> SystemDestination {
         let settings = settings(!signing_secrets.is_empty());
-        Destination {
-            settings,
-            signing_secrets,
-            updated_at: now,
-            ..destination
-        }
+        destination.changed(settings, signing_secrets, now)
     }
 
     /// Returns the target of the callback that a message requested.
@@ -73,14 +68,14 @@ impl Dispatcher {
         match callback {
             StatusCallback::DestinationId(id) => Ok(existing(routes, &[*id]).next()),
             StatusCallback::Url(_) => {
-                let (destination, kept) = self.callbacks(ids, organization).await?;
-                if !kept {
+                let (destination, is_saved) = self.callbacks(ids, organization).await?;
+                if !is_saved {
                     self.store
-                        .keep_system_destination(&destination, None)
+                        .save_system_destination(&destination, None)
                         .await?;
                 }
                 Ok(Some(Target {
-                    destination: destination.id,
+                    destination: destination.record().id,
                     kind: DestinationType::Webhook,
                     enabled: true,
                 }))

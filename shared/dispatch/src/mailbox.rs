@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::credentials::{CredentialKind, Credentials};
-use domain::destination::Destination;
 use domain::id::{DestinationId, IdMint, OrganizationId};
 use domain::settings::email::{Attach, EmailSettings, Mailbox, Transport};
 use domain::settings::{DestinationType, Settings};
+use domain::system_destination::SystemDestination;
 use sha2::{Digest as _, Sha256};
 use store::{Counted, Routes, Store, StoreError, Window};
 
@@ -105,13 +105,16 @@ impl Dispatcher {
             attach: Attach::Never,
             timeout_seconds: TIMEOUT_SECONDS,
         });
-        let kept = self.store.destination(organization, id).await?;
-        if kept.as_ref().is_none_or(|kept| kept.settings != settings) {
+        let saved = self.store.system_destination(organization, id).await?;
+        if saved
+            .as_ref()
+            .is_none_or(|saved| saved.record().settings != settings)
+        {
             let credentials = Credentials {
                 kind: CredentialKind::Iam,
                 ..Credentials::none()
             };
-            let destination = Destination::system(
+            let destination = SystemDestination::new(
                 id,
                 organization,
                 "Alerts by e-mail",
@@ -121,7 +124,7 @@ impl Dispatcher {
             );
             // If another process wrote the destination first, it wrote the same or newer settings.
             self.store
-                .keep_system_destination(&destination, kept.as_ref())
+                .save_system_destination(&destination, saved.as_ref())
                 .await?;
         }
         Ok(Target {

@@ -74,8 +74,8 @@ pub enum ManagedBy {
         /// The number of the revision, counted from 1. Each write is conditional on it.
         revision: NonZeroU64,
     },
-    /// Waybill created the destination for alerts by e-mail or for status callbacks. It is not one
-    /// of the organization's routes, and no request can read or change it.
+    /// Waybill manages the destination, which is a
+    /// [`SystemDestination`](crate::system_destination::SystemDestination).
     Waybill,
 }
 
@@ -227,24 +227,8 @@ impl Destination {
         }
     }
 
-    /// Creates a destination that Waybill manages for an organization.
-    #[must_use]
-    pub fn system(
-        id: DestinationId,
-        organization_id: OrganizationId,
-        name: &str,
-        settings: Settings,
-        credentials: Credentials,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            credentials,
-            managed_by: ManagedBy::Waybill,
-            ..Self::new(id, organization_id, name, settings, now)
-        }
-    }
-
-    /// Returns whether Waybill manages the destination.
+    /// Returns whether Waybill manages the destination, as a
+    /// [`SystemDestination`](crate::system_destination::SystemDestination).
     #[must_use]
     pub fn is_system(&self) -> bool {
         matches!(self.managed_by, ManagedBy::Waybill)

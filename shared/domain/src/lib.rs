@@ -43,6 +43,7 @@ pub mod settings;
 pub mod settle;
 pub mod signing_secret;
 pub mod statistics;
+pub mod system_destination;
 pub mod timestamp;
 pub mod trace;
 pub mod waiting;

@@ -49,24 +49,24 @@ impl Operations {
                 read_rotation(fields, &self.settings.account_id)
             })?;
         let now = self.clock.now();
-        let (mut before, mut kept) = self.dispatch.callbacks(&self.ids, organization).await?;
+        let (mut before, mut is_saved) = self.dispatch.callbacks(&self.ids, organization).await?;
         let new = self
-            .new_signing_secret(organization, before.id, secret, "/secret", now)
+            .new_signing_secret(organization, before.record().id, secret, "/secret", now)
             .await?;
         let overlap_ends = now.plus(overlap);
         for _ in 0..RACES_MAX {
             let rotated = rotate(
-                &before.signing_secrets,
+                &before.record().signing_secrets,
                 new.stored.clone(),
                 now,
                 overlap_ends,
             )
             .map_err(too_many_secrets)?;
             let overlaps = rotated.len() > 1;
-            let after = Dispatcher::callbacks_signed(before.clone(), rotated, now);
+            let after = Dispatcher::callbacks_signed(&before, rotated, now);
             if self
                 .store
-                .keep_system_destination(&after, Some(&before).filter(|_| kept))
+                .save_system_destination(&after, Some(&before).filter(|_| is_saved))
                 .await?
             {
                 let event = self.event(
@@ -85,7 +85,7 @@ impl Operations {
                     previous_valid_until: Some(overlap_ends).filter(|_| overlaps),
                 });
             }
-            (before, kept) = self.dispatch.callbacks(&self.ids, organization).await?;
+            (before, is_saved) = self.dispatch.callbacks(&self.ids, organization).await?;
         }
         Err(Refusal::contended())
     }

@@ -5,6 +5,7 @@ use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::id::{DestinationId, OrganizationId};
 use domain::organization::{Organization, OrganizationSettings};
 use domain::recovery::is_recoverable;
+use domain::system_destination::SystemDestination;
 
 use crate::attributes::Item;
 use crate::document::{self, Saved, absent, at_revision};
@@ -57,18 +58,36 @@ impl Store {
         }
     }
 
-    /// Saves one of Waybill's own destinations, which has no route, if it still equals `before`.
+    /// Saves a destination that Waybill manages, which has no route, if it still equals `before`.
     /// Returns whether it was saved.
-    pub async fn keep_system_destination(
+    pub async fn save_system_destination(
         &self,
-        destination: &Destination,
-        before: Option<&Destination>,
+        destination: &SystemDestination,
+        before: Option<&SystemDestination>,
     ) -> Result<bool, StoreError> {
-        let condition = before.map_or_else(absent, document::unchanged);
+        let condition = before.map_or_else(absent, |before| document::unchanged(before.record()));
         Ok(self
-            .put("keep a destination", item(destination), condition)
+            .put("save a destination", item(destination.record()), condition)
             .await?
             .is_done())
+    }
+
+    /// Reads a destination that Waybill manages. Returns an error if an organization manages the
+    /// destination with this id.
+    pub async fn system_destination(
+        &self,
+        organization: OrganizationId,
+        id: DestinationId,
+    ) -> Result<Option<SystemDestination>, StoreError> {
+        let Some(found) = self.destination(organization, id).await? else {
+            return Ok(None);
+        };
+        let found = SystemDestination::of(found).ok_or_else(|| StoreError::Corrupt {
+            key: format!("destination {id}"),
+            problem: "an organization manages it, and its id is that of one of Waybill's"
+                .to_owned(),
+        })?;
+        Ok(Some(found))
     }
 
     /// Reads one destination, even if it is deleted.

@@ -2,6 +2,7 @@
 
 use domain::credentials::Credentials;
 use domain::destination::{Destination, ManagedBy};
+use domain::system_destination::SystemDestination;
 use serde_json::{from_value, to_value};
 
 use crate::at;
@@ -29,7 +30,7 @@ fn a_destination_that_waybill_manages_has_no_revisions() {
         settings,
         ..
     } = samples::webhook("https://receiver.example/");
-    let own = Destination::system(
+    let own = SystemDestination::new(
         id,
         organization_id,
         "Status callbacks",
@@ -37,6 +38,7 @@ fn a_destination_that_waybill_manages_has_no_revisions() {
         Credentials::none(),
         at(0),
     );
+    let own = own.record().clone();
     let later = own.revised(at(5));
     assert!(own.is_system() && later.is_system());
     assert_eq!(later.managed_by, ManagedBy::Waybill);
@@ -45,4 +47,18 @@ fn a_destination_that_waybill_manages_has_no_revisions() {
         from_value::<Destination>(to_value(&own).unwrap()).unwrap(),
         own
     );
+}
+
+#[test]
+fn a_destination_of_an_organization_is_not_waybills() {
+    let theirs = samples::webhook("https://receiver.example/");
+    assert_eq!(SystemDestination::of(theirs.clone()), None);
+    let ours = Destination {
+        managed_by: ManagedBy::Waybill,
+        ..theirs
+    };
+    let ours = SystemDestination::of(ours).expect("it is Waybill's");
+    let changed = ours.changed(ours.record().settings.clone(), Vec::new(), at(9));
+    assert_eq!(changed.record().managed_by, ManagedBy::Waybill);
+    assert_eq!(changed.record().updated_at, at(9));
 }

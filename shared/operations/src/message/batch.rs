@@ -24,7 +24,7 @@ use super::claim::{RecordedTarget, record_targets};
 use super::input::{MessageInput, read_message};
 use super::raw::{RawMembers, items};
 use super::read::accepted_at;
-use super::submit::{Entry, not_suspended, submission};
+use super::submit::{Counting, Entry, not_suspended, submission};
 use crate::destination::Addresses;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
@@ -155,6 +155,17 @@ enum Round {
     Repeated,
 }
 
+impl Round {
+    /// Returns when the deliveries of a message that has a claim of its own are counted. The first
+    /// request counts its batch as a whole; later ones count each message that they newly accept.
+    fn counting(self) -> Counting {
+        match self {
+            Self::First => Counting::WithBatch,
+            Self::Continued | Self::Repeated => Counting::OnAcceptance,
+        }
+    }
+}
+
 impl Operations {
     /// `POST /v1/messages/batch`: submits the messages of a batch.
     pub async fn submit_batch(
@@ -170,7 +181,6 @@ impl Operations {
             ctx,
             organization,
             routes: &routes,
-            counted: true,
         };
         let json = body.bytes()?;
         let messages = read_batch(&json)?;
@@ -188,15 +198,9 @@ impl Operations {
             None => (planned, Round::First),
             Some(print) => self.plan_once(&entry, print, &messages, planned).await?,
         };
-        // A later round counts each message that it newly accepts.
-        let entry = Entry {
-            counted: round == Round::First,
-            ..entry
-        };
-        let replayed = round == Round::Repeated;
         let results = planned
             .into_iter()
-            .map(|planned| self.carry_out(&entry, planned, replayed, time));
+            .map(|planned| self.carry_out(&entry, planned, round, time));
         let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
         if let Some(print) = &print
             && results.iter().any(|result| result.status >= 500)
@@ -205,7 +209,7 @@ impl Operations {
         }
         Ok(SubmittedBatch {
             results: BatchView { results },
-            replayed,
+            replayed: round == Round::Repeated,
         })
     }
 
@@ -326,14 +330,13 @@ impl Operations {
         &self,
         entry: &Entry<'_>,
         planned: Planned,
-        replayed: bool,
+        round: Round,
         time: Time,
     ) -> BatchResult {
         let id = planned.message();
         let accepted = if Instant::now() < time.begin_until {
             let accepted =
-                tokio::time::timeout_at(time.end, self.accept_planned(entry, planned, replayed))
-                    .await;
+                tokio::time::timeout_at(time.end, self.accept_planned(entry, planned, round)).await;
             match accepted {
                 Ok(accepted) => accepted,
                 Err(_) => self.accepted_in_time(entry, id).await,
@@ -390,13 +393,16 @@ impl Operations {
         &self,
         entry: &Entry<'_>,
         planned: Planned,
-        replayed: bool,
+        round: Round,
     ) -> Result<Vec<Delivery>, Refusal> {
         match planned {
             Planned::Refused(refusal) => Err(refusal),
-            Planned::Once(input, print) => Ok(self.accept_once(entry, &print, || input).await?.0),
+            Planned::Once(input, print) => Ok(self
+                .accept_once(entry, &print, round.counting(), || input)
+                .await?
+                .0),
             Planned::Send(input, message, targets) => {
-                if replayed
+                if round == Round::Repeated
                     && let Some(deliveries) =
                         self.store.message(entry.organization, message).await?
                 {

@@ -39,8 +39,15 @@ pub(crate) struct Entry<'e> {
     pub(crate) ctx: &'e Context,
     pub(crate) organization: OrganizationId,
     pub(crate) routes: &'e Routes,
-    /// Whether the deliveries have already been counted against the quota, as those of a batch are.
-    pub(crate) counted: bool,
+}
+
+/// When the deliveries of a message are counted against the quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// They are counted when the message is accepted.
+    OnAcceptance,
+    /// They were counted with those of the other messages of a batch.
+    WithBatch,
 }
 
 /// Returns a 403 while the operator has suspended the organization. It can be read, but it submits
@@ -72,7 +79,6 @@ impl Operations {
             ctx,
             organization,
             routes: &routes,
-            counted: false,
         };
         let print = ctx
             .idempotency_key
@@ -88,7 +94,10 @@ impl Operations {
                     .await?,
                 false,
             ),
-            Some(print) => self.accept_once(&entry, &print, read).await?,
+            Some(print) => {
+                self.accept_once(&entry, &print, Counting::OnAcceptance, read)
+                    .await?
+            }
         };
         Ok(Submitted {
             message: self.message_view(ctx, &deliveries, &Pauses::of(&routes, self.clock.now())),
@@ -118,6 +127,7 @@ impl Operations {
         &self,
         entry: &Entry<'_>,
         print: &Fingerprint,
+        counting: Counting,
         read: impl FnOnce() -> Result<MessageInput, Refusal>,
     ) -> Result<(Vec<Delivery>, bool), Refusal> {
         // A repeat is answered before it is validated, because a destination may have been deleted
@@ -146,7 +156,7 @@ impl Operations {
         let input = self.noted(entry.ctx, entry.organization, read()).await?;
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
-        if !entry.counted {
+        if counting == Counting::OnAcceptance {
             self.admit_deliveries(entry.organization, 1, targets.len())
                 .await?;
         }

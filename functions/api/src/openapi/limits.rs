@@ -32,7 +32,24 @@ use super::refine::merge;
 
 /// A member of a schema, as `Schema/member` or as a longer pointer into it, and its limits as
 /// keywords.
-type Limit = (&'static str, Value);
+type Limit = (String, Value);
+
+/// Returns limits of members that several schemas, or several members of schemas, have in common.
+fn shared<const N: usize>(places: &[&str], members: [(&str, Value); N]) -> Vec<Limit> {
+    places
+        .iter()
+        .flat_map(|place| {
+            members
+                .iter()
+                .map(move |(member, limit)| (format!("{place}{member}"), limit.clone()))
+        })
+        .collect()
+}
+
+/// Returns the limits of one schema.
+fn of<const N: usize>(schema: &str, members: [(&str, Value); N]) -> Vec<Limit> {
+    shared(&[&format!("{schema}/")], members)
+}
 
 /// Adds the limits and defaults to the schemas.
 pub(super) fn enter(schemas: &mut Map<String, Value>) {
@@ -50,7 +67,7 @@ pub(super) fn enter(schemas: &mut Map<String, Value>) {
     .into_iter()
     .flatten()
     {
-        add(schemas, place, limit);
+        add(schemas, &place, limit);
     }
 }
 
@@ -106,192 +123,188 @@ fn numbers() -> [(&'static str, Map<String, Value>); 6] {
 }
 
 fn destinations() -> Vec<Limit> {
-    vec![
-        ("CreateDestination/name", text(&NAME)),
-        ("CreateDestination/description", text(&DESCRIPTION)),
-        ("CreateDestination/external_id", text(&REFERENCE)),
-        (
-            "CreateDestination/event_types",
-            list(&(0..=EVENT_PATTERNS_MAX)),
+    [
+        shared(
+            &["CreateDestination/", "PatchDestination/"],
+            [
+                ("name", text(&NAME)),
+                ("description", text(&DESCRIPTION)),
+                ("external_id", text(&REFERENCE)),
+                ("event_types", list(&(0..=EVENT_PATTERNS_MAX))),
+                ("event_types/items", text(&EVENT_TYPE)),
+            ],
         ),
-        ("CreateDestination/event_types/items", text(&EVENT_TYPE)),
-        (
-            "CreateDestination/signing_secret/oneOf/0",
-            text(&SIGNING_SECRET),
+        shared(
+            &["CreateDestination/signing_secret", "RotateSecret/secret"],
+            [
+                ("/oneOf/0", text(&SIGNING_SECRET)),
+                ("/oneOf/1/properties/secret_arn", text(&SECRET_ARN)),
+                ("/oneOf/1/properties/role_arn", text(&ROLE_ARN)),
+            ],
         ),
-        (
-            "CreateDestination/signing_secret/oneOf/1/properties/secret_arn",
-            text(&SECRET_ARN),
+        shared(
+            &["DisableDestination/", "PauseDestination/"],
+            [("reason", text(&DESCRIPTION))],
         ),
-        (
-            "CreateDestination/signing_secret/oneOf/1/properties/role_arn",
-            text(&ROLE_ARN),
+        of(
+            "RotateSecret",
+            [("overlap_seconds", OVERLAP_SECONDS.schema())],
         ),
-        ("PatchDestination/name", text(&NAME)),
-        ("PatchDestination/description", text(&DESCRIPTION)),
-        ("PatchDestination/external_id", text(&REFERENCE)),
-        (
-            "PatchDestination/event_types",
-            list(&(0..=EVENT_PATTERNS_MAX)),
+        of("TestDestination", [("event_type", text(&EVENT_TYPE))]),
+        of(
+            "PreviewDestination/sample/properties",
+            [
+                ("event_type", text(&EVENT_TYPE)),
+                ("reference", text(&REFERENCE)),
+                ("filename", text(&FILENAME)),
+                ("content_type", text(&MEDIA_TYPE)),
+            ],
         ),
-        ("PatchDestination/event_types/items", text(&EVENT_TYPE)),
-        ("RotateSecret/secret/oneOf/0", text(&SIGNING_SECRET)),
-        (
-            "RotateSecret/secret/oneOf/1/properties/secret_arn",
-            text(&SECRET_ARN),
+        of(
+            "OnExhausted",
+            [("destination_ids", list(&(1..=OnExhausted::MAX)))],
         ),
-        (
-            "RotateSecret/secret/oneOf/1/properties/role_arn",
-            text(&ROLE_ARN),
+        of(
+            "RetryPolicy/schedule_seconds",
+            [("items", SCHEDULE_SECONDS.schema())],
         ),
-        ("RotateSecret/overlap_seconds", OVERLAP_SECONDS.schema()),
-        ("DisableDestination/reason", text(&DESCRIPTION)),
-        ("PauseDestination/reason", text(&DESCRIPTION)),
-        ("TestDestination/event_type", text(&EVENT_TYPE)),
-        (
-            "PreviewDestination/sample/properties/event_type",
-            text(&EVENT_TYPE),
+        of("RetryPolicy", [("schedule_seconds", list(&SCHEDULE))]),
+        of(
+            "AskHostKeys",
+            [("host", text(&HOST)), ("port", SFTP_PORT.schema())],
         ),
-        (
-            "PreviewDestination/sample/properties/reference",
-            text(&REFERENCE),
-        ),
-        (
-            "PreviewDestination/sample/properties/filename",
-            text(&FILENAME),
-        ),
-        (
-            "PreviewDestination/sample/properties/content_type",
-            text(&MEDIA_TYPE),
-        ),
-        ("OnExhausted/destination_ids", list(&(1..=OnExhausted::MAX))),
-        ("RetryPolicy/schedule_seconds", list(&SCHEDULE)),
-        (
-            "RetryPolicy/schedule_seconds/items",
-            SCHEDULE_SECONDS.schema(),
-        ),
-        ("AskHostKeys/host", text(&HOST)),
-        ("AskHostKeys/port", SFTP_PORT.schema()),
     ]
+    .concat()
 }
 
 fn messages() -> Vec<Limit> {
-    vec![
-        ("SubmitMessage/event_type", text(&EVENT_TYPE)),
-        (
-            "SubmitMessage/destination_ids",
-            list(&(1..=NAMED_DESTINATIONS_MAX)),
+    let destination_ids = || list(&(1..=NAMED_DESTINATIONS_MAX));
+    [
+        shared(
+            &["SubmitMessage/", "ResendMessage/"],
+            [("destination_ids", destination_ids())],
         ),
-        ("SubmitMessage/reference", text(&REFERENCE)),
-        (
+        shared(
+            &["SubmitMessage/", "JobFilter/"],
+            [
+                ("event_type", text(&EVENT_TYPE)),
+                ("reference", text(&REFERENCE)),
+            ],
+        ),
+        shared(
+            &["Content/", "CreateUpload/"],
+            [
+                ("content_type", text(&MEDIA_TYPE)),
+                ("filename", text(&FILENAME)),
+            ],
+        ),
+        of(
             "SubmitMessage/metadata",
-            json!({"maxProperties": METADATA_MAX}),
+            [
+                ("propertyNames", text(&METADATA_KEY)),
+                (
+                    "additionalProperties",
+                    json!({"maxLength": METADATA_VALUE_MAX}),
+                ),
+            ],
         ),
-        ("SubmitMessage/metadata/propertyNames", text(&METADATA_KEY)),
-        (
-            "SubmitMessage/metadata/additionalProperties",
-            json!({"maxLength": METADATA_VALUE_MAX}),
+        of(
+            "SubmitMessage",
+            [("metadata", json!({"maxProperties": METADATA_MAX}))],
         ),
-        (
-            "SubmitMessage/source/properties/s3/properties/bucket",
-            text(&S3_BUCKET),
+        of(
+            "SubmitMessage/source/properties/s3/properties",
+            [
+                ("bucket", text(&S3_BUCKET)),
+                ("key", text(&SOURCE_KEY)),
+                ("version_id", text(&SOURCE_KEY)),
+                ("role_arn", text(&SOURCE_ROLE_ARN)),
+            ],
         ),
-        (
-            "SubmitMessage/source/properties/s3/properties/key",
-            text(&SOURCE_KEY),
+        of(
+            "SubmitMessage/status_callback/oneOf/1/properties",
+            [("url", text(&URL))],
         ),
-        (
-            "SubmitMessage/source/properties/s3/properties/version_id",
-            text(&SOURCE_KEY),
+        of("SubmitBatch", [("messages", list(&(1..=BATCH_MAX)))]),
+        of(
+            "BatchMessage",
+            [("idempotency_key", text(&IDEMPOTENCY_KEY))],
         ),
-        (
-            "SubmitMessage/source/properties/s3/properties/role_arn",
-            text(&SOURCE_ROLE_ARN),
-        ),
-        (
-            "SubmitMessage/status_callback/oneOf/1/properties/url",
-            text(&URL),
-        ),
-        ("SubmitBatch/messages", list(&(1..=BATCH_MAX))),
-        ("BatchMessage/idempotency_key", text(&IDEMPOTENCY_KEY)),
-        ("Content/content_type", text(&MEDIA_TYPE)),
-        ("Content/filename", text(&FILENAME)),
-        (
-            "ResendMessage/destination_ids",
-            list(&(1..=NAMED_DESTINATIONS_MAX)),
-        ),
-        ("CreateUpload/content_type", text(&MEDIA_TYPE)),
-        ("CreateUpload/filename", text(&FILENAME)),
-        ("CreateUpload/size_bytes", UPLOAD_BYTES.schema()),
-        ("JobFilter/event_type", text(&EVENT_TYPE)),
-        ("JobFilter/reference", text(&REFERENCE)),
+        of("CreateUpload", [("size_bytes", UPLOAD_BYTES.schema())]),
     ]
+    .concat()
 }
 
 fn organizations() -> Vec<Limit> {
     let destinations = || list(&(0..=SETTINGS_DESTINATIONS_MAX));
-    vec![
-        ("CreateOrganization/name", text(&NAME)),
-        ("CreateOrganization/external_id", text(&REFERENCE)),
-        ("PatchOrganization/name", text(&NAME)),
-        ("PatchOrganization/external_id", text(&REFERENCE)),
-        ("PatchOwnOrganization/name", text(&NAME)),
-        (
-            "OrganizationSettings/alert_emails",
-            list(&(0..=ALERT_EMAILS_MAX)),
+    [
+        shared(
+            &[
+                "CreateOrganization/",
+                "PatchOrganization/",
+                "PatchOwnOrganization/",
+            ],
+            [("name", text(&NAME))],
         ),
-        (
-            "OrganizationSettings/alert_emails/items",
-            json!({"maxLength": ADDRESS_MAX}),
+        shared(
+            &["CreateOrganization/", "PatchOrganization/"],
+            [("external_id", text(&REFERENCE))],
         ),
-        (
-            "OrganizationSettings/status_events",
-            list(&(0..=STATUS_EVENTS_MAX)),
+        of(
+            "OrganizationSettings",
+            [
+                ("alert_emails", list(&(0..=ALERT_EMAILS_MAX))),
+                ("alert_emails/items", json!({"maxLength": ADDRESS_MAX})),
+                ("status_events", list(&(0..=STATUS_EVENTS_MAX))),
+                ("default_destination_ids", destinations()),
+                ("alert_destination_ids", destinations()),
+                ("status_destination_ids", destinations()),
+            ],
         ),
-        (
-            "OrganizationSettings/default_destination_ids",
-            destinations(),
+        shared(
+            &[
+                "Grants/buckets",
+                "Grants/databases",
+                "Grants/secret_arns",
+                "Grants/ses_identities",
+            ],
+            [("", list(&(0..=GRANTS_MAX))), ("/items", text(&GRANT))],
         ),
-        ("OrganizationSettings/alert_destination_ids", destinations()),
-        (
-            "OrganizationSettings/status_destination_ids",
-            destinations(),
-        ),
-        ("Grants/buckets", list(&(0..=GRANTS_MAX))),
-        ("Grants/buckets/items", text(&GRANT)),
-        ("Grants/databases", list(&(0..=GRANTS_MAX))),
-        ("Grants/databases/items", text(&GRANT)),
-        ("Grants/secret_arns", list(&(0..=GRANTS_MAX))),
-        ("Grants/secret_arns/items", text(&GRANT)),
-        ("Grants/ses_identities", list(&(0..=GRANTS_MAX))),
-        ("Grants/ses_identities/items", text(&GRANT)),
     ]
+    .concat()
 }
 
 fn other_requests() -> Vec<Limit> {
-    vec![
-        ("CreateApiKey/name", text(&NAME)),
-        ("CreateAuthorization/client_id", text(&CLIENT_ID_LENGTH)),
-        (
-            "CreateAuthorization/client_secret",
-            text(&CLIENT_SECRET_LENGTH),
+    [
+        of("CreateApiKey", [("name", text(&NAME))]),
+        of(
+            "CreateAuthorization",
+            [
+                ("client_id", text(&CLIENT_ID_LENGTH)),
+                ("client_secret", text(&CLIENT_SECRET_LENGTH)),
+                ("authorize_url", text(&URL)),
+                ("token_url", text(&URL)),
+                ("scope", text(&SCOPE_LENGTH)),
+                ("mail_servers", list(&(1..=MAIL_SERVERS_MAX))),
+                ("mail_servers/items", json!({"minLength": 1})),
+            ],
         ),
-        ("CreateAuthorization/authorize_url", text(&URL)),
-        ("CreateAuthorization/token_url", text(&URL)),
-        ("CreateAuthorization/scope", text(&SCOPE_LENGTH)),
-        (
-            "CreateAuthorization/mail_servers",
-            list(&(1..=MAIL_SERVERS_MAX)),
+        of(
+            "CreatePortalLink",
+            [
+                ("expires_in_seconds", LINK_SECONDS.schema()),
+                ("session_seconds", LINK_SECONDS.schema()),
+                ("path", text(&PAGE_PATH)),
+            ],
         ),
-        (
-            "CreateAuthorization/mail_servers/items",
-            json!({"minLength": 1}),
+        of(
+            "Subject",
+            [
+                ("id", text(&REFERENCE)),
+                ("name", text(&REFERENCE)),
+                ("email", text(&REFERENCE)),
+            ],
         ),
-        ("CreatePortalLink/expires_in_seconds", LINK_SECONDS.schema()),
-        ("CreatePortalLink/session_seconds", LINK_SECONDS.schema()),
-        ("CreatePortalLink/path", text(&PAGE_PATH)),
-        ("Subject/id", text(&REFERENCE)),
-        ("Subject/name", text(&REFERENCE)),
-        ("Subject/email", text(&REFERENCE)),
     ]
+    .concat()
 }

@@ -4,7 +4,8 @@
 //! [`parse_object`] parses bytes as a JSON object and rejects input that is not JSON, is not an
 //! object, or repeats a member name. [`Fields`] reads the members of an object one by one. It
 //! records every invalid member in the shared [`Errors`], and reports every member that was not
-//! read as an unknown field.
+//! read as an unknown field. A reader can also [`describe`](Fields::describe) the members that it
+//! takes; [`SchemaRecorder`] makes their JSON Schema.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,7 +13,9 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::credentials::Decides;
 
 /// The machine-readable code of a mistake in a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -238,11 +241,44 @@ fn misleads(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// The keyword that marks a member that decides which server receives the secrets. If such a member
+/// is changed, every secret must be sent again.
+pub const CREDENTIALS_REQUIRED: &str = "x-credentials-required";
+
+/// The JSON Schemas of the members that a reader takes, in the words of the reader.
+#[derive(Debug, Default)]
+pub struct SchemaRecorder(RefCell<Recorded>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    members: Map<String, Value>,
+    required: Vec<String>,
+}
+
+impl SchemaRecorder {
+    /// Returns the JSON Schema of an object with the members that `read` describes and no others.
+    pub fn record<T>(read: impl FnOnce(&mut Fields<'_>) -> T) -> Value {
+        let (recorder, errors) = (Self::default(), Errors::default());
+        read(&mut Fields {
+            schemas: Some(&recorder),
+            ..Fields::new("", Map::new(), &errors)
+        });
+        let Recorded { members, required } = recorder.0.into_inner();
+        let mut schema =
+            json!({"type": "object", "properties": members, "additionalProperties": false});
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        schema
+    }
+}
+
 /// The members of an object, which are taken one by one.
 pub struct Fields<'e> {
     pointer: String,
     members: Map<String, Value>,
     errors: &'e Errors,
+    schemas: Option<&'e SchemaRecorder>,
 }
 
 impl<'e> Fields<'e> {
@@ -256,7 +292,54 @@ impl<'e> Fields<'e> {
             pointer: pointer.into(),
             members,
             errors,
+            schemas: None,
         }
+    }
+
+    /// Describes the member `name` by its JSON Schema, which `schema` returns when the schemas of a
+    /// reader are recorded. `decides` says whether the member decides which server receives the
+    /// secrets.
+    pub fn describe(&self, name: &str, decides: Decides, schema: impl FnOnce() -> Value) {
+        let Some(schemas) = self.schemas else {
+            return;
+        };
+        let mut schema = schema();
+        if decides == Decides::Recipient {
+            schema[CREDENTIALS_REQUIRED] = true.into();
+        }
+        let mut recorded = schemas.0.borrow_mut();
+        recorded.members.insert(name.to_owned(), schema);
+    }
+
+    /// Reads and describes a Boolean value that is `default` if it is absent.
+    pub fn flag(&mut self, name: &str, decides: Decides, default: bool, description: &str) -> bool {
+        self.describe(
+            name,
+            decides,
+            || json!({"type": "boolean", "default": default, "description": description}),
+        );
+        self.boolean(name).unwrap_or(default)
+    }
+
+    /// Reads and describes one of a closed set of words. If it is absent, the value is `default`.
+    pub fn word<T: Copy + PartialEq>(
+        &mut self,
+        name: &str,
+        decides: Decides,
+        choices: &[(&str, T)],
+        default: T,
+        description: Option<&str>,
+    ) -> T {
+        self.describe(name, decides, || {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            let usual = choices.iter().find(|(_, value)| *value == default);
+            let mut schema = json!({"enum": words, "default": usual.map(|(word, _)| *word)});
+            if let Some(description) = description {
+                schema["description"] = description.into();
+            }
+            schema
+        });
+        self.choice(name, choices).unwrap_or(default)
     }
 
     /// Returns the JSON pointer to the member `name`.
@@ -306,6 +389,9 @@ impl<'e> Fields<'e> {
     /// Returns `value`. Records `required` if the member was not [`given`](Self::given); any other
     /// mistake was recorded when the member was read.
     pub fn require<T>(&self, name: &str, given: bool, value: Option<T>) -> Option<T> {
+        if let Some(schemas) = self.schemas {
+            schemas.0.borrow_mut().required.push(name.to_owned());
+        }
         if !given {
             self.refuse(name, FieldCode::Required, format!("{name} is required"));
         }

@@ -1,13 +1,10 @@
 //! The JSON Schemas of each destination type's settings and credentials, from which forms and
 //! clients are made.
 
-mod types;
-
-use domain::bounds::Bounds;
 use domain::credentials::{CredentialField, CredentialKind, Decides, Shape};
-use domain::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
-use domain::settings::webhook::{BODY_TEMPLATE, HEADER_TEXT};
-use domain::settings::{CALL_SECONDS, DestinationType};
+use domain::input::CREDENTIALS_REQUIRED;
+use domain::settings::webhook::HEADER_VALUE;
+use domain::settings::{DestinationType, Settings};
 use serde_json::{Map, Value, json};
 
 /// Returns the schemas of a destination type's settings and credentials, as `GET
@@ -19,52 +16,11 @@ pub fn of_type(kind: DestinationType) -> (Value, Value) {
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// Returns the schema of `settings`.
+/// Returns the schema of `settings`, which their reader describes.
 pub(crate) fn settings(kind: DestinationType) -> Value {
-    let mut members = match kind {
-        DestinationType::Webhook => webhook_settings(),
-        DestinationType::Email => types::email(),
-        DestinationType::S3 => types::s3(),
-        DestinationType::Gcs => types::gcs(),
-        DestinationType::AzureBlob => types::azure_blob(),
-        DestinationType::Sftp => types::sftp(),
-        DestinationType::Postgres | DestinationType::Mysql => types::database(),
-    };
-    let required: &[&str] = match kind {
-        DestinationType::Webhook => &[],
-        DestinationType::Email => &["transport", "from", "to"],
-        DestinationType::S3 | DestinationType::Gcs => &["bucket"],
-        DestinationType::AzureBlob => &["account", "container"],
-        DestinationType::Sftp => &["host", "username", "host_keys"],
-        DestinationType::Postgres | DestinationType::Mysql => &["table"],
-    };
-    for name in deciding(kind) {
-        members[*name][DECIDES] = true.into();
-    }
-    let mut schema = json!({"$schema": DIALECT, "type": "object", "properties": members,
-        "additionalProperties": false});
-    if !required.is_empty() {
-        schema["required"] = required.into();
-    }
+    let mut schema = Settings::schema(kind);
+    schema["$schema"] = DIALECT.into();
     schema
-}
-
-/// The keyword that marks a member that decides which server receives the secrets. If such a member
-/// is changed, every secret must be sent again.
-const DECIDES: &str = "x-credentials-required";
-
-/// Returns the settings that decide which server receives the secrets: those that
-/// [`domain::settings::Settings::anchors`] names.
-fn deciding(kind: DestinationType) -> &'static [&'static str] {
-    match kind {
-        DestinationType::Webhook => &["url"],
-        DestinationType::Email => &["transport"],
-        DestinationType::S3 => &["bucket", "endpoint", "region"],
-        DestinationType::Gcs => &["endpoint"],
-        DestinationType::AzureBlob => &["account", "endpoint"],
-        DestinationType::Sftp => &["host", "host_keys", "port"],
-        DestinationType::Postgres | DestinationType::Mysql => &["host", "port", "tls"],
-    }
 }
 
 /// Returns the schema of `credentials`, which has one form for each `kind`.
@@ -113,8 +69,6 @@ const USER_NAME: &str = r"^[^:\u0000-\u001f\u007f-\u009f]*$";
 const GRAPHIC: &str = "^[!-~]+$";
 /// The name of a header (RFC 9110, section 5.6.2).
 const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
-/// The value of a header: printable ASCII without spaces at its ends.
-const HEADER_VALUE: &str = "^[!-~]([ -~]*[!-~])?$";
 
 /// Returns the pattern of a member of credentials, where a pattern can express what
 /// `credential_rules` refuses.
@@ -162,67 +116,9 @@ fn member(credentials: CredentialKind, field: &CredentialField, kind: Destinatio
         }
     };
     if field.decides == Decides::Recipient {
-        schema[DECIDES] = true.into();
+        schema[CREDENTIALS_REQUIRED] = true.into();
     }
     schema
-}
-
-/// Returns the schema of an attempt's time limit.
-fn timeout(bounds: Bounds<u32>) -> Value {
-    let mut schema = bounds.schema();
-    schema["description"] = "How long an attempt may take as a whole, in seconds.".into();
-    schema
-}
-
-fn webhook_settings() -> Value {
-    json!({
-            "url": {"type": ["string", "null"], "format": "uri", "minLength": URL.start(),
-                "maxLength": URL.end(), "description": "The https URL that requests are sent to. \
-                     Leave it out with credentials of the kind secret_url."},
-            "method": {"enum": ["POST", "PUT", "PATCH"], "default": "POST"},
-            "headers": {
-                "type": "object",
-                "description": "Headers to add to every request. Headers that Waybill or HTTP \
-                     sets are refused.",
-                "maxProperties": HEADERS_MAX,
-                "additionalProperties": {"type": "string", "maxLength": HEADER_VALUE_MAX_BYTES},
-                "default": {}
-            },
-            "signature": {
-                "type": "object",
-                "description": "Whether requests are signed as Standard Webhooks specifies.",
-                "properties": {"enabled": {"type": "boolean", "default": true}},
-                "additionalProperties": false,
-                "default": {"enabled": true}
-            },
-            "timeout_seconds": timeout(CALL_SECONDS),
-            "user_agent": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(),
-                "maxLength": HEADER_TEXT.end(), "pattern": HEADER_VALUE, "default": null},
-            "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the \
-                 response 410 Gone disables the destination."},
-            "preset": {
-                "enum": ["slack", "teams", "discord", "pagerduty", null],
-                "default": null,
-                "description": "A service with a message format of its own. It also decides how \
-                     text is escaped and which responses are successes. PagerDuty's integration \
-                     key is the bearer token."
-            },
-            "body_template": {"type": ["string", "null"], "format": "multiline",
-                "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(),
-                "default": null, "description": "A template for the body of the request. Default: \
-                     the payload as it is."},
-            "content_type": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(),
-                "maxLength": HEADER_TEXT.end(), "default": null,
-                "description": "The content type of the body that the template renders. Default: \
-                     application/json."},
-            "check": {
-                "enum": ["request", "connect"],
-                "default": "request",
-                "description": "How the connection is checked. request sends a signed POST and \
-                     expects success: a chat service shows it as a message, and PagerDuty opens \
-                     no incident. connect stops after TLS."
-            }
-    })
 }
 
 #[cfg(test)]
@@ -231,7 +127,6 @@ mod tests {
 
     use super::*;
     use domain::input::{Errors, Fields};
-    use domain::settings::Settings;
 
     /// The schema has exactly the members that the reader takes, and the reader's defaults.
     #[test]
@@ -280,9 +175,12 @@ mod tests {
                 .filter_map(|(name, _)| name.split('/').next())
                 .collect();
             // A host and its port are one anchor.
-            let marked = deciding(kind)
+            let marked: BTreeSet<&str> = schema["properties"]
+                .as_object()
+                .unwrap()
                 .iter()
-                .copied()
+                .filter(|(_, member)| member[CREDENTIALS_REQUIRED] == true)
+                .map(|(name, _)| &**name)
                 .filter(|name| *name != "port")
                 .collect();
             assert_eq!(anchors, marked, "{kind:?}");

@@ -89,3 +89,38 @@ fn only_the_first_mistakes_are_kept() {
             .all(|error| error.code == FieldCode::UnknownField)
     );
 }
+
+#[test]
+fn the_schema_of_a_reader_has_what_it_describes_and_requires() {
+    let read = |fields: &mut Fields<'_>| {
+        fields.describe("host", Decides::Recipient, || json!({"type": "string"}));
+        let host = fields.required_text("host", 1..=9);
+        let words = [("off", 0), ("on", 1)];
+        let word = fields.word("word", Decides::Nothing, &words, 1, Some("What it does."));
+        (
+            host,
+            word,
+            fields.flag("flag", Decides::Nothing, true, "Whether it does."),
+        )
+    };
+    assert_eq!(
+        SchemaRecorder::record(read),
+        json!({
+            "type": "object",
+            "properties": {
+                "host": {"type": "string", "x-credentials-required": true},
+                "word": {"enum": ["off", "on"], "default": "on", "description": "What it does."},
+                "flag": {"type": "boolean", "default": true, "description": "Whether it does."}
+            },
+            "required": ["host"],
+            "additionalProperties": false
+        })
+    );
+    let errors = Errors::default();
+    let given = parse_object(br#"{"host": "h", "word": "off"}"#).unwrap();
+    assert_eq!(
+        read(&mut Fields::new("", given, &errors)),
+        (Some("h".to_owned()), 0, true)
+    );
+    assert!(errors.is_empty());
+}

@@ -7,9 +7,9 @@ use super::Address;
 /// A setting that determines which server receives a destination's secrets, or how that server
 /// proves its identity.
 ///
-/// Each type of settings lists its anchors in a function that destructures the settings without
-/// `..`. A new setting therefore does not compile until its author has decided whether it is an
-/// anchor.
+/// Each setting is described with [`Decides`](crate::credentials::Decides) where it is read. A new
+/// setting therefore does not compile until its author has decided whether it is an anchor. A test
+/// compares these decisions with the anchors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anchor<'s> {
     /// A change of scheme, host or port counts; a change of the path does not. The value is `None`

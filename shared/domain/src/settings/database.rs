@@ -11,9 +11,10 @@ use std::ops::RangeInclusive;
 use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
+use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS, read_timeout};
+use crate::credentials::Decides;
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 use crate::limits::{HOST, PORT};
 
@@ -137,51 +138,69 @@ impl DatabaseSettings {
     /// recorded. Whether an address is required depends on the credentials; see
     /// [`Self::check_address`].
     pub fn read(engine: Engine, fields: &mut Fields<'_>) -> Option<Self> {
+        fields.describe("host", Decides::Recipient, || {
+            json!({"type": ["string", "null"], "minLength": HOST.start(), "maxLength": HOST.end(),
+                "default": null, "description": "The host name or IP address of the server. Leave \
+                     it out with a connection string."})
+        });
         let host = fields.text("host", HOST);
+        fields.describe("port", Decides::Recipient, || {
+            json!({"type": ["integer", "null"], "minimum": PORT.min, "maximum": PORT.max,
+                "default": null})
+        });
         let port = PORT.read(fields, "port");
-        let database = fields.text("database", NAME);
-        let tls = fields.choice("tls", TlsMode::ALL);
+        let database = read_database(fields);
+        let description = "How strictly the server's certificate is verified.";
+        let tls = fields.word(
+            "tls",
+            Decides::Recipient,
+            TlsMode::ALL,
+            TlsMode::VerifyFull,
+            Some(description),
+        );
         let table = read_table(engine, fields);
-        let mode = fields
-            .choice(
-                "mode",
-                &[("document", Mode::Document), ("rows", Mode::Rows)],
-            )
-            .unwrap_or(Mode::Document);
+        let modes = [("document", Mode::Document), ("rows", Mode::Rows)];
+        let mode = fields.word("mode", Decides::Nothing, &modes, Mode::Document, Some(MODE));
         if mode == Mode::Document {
             refuse_in_document_mode(fields);
         }
         let columns = read_columns(fields);
-        let on_conflict = fields.choice(
+        let choices = [
+            ("ignore", OnConflict::Ignore),
+            ("update", OnConflict::Update),
+            ("error", OnConflict::Error),
+        ];
+        let description = "What happens to a row whose key exists already (mode `rows`).";
+        let on_conflict = fields.word(
             "on_conflict",
-            &[
-                ("ignore", OnConflict::Ignore),
-                ("update", OnConflict::Update),
-                ("error", OnConflict::Error),
-            ],
+            Decides::Nothing,
+            &choices,
+            OnConflict::Error,
+            Some(description),
         );
         let key_columns = read_key_columns(fields, columns.as_ref());
-        if on_conflict == Some(OnConflict::Update) && key_columns.is_empty() {
+        if on_conflict == OnConflict::Update && key_columns.is_empty() {
             fields.refuse(
                 "key_columns",
                 FieldCode::Required,
                 "key_columns is required to update rows",
             );
         }
-        let create_table = fields.boolean("create_table").unwrap_or(false);
-        let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
+        let description = "Whether the table is created if it does not exist.";
+        let create_table = fields.flag("create_table", Decides::Nothing, false, description);
+        let timeout_seconds = read_timeout(fields, TRANSFER_SECONDS);
         Some(Self {
             host,
             port,
             database,
-            tls: tls.unwrap_or(TlsMode::VerifyFull),
+            tls,
             table: table?,
             mode,
             columns,
-            on_conflict: on_conflict.unwrap_or(OnConflict::Error),
+            on_conflict,
             key_columns,
             create_table,
-            timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
+            timeout_seconds,
         })
     }
 
@@ -199,17 +218,7 @@ impl DatabaseSettings {
     /// destination. If there is a connection string, it contains the address instead.
     pub(super) fn anchors(&self, engine: Engine) -> Vec<NamedAnchor<'_>> {
         let Self {
-            host,
-            port,
-            database: _,
-            tls,
-            table: _,
-            mode: _,
-            columns: _,
-            on_conflict: _,
-            key_columns: _,
-            create_table: _,
-            timeout_seconds: _,
+            host, port, tls, ..
         } = self;
         let port = port.unwrap_or(engine.port());
         let address = host.as_deref().map(|host| Address::Host { host, port });
@@ -242,7 +251,23 @@ impl DatabaseSettings {
     }
 }
 
+const MODE: &str = "document writes one row for each message; rows writes one for each element of \
+                    the payload.";
+
+fn read_database(fields: &mut Fields<'_>) -> Option<String> {
+    fields.describe("database", Decides::Nothing, || {
+        json!({"type": ["string", "null"], "minLength": NAME.start(), "maxLength": NAME.end(),
+            "default": null,
+            "description": "The name of the database. Leave it out with a connection string."})
+    });
+    fields.text("database", NAME)
+}
+
 fn read_table(engine: Engine, fields: &mut Fields<'_>) -> Option<TableName> {
+    fields.describe("table", Decides::Nothing, || {
+        json!({"type": "string", "minLength": TABLE_NAME.start(), "maxLength": TABLE_NAME.end(),
+            "description": "The table that rows are written to: table, or schema.table."})
+    });
     let present = fields.has("table");
     let table = fields.parsed("table", |text| TableName::parse(engine, text));
     if table
@@ -267,6 +292,12 @@ fn refuse_in_document_mode(fields: &mut Fields<'_>) {
 }
 
 fn read_columns(fields: &mut Fields<'_>) -> Option<BTreeMap<String, String>> {
+    fields.describe("columns", Decides::Nothing, || {
+        json!({"type": ["object", "null"], "maxProperties": COLUMNS_MAX,
+            "additionalProperties": {"type": "string", "maxLength": NAME.end()},
+            "default": null,
+            "description": "The column for each field of the payload (mode `rows`)."})
+    });
     let members = fields.members("columns")?;
     let pointer = fields.pointer_to("columns");
     let errors = fields.errors();
@@ -301,6 +332,11 @@ fn read_key_columns(
     fields: &mut Fields<'_>,
     columns: Option<&BTreeMap<String, String>>,
 ) -> Vec<String> {
+    fields.describe("key_columns", Decides::Nothing, || {
+        json!({"type": "array", "maxItems": KEY_COLUMNS_MAX,
+            "items": {"type": "string", "maxLength": NAME.end()}, "default": [],
+            "description": "The columns that make up the key (mode `rows`)."})
+    });
     let key = fields.parsed_list("key_columns", KEY_COLUMNS_MAX, |text| match columns {
         _ if !is_name(text) => Err("must be a column's name"),
         Some(columns) if columns.values().all(|column| column != text) => {

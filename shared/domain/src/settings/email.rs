@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 pub use mailbox::{ADDRESS_MAX, MAILBOX_MAX, Mailbox, NotAMailbox};
 
-use super::{Address, Anchor, CALL_SECONDS, NamedAnchor};
+use super::{Address, Anchor, CALL_SECONDS, NamedAnchor, read_timeout};
 use crate::bounds::Bounds;
+use crate::credentials::Decides;
 use crate::input::{FieldCode, Fields};
 use crate::limits::{HOST, PORT};
 
@@ -102,50 +103,50 @@ impl EmailSettings {
     /// Reads the settings. Returns `None` if a required member is missing or invalid; the mistake
     /// is recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.describe("transport", Decides::Recipient, transport_schema);
         let transport = read_transport(fields);
         let given = fields.given("from");
+        fields.describe("from", Decides::Nothing, || {
+            json!({"type": "string", "format": "email", "maxLength": MAILBOX_MAX,
+                "description": "The sender: an address, or a name followed by an address in angle \
+                     brackets."})
+        });
         let from = fields.parsed("from", Mailbox::parse);
         let from = fields.require("from", given, from);
         let to_given = fields.given("to");
+        fields.describe("to", Decides::Nothing, || {
+            json!({"type": "array", "minItems": 1, "maxItems": RECIPIENTS_MAX,
+                "items": mailbox_schema(), "description": format!(
+                    "The recipients: at most {RECIPIENTS_MAX}, including cc and bcc.")})
+        });
         let to = fields.parsed_list("to", RECIPIENTS_MAX, Mailbox::parse);
         let to = fields.require("to", to_given, to);
-        let cc = fields
-            .parsed_list("cc", RECIPIENTS_MAX, Mailbox::parse)
-            .unwrap_or_default();
-        let bcc = fields
-            .parsed_list("bcc", RECIPIENTS_MAX, Mailbox::parse)
-            .unwrap_or_default();
+        let cc = read_copies(fields, "cc", "Recipients of a copy.");
+        let description = "Recipients of a blind copy, whom the others do not see.";
+        let bcc = read_copies(fields, "bcc", description);
         if let Some(to) = &to {
-            let recipients = to.len() + cc.len() + bcc.len();
-            if to.is_empty() {
-                fields.refuse(
-                    "to",
-                    FieldCode::TooShort,
-                    "must have at least one recipient",
-                );
-            } else if recipients > RECIPIENTS_MAX {
-                fields.refuse(
-                    "to",
-                    FieldCode::TooLong,
-                    format!(
-                        "to, cc and bcc must have at most {RECIPIENTS_MAX} recipients together"
-                    ),
-                );
-            }
+            check_recipients(fields, to.len(), cc.len() + bcc.len());
         }
+        fields.describe("reply_to", Decides::Nothing, || {
+            json!({"type": ["string", "null"], "format": "email", "maxLength": MAILBOX_MAX,
+                "default": null})
+        });
         let reply_to = fields.parsed("reply_to", Mailbox::parse);
-        let subject_template = fields.text("subject_template", SUBJECT_TEMPLATE);
-        let text_template = fields.text("text_template", TEMPLATE);
-        let html_template = fields.text("html_template", TEMPLATE);
-        let attach = fields.choice(
+        let [subject_template, text_template, html_template] = TEMPLATES
+            .map(|(name, length, description)| read_template(fields, name, length, description));
+        let attachments = [
+            ("auto", Attach::Auto),
+            ("always", Attach::Always),
+            ("never", Attach::Never),
+        ];
+        let attach = fields.word(
             "attach",
-            &[
-                ("auto", Attach::Auto),
-                ("always", Attach::Always),
-                ("never", Attach::Never),
-            ],
+            Decides::Nothing,
+            &attachments,
+            Attach::Auto,
+            Some(ATTACH),
         );
-        let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
+        let timeout_seconds = read_timeout(fields, CALL_SECONDS);
         Some(Self {
             transport: transport?,
             from: from?,
@@ -156,27 +157,15 @@ impl EmailSettings {
             subject_template,
             text_template,
             html_template,
-            attach: attach.unwrap_or(Attach::Auto),
-            timeout_seconds: timeout.unwrap_or(CALL_SECONDS.usual()),
+            attach,
+            timeout_seconds,
         })
     }
 
     /// Returns the settings that determine which server receives the secrets of an e-mail
     /// destination.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self {
-            transport,
-            from: _,
-            to: _,
-            cc: _,
-            bcc: _,
-            reply_to: _,
-            subject_template: _,
-            text_template: _,
-            html_template: _,
-            attach: _,
-            timeout_seconds: _,
-        } = self;
+        let Self { transport, .. } = self;
         let (kind, address, security) = match transport {
             Transport::Ses => ("ses", None, Security::Tls),
             Transport::Smtp(Smtp {
@@ -198,6 +187,72 @@ impl EmailSettings {
     }
 }
 
+/// The templates of a mail: the name of the setting, its length, and its description.
+const TEMPLATES: [(&str, RangeInclusive<usize>, &str); 3] = [
+    (
+        "subject_template",
+        SUBJECT_TEMPLATE,
+        "A template for the subject of the mail. Default: the event type.",
+    ),
+    (
+        "text_template",
+        TEMPLATE,
+        "A template for the text version of the mail. Default: the payload.",
+    ),
+    (
+        "html_template",
+        TEMPLATE,
+        "A template for the HTML version of the mail. Values are escaped.",
+    ),
+];
+const ATTACH: &str = "Whether the payload is attached. auto: attached up to 7 MiB, and linked to \
+                      above that.";
+
+fn mailbox_schema() -> Value {
+    json!({"type": "string", "format": "email", "maxLength": MAILBOX_MAX})
+}
+
+/// Refuses a mail without a recipient in `to`, or with too many recipients.
+fn check_recipients(fields: &Fields<'_>, to: usize, copies: usize) {
+    if to == 0 {
+        fields.refuse(
+            "to",
+            FieldCode::TooShort,
+            "must have at least one recipient",
+        );
+    } else if to + copies > RECIPIENTS_MAX {
+        fields.refuse(
+            "to",
+            FieldCode::TooLong,
+            format!("to, cc and bcc must have at most {RECIPIENTS_MAX} recipients together"),
+        );
+    }
+}
+
+fn read_copies(fields: &mut Fields<'_>, name: &str, description: &str) -> Vec<Mailbox> {
+    fields.describe(name, Decides::Nothing, || {
+        json!({"type": "array", "maxItems": RECIPIENTS_MAX, "items": mailbox_schema(),
+            "default": [], "description": description})
+    });
+    fields
+        .parsed_list(name, RECIPIENTS_MAX, Mailbox::parse)
+        .unwrap_or_default()
+}
+
+fn read_template(
+    fields: &mut Fields<'_>,
+    name: &str,
+    length: RangeInclusive<usize>,
+    description: &str,
+) -> Option<String> {
+    fields.describe(name, Decides::Nothing, || {
+        json!({"type": ["string", "null"], "format": "multiline",
+            "minLength": length.start(), "maxLength": length.end(), "default": null,
+            "description": description})
+    });
+    fields.text(name, length)
+}
+
 /// Reads the transport, which is written as `"ses"`, as `{"smtp": {…}}`, or with its name next to
 /// its members: `{"kind": "smtp", …}`.
 fn read_transport(fields: &mut Fields<'_>) -> Option<Transport> {
@@ -206,7 +261,7 @@ fn read_transport(fields: &mut Fields<'_>) -> Option<Transport> {
         None
     };
     match fields.take("transport") {
-        None => refuse(fields, FieldCode::Required, "transport is required"),
+        None => fields.require("transport", false, None),
         Some(Value::String(name)) if name == "ses" => Some(Transport::Ses),
         Some(Value::Object(mut members)) if members.len() == 1 && members.contains_key("smtp") => {
             match members.remove("smtp") {
@@ -277,9 +332,7 @@ fn read_smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
     })
 }
 
-/// Returns the JSON schema of `transport`.
-#[must_use]
-pub fn transport_schema() -> Value {
+fn transport_schema() -> Value {
     let smtp = json!({
         "type": "object",
         "properties": {

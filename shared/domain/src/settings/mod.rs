@@ -20,7 +20,8 @@ pub use kind::DestinationType;
 pub use lane::{Lane, PerLane};
 
 use crate::bounds::Bounds;
-use crate::input::Fields;
+use crate::credentials::Decides;
+use crate::input::{Fields, SchemaRecorder};
 use database::{DatabaseSettings, Engine};
 use email::EmailSettings;
 use sftp::SftpSettings;
@@ -31,6 +32,18 @@ use webhook::WebhookSettings;
 pub const CALL_SECONDS: Bounds<u32> = Bounds::new(1, 60).or(15);
 /// The time limit of an attempt that transfers a file, an object or rows, in seconds.
 pub const TRANSFER_SECONDS: Bounds<u32> = Bounds::new(1, 600).or(300);
+
+/// Reads and describes the time limit of an attempt.
+fn read_timeout(fields: &mut Fields<'_>, limit: Bounds<u32>) -> u32 {
+    fields.describe("timeout_seconds", Decides::Nothing, || {
+        let mut schema = limit.schema();
+        schema["description"] = "How long an attempt may take as a whole, in seconds.".into();
+        schema
+    });
+    limit
+        .read(fields, "timeout_seconds")
+        .unwrap_or(limit.usual())
+}
 
 /// The settings of a destination. They contain no secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +108,12 @@ impl Settings {
                 DatabaseSettings::read(Engine::Mysql, fields).map(Self::Mysql)
             }
         }
+    }
+
+    /// Returns the JSON Schema of the settings of the type `kind`, as their reader describes it.
+    #[must_use]
+    pub fn schema(kind: DestinationType) -> Value {
+        SchemaRecorder::record(|fields| Self::read(kind, fields))
     }
 
     /// Returns the destination type of the settings.

@@ -7,13 +7,15 @@ mod private_key;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 pub use host_key::{HostKey, HostKeyError};
 pub use host_keys::HostKeys;
 pub use private_key::private_key_refusal;
 
-use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
+use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS, read_timeout};
 use crate::bounds::Bounds;
+use crate::credentials::Decides;
 use crate::input::{FieldCode, Fields};
 use crate::limits::{HOST, PORT};
 
@@ -79,12 +81,8 @@ impl SftpSettings {
         let Self {
             host,
             port,
-            username: _,
             host_keys,
-            directory_template: _,
-            filename_template: _,
-            if_exists: _,
-            timeout_seconds: _,
+            ..
         } = self;
         vec![
             (
@@ -102,59 +100,98 @@ impl SftpSettings {
     /// or invalid; the mistake is recorded. The egress policy decides whether the host may be
     /// reached.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.describe("host", Decides::Recipient, || {
+            json!({"type": "string", "minLength": HOST.start(), "maxLength": HOST.end(),
+                "description": "The host name or IP address of the server."})
+        });
         let host = fields.required_text("host", HOST);
+        fields.describe("port", Decides::Recipient, || SFTP_PORT.schema());
         let port = SFTP_PORT.read(fields, "port");
+        fields.describe("username", Decides::Nothing, || {
+            json!({"type": "string", "minLength": USERNAME.start(), "maxLength": USERNAME.end()})
+        });
         let username = fields.required_text("username", USERNAME);
         let host_keys = read_host_keys(fields);
-        let directory_template = fields.text("directory_template", 0..=TEMPLATE_MAX);
-        if directory_template
-            .as_deref()
-            .is_some_and(|template| template.split('/').any(|segment| segment == ".."))
-        {
-            fields.refuse(
-                "directory_template",
-                FieldCode::InvalidValue,
-                "must not contain the segment ..",
-            );
-        }
-        let filename_template = fields.text("filename_template", 1..=TEMPLATE_MAX);
-        for (name, template) in [
-            ("directory_template", &directory_template),
-            ("filename_template", &filename_template),
-        ] {
-            if template
-                .as_deref()
-                .is_some_and(|template| literal_parts(template).any(|part| part.contains('\\')))
-            {
-                fields.refuse(name, FieldCode::InvalidValue, BACKSLASH);
-            }
-        }
+        let (directory_template, filename_template) = read_path(fields);
         let choices = [
             ("replace", IfExists::Replace),
             ("fail", IfExists::Fail),
             ("skip", IfExists::Skip),
         ];
-        let if_exists = fields.choice("if_exists", &choices);
-        let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
+        let description = "What happens if a file with this name exists already.";
+        let if_exists = fields.word(
+            "if_exists",
+            Decides::Nothing,
+            &choices,
+            IfExists::Replace,
+            Some(description),
+        );
+        let timeout_seconds = read_timeout(fields, TRANSFER_SECONDS);
         Some(Self {
             host: host?,
             port: port.unwrap_or(SFTP_PORT.usual()),
             username: username?,
             host_keys: host_keys?,
-            directory_template: directory_template
-                .unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
-            filename_template: filename_template
-                .unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
-            if_exists: if_exists.unwrap_or(IfExists::Replace),
-            timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
+            directory_template,
+            filename_template,
+            if_exists,
+            timeout_seconds,
         })
     }
+}
+
+/// Reads the templates of the directory and of the name of a file.
+fn read_path(fields: &mut Fields<'_>) -> (String, String) {
+    fields.describe("directory_template", Decides::Nothing, || {
+        json!({"type": "string", "maxLength": TEMPLATE_MAX,
+            "default": DEFAULT_DIRECTORY_TEMPLATE,
+            "description": "A template for the directory on the server."})
+    });
+    let directory_template = fields.text("directory_template", 0..=TEMPLATE_MAX);
+    if directory_template
+        .as_deref()
+        .is_some_and(|template| template.split('/').any(|segment| segment == ".."))
+    {
+        fields.refuse(
+            "directory_template",
+            FieldCode::InvalidValue,
+            "must not contain the segment ..",
+        );
+    }
+    fields.describe("filename_template", Decides::Nothing, || {
+        json!({"type": "string", "minLength": 1, "maxLength": TEMPLATE_MAX,
+            "default": DEFAULT_FILENAME_TEMPLATE,
+            "description": "A template for the name of the file."})
+    });
+    let filename_template = fields.text("filename_template", 1..=TEMPLATE_MAX);
+    for (name, template) in [
+        ("directory_template", &directory_template),
+        ("filename_template", &filename_template),
+    ] {
+        if template
+            .as_deref()
+            .is_some_and(|template| literal_parts(template).any(|part| part.contains('\\')))
+        {
+            fields.refuse(name, FieldCode::InvalidValue, BACKSLASH);
+        }
+    }
+    (
+        directory_template.unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
+        filename_template.unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
+    )
 }
 
 const BACKSLASH: &str = "must not contain a backslash, which some servers take for a slash";
 
 /// Reads the member `host_keys`, or the member `host_key` with a single key.
 fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
+    fields.describe("host_keys", Decides::Recipient, || {
+        json!({"type": "array", "minItems": 1, "maxItems": HostKeys::MAX,
+            "items": {"type": "string", "minLength": HOST_KEY.start(), "maxLength": HOST_KEY.end()},
+            "description": "The server's public keys in OpenSSH's format, or their SHA256 \
+                 fingerprints (POST /v1/host-keys shows them). The server must present one of \
+                 them."})
+    });
     let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
     let one = fields.text("host_key", HOST_KEY);
     let list = fields.parsed_list("host_keys", HostKeys::MAX, |text| {

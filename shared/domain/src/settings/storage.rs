@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
+use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS, read_timeout};
+use crate::credentials::Decides;
 use crate::input::{FieldCode, Fields, pointer_token};
 use crate::limits::URL;
 
@@ -140,12 +141,8 @@ impl S3Settings {
             bucket,
             region,
             endpoint,
-            server_side_encryption: _,
-            kms_key_id: _,
-            tags: _,
-            object,
+            ..
         } = self;
-        object.has_no_anchors();
         let at_amazon = endpoint.is_none();
         vec![
             (
@@ -163,7 +160,18 @@ impl S3Settings {
     /// Reads the settings. Returns `None` if the bucket is missing or invalid; the mistake is
     /// recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.describe("bucket", Decides::Recipient, || {
+            json!({"type": "string", "minLength": S3_BUCKET.start(), "maxLength": S3_BUCKET.end(),
+                "pattern": r"^[a-z0-9]((\.?[a-z0-9-])*\.?[a-z0-9])?$",
+                "description": "The name of the bucket."})
+        });
         let bucket = take_s3_bucket(fields);
+        fields.describe("region", Decides::Recipient, || {
+            json!({"type": ["string", "null"], "minLength": WORD.start(), "maxLength": WORD.end(),
+                "pattern": "^[a-z0-9-]+$", "default": null,
+                "description": "The AWS Region of the bucket. Default: the Region that Waybill \
+                     runs in."})
+        });
         let region = formatted(
             fields,
             "region",
@@ -171,27 +179,10 @@ impl S3Settings {
             is_region,
             "must be a region's name, such as eu-central-1",
         );
-        let endpoint = endpoint(fields);
-        let choices = [
-            ("none", None),
-            ("AES256", Some(ServerSideEncryption::Aes256)),
-            ("aws:kms", Some(ServerSideEncryption::AwsKms)),
-        ];
-        let server_side_encryption = fields.choice("server_side_encryption", &choices).flatten();
-        let kms_key_id = formatted(
-            fields,
-            "kms_key_id",
-            KMS_KEY_ID,
-            is_visible,
-            "must be a KMS key's id, ARN or alias",
-        );
-        if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
-            fields.refuse(
-                "kms_key_id",
-                FieldCode::Conflict,
-                "requires server_side_encryption aws:kms",
-            );
-        }
+        let description =
+            "The URL of an S3-compatible store other than Amazon S3, without the bucket.";
+        let endpoint = endpoint(fields, description);
+        let (server_side_encryption, kms_key_id) = read_encryption(fields);
         let tags = tags(fields, is_s3_tag);
         let object = ObjectSettings::read(fields);
         Some(Self {
@@ -204,6 +195,44 @@ impl S3Settings {
             object,
         })
     }
+}
+
+fn read_encryption(fields: &mut Fields<'_>) -> (Option<ServerSideEncryption>, Option<String>) {
+    let choices = [
+        ("none", None),
+        ("AES256", Some(ServerSideEncryption::Aes256)),
+        ("aws:kms", Some(ServerSideEncryption::AwsKms)),
+    ];
+    fields.describe("server_side_encryption", Decides::Nothing, || {
+        let words: Vec<Option<&str>> = choices
+            .iter()
+            .map(|(word, _)| Some(*word))
+            .chain([None])
+            .collect();
+        json!({"enum": words, "default": null, "description": "How objects are encrypted on the \
+             server. Default: the bucket's own setting."})
+    });
+    let server_side_encryption = fields.choice("server_side_encryption", &choices).flatten();
+    fields.describe("kms_key_id", Decides::Nothing, || {
+        json!({"type": ["string", "null"], "minLength": KMS_KEY_ID.start(),
+            "maxLength": KMS_KEY_ID.end(), "pattern": "^[!-~]+$", "default": null,
+            "description": "The KMS key that encrypts objects, for aws:kms."})
+    });
+    let kms_key_id = formatted(
+        fields,
+        "kms_key_id",
+        KMS_KEY_ID,
+        is_visible,
+        "must be a KMS key's id, ARN or alias",
+    );
+    if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
+        fields.refuse(
+            "kms_key_id",
+            FieldCode::Conflict,
+            "requires server_side_encryption aws:kms",
+        );
+    }
+    (server_side_encryption, kms_key_id)
 }
 
 /// Takes the member `bucket`, which must be the name of an Amazon S3 bucket. An ARN is rejected,
@@ -222,12 +251,7 @@ impl GcsSettings {
     /// Returns the settings that determine which server receives the secrets of a Google Cloud
     /// Storage bucket. The bucket is part of the path and not of the host name.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self {
-            bucket: _,
-            endpoint,
-            object,
-        } = self;
-        object.has_no_anchors();
+        let Self { endpoint, .. } = self;
         vec![(
             "endpoint",
             Anchor::Address(endpoint.as_deref().map(Address::Url)),
@@ -237,10 +261,18 @@ impl GcsSettings {
     /// Reads the settings. Returns `None` if the bucket is missing or invalid; the mistake is
     /// recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let told =
+        fields.describe("bucket", Decides::Nothing, || {
+            json!({"type": "string", "minLength": GCS_BUCKET.start(),
+                "maxLength": GCS_BUCKET.end(),
+                "pattern": r"^[a-z0-9]((\.?[a-z0-9_-])*\.?[a-z0-9])?$",
+                "description": "The name of the bucket."})
+        });
+        let detail =
             "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
-        let bucket = name(fields, "bucket", GCS_BUCKET, is_gcs_bucket, told);
-        let endpoint = endpoint(fields);
+        let bucket = name(fields, "bucket", GCS_BUCKET, is_gcs_bucket, detail);
+        let description =
+            "The URL of the storage service, in place of https://storage.googleapis.com.";
+        let endpoint = endpoint(fields, description);
         let object = ObjectSettings::read(fields);
         Some(Self {
             bucket: bucket?,
@@ -255,13 +287,8 @@ impl AzureBlobSettings {
     /// host name contains the account, and requests are signed with the account's name.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
-            account,
-            container: _,
-            endpoint,
-            tags: _,
-            object,
+            account, endpoint, ..
         } = self;
-        object.has_no_anchors();
         vec![
             (
                 "endpoint",
@@ -274,6 +301,11 @@ impl AzureBlobSettings {
     /// Reads the settings. Returns `None` if the account or the container is missing or invalid;
     /// the mistake is recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.describe("account", Decides::Recipient, || {
+            json!({"type": "string", "minLength": AZURE_ACCOUNT.start(),
+                "maxLength": AZURE_ACCOUNT.end(), "pattern": "^[a-z0-9]+$",
+                "description": "The name of the Azure storage account."})
+        });
         let account = name(
             fields,
             "account",
@@ -281,15 +313,23 @@ impl AzureBlobSettings {
             is_azure_account,
             "must be a storage account's name: lower-case letters and digits",
         );
-        let told = "must be a container's name: lower-case letters, digits and single hyphens";
+        fields.describe("container", Decides::Nothing, || {
+            json!({"type": "string", "minLength": AZURE_CONTAINER.start(),
+                "maxLength": AZURE_CONTAINER.end(),
+                "pattern": r"^(\$root|\$web|[a-z0-9]+(-[a-z0-9]+)*)$",
+                "description": "The name of the container in the storage account."})
+        });
+        let detail = "must be a container's name: lower-case letters, digits and single hyphens";
         let container = name(
             fields,
             "container",
             AZURE_CONTAINER,
             is_azure_container,
-            told,
+            detail,
         );
-        let endpoint = endpoint(fields);
+        let description = "The URL of the storage service, in place of \
+                           https://<account>.blob.core.windows.net.";
+        let endpoint = endpoint(fields, description);
         let tags = tags(fields, is_azure_tag);
         let object = ObjectSettings::read(fields);
         Some(Self {
@@ -303,18 +343,12 @@ impl AzureBlobSettings {
 }
 
 impl ObjectSettings {
-    /// Documents that none of these settings determines which server receives the secrets. A new
-    /// setting does not compile until it is added here.
-    fn has_no_anchors(&self) {
-        let Self {
-            key_template: _,
-            if_exists: _,
-            storage_class: _,
-            timeout_seconds: _,
-        } = self;
-    }
-
     fn read(fields: &mut Fields<'_>) -> Self {
+        fields.describe("key_template", Decides::Nothing, || {
+            json!({"type": "string", "minLength": KEY_TEMPLATE.start(),
+                "maxLength": KEY_TEMPLATE.end(), "default": DEFAULT_KEY_TEMPLATE,
+                "description": "A template for the key of the object."})
+        });
         let key_template = fields.text("key_template", KEY_TEMPLATE);
         if key_template
             .as_deref()
@@ -326,14 +360,24 @@ impl ObjectSettings {
                 "must not contain the segment ..",
             );
         }
-        let if_exists = fields.choice(
+        let choices = [
+            ("fail", IfExists::Fail),
+            ("replace", IfExists::Replace),
+            ("skip", IfExists::Skip),
+        ];
+        let description = "What happens if an object with this key exists already.";
+        let if_exists = fields.word(
             "if_exists",
-            &[
-                ("fail", IfExists::Fail),
-                ("replace", IfExists::Replace),
-                ("skip", IfExists::Skip),
-            ],
+            Decides::Nothing,
+            &choices,
+            IfExists::Fail,
+            Some(description),
         );
+        fields.describe("storage_class", Decides::Nothing, || {
+            json!({"type": ["string", "null"], "minLength": WORD.start(),
+                "maxLength": WORD.end(), "pattern": "^[A-Za-z0-9_-]+$", "default": null,
+                "description": "The storage class of the objects, by the provider's name for it."})
+        });
         let storage_class = formatted(
             fields,
             "storage_class",
@@ -341,12 +385,12 @@ impl ObjectSettings {
             is_word,
             "must be a storage class, such as STANDARD_IA, NEARLINE or Cool",
         );
-        let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
+        let timeout_seconds = read_timeout(fields, TRANSFER_SECONDS);
         Self {
             key_template: key_template.unwrap_or_else(|| DEFAULT_KEY_TEMPLATE.to_owned()),
-            if_exists: if_exists.unwrap_or(IfExists::Fail),
+            if_exists,
             storage_class,
-            timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
+            timeout_seconds,
         }
     }
 }
@@ -401,18 +445,28 @@ fn formatted(
 }
 
 /// Reads the endpoint. The egress policy checks its scheme and address.
-fn endpoint(fields: &mut Fields<'_>) -> Option<String> {
-    let told = "must be a URL without query and fragment";
+fn endpoint(fields: &mut Fields<'_>, description: &str) -> Option<String> {
+    fields.describe("endpoint", Decides::Recipient, || {
+        json!({"type": ["string", "null"], "format": "uri", "minLength": URL.start(),
+            "maxLength": URL.end(), "pattern": r##"^[!"$->@-~]+$"##, "default": null,
+            "description": description})
+    });
+    let detail = "must be a URL without query and fragment";
     formatted(
         fields,
         "endpoint",
         URL,
         |text| is_visible(text) && !text.contains(['?', '#']),
-        told,
+        detail,
     )
 }
 
 fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, String> {
+    fields.describe("tags", Decides::Nothing, || {
+        json!({"type": "object", "maxProperties": TAGS_MAX,
+            "additionalProperties": {"type": "string", "maxLength": TAG_VALUE_MAX}, "default": {},
+            "description": "Metadata that is set on every object."})
+    });
     let Some(members) = fields.members("tags") else {
         return BTreeMap::new();
     };

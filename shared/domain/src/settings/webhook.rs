@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Address, Anchor, CALL_SECONDS, NamedAnchor};
+use super::{Address, Anchor, CALL_SECONDS, NamedAnchor, read_timeout};
+use crate::credentials::Decides;
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
 
@@ -15,6 +16,10 @@ use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
 pub const BODY_TEMPLATE: RangeInclusive<usize> = 1..=65_536;
 /// The length of a user agent, and of the media type of a rendered body.
 pub const HEADER_TEXT: RangeInclusive<usize> = 1..=200;
+/// The pattern of the value of a header: printable ASCII without spaces at its ends.
+pub const HEADER_VALUE: &str = "^[!-~]([ -~]*[!-~])?$";
+/// Whether requests are signed by default.
+const SIGNED: bool = true;
 
 /// The settings of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,100 +129,160 @@ impl WebhookSettings {
 
     /// Returns the settings that determine which server receives the secrets of a webhook.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self {
-            url,
-            method: _,
-            headers: _,
-            signature: _,
-            timeout_seconds: _,
-            user_agent: _,
-            check: _,
-            preset: _,
-            body_template: _,
-            content_type: _,
-            disable_on_gone: _,
-        } = self;
+        let Self { url, .. } = self;
         vec![("url", Anchor::Address(url.as_deref().map(Address::Url)))]
     }
 
     /// Reads the settings. Whether `url` is required depends on the credentials.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.describe("url", Decides::Recipient, || {
+            json!({"type": ["string", "null"], "format": "uri", "minLength": URL.start(),
+                "maxLength": URL.end(), "description": "The https URL that requests are sent to. \
+                     Leave it out with credentials of the kind secret_url."})
+        });
         let url = fields.text("url", URL);
-        let method = fields.choice(
-            "method",
-            &[
-                ("POST", Method::Post),
-                ("PUT", Method::Put),
-                ("PATCH", Method::Patch),
-            ],
-        );
+        let methods = [
+            ("POST", Method::Post),
+            ("PUT", Method::Put),
+            ("PATCH", Method::Patch),
+        ];
+        let method = fields.word("method", Decides::Nothing, &methods, Method::Post, None);
         let headers = read_headers(fields);
+        fields.describe("signature", Decides::Nothing, || {
+            json!({"type": "object",
+                "description": "Whether requests are signed as Standard Webhooks specifies.",
+                "properties": {"enabled": {"type": "boolean", "default": SIGNED}},
+                "additionalProperties": false,
+                "default": {"enabled": SIGNED}})
+        });
         let enabled = fields
             .object("signature", |signature| signature.boolean("enabled"))
             .flatten();
-        let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
-        let user_agent = fields.text("user_agent", HEADER_TEXT);
-        if user_agent
-            .as_deref()
-            .is_some_and(|agent| !is_header_value(agent))
-        {
-            fields.refuse(
-                "user_agent",
-                FieldCode::InvalidFormat,
-                "must be printable ASCII",
-            );
-        }
-        let check = fields.choice(
-            "check",
-            &[
-                ("request", CheckDepth::Request),
-                ("connect", CheckDepth::Connect),
-            ],
-        );
-        let presets = [
-            ("slack", Preset::Slack),
-            ("teams", Preset::Teams),
-            ("discord", Preset::Discord),
-            ("pagerduty", Preset::Pagerduty),
+        let timeout_seconds = read_timeout(fields, CALL_SECONDS);
+        let user_agent = read_user_agent(fields);
+        let checks = [
+            ("request", CheckDepth::Request),
+            ("connect", CheckDepth::Connect),
         ];
-        let preset = fields.choice("preset", &presets);
-        let body_template = fields.text("body_template", BODY_TEMPLATE);
-        let content_type = fields.text("content_type", HEADER_TEXT);
-        if content_type
-            .as_deref()
-            .is_some_and(|kind| !is_media_type(kind))
-        {
-            fields.refuse(
-                "content_type",
-                FieldCode::InvalidFormat,
-                "must be a media type, such as application/json",
-            );
-        } else if content_type.is_some() && body_template.is_none() {
-            fields.refuse(
-                "content_type",
-                FieldCode::Conflict,
-                "is allowed only with body_template",
-            );
-        }
+        let check = fields.word(
+            "check",
+            Decides::Nothing,
+            &checks,
+            CheckDepth::Request,
+            Some(CHECK),
+        );
+        let preset = read_preset(fields);
+        let (body_template, content_type) = read_body(fields);
         Some(Self {
             url,
-            method: method.unwrap_or(Method::Post),
+            method,
             headers,
             signature: Signature {
-                enabled: enabled.unwrap_or(true),
+                enabled: enabled.unwrap_or(SIGNED),
             },
-            timeout_seconds: timeout.unwrap_or(CALL_SECONDS.usual()),
+            timeout_seconds,
             user_agent,
-            check: check.unwrap_or(CheckDepth::Request),
+            check,
             preset,
             body_template,
             content_type,
-            disable_on_gone: fields.boolean("disable_on_gone").unwrap_or(true),
+            disable_on_gone: fields.flag(
+                "disable_on_gone",
+                Decides::Nothing,
+                true,
+                "Whether the response 410 Gone disables the destination.",
+            ),
         })
     }
 }
 
+const CHECK: &str = "How the connection is checked. request sends a signed POST and expects \
+                     success: a chat service shows it as a message, and PagerDuty opens no \
+                     incident. connect stops after TLS.";
+
+fn read_user_agent(fields: &mut Fields<'_>) -> Option<String> {
+    fields.describe("user_agent", Decides::Nothing, || {
+        json!({"type": ["string", "null"], "minLength": HEADER_TEXT.start(),
+            "maxLength": HEADER_TEXT.end(), "pattern": HEADER_VALUE, "default": null})
+    });
+    let user_agent = fields.text("user_agent", HEADER_TEXT);
+    if user_agent
+        .as_deref()
+        .is_some_and(|agent| !is_header_value(agent))
+    {
+        fields.refuse(
+            "user_agent",
+            FieldCode::InvalidFormat,
+            "must be printable ASCII",
+        );
+    }
+    user_agent
+}
+
+fn read_preset(fields: &mut Fields<'_>) -> Option<Preset> {
+    let presets = [
+        ("slack", Preset::Slack),
+        ("teams", Preset::Teams),
+        ("discord", Preset::Discord),
+        ("pagerduty", Preset::Pagerduty),
+    ];
+    fields.describe("preset", Decides::Nothing, || {
+        let words: Vec<Option<&str>> = presets
+            .iter()
+            .map(|(word, _)| Some(*word))
+            .chain([None])
+            .collect();
+        json!({"enum": words, "default": null, "description": "A service with a message format of \
+             its own. It also decides how text is escaped and which responses are successes. \
+             PagerDuty's integration key is the bearer token."})
+    });
+    fields.choice("preset", &presets)
+}
+
+/// Reads the template of the body, and the media type of what it renders.
+fn read_body(fields: &mut Fields<'_>) -> (Option<String>, Option<String>) {
+    fields.describe("body_template", Decides::Nothing, || {
+        json!({"type": ["string", "null"], "format": "multiline",
+            "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(),
+            "default": null, "description": "A template for the body of the request. Default: \
+                 the payload as it is."})
+    });
+    let body_template = fields.text("body_template", BODY_TEMPLATE);
+    fields.describe("content_type", Decides::Nothing, || {
+        json!({"type": ["string", "null"], "minLength": HEADER_TEXT.start(),
+            "maxLength": HEADER_TEXT.end(), "default": null,
+            "description": "The content type of the body that the template renders. Default: \
+                 application/json."})
+    });
+    let content_type = fields.text("content_type", HEADER_TEXT);
+    if content_type
+        .as_deref()
+        .is_some_and(|kind| !is_media_type(kind))
+    {
+        fields.refuse(
+            "content_type",
+            FieldCode::InvalidFormat,
+            "must be a media type, such as application/json",
+        );
+    } else if content_type.is_some() && body_template.is_none() {
+        fields.refuse(
+            "content_type",
+            FieldCode::Conflict,
+            "is allowed only with body_template",
+        );
+    }
+    (body_template, content_type)
+}
+
 fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    fields.describe("headers", Decides::Nothing, || {
+        json!({"type": "object",
+            "description": "Headers to add to every request. Headers that Waybill or HTTP sets \
+                 are refused.",
+            "maxProperties": HEADERS_MAX,
+            "additionalProperties": {"type": "string", "maxLength": HEADER_VALUE_MAX_BYTES},
+            "default": {}})
+    });
     let Some(members) = fields.members("headers") else {
         return BTreeMap::new();
     };

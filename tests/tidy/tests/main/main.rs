@@ -376,7 +376,7 @@ fn each_step_of_the_walks_is_where_the_page_says_and_is_named_by_an_earlier_one(
     let walks = walks::walks(&page);
     assert_eq!(
         walks.iter().map(Vec::len).collect::<Vec<_>>(),
-        [16, 8, 5],
+        [16, 8, 3],
         "the walks are read"
     );
     let [route, console, setting] = &walks[..] else {
@@ -404,5 +404,5 @@ fn each_step_of_the_walks_is_where_the_page_says_and_is_named_by_an_earlier_one(
         }
     }
     let files: BTreeSet<&str> = setting.iter().map(|step| step.file).collect();
-    assert_eq!(files.len(), 3, "a setting is three files: {files:?}");
+    assert_eq!(files.len(), 2, "a setting is two files: {files:?}");
 }

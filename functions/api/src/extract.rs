@@ -2,67 +2,74 @@
 //! in the documented order, when the body is read.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use domain::limits::BODY_MAX_BYTES;
+use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Limited};
-use operations::{Body, Context, Query, Refusal};
+use operations::{Body, Context, Operations, Query, Refusal};
 
+use crate::Api;
 use crate::answer::Refused;
 use crate::authentication::MalformedKey;
 
 /// The most characters of an unsupported content coding that an error quotes.
 const CODING_SHOWN_MAX: usize = 64;
 
-/// The context of an authenticated request, with its caller.
-pub(crate) struct Asker(pub(crate) Context);
+/// A call of an operation by an authenticated caller: everything in the request but its body. `P`
+/// has the ids in the path, as text.
+pub(crate) struct Call<P = ()> {
+    pub(crate) operations: Arc<Operations>,
+    pub(crate) ctx: Context,
+    pub(crate) path: P,
+    pub(crate) query: Query,
+    /// The revisions that the `If-Match` header names; `None` if any revision matches.
+    pub(crate) if_match: Option<Vec<u64>>,
+}
 
-impl<S: Sync> FromRequestParts<S> for Asker {
+impl<P: serde::de::DeserializeOwned + Send> FromRequestParts<Api> for Call<P> {
     type Rejection = Refused;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        let context = parts.extensions.get::<Context>().cloned();
-        context
-            .map(Self)
-            .ok_or_else(|| Refusal::internal("the route is not authenticated").into())
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        let ctx = parts
+            .extensions
+            .get::<Context>()
+            .cloned()
+            .ok_or_else(|| Refusal::internal("the route is not authenticated"))?;
+        // An id that is not text does not exist.
+        let Path(path) = Path::<P>::from_request_parts(parts, api)
+            .await
+            .map_err(|_| Refusal::not_found())?;
+        Ok(Self {
+            operations: Arc::clone(api.operations().await?),
+            ctx,
+            path,
+            query: Query::parse(parts.uri.query()),
+            if_match: parts.headers.get(IF_MATCH).and_then(revisions),
+        })
     }
 }
 
-/// The query parameters of the request.
-pub(crate) struct Parameters(pub(crate) Query);
-
-impl<S: Sync> FromRequestParts<S> for Parameters {
-    type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(Query::parse(parts.uri.query())))
+/// Returns the revisions that an `If-Match` header names (RFC 9110 §13.1.1); `None` if it is `*`. A
+/// tag that is not a revision matches none.
+fn revisions(header: &HeaderValue) -> Option<Vec<u64>> {
+    let tags = header
+        .to_str()
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim);
+    if tags.clone().any(|tag| tag == "*") {
+        return None;
     }
-}
-
-/// The ids in the path, as text. An id that is not valid text does not exist.
-pub(crate) struct Ids<T>(pub(crate) T);
-
-impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
-    type Rejection = Refused;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
-        let path = Path::<T>::from_request_parts(parts, state).await;
-        path.map(|Path(ids)| Self(ids))
-            .map_err(|_| Refusal::not_found().into())
-    }
-}
-
-/// The value of the `If-Match` header, if the request has one.
-pub(crate) struct IfMatch(pub(crate) Option<String>);
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // A header that is not text matches no revision.
-        Ok(Self(parts.headers.get(IF_MATCH).map(|value| {
-            value.to_str().unwrap_or_default().to_owned()
-        })))
-    }
+    let revision = |tag: &str| {
+        let text = tag.strip_prefix('"')?.strip_suffix('"')?;
+        let number: u64 = text.parse().ok()?;
+        (number.to_string() == text).then_some(number)
+    };
+    Some(tags.filter_map(revision).collect())
 }
 
 /// The body. A mistake in it is reported when it is read.
@@ -129,4 +136,24 @@ fn is_json(parts: &Parts) -> bool {
     ["application/json", "application/merge-patch+json"]
         .iter()
         .any(|accepted| essence.eq_ignore_ascii_case(accepted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_if_match_header_names_revisions_by_their_exact_tags() {
+        let of = |header: &'static str| revisions(&HeaderValue::from_static(header));
+        assert_eq!(of("\"3\""), Some(vec![3]));
+        assert_eq!(of("\"3\" , \"12\""), Some(vec![3, 12]));
+        for any in ["*", "\"3\", *"] {
+            assert_eq!(of(any), None, "{any}");
+        }
+        for none in ["", "3", "W/\"3\"", "\"03\"", "\"+3\"", "\"x\""] {
+            assert_eq!(of(none), Some(Vec::new()), "{none}");
+        }
+        let bytes = HeaderValue::from_bytes(b"\xff").unwrap();
+        assert_eq!(revisions(&bytes), Some(Vec::new()));
+    }
 }

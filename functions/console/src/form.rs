@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, Request};
 use front::{Front, Refused, RequestFacts};
 use http_body_util::{BodyExt as _, Limited};
 use operations::{Body, Refusal, RefusalCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::visitor::{cookie, cookie_name};
 
@@ -104,6 +104,12 @@ impl Form {
             .collect()
     }
 
+    /// Returns those of the fields that are filled in, with their trimmed texts.
+    pub(crate) fn filled_fields(&self, names: &[&str]) -> Map<String, Value> {
+        let filled = |name: &&str| Some(((*name).to_owned(), self.filled(name)?.into()));
+        names.iter().filter_map(filled).collect()
+    }
+
     /// Returns every value of a field.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0
@@ -114,9 +120,9 @@ impl Form {
     }
 }
 
-/// Serializes a JSON value as the body of an operation.
-pub(crate) fn json(value: &Value) -> Body {
-    Body::new(value.to_string().into())
+/// Returns the body of an operation that reads the fields of a form.
+pub(crate) fn body(fields: impl IntoIterator<Item = (String, Value)>) -> Body {
+    Body::form(fields.into_iter().collect())
 }
 
 /// Sets the failure rate of a policy to null if all of its fields are empty. If only some of them

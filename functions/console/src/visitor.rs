@@ -11,7 +11,8 @@ use front::{Front, Refused, RequestFacts};
 use http::header::COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use operations::{Context, Query, Refusal};
+use operations::{Body, Context, Input, Query, Refusal};
+use serde_json::{Map, Value};
 
 use crate::answer::{HX_REDIRECT, HX_REQUEST, see};
 use crate::notice::{self, Notice};
@@ -280,7 +281,18 @@ impl Visitor {
             .map(|organization| ("organization_id", &**organization))
             .collect();
         all.extend_from_slice(parameters);
-        Query::parse(Some(&show::query(&all)))
+        Query::of(all)
+    }
+
+    /// Returns the input of an operation that carries out this command, in the organization that
+    /// the address names.
+    pub(crate) fn command<C>(&self, command: C) -> Input<C> {
+        Input::command(self.query(&[]), command)
+    }
+
+    /// Returns the input of an operation that reads its command from the fields of a form.
+    pub(crate) fn filled_in<C>(&self, fields: Map<String, Value>) -> Input<C> {
+        Input::request(self.query(&[]), Body::form(fields))
     }
 
     /// Whether the visitor has a permission.

@@ -14,7 +14,6 @@ use domain::check::CheckReport;
 use domain::destination::{Destination, DestinationState};
 use domain::health::Health;
 use domain::id::{IdMint, JobId};
-use domain::organization::OrganizationStatus;
 use domain::recovery::{CHECK_LEASE, EnabledAgain, Recovery, is_recoverable};
 use domain::{Reason, Timestamp};
 use queue::JobTask;
@@ -89,7 +88,7 @@ impl Monitor {
             return Ok(Look::No);
         };
         // Nothing is sent for a suspended organization. Its checks wait, like its deliveries.
-        if due_at > now || routes.status == OrganizationStatus::Suspended {
+        if due_at > now || routes.status.is_suspended() {
             return Ok(Look::Later);
         }
         let (destination, recovery) = (destination.clone(), recovery.clone());

@@ -18,7 +18,7 @@ pub struct Front(Arc<Shared>);
 struct Shared {
     platform: Platform,
     config: Config,
-    operations: OnceCell<(Operations, Keys)>,
+    operations: OnceCell<(Arc<Operations>, Keys)>,
 }
 
 impl Front {
@@ -45,8 +45,11 @@ impl Front {
     }
 
     /// Returns the operations. The first call loads the keys that they sign with.
-    pub async fn operations(&self) -> Result<&Operations, Refusal> {
-        let load = || load(&self.0.platform, &self.0.config);
+    pub async fn operations(&self) -> Result<&Arc<Operations>, Refusal> {
+        let load = async || {
+            let (operations, keys) = load(&self.0.platform, &self.0.config).await?;
+            Ok::<_, VaultError>((Arc::new(operations), keys))
+        };
         let (operations, keys) = self
             .0
             .operations

@@ -9,13 +9,29 @@ use crate::Refusal;
 
 /// A body that was received, or the reason why it cannot be accepted.
 #[derive(Debug)]
-pub struct Body(Result<Bytes, Refusal>);
+pub struct Body(Result<Source, Refusal>);
+
+/// The content of a body.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The bytes that a client sent.
+    Bytes(Bytes),
+    /// The fields of a form that a person filled in.
+    Form(Map<String, Value>),
+}
 
 impl Body {
     /// Creates a body from the bytes that were received.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self(Ok(bytes))
+        Self(Ok(Source::Bytes(bytes)))
+    }
+
+    /// Creates a body from the fields of a form. They are read and refused as the members of a JSON
+    /// object are.
+    #[must_use]
+    pub fn form(fields: Map<String, Value>) -> Self {
+        Self(Ok(Source::Form(fields)))
     }
 
     /// Creates a body that is refused when it is read.
@@ -24,24 +40,34 @@ impl Body {
         Self(Err(refusal))
     }
 
-    /// Returns the bytes of the body, or its refusal.
-    pub fn bytes(self) -> Result<Bytes, Refusal> {
+    /// Returns the content of the body, or its refusal.
+    pub(crate) fn source(self) -> Result<Source, Refusal> {
         self.0
     }
 
-    /// Parses the body as a JSON object.
-    pub fn object(self) -> Result<Map<String, Value>, Refusal> {
-        Ok(parse_object(&self.0?)?)
+    /// Returns the bytes of the body, or its refusal. A message is submitted as bytes.
+    pub(crate) fn bytes(self) -> Result<Bytes, Refusal> {
+        match self.0? {
+            Source::Bytes(bytes) => Ok(bytes),
+            Source::Form(_) => Err(Refusal::internal("a form was sent where bytes are read")),
+        }
     }
 
-    /// Parses the body as a JSON object. An empty body is an empty object, for actions whose fields
+    /// Returns the members of the body, which must be a JSON object.
+    pub(crate) fn object(self) -> Result<Map<String, Value>, Refusal> {
+        match self.0? {
+            Source::Bytes(bytes) => Ok(parse_object(&bytes)?),
+            Source::Form(fields) => Ok(fields),
+        }
+    }
+
+    /// Returns the members of the body. An empty body is an empty object, for actions whose fields
     /// are all optional.
-    pub fn object_or_empty(self) -> Result<Map<String, Value>, Refusal> {
-        let bytes = self.0?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            Ok(Map::new())
-        } else {
-            Ok(parse_object(&bytes)?)
+    pub(crate) fn object_or_empty(self) -> Result<Map<String, Value>, Refusal> {
+        match self.0? {
+            Source::Bytes(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Map::new()),
+            Source::Bytes(bytes) => Ok(parse_object(&bytes)?),
+            Source::Form(fields) => Ok(fields),
         }
     }
 }

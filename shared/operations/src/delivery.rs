@@ -6,21 +6,20 @@ use domain::delivery::{Delivery, DeliveryStatus, State, TransitionRefused};
 use domain::destination::DestinationState;
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id as _, MessageId, OrganizationId};
-use domain::input::Errors;
+use domain::input::{Errors, Fields};
 use domain::message::PayloadInfo;
 use domain::role::Permission;
 use serde::Serialize;
 use store::{Content, DeliveryFilter, Unreadable};
 use utoipa::ToSchema;
 
-use crate::body::read_members;
 use crate::context::{OwnedDelivery, organization_required};
 use crate::cursor::ListScope;
 use crate::message::{PayloadAnswer, parse_reference, payload_expired};
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::delivery::{DeliveryFacts, DeliverySummary, DeliveryView, Pauses};
-use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Query, Refusal, RefusalCode};
 
 /// The body of `POST /v1/deliveries/{id}/retry`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +27,14 @@ pub struct RetryDelivery {
     /// Whether a delivery that has already succeeded is delivered again.
     #[schema(default = false)]
     pub force: Option<bool>,
+}
+
+impl RetryDelivery {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            force: fields.boolean("force"),
+        })
+    }
 }
 
 impl Operations {
@@ -188,18 +195,14 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<RetryDelivery>,
     ) -> Result<DeliveryView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let before = self.own_delivery(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        let force = read_members(members, Errors::default(), |fields| {
-            Some(fields.boolean("force").unwrap_or(false))
-        })?;
+        let command = input.optional(RetryDelivery::read)?;
+        let force = command.force.unwrap_or(false);
         if before.status() == DeliveryStatus::Succeeded && !force {
             return Err(transition_refused(TransitionRefused::AlreadySucceeded));
         }
@@ -258,16 +261,13 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<()>,
     ) -> Result<DeliveryView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let before = self.own_delivery(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        read_members(members, Errors::default(), |_| Some(()))?;
+        input.nothing()?;
         let after = self.dispatch.cancel(before).await?;
         self.record_action(ctx, &after, "delivery.cancelled").await;
         Ok(self.view_of_changed(ctx, &after).await)

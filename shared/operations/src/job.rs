@@ -9,7 +9,7 @@ use domain::limits::JOBS_MAX;
 use domain::role::{Permission, Role};
 use queue::JobTask;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::time::Duration;
 use store::{DeliveryFilter, Job, JobKind, JobStatus, Missed, Saved};
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ use crate::message::parse_reference;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::job::{JobTotal, JobView};
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 const KINDS: &[(&str, JobKind)] = &[
     ("retry", JobKind::Retry),
@@ -86,10 +86,74 @@ pub enum JobAsked {
     Counted(JobTotal),
 }
 
-struct NewJob {
+/// A job to create, or to count only.
+#[derive(Debug)]
+pub struct NewJob {
     kind: JobKind,
     filter: DeliveryFilter,
     dry_run: bool,
+}
+
+impl NewJob {
+    /// Creates a retry of the deliveries that the parameters of a list select. With `dry_run`, they
+    /// are only counted.
+    pub fn retry<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+        dry_run: bool,
+    ) -> Result<Self, Refusal> {
+        let filter = filter_of(parameters, |fields| Some(read_filter(fields)))?;
+        Ok(Self {
+            kind: JobKind::Retry,
+            filter,
+            dry_run,
+        })
+    }
+
+    /// Creates a backfill of a destination with the messages that the parameters select. Without
+    /// `since`, these are all messages that are kept.
+    pub fn backfill<'a>(
+        destination: &str,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+        dry_run: bool,
+    ) -> Result<Self, Refusal> {
+        let destination = DestinationId::named(destination).map_err(|_| Refusal::not_found())?;
+        let earliest = Timestamp::from_millis(0).to_string();
+        let given: Vec<(&str, &str)> = parameters.into_iter().collect();
+        let has_since = given.iter().any(|(name, _)| *name == "since");
+        let since = (!has_since).then_some(("since", &*earliest));
+        let filter = filter_of(given.into_iter().chain(since), |fields| {
+            Some(read_backfill(fields))
+        })?;
+        let filter = DeliveryFilter {
+            destination: Some(destination),
+            ..filter
+        };
+        Ok(Self {
+            kind: JobKind::Backfill,
+            filter,
+            dry_run,
+        })
+    }
+}
+
+/// Reads the filter of a job from the parameters of a list, in which `status` may be repeated.
+fn filter_of<'a>(
+    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    read: impl FnOnce(&mut Fields<'_>) -> Option<DeliveryFilter>,
+) -> Result<DeliveryFilter, Refusal> {
+    let mut members = Map::new();
+    let mut statuses = Vec::new();
+    for (name, value) in parameters {
+        if name == "status" {
+            statuses.push(Value::from(value));
+        } else {
+            members.insert(name.to_owned(), value.into());
+        }
+    }
+    if !statuses.is_empty() {
+        members.insert("status".to_owned(), statuses.into());
+    }
+    Ok(read_members(members, Errors::default(), read)?)
 }
 
 impl Operations {
@@ -97,20 +161,17 @@ impl Operations {
     pub async fn create_job(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<NewJob>,
     ) -> Result<JobAsked, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
-        let members = body.object()?;
-        no_parameters(query)?;
         let operator = ctx.caller.role == Role::Operator;
         let NewJob {
             kind,
             mut filter,
             dry_run,
-        } = read_members(members, Errors::default(), |fields| read(fields, operator))?;
+        } = input.required(|fields| read(fields, operator))?;
         if kind == JobKind::Backfill {
             return self
                 .create_backfill(ctx, organization, filter, dry_run)
@@ -259,7 +320,7 @@ impl Operations {
         let filter = serde_json::to_value(&job.filter).unwrap_or_default();
         let kind = serde_json::to_value(job.kind).unwrap_or_default();
         let mut stored = self.stored_job(&job).await?;
-        if stored.status == JobStatus::Failed {
+        if matches!(stored.status, JobStatus::Failed) {
             let another = Job {
                 id: self.ids.mint(job.organization_id, 1),
                 ..job
@@ -360,11 +421,10 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<()>,
     ) -> Result<JobView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let id: JobId = self.own_id(ctx, organization, id).await?;
         let mut job = self
@@ -372,9 +432,7 @@ impl Operations {
             .job(organization, id)
             .await?
             .ok_or_else(Refusal::not_found)?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        read_members(members, Errors::default(), |_| Some(()))?;
+        input.nothing()?;
         if job.kind == JobKind::Erase && ctx.caller.role != Role::Operator {
             return Err(Refusal::forbidden());
         }

@@ -3,9 +3,9 @@
 //! Each operation **authorizes** the caller (first the role, then the organization), **validates**
 //! the request (all mistakes at once), **executes** it (store, vault, dispatch, the worker's
 //! check), and returns a **view** or a [`Refusal`] that says why it was not carried out. A
-//! [`Context`] has the caller and the request; a [`Query`] and a [`Body`] have what the client
-//! sent. They are read in the order of refusal: 401, 403, 404, then 415, 413, 400, then 422, then
-//! 409. Changes and refusals are recorded in the organization's audit trail.
+//! [`Context`] has the caller and the request. An [`Input`] has the command, or the [`Query`] and
+//! the [`Body`] from which it is read, in the order of refusal: 401, 403, 404, then 415, 413, 400,
+//! then 422, then 409. Changes and refusals are recorded in the organization's audit trail.
 
 mod alert;
 mod alert_email;
@@ -15,6 +15,7 @@ mod authenticate;
 pub mod authorization;
 mod body;
 pub mod bootstrap;
+mod command;
 mod context;
 mod cursor;
 mod delivery;
@@ -43,12 +44,13 @@ pub mod view;
 pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
 pub use api_key::CreateApiKey;
 pub use body::Body;
+pub use command::Input;
 pub use context::Context;
 pub use cursor::{CURSOR, Cursors};
 pub use delivery::RetryDelivery;
 pub use everywhere::NamesEverywhere;
 pub use idempotency::{Admission, IdempotencyKey, RequestOutcome, StoredAnswer};
-pub use job::{CreateJob, JobAsked, JobFilterBody};
+pub use job::{CreateJob, JobAsked, JobFilterBody, NewJob};
 pub use organization_health::{Attention, OrganizationHealth, Unwell};
 pub use page::Page;
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
@@ -60,7 +62,7 @@ pub use refusal::{Extra, Refusal, RefusalCode, RefusalKind};
 pub use signing::TEXT_LENGTH as SIGNING_SECRET;
 pub use status_secret::RotatedStatusSecret;
 pub use undelivered::Counted;
-pub use upload::{CreateUpload, UploadView};
+pub use upload::{CreateUpload, NewUpload, UploadView};
 
 pub use dispatch::view::words;
 

@@ -19,7 +19,7 @@ use crate::view::job::JobView;
 use crate::view::organization::{
     GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody,
 };
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use crate::{Body, Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 const STATUSES: &[(&str, OrganizationStatus)] = &[
     ("active", OrganizationStatus::Active),
@@ -101,34 +101,50 @@ enum Hand {
     Own,
 }
 
+/// An organization to create.
+#[derive(Debug)]
+pub struct NewOrganization {
+    name: String,
+    external_id: Option<String>,
+    settings: OrganizationSettings,
+}
+
+impl NewOrganization {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.read_only(&[READ_ONLY, &["status"]].concat());
+        let name = fields.required_name("name", NAME);
+        let external_id = fields.text("external_id", REFERENCE);
+        let settings = fields
+            .object("settings", |inner| {
+                OrganizationSettings::default().read(inner)
+            })
+            .unwrap_or_default();
+        Some(Self {
+            name: name?,
+            external_id,
+            settings,
+        })
+    }
+}
+
 impl Operations {
     /// `POST /v1/organizations`: creates an organization.
     pub async fn create_organization(
         &self,
         ctx: &Context,
-        query: Query,
-        body: Body,
+        input: Input<NewOrganization>,
     ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
-        let members = body.object()?;
-        no_parameters(query)?;
-        let fresh = self.new_organization(String::new());
-        let organization = read_members(members, Errors::default(), |fields| {
-            fields.read_only(&[READ_ONLY, &["status"]].concat());
-            let name = fields.required_name("name", NAME);
-            let external_id = fields.text("external_id", REFERENCE);
-            let settings = fields
-                .object("settings", |inner| {
-                    OrganizationSettings::default().read(inner)
-                })
-                .unwrap_or_default();
-            Some(Organization {
-                name: name?,
-                external_id,
-                settings,
-                ..fresh
-            })
-        })?;
+        let NewOrganization {
+            name,
+            external_id,
+            settings,
+        } = input.required(NewOrganization::read)?;
+        let organization = Organization {
+            external_id,
+            settings,
+            ..self.new_organization(name)
+        };
         // A new organization has no destinations that its settings could name.
         let named = organization.settings.named_destinations();
         if !named.is_empty() {
@@ -284,8 +300,27 @@ impl Operations {
         body: Body,
     ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
-        self.change_organization(ctx, parse_id(id)?, Hand::Operator, query, body)
+        let before = self.existing_organization(parse_id(id)?).await?;
+        self.patch_as(Hand::Operator, ctx, before, query, body)
             .await
+    }
+
+    /// Suspends an organization as the operator, or ends its suspension.
+    pub async fn set_organization_status(
+        &self,
+        ctx: &Context,
+        id: &str,
+        status: OrganizationStatus,
+    ) -> Result<OrganizationView, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let before = self.existing_organization(parse_id(id)?).await?;
+        let change = |before: &Organization| {
+            Ok(Organization {
+                status,
+                ..before.clone()
+            })
+        };
+        self.change_organization(ctx, before, change).await
     }
 
     /// `PATCH /v1/organization`: changes the caller's own organization.
@@ -298,26 +333,37 @@ impl Operations {
         let id = self
             .enter(ctx, Permission::ManageOrganization, &mut query)
             .await?;
-        self.change_organization(ctx, id, Hand::Own, query, body)
-            .await
+        let before = self.existing_organization(id).await?;
+        self.patch_as(Hand::Own, ctx, before, query, body).await
     }
 
-    async fn change_organization(
+    async fn patch_as(
         &self,
-        ctx: &Context,
-        id: OrganizationId,
         hand: Hand,
+        ctx: &Context,
+        before: Organization,
         query: Query,
         body: Body,
     ) -> Result<OrganizationView, Refusal> {
-        let mut before = self.existing_organization(id).await?;
         let patch = body.object()?;
         no_parameters(query)?;
+        let change = |before: &Organization| self.patched(before, hand, patch.clone());
+        self.change_organization(ctx, before, change).await
+    }
+
+    /// Changes an organization. If another change wins, `change` is applied to its result.
+    async fn change_organization(
+        &self,
+        ctx: &Context,
+        mut before: Organization,
+        change: impl Fn(&Organization) -> Result<Organization, Refusal>,
+    ) -> Result<OrganizationView, Refusal> {
+        let id = before.id;
         for _ in 0..RACES_MAX {
             if before.ended_at.is_some() {
                 return Err(ended());
             }
-            let after = self.patched(&before, hand, patch.clone())?;
+            let after = change(&before)?;
             if after == before {
                 self.ask_for_confirmations(ctx, &before).await;
                 return Ok(self.organization_view(ctx, before));
@@ -541,14 +587,11 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        query: Query,
-        body: Body,
+        input: Input<()>,
     ) -> Result<JobView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let mut before = self.existing_organization(parse_id(id)?).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        read_members(members, Errors::default(), |_| Some(()))?;
+        input.nothing()?;
         for _ in 0..RACES_MAX {
             if before.ended_at.is_some() {
                 let job = Job::new(

@@ -22,6 +22,13 @@ impl Query {
         )
     }
 
+    /// Creates the parameters of a call within this process.
+    #[must_use]
+    pub fn of<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self(parameters.into_iter().map(owned).collect())
+    }
+
     /// Whether a parameter is given and has not been taken yet.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -1,21 +1,16 @@
 //! The organization's status secret, which signs the status updates that are sent to a callback
 //! URL.
 
-use std::time::Duration;
-
 use dispatch::Dispatcher;
 use domain::Timestamp;
-use domain::input::Errors;
 use domain::role::Permission;
 use domain::signing_secret::rotate;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::body::read_members;
-use crate::destination::{read_rotation, too_many_secrets};
-use crate::organization::no_parameters;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::destination::{Rotation, too_many_secrets};
+use crate::{Context, Input, Operations, RACES_MAX, Refusal};
 
 /// The response to a rotation of the status secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,18 +31,13 @@ impl Operations {
     pub async fn rotate_status_secret(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<Rotation>,
     ) -> Result<RotatedStatusSecret, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .enter(ctx, Permission::ManageOrganization, &mut input.query)
             .await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        let (secret, overlap): (_, Duration) =
-            read_members(members, Errors::default(), |fields| {
-                read_rotation(fields, &self.settings.account_id)
-            })?;
+        let Rotation { secret, overlap } =
+            input.optional(|fields| Rotation::read(fields, &self.settings.account_id))?;
         let now = self.clock.now();
         let (mut before, mut is_saved) = self.dispatch.callbacks(&self.ids, organization).await?;
         let new = self

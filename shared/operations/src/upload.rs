@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::id::UploadId;
-use domain::input::{Errors, FieldCode, Fields};
+use domain::input::{FieldCode, Fields};
 use domain::limits::{FILENAME, MEDIA_TYPE, UPLOAD_BYTES};
 use domain::role::Permission;
 use domain::settings::webhook::is_media_type;
@@ -13,10 +13,8 @@ use serde::Serialize;
 use store::{Announced, Store, Upload, UploadTerms};
 use utoipa::ToSchema;
 
-use crate::body::read_members;
 use crate::message::not_suspended;
-use crate::organization::no_parameters;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Context, Input, Operations, Refusal};
 
 /// How long the URL of an upload can be used.
 const LIFE: Duration = Duration::from_secs(86_400);
@@ -53,7 +51,9 @@ pub struct UploadView {
     pub expires_at: domain::Timestamp,
 }
 
-struct NewUpload {
+/// An upload to announce.
+#[derive(Debug)]
+pub struct NewUpload {
     content_type: String,
     filename: Option<String>,
     size_bytes: u64,
@@ -65,13 +65,12 @@ impl Operations {
     pub async fn create_upload(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<NewUpload>,
     ) -> Result<UploadView, Refusal> {
-        let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
-        let members = body.object()?;
-        no_parameters(query)?;
-        let announced = read_members(members, Errors::default(), read)?;
+        let organization = self
+            .enter(ctx, Permission::Submit, &mut input.query)
+            .await?;
+        let announced = input.required(read)?;
         let owner = self.existing_organization(organization).await?;
         not_suspended(owner.status)?;
         let retention_days = owner.settings.payload_retention_days;

@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Returns a source without its module of tests.
+#[must_use]
+pub fn shipped(source: &str) -> &str {
+    source
+        .split("\n#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default()
+}
+
 /// Returns the public types that a source defines.
 #[must_use]
 pub fn public_types(source: &str) -> BTreeSet<String> {
-    let shipped = source
-        .split("\n#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or_default();
     let name = |line: &str| {
         let rest = line.trim_start().strip_prefix("pub ")?;
         let rest = ["struct ", "enum ", "trait ", "type ", "union "]
@@ -19,7 +24,7 @@ pub fn public_types(source: &str) -> BTreeSet<String> {
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
     };
-    shipped.lines().filter_map(name).collect()
+    shipped(source).lines().filter_map(name).collect()
 }
 
 /// Returns the names that several of these files define, each with its files.

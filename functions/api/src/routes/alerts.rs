@@ -1,14 +1,13 @@
 //! `/v1/alerts`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::get;
 use operations::Page;
 use operations::view::alert::AlertView;
 
 use crate::Api;
 use crate::answer::{Answer, ok};
-use crate::extract::{Asker, Parameters};
+use crate::extract::Call;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/alerts", get(list_alerts))
@@ -17,10 +16,6 @@ pub(crate) fn router() -> Router<Api> {
 /// List alerts, newest first, with their recipients and deliveries.
 #[utoipa::path(get, path = "/v1/alerts", tag = "Alerts",
     responses((status = 200, description = "A page of the list.", body = Page<AlertView>)))]
-pub(crate) async fn list_alerts(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.alerts(&ctx, query).await?)
+pub(crate) async fn list_alerts(call: Call) -> Answer {
+    ok(call.operations.alerts(&call.ctx, call.query).await?)
 }

@@ -1,7 +1,6 @@
 //! `/v1/api-keys`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::view::api_key::{ApiKeyView, NewApiKey};
@@ -10,7 +9,7 @@ use operations::{CreateApiKey, Page};
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, created, no_content, ok};
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
@@ -28,12 +27,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// List the organization's API keys, oldest first.
 #[utoipa::path(get, path = "/v1/api-keys", tag = "API keys",
     responses((status = 200, description = "A page of the list.", body = Page<ApiKeyView>)))]
-pub(crate) async fn list_api_keys(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.api_keys(&ctx, query).await?)
+pub(crate) async fn list_api_keys(call: Call) -> Answer {
+    ok(call.operations.api_keys(&call.ctx, call.query).await?)
 }
 
 /// Create an API key. The key is shown once.
@@ -42,16 +37,10 @@ pub(crate) async fn list_api_keys(
 #[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", request_body = CreateApiKey,
     responses((status = 201, description = "The object was created.", body = NewApiKey),
         (status = 409, description = "`limit_reached`: the organization already has 100 keys.")))]
-pub(crate) async fn create_api_key(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .create_api_key(&ctx, query, body)
+pub(crate) async fn create_api_key(call: Call, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .create_api_key(&call.ctx, call.query, body)
         .await?;
     created(format!("/v1/api-keys/{}", view.view.id), view)
 }
@@ -61,15 +50,9 @@ pub(crate) async fn create_api_key(
     responses((status = 204, description = "The key was revoked."),
         (status = 409, description = "`last_admin_key`: the organization's last admin key cannot \
              revoke itself.")))]
-pub(crate) async fn delete_api_key(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .delete_api_key(&ctx, &id, query)
+pub(crate) async fn delete_api_key(call: Call<String>) -> Answer {
+    call.operations
+        .delete_api_key(&call.ctx, &call.path, call.query)
         .await?;
     no_content()
 }

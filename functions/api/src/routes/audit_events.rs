@@ -1,14 +1,13 @@
 //! `/v1/audit-events`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::get;
 use operations::Page;
 use operations::view::audit::AuditEventView;
 
 use crate::Api;
 use crate::answer::{Answer, ok};
-use crate::extract::{Asker, Parameters};
+use crate::extract::Call;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/audit-events", get(list_audit_events))
@@ -25,10 +24,6 @@ pub(crate) fn router() -> Router<Api> {
             format = DateTime),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<AuditEventView>)))]
-pub(crate) async fn list_audit_events(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.audit_events(&ctx, query).await?)
+pub(crate) async fn list_audit_events(call: Call) -> Answer {
+    ok(call.operations.audit_events(&call.ctx, call.query).await?)
 }

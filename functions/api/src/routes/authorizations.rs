@@ -1,6 +1,6 @@
 //! `/v1/oauth2`.
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse as _};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -8,12 +8,13 @@ use domain::role::Permission;
 use http::StatusCode;
 use operations::authorization::{CALLBACK_PATH, Consented, CreateAuthorization};
 use operations::view::authorization::{AuthorizationView, NewAuthorization};
+use operations::{Input, Query};
 
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, created, no_content, ok};
 use crate::docs::escape;
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 use front::RequestFacts;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
@@ -40,16 +41,10 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         body = NewAuthorization),
         (status = 409, description = "`limit_reached`: the organization already has 100 \
              authorizations.")))]
-pub(crate) async fn create_authorization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let new = api
-        .operations()
-        .await?
-        .create_authorization(&ctx, query, body)
+pub(crate) async fn create_authorization(call: Call, Content(body): Content) -> Answer {
+    let new = call
+        .operations
+        .create_authorization(&call.ctx, Input::request(call.query, body))
         .await?;
     created(format!("/v1/oauth2/authorizations/{}", new.view.id), new)
 }
@@ -58,16 +53,10 @@ pub(crate) async fn create_authorization(
 #[utoipa::path(get, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations",
     params(("id" = String, Path)),
     responses((status = 200, description = "The authorization.", body = AuthorizationView)))]
-pub(crate) async fn get_authorization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .authorization(&ctx, &id, query)
+pub(crate) async fn get_authorization(call: Call<String>) -> Answer {
+    ok(call
+        .operations
+        .authorization(&call.ctx, &call.path, call.query)
         .await?)
 }
 
@@ -75,15 +64,9 @@ pub(crate) async fn get_authorization(
 #[utoipa::path(delete, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations",
     params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
-pub(crate) async fn delete_authorization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .delete_authorization(&ctx, &id, query)
+pub(crate) async fn delete_authorization(call: Call<String>) -> Answer {
+    call.operations
+        .delete_authorization(&call.ctx, &call.path, call.query)
         .await?;
     no_content()
 }
@@ -107,12 +90,16 @@ pub(crate) async fn delete_authorization(
 pub(crate) async fn finish_authorization(
     State(api): State<Api>,
     Extension(facts): Extension<RequestFacts>,
-    Parameters(query): Parameters,
+    RawQuery(query): RawQuery,
 ) -> Answer {
     let consented = api
         .operations()
         .await?
-        .finish_authorization(query, facts.ip.as_deref(), &facts.id)
+        .finish_authorization(
+            Query::parse(query.as_deref()),
+            facts.ip.as_deref(),
+            &facts.id,
+        )
         .await?;
     let (status, title, text) = match consented {
         Consented::Granted(detail) => (

@@ -1,17 +1,16 @@
 //! `/v1/deliveries`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::get;
 use domain::role::Permission;
 use operations::view::delivery::{DeliverySummary, DeliveryView};
-use operations::{Page, RetryDelivery};
+use operations::{Input, Page, RetryDelivery};
 
 use super::messages::payload;
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, accepted, ok};
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;
@@ -49,25 +48,19 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
              this time.", format = DateTime),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DeliverySummary>)))]
-pub(crate) async fn list_deliveries(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.deliveries(&ctx, query).await?)
+pub(crate) async fn list_deliveries(call: Call) -> Answer {
+    ok(call.operations.deliveries(&call.ctx, call.query).await?)
 }
 
 /// Read a delivery with its attempts.
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Deliveries", params(("id" = String, Path)),
     responses((status = 200, description = "The delivery, with its attempts.",
         body = DeliveryView)))]
-pub(crate) async fn get_delivery(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.delivery(&ctx, &id, query).await?)
+pub(crate) async fn get_delivery(call: Call<String>) -> Answer {
+    ok(call
+        .operations
+        .delivery(&call.ctx, &call.path, call.query)
+        .await?)
 }
 
 /// Download the body as it was last sent, after templates and presets.
@@ -84,16 +77,10 @@ pub(crate) async fn get_delivery(
         (status = 404, description = "`not_found`: nothing has been sent for this delivery yet, \
              or it does not exist for this caller."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
-pub(crate) async fn get_delivery_body(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
+pub(crate) async fn get_delivery_body(call: Call<String>) -> Answer {
     payload(
-        api.operations()
-            .await?
-            .delivery_body(&ctx, &id, query)
+        call.operations
+            .delivery_body(&call.ctx, &call.path, call.query)
             .await?,
     )
 }
@@ -108,17 +95,10 @@ pub(crate) async fn get_delivery_body(
     responses((status = 202, description = "The object in its current state.", body = DeliveryView),
         (status = 409, description = "`already_succeeded`, `destination_disabled`, \
              `destination_deleted` or `payload_expired`.")))]
-pub(crate) async fn retry_delivery(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .retry_delivery(&ctx, &id, query, body)
+pub(crate) async fn retry_delivery(call: Call<String>, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .retry_delivery(&call.ctx, &call.path, Input::request(call.query, body))
         .await?;
     accepted(None, view, false)
 }
@@ -130,16 +110,9 @@ pub(crate) async fn retry_delivery(
     params(("id" = String, Path)),
     responses((status = 200, description = "The object in its current state.", body = DeliveryView),
         (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
-pub(crate) async fn cancel_delivery(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .cancel_delivery(&ctx, &id, query, body)
+pub(crate) async fn cancel_delivery(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .cancel_delivery(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }

@@ -1,10 +1,8 @@
 //! `/v1/destinations`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::{delete, get};
 use domain::role::Permission;
-use operations::Page;
 use operations::destination::{
     AskHostKeys, CreateDestination, DisableDestination, EnableDestination, EnabledDestination,
     HostKeysView, PatchDestination, PauseDestination, PreviewDestination, RotateSecret,
@@ -13,11 +11,12 @@ use operations::destination::{
 use operations::view::destination::{Checked, DestinationView, NewDestination, RotatedSecret};
 use operations::view::message::MessageView;
 use operations::view::meta::DestinationTypes;
+use operations::{Input, Page};
 
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, accepted, created_tagged, no_content, ok, ok_tagged};
-use crate::extract::{Asker, Content, Ids, IfMatch, Parameters};
+use crate::extract::{Call, Content};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;
@@ -80,15 +79,10 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 #[utoipa::path(get, path = "/v1/destination-types", tag = "Destinations",
     responses((status = 200, description = "Every destination type, with the schemas of its \
          settings and credentials.", body = DestinationTypes)))]
-pub(crate) async fn list_destination_types(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .destination_types(&ctx, query)
+pub(crate) async fn list_destination_types(call: Call) -> Answer {
+    ok(call
+        .operations
+        .destination_types(&call.ctx, call.query)
         .await?)
 }
 
@@ -103,12 +97,8 @@ pub(crate) async fn list_destination_types(
              destination."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DestinationView>)))]
-pub(crate) async fn list_destinations(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.destinations(&ctx, query).await?)
+pub(crate) async fn list_destinations(call: Call) -> Answer {
+    ok(call.operations.destinations(&call.ctx, call.query).await?)
 }
 
 /// Create a destination.
@@ -124,16 +114,10 @@ pub(crate) async fn list_destinations(
             headers(("ETag" = String, description = "The revision of the destination."))),
         (status = 409, description = "`limit_reached`: the organization already has 1,000 \
              destinations.")))]
-pub(crate) async fn create_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let new = api
-        .operations()
-        .await?
-        .create_destination(&ctx, query, body)
+pub(crate) async fn create_destination(call: Call, Content(body): Content) -> Answer {
+    let new = call
+        .operations
+        .create_destination(&call.ctx, call.query, body)
         .await?;
     let revision = new.view.revision;
     created_tagged(format!("/v1/destinations/{}", new.view.id), new, revision)
@@ -143,16 +127,10 @@ pub(crate) async fn create_destination(
 #[utoipa::path(post, path = "/v1/destinations/check", tag = "Destinations",
     request_body = CreateDestination,
     responses((status = 200, description = "The result of the check.", body = Checked)))]
-pub(crate) async fn check_new_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .check_new_destination(&ctx, query, body)
+pub(crate) async fn check_new_destination(call: Call, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .check_new_destination(&call.ctx, call.query, body)
         .await?)
 }
 
@@ -161,16 +139,10 @@ pub(crate) async fn check_new_destination(
     request_body = PreviewDestination,
     responses((status = 200, description = "What the destination would receive, by type: body and \
          headers, subject and texts, object key, or directory and file name.", body = Object)))]
-pub(crate) async fn preview_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .preview_destination(&ctx, query, body)
+pub(crate) async fn preview_destination(call: Call, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .preview_destination(&call.ctx, call.query, body)
         .await?)
 }
 
@@ -178,13 +150,11 @@ pub(crate) async fn preview_destination(
 #[utoipa::path(post, path = "/v1/host-keys", tag = "Destinations", request_body = AskHostKeys,
     responses((status = 200, description = "The host keys that the server presents, the preferred \
          one first.", body = HostKeysView)))]
-pub(crate) async fn ask_host_keys(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api.operations().await?.host_keys(&ctx, query, body).await?)
+pub(crate) async fn ask_host_keys(call: Call, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .host_keys(&call.ctx, Input::request(call.query, body))
+        .await?)
 }
 
 /// Read a destination.
@@ -193,16 +163,10 @@ pub(crate) async fn ask_host_keys(
     responses((status = 200, description = "The destination, in its current state.",
         body = DestinationView, headers(("ETag" = String,
             description = "The revision of the destination.")))))]
-pub(crate) async fn get_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .destination(&ctx, &id, query)
+pub(crate) async fn get_destination(call: Call<String>) -> Answer {
+    let view = call
+        .operations
+        .destination(&call.ctx, &call.path, call.query)
         .await?;
     let revision = view.revision;
     ok_tagged(view, revision)
@@ -227,18 +191,16 @@ pub(crate) async fn get_destination(
             description = "The revision of the destination."))),
         (status = 412, description = "`revision_conflict`: the destination has changed since it \
              was read.")))]
-pub(crate) async fn patch_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    IfMatch(if_match): IfMatch,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .patch_destination(&ctx, &id, if_match.as_deref(), query, body)
+pub(crate) async fn patch_destination(call: Call<String>, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .patch_destination(
+            &call.ctx,
+            &call.path,
+            call.if_match.as_deref(),
+            call.query,
+            body,
+        )
         .await?;
     let revision = view.revision;
     ok_tagged(view, revision)
@@ -251,16 +213,9 @@ pub(crate) async fn patch_destination(
     responses((status = 204, description = "The object was deleted."),
         (status = 412, description = "`revision_conflict`: the destination has changed since it \
              was read.")))]
-pub(crate) async fn delete_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    IfMatch(if_match): IfMatch,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .delete_destination(&ctx, &id, if_match.as_deref(), query)
+pub(crate) async fn delete_destination(call: Call<String>) -> Answer {
+    call.operations
+        .delete_destination(&call.ctx, &call.path, call.if_match.as_deref(), call.query)
         .await?;
     no_content()
 }
@@ -269,17 +224,10 @@ pub(crate) async fn delete_destination(
 #[utoipa::path(post, path = "/v1/destinations/{id}/check", tag = "Destinations",
     params(("id" = String, Path)),
     responses((status = 200, description = "The result of the check.", body = Checked)))]
-pub(crate) async fn check_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .check_destination(&ctx, &id, query, body)
+pub(crate) async fn check_destination(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .check_destination(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }
 
@@ -291,17 +239,10 @@ pub(crate) async fn check_destination(
     request_body(content = Option<EnableDestination>),
     responses((status = 200, description = "The object in its current state.",
         body = EnabledDestination)))]
-pub(crate) async fn enable_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .enable_destination(&ctx, &id, query, body)
+pub(crate) async fn enable_destination(call: Call<String>, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .enable_destination(&call.ctx, &call.path, call.query, body)
         .await?;
     let revision = view.destination.revision;
     ok_tagged(view, revision)
@@ -318,17 +259,10 @@ pub(crate) async fn enable_destination(
         body = DestinationView),
         (status = 409, description = "`destination_disabled`: the destination is disabled; enable \
              it first.")))]
-pub(crate) async fn pause_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .pause_destination(&ctx, &id, query, body)
+pub(crate) async fn pause_destination(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .pause_destination(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }
 
@@ -339,17 +273,10 @@ pub(crate) async fn pause_destination(
         body = DestinationView),
         (status = 409, description = "`destination_disabled`: the destination is disabled; enable \
              it first.")))]
-pub(crate) async fn resume_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .resume_destination(&ctx, &id, query, body)
+pub(crate) async fn resume_destination(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .resume_destination(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }
 
@@ -359,17 +286,10 @@ pub(crate) async fn resume_destination(
     request_body(content = Option<DisableDestination>),
     responses((status = 200, description = "The object in its current state.",
         body = DestinationView)))]
-pub(crate) async fn disable_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .disable_destination(&ctx, &id, query, body)
+pub(crate) async fn disable_destination(call: Call<String>, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .disable_destination(&call.ctx, &call.path, call.query, body)
         .await?;
     let revision = view.revision;
     ok_tagged(view, revision)
@@ -382,17 +302,10 @@ pub(crate) async fn disable_destination(
     responses((status = 200, description = "The secret was rotated. A generated secret is shown \
          once.", body = RotatedSecret),
         (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
-pub(crate) async fn rotate_secret(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .rotate_secret(&ctx, &id, query, body)
+pub(crate) async fn rotate_secret(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .rotate_secret(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }
 
@@ -401,17 +314,10 @@ pub(crate) async fn rotate_secret(
     params(("id" = String, Path)),
     request_body(content = Option<TestDestination>),
     responses((status = 202, description = "The test message.", body = MessageView)))]
-pub(crate) async fn test_destination(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .test_destination(&ctx, &id, query, body)
+pub(crate) async fn test_destination(call: Call<String>, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .test_destination(&call.ctx, &call.path, Input::request(call.query, body))
         .await?;
     accepted(Some(format!("/v1/messages/{}", view.id)), view, false)
 }
@@ -422,15 +328,9 @@ pub(crate) async fn test_destination(
     params(("id" = String, Path), ("secret_id" = String, Path)),
     responses((status = 204, description = "The secret no longer signs."),
         (status = 409, description = "`last_secret`: the last signing secret cannot be ended.")))]
-pub(crate) async fn end_signing_secret(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids((id, secret)): Ids<(String, String)>,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .end_secret(&ctx, &id, &secret, query)
+pub(crate) async fn end_signing_secret(call: Call<(String, String)>) -> Answer {
+    call.operations
+        .end_secret(&call.ctx, &call.path.0, &call.path.1, call.query)
         .await?;
     no_content()
 }

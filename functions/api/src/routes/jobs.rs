@@ -1,16 +1,15 @@
 //! `/v1/jobs`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::get;
 use domain::role::Permission;
 use operations::view::job::{JobTotal, JobView};
-use operations::{CreateJob, JobAsked, Page};
+use operations::{CreateJob, Input, JobAsked, Page};
 
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, accepted, ok};
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;
@@ -26,12 +25,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// List jobs, newest first.
 #[utoipa::path(get, path = "/v1/jobs", tag = "Jobs",
     responses((status = 200, description = "A page of the list.", body = Page<JobView>)))]
-pub(crate) async fn list_jobs(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.jobs(&ctx, query).await?)
+pub(crate) async fn list_jobs(call: Call) -> Answer {
+    ok(call.operations.jobs(&call.ctx, call.query).await?)
 }
 
 /// Retry every delivery that matches a filter.
@@ -45,16 +40,10 @@ pub(crate) async fn list_jobs(
             body = JobTotal),
         (status = 409, description = "`limit_reached`: 20 jobs of the organization have not \
              finished.")))]
-pub(crate) async fn create_job(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    match api
-        .operations()
-        .await?
-        .create_job(&ctx, query, body)
+pub(crate) async fn create_job(call: Call, Content(body): Content) -> Answer {
+    match call
+        .operations
+        .create_job(&call.ctx, Input::request(call.query, body))
         .await?
     {
         JobAsked::Accepted(job) => accepted(Some(format!("/v1/jobs/{}", job.id)), job, false),
@@ -65,29 +54,20 @@ pub(crate) async fn create_job(
 /// Read a job and its progress.
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "Jobs", params(("id" = String, Path)),
     responses((status = 200, description = "The job.", body = JobView)))]
-pub(crate) async fn get_job(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.job(&ctx, &id, query).await?)
+pub(crate) async fn get_job(call: Call<String>) -> Answer {
+    ok(call
+        .operations
+        .job(&call.ctx, &call.path, call.query)
+        .await?)
 }
 
 /// Cancel a job. It stops within seconds, and what it has done is not undone.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "Jobs", params(("id" = String, Path)),
     responses((status = 200, description = "The object in its current state.", body = JobView),
         (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
-pub(crate) async fn cancel_job(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .cancel_job(&ctx, &id, query, body)
+pub(crate) async fn cancel_job(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .cancel_job(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }

@@ -1,20 +1,21 @@
 //! `/v1/messages`.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use domain::role::Permission;
-use operations::Page;
 use operations::message::{
     PayloadAnswer, ResendMessage, SubmitBatch, SubmitMessage, Submitted, SubmittedBatch,
 };
 use operations::view::message::{BatchView, MessageView};
 use operations::{CreateUpload, UploadView};
+use operations::{Input, Page, Refusal};
 
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, accepted, created, download, no_content, ok, see_other};
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 
 /// Submissions have their own idempotency protocol, which costs one write.
 pub(crate) fn router(api: &Api) -> Router<Api> {
@@ -48,16 +49,10 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// there is none. If a destination does not exist, the response is 404 and nothing is sent.
 #[utoipa::path(post, path = "/v1/messages", tag = "Messages", request_body = SubmitMessage,
     responses((status = 202, description = "The message was accepted.", body = MessageView)))]
-pub(crate) async fn submit_message(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let Submitted { message, replayed } = api
-        .operations()
-        .await?
-        .submit_message(&ctx, query, body)
+pub(crate) async fn submit_message(call: Call, Content(body): Content) -> Answer {
+    let Submitted { message, replayed } = call
+        .operations
+        .submit_message(&call.ctx, call.query, body)
         .await?;
     accepted(
         Some(format!("/v1/messages/{}", message.id)),
@@ -74,16 +69,10 @@ pub(crate) async fn submit_message(
 #[utoipa::path(post, path = "/v1/messages/batch", tag = "Messages", request_body = SubmitBatch,
     responses((status = 202, description = "A result for each message, in their order.",
         body = BatchView)))]
-pub(crate) async fn submit_batch(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let SubmittedBatch { results, replayed } = api
-        .operations()
-        .await?
-        .submit_batch(&ctx, query, body)
+pub(crate) async fn submit_batch(call: Call, Content(body): Content) -> Answer {
+    let SubmittedBatch { results, replayed } = call
+        .operations
+        .submit_batch(&call.ctx, call.query, body)
         .await?;
     accepted(None, results, replayed)
 }
@@ -101,24 +90,18 @@ pub(crate) async fn submit_batch(
              `waybill.*`."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<MessageView>)))]
-pub(crate) async fn list_messages(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.messages(&ctx, query).await?)
+pub(crate) async fn list_messages(call: Call) -> Answer {
+    ok(call.operations.messages(&call.ctx, call.query).await?)
 }
 
 /// Read a message with the status of its deliveries.
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "Messages", params(("id" = String, Path)),
     responses((status = 200, description = "The message.", body = MessageView)))]
-pub(crate) async fn get_message(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.message(&ctx, &id, query).await?)
+pub(crate) async fn get_message(call: Call<String>) -> Answer {
+    ok(call
+        .operations
+        .message(&call.ctx, &call.path, call.query)
+        .await?)
 }
 
 /// Send a message to further destinations.
@@ -131,18 +114,11 @@ pub(crate) async fn get_message(
     responses((status = 202, description = "The message, with the added deliveries.",
         body = MessageView),
         (status = 409, description = "`payload_expired`: the payload is no longer kept.")))]
-pub(crate) async fn resend_message(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
+pub(crate) async fn resend_message(call: Call<String>, Content(body): Content) -> Answer {
     accepted(
         None,
-        api.operations()
-            .await?
-            .resend_message(&ctx, &id, query, body)
+        call.operations
+            .resend_message(&call.ctx, &call.path, Input::request(call.query, body))
             .await?,
         false,
     )
@@ -156,16 +132,10 @@ pub(crate) async fn resend_message(
         body = Vec<u8>),
         (status = 303, description = "A redirect to the content, valid for one minute."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
-pub(crate) async fn get_payload(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
+pub(crate) async fn get_payload(call: Call<String>) -> Answer {
     payload(
-        api.operations()
-            .await?
-            .message_payload(&ctx, &id, query)
+        call.operations
+            .message_payload(&call.ctx, &call.path, call.query)
             .await?,
     )
 }
@@ -174,15 +144,9 @@ pub(crate) async fn get_payload(
 #[utoipa::path(delete, path = "/v1/messages/{id}/payload", tag = "Messages",
     params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
-pub(crate) async fn erase_payload(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .erase_message_payload(&ctx, &id, query)
+pub(crate) async fn erase_payload(call: Call<String>) -> Answer {
+    call.operations
+        .erase_message_payload(&call.ctx, &call.path, call.query)
         .await?;
     no_content()
 }
@@ -190,16 +154,10 @@ pub(crate) async fn erase_payload(
 /// Announce an upload of up to 5 GiB, which is then put to `url` with `headers`.
 #[utoipa::path(post, path = "/v1/uploads", tag = "Messages", request_body = CreateUpload,
     responses((status = 201, description = "Where to send the content.", body = UploadView)))]
-pub(crate) async fn create_upload(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let upload = api
-        .operations()
-        .await?
-        .create_upload(&ctx, query, body)
+pub(crate) async fn create_upload(call: Call, Content(body): Content) -> Answer {
+    let upload = call
+        .operations
+        .create_upload(&call.ctx, Input::request(call.query, body))
         .await?;
     created(format!("/v1/uploads/{}", upload.id), upload)
 }
@@ -212,7 +170,12 @@ pub(crate) async fn create_upload(
         (status = 303, description = "A redirect to the content, valid for one minute."),
         (status = 404, description = "`not_found`: the link is invalid or has expired."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
-pub(crate) async fn follow_link(State(api): State<Api>, Ids(token): Ids<String>) -> Answer {
+pub(crate) async fn follow_link(
+    State(api): State<Api>,
+    token: Result<Path<String>, PathRejection>,
+) -> Answer {
+    // A token that is not text is not valid.
+    let Path(token) = token.map_err(|_| Refusal::not_found())?;
     payload(api.operations().await?.linked_payload(&token).await?)
 }
 

@@ -1,7 +1,6 @@
 //! The version and limits of this deployment, and its documentation.
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse as _};
 use axum::routing::get;
@@ -11,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::Api;
 use crate::answer::{Answer, ok};
-use crate::extract::{Asker, Parameters};
+use crate::extract::Call;
 use crate::{docs, openapi};
 
 pub(crate) fn router() -> Router<Api> {
@@ -58,10 +57,6 @@ pub(crate) async fn read_openapi() -> Answer {
 /// Version, roles and limits.
 #[utoipa::path(get, path = "/v1/meta", tag = "About",
     responses((status = 200, description = "Version, roles and limits.", body = Meta)))]
-pub(crate) async fn read_meta(
-    State(api): State<Api>,
-    Asker(_): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.meta(query)?)
+pub(crate) async fn read_meta(call: Call) -> Answer {
+    ok(call.operations.meta(call.query)?)
 }

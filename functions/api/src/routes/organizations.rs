@@ -1,19 +1,18 @@
 //! `/v1/organizations` and `/v1/organization`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::get;
 use domain::role::Permission;
 use operations::destination::RotateSecret;
 use operations::organization::{CreateOrganization, PatchOrganization, PatchOwnOrganization};
 use operations::view::job::JobView;
 use operations::view::organization::OrganizationView;
-use operations::{Page, RotatedStatusSecret};
+use operations::{Input, Page, RotatedStatusSecret};
 
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, accepted, created, no_content, ok};
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
@@ -56,12 +55,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
              id begins so, in any case.", example = "glo"),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<OrganizationView>)))]
-pub(crate) async fn list_organizations(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.organizations(&ctx, query).await?)
+pub(crate) async fn list_organizations(call: Call) -> Answer {
+    ok(call.operations.organizations(&call.ctx, call.query).await?)
 }
 
 /// Create an organization.
@@ -70,16 +65,10 @@ pub(crate) async fn list_organizations(
 #[utoipa::path(post, path = "/v1/organizations", tag = "Organizations",
     request_body = CreateOrganization,
     responses((status = 201, description = "The object was created.", body = OrganizationView)))]
-pub(crate) async fn create_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .create_organization(&ctx, query, body)
+pub(crate) async fn create_organization(call: Call, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .create_organization(&call.ctx, Input::request(call.query, body))
         .await?;
     created(format!("/v1/organizations/{}", view.id), view)
 }
@@ -90,16 +79,10 @@ pub(crate) async fn create_organization(
 #[utoipa::path(get, path = "/v1/organizations/{id}", tag = "Organizations",
     params(("id" = String, Path)),
     responses((status = 200, description = "The organization.", body = OrganizationView)))]
-pub(crate) async fn get_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .organization(&ctx, &id, query)
+pub(crate) async fn get_organization(call: Call<String>) -> Answer {
+    ok(call
+        .operations
+        .organization(&call.ctx, &call.path, call.query)
         .await?)
 }
 
@@ -110,17 +93,10 @@ pub(crate) async fn get_organization(
     params(("id" = String, Path)), request_body = PatchOrganization,
     responses((status = 200, description = "The object in its current state.",
         body = OrganizationView)))]
-pub(crate) async fn patch_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .patch_organization(&ctx, &id, query, body)
+pub(crate) async fn patch_organization(call: Call<String>, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .patch_organization(&call.ctx, &call.path, call.query, body)
         .await?)
 }
 
@@ -131,15 +107,9 @@ pub(crate) async fn patch_organization(
     params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted."),
         (status = 409, description = "`not_empty`: the organization has destinations.")))]
-pub(crate) async fn delete_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .delete_organization(&ctx, &id, query)
+pub(crate) async fn delete_organization(call: Call<String>) -> Answer {
+    call.operations
+        .delete_organization(&call.ctx, &call.path, call.query)
         .await?;
     no_content()
 }
@@ -151,17 +121,10 @@ pub(crate) async fn delete_organization(
 #[utoipa::path(post, path = "/v1/organizations/{id}/erase", tag = "Organizations",
     params(("id" = String, Path)),
     responses((status = 202, description = "The erasure was accepted.", body = JobView)))]
-pub(crate) async fn erase_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let job = api
-        .operations()
-        .await?
-        .erase_organization(&ctx, &id, query, body)
+pub(crate) async fn erase_organization(call: Call<String>, Content(body): Content) -> Answer {
+    let job = call
+        .operations
+        .erase_organization(&call.ctx, &call.path, Input::request(call.query, body))
         .await?;
     accepted(
         Some(format!(
@@ -176,15 +139,10 @@ pub(crate) async fn erase_organization(
 /// Read the caller's own organization.
 #[utoipa::path(get, path = "/v1/organization", tag = "Organizations",
     responses((status = 200, description = "The organization.", body = OrganizationView)))]
-pub(crate) async fn get_own_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .own_organization(&ctx, query)
+pub(crate) async fn get_own_organization(call: Call) -> Answer {
+    ok(call
+        .operations
+        .own_organization(&call.ctx, call.query)
         .await?)
 }
 
@@ -193,16 +151,10 @@ pub(crate) async fn get_own_organization(
     request_body = PatchOwnOrganization,
     responses((status = 200, description = "The object in its current state.",
         body = OrganizationView)))]
-pub(crate) async fn patch_own_organization(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .patch_own_organization(&ctx, query, body)
+pub(crate) async fn patch_own_organization(call: Call, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .patch_own_organization(&call.ctx, call.query, body)
         .await?)
 }
 
@@ -215,15 +167,9 @@ pub(crate) async fn patch_own_organization(
     responses((status = 200, description = "The secret signs from now on.",
         body = RotatedStatusSecret),
         (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
-pub(crate) async fn rotate_status_secret(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .rotate_status_secret(&ctx, query, body)
+pub(crate) async fn rotate_status_secret(call: Call, Content(body): Content) -> Answer {
+    ok(call
+        .operations
+        .rotate_status_secret(&call.ctx, Input::request(call.query, body))
         .await?)
 }

@@ -1,7 +1,6 @@
 //! `/v1/portal-links`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::view::portal_link::PortalLinkView;
@@ -10,7 +9,7 @@ use operations::{CreatePortalLink, NewPortalLinkView, Page};
 use super::post_once;
 use crate::Api;
 use crate::answer::{Answer, created, no_content, ok};
-use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::extract::{Call, Content};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
@@ -28,12 +27,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// List outstanding portal links and open sessions, newest first.
 #[utoipa::path(get, path = "/v1/portal-links", tag = "People",
     responses((status = 200, description = "A page of the list.", body = Page<PortalLinkView>)))]
-pub(crate) async fn list_portal_links(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.portal_links(&ctx, query).await?)
+pub(crate) async fn list_portal_links(call: Call) -> Answer {
+    ok(call.operations.portal_links(&call.ctx, call.query).await?)
 }
 
 /// Create a link that signs a person in to the console once.
@@ -42,16 +37,10 @@ pub(crate) async fn list_portal_links(
         body = NewPortalLinkView),
         (status = 409, description = "`limit_reached`: the organization already has 500 links \
              that can be opened.")))]
-pub(crate) async fn create_portal_link(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-    Content(body): Content,
-) -> Answer {
-    let view = api
-        .operations()
-        .await?
-        .create_portal_link(&ctx, query, body)
+pub(crate) async fn create_portal_link(call: Call, Content(body): Content) -> Answer {
+    let view = call
+        .operations
+        .create_portal_link(&call.ctx, call.query, body)
         .await?;
     created(format!("/v1/portal-links/{}", view.id), view)
 }
@@ -60,15 +49,9 @@ pub(crate) async fn create_portal_link(
 #[utoipa::path(delete, path = "/v1/portal-links/{id}", tag = "People",
     params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
-pub(crate) async fn delete_portal_link(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    api.operations()
-        .await?
-        .delete_portal_link(&ctx, &id, query)
+pub(crate) async fn delete_portal_link(call: Call<String>) -> Answer {
+    call.operations
+        .delete_portal_link(&call.ctx, &call.path, call.query)
         .await?;
     no_content()
 }

@@ -1,13 +1,12 @@
 //! `/v1/stats` and `/v1/destinations/{id}/health`.
 
 use axum::Router;
-use axum::extract::State;
 use axum::routing::get;
 use operations::view::statistics::{HealthBuckets, StatisticsView};
 
 use crate::Api;
 use crate::answer::{Answer, ok};
-use crate::extract::{Asker, Ids, Parameters};
+use crate::extract::Call;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new()
@@ -27,12 +26,8 @@ pub(crate) fn router() -> Router<Api> {
     ),
     responses((status = 200, description = "The attempts of each group within the period.",
         body = StatisticsView)))]
-pub(crate) async fn read_statistics(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api.operations().await?.statistics(&ctx, query).await?)
+pub(crate) async fn read_statistics(call: Call) -> Answer {
+    ok(call.operations.statistics(&call.ctx, call.query).await?)
 }
 
 /// Read a destination's attempts by the hour or the day.
@@ -47,15 +42,9 @@ pub(crate) async fn read_statistics(
              `hour` or a `day`, in UTC."),
     ),
     responses((status = 200, description = "Every hour or day that the period touches, at most 744.", body = HealthBuckets)))]
-pub(crate) async fn read_health(
-    State(api): State<Api>,
-    Asker(ctx): Asker,
-    Ids(id): Ids<String>,
-    Parameters(query): Parameters,
-) -> Answer {
-    ok(api
-        .operations()
-        .await?
-        .destination_health(&ctx, &id, query)
+pub(crate) async fn read_health(call: Call<String>) -> Answer {
+    ok(call
+        .operations
+        .destination_health(&call.ctx, &call.path, call.query)
         .await?)
 }

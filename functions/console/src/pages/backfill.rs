@@ -8,12 +8,11 @@ use axum::routing::get;
 use domain::Timestamp;
 use front::Front;
 use operations::view::destination::DestinationView;
-use operations::{JobAsked, Refusal};
-use serde_json::{Map, Value, json};
+use operations::{JobAsked, NewJob, Refusal};
 
 use crate::answer::{Answer, page_as, see};
 use crate::filter::{Filter, pairs};
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::pages::pause::managed;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -39,16 +38,17 @@ struct BackfillPage<'a> {
     problem: Option<String>,
 }
 
-/// Returns the body of the request for the job.
-fn asked(id: &str, parameters: &[(String, String)], dry_run: bool) -> Value {
-    let mut filter: Map<String, Value> = parameters
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone().into()))
-        .collect();
-    filter
-        .entry("since")
-        .or_insert_with(|| Timestamp::from_millis(0).to_string().into());
-    json!({"kind": "backfill", "destination_id": id, "filter": filter, "dry_run": dry_run})
+/// Creates the job, or with `dry_run` only counts the messages.
+async fn backfill(
+    front: &Front,
+    v: &Visitor,
+    id: &str,
+    parameters: &[(String, String)],
+    dry_run: bool,
+) -> Result<JobAsked, Refusal> {
+    let job = NewJob::backfill(id, pairs(parameters), dry_run)?;
+    let operations = front.operations().await?;
+    operations.create_job(&v.ctx, v.command(job)).await
 }
 
 async fn ask(
@@ -72,12 +72,7 @@ async fn counted(
     parameters: &[(String, String)],
     problem: Option<String>,
 ) -> Answer {
-    let dry_run = body(&asked(&d.id.to_string(), parameters, true));
-    let counted = front
-        .operations()
-        .await?
-        .create_job(&v.ctx, v.query(&[]), dry_run)
-        .await;
+    let counted = backfill(front, v, &d.id.to_string(), parameters, true).await;
     let (total, not_kept_before, problem) = match counted {
         Ok(JobAsked::Counted(counted)) => (Some(counted.total), counted.not_kept_before, problem),
         Ok(JobAsked::Accepted(_)) => {
@@ -133,13 +128,7 @@ async fn start(
     let parameters: Vec<(String, String)> = given
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let job = body(&asked(&id, &parameters, false));
-    match front
-        .operations()
-        .await?
-        .create_job(&v.ctx, v.query(&[]), job)
-        .await
-    {
+    match backfill(&front, &v, &id, &parameters, false).await {
         Ok(JobAsked::Accepted(job)) => Ok(see(&v.at("/jobs", &job.id))),
         Ok(JobAsked::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
         Err(refusal) if refusal.is_correctable() => {

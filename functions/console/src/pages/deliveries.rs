@@ -8,12 +8,11 @@ use domain::delivery::DeliveryStatus;
 use front::Front;
 use http::StatusCode;
 use operations::view::delivery::DeliverySummary;
-use operations::{Counted, JobAsked, Page, Refusal, RefusalCode};
-use serde_json::{Map, Value, json};
+use operations::{Counted, JobAsked, NewJob, Page, Refusal, RefusalCode};
 
 use crate::answer::{Answer, log_unread, page, page_as, see};
 use crate::filter::{Filter, SPANS, pairs};
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::names::{Choices, Names};
 use crate::show;
 use crate::visitor::Visitor;
@@ -223,33 +222,15 @@ fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {
         .collect()
 }
 
-/// Converts the parameters of a list to the filter of a job.
-fn job_filter(parameters: &[(String, String)]) -> Value {
-    let mut filter = Map::new();
-    for (name, value) in parameters {
-        if name == "status" {
-            filter
-                .entry("status")
-                .or_insert_with(|| json!([]))
-                .as_array_mut()
-                .into_iter()
-                .for_each(|all| all.push(value.clone().into()));
-        } else {
-            filter.insert(name.clone(), value.clone().into());
-        }
-    }
-    filter.into()
-}
-
 /// Shows how many deliveries would be retried, before they are.
 async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(FILTERS, v.now);
-    let asked = json!({"kind": "retry", "filter": job_filter(&parameters), "dry_run": true});
+    let count = NewJob::retry(pairs(&parameters), true)?;
     let total = match front
         .operations()
         .await?
-        .create_job(&v.ctx, v.query(&[]), body(&asked))
+        .create_job(&v.ctx, v.command(count))
         .await?
     {
         JobAsked::Counted(counted) => counted.total,
@@ -274,11 +255,11 @@ async fn retry_all(State(front): State<Front>, v: Visitor, form: Form) -> Answer
                 .map(|value| ((*name).to_owned(), value.to_owned()))
         })
         .collect();
-    let asked = json!({"kind": "retry", "filter": job_filter(&parameters)});
+    let retry = NewJob::retry(pairs(&parameters), false)?;
     match front
         .operations()
         .await?
-        .create_job(&v.ctx, v.query(&[]), body(&asked))
+        .create_job(&v.ctx, v.command(retry))
         .await?
     {
         JobAsked::Accepted(job) => Ok(see(&v.href(&format!("/jobs/{}", job.id)))),

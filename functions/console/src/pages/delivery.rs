@@ -13,12 +13,12 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS
 use operations::message::PayloadAnswer;
 use operations::view::delivery::{AttemptView, DeliveryView, RequestView};
 use operations::view::destination::DestinationView;
-use operations::{Body, Operations, Refusal};
-use serde_json::{Map, Value, json};
+use operations::{Operations, Refusal, RetryDelivery};
+use serde_json::Value;
 
 use crate::answer::{Answer, if_kept, log_unread, page, see};
 use crate::captions;
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::sent::{Mail, Rows, file_name};
 use crate::show::{self, Page};
@@ -193,14 +193,15 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
             .map(|(name, value)| (&**name, &**value))
             .collect(),
         own_reason: d.delivery.reason.filter(|_| {
-            d.delivery.failed_delivery_id.is_none() || d.delivery.status == DeliveryStatus::Failed
+            d.delivery.failed_delivery_id.is_none()
+                || matches!(d.delivery.status, DeliveryStatus::Failed)
         }),
         last_detail: d
             .attempts
             .last()
             .and_then(|attempt| attempt.detail.as_deref()),
         is_open,
-        may_retry: v.may_manage() && (d.delivery.status != DeliveryStatus::Queued),
+        may_retry: v.may_manage() && !matches!(d.delivery.status, DeliveryStatus::Queued),
         is_disabled: !is_open
             && !d.delivery.test
             && destination
@@ -586,14 +587,13 @@ async fn retry(
     Path(id): Path<String>,
     form: Form,
 ) -> Answer {
-    let mut members = Map::new();
-    if form.ticked("force") {
-        members.insert("force".to_owned(), true.into());
-    }
+    let retry = RetryDelivery {
+        force: Some(form.ticked("force")),
+    };
     let retried = front
         .operations()
         .await?
-        .retry_delivery(&v.ctx, &id, v.query(&[]), body(&json!(members)))
+        .retry_delivery(&v.ctx, &id, v.command(retry))
         .await;
     said(&front, &v, &id, retried, "A new attempt is on its way.").await
 }
@@ -618,7 +618,7 @@ async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
     let cancelled = front
         .operations()
         .await?
-        .cancel_delivery(&v.ctx, &id, v.query(&[]), Body::new("".into()))
+        .cancel_delivery(&v.ctx, &id, v.command(()))
         .await;
     said(
         &front,
@@ -633,6 +633,7 @@ async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn json_is_laid_out_and_its_numbers_and_order_stay() {

@@ -14,7 +14,7 @@ use operations::view::delivery::DeliverySummary;
 use operations::view::destination::DestinationView;
 use operations::view::organization::OrganizationView;
 use operations::view::statistics::HealthBucket;
-use operations::{Body, Counted, Operations, Refusal};
+use operations::{Counted, Operations, Refusal};
 use serde_json::Value;
 
 use crate::answer::{Answer, page};
@@ -351,7 +351,7 @@ async fn check(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _
     let checked = front
         .operations()
         .await?
-        .check_destination(&v.ctx, &id, v.query(&[]), Body::new("".into()))
+        .check_destination(&v.ctx, &id, v.command(()))
         .await;
     let notice = match checked {
         Ok(checked) if checked.check.ok => {

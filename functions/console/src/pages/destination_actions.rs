@@ -7,6 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
 use domain::Timestamp;
 use front::Front;
+use operations::destination::TestMessage;
 use operations::view::destination::DestinationView;
 use operations::{Counted, Refusal};
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, page, see};
 use crate::ask::Ask;
 use crate::filter::{Filter, instant};
-use crate::form::{Form, json as body};
+use crate::form::{Form, body};
 use crate::notice::{self, Notice};
 use crate::pages::destination::{Incident, incident};
 use crate::schema_form::Field;
@@ -84,21 +85,11 @@ async fn test(
     form: Form,
 ) -> Answer {
     let sent = async {
-        let mut members = Map::new();
-        if let Some(event_type) = form.filled("event_type") {
-            members.insert("event_type".to_owned(), event_type.into());
-        }
-        if let Some(payload) = form.filled("payload") {
-            let parsed: Result<Value, _> = serde_json::from_str(payload);
-            members.insert(
-                "payload".to_owned(),
-                parsed.map_err(|error| mistake("/payload", format!("is not JSON: {error}")))?,
-            );
-        }
+        let message = TestMessage::typed(form.filled("event_type"), form.filled("payload"))?;
         front
             .operations()
             .await?
-            .test_destination(&v.ctx, &id, v.query(&[]), body(&members.into()))
+            .test_destination(&v.ctx, &id, v.command(message))
             .await
     };
     match sent.await {
@@ -114,14 +105,6 @@ async fn test(
             test_form(&v, &d).again(&form, refusal)
         }
     }
-}
-
-fn mistake(pointer: &str, detail: String) -> Refusal {
-    Refusal::invalid(vec![domain::input::FieldError::at(
-        pointer,
-        domain::input::FieldCode::InvalidFormat,
-        detail,
-    )])
 }
 
 /// A choice of the time from which deliveries are replayed.
@@ -237,13 +220,11 @@ async fn enable(
     Path(id): Path<String>,
     form: Form,
 ) -> Answer {
-    let members = form
-        .filled("replay_since")
-        .map_or_else(|| json!({}), |since| json!({"replay_since": since}));
+    let fields = form.filled_fields(&["replay_since"]);
     let enabled = front
         .operations()
         .await?
-        .enable_destination(&v.ctx, &id, v.query(&[]), body(&members))
+        .enable_destination(&v.ctx, &id, v.query(&[]), body(fields))
         .await;
     match enabled {
         Ok(enabled) => match enabled.job {
@@ -301,13 +282,11 @@ async fn disable(
     Path(id): Path<String>,
     form: Form,
 ) -> Answer {
-    let members = form
-        .filled("reason")
-        .map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+    let fields = form.filled_fields(&["reason"]);
     match front
         .operations()
         .await?
-        .disable_destination(&v.ctx, &id, v.query(&[]), body(&members))
+        .disable_destination(&v.ctx, &id, v.query(&[]), body(fields))
         .await
     {
         Ok(_) => {
@@ -373,8 +352,8 @@ async fn ask_rotate(State(front): State<Front>, v: Visitor, Path(id): Path<Strin
     rotate_form(&v, &d).shown()
 }
 
-/// Returns the body of the request that rotates a signing secret.
-pub(crate) fn rotation(form: &Form) -> Value {
+/// Returns the fields of the form that rotates a signing secret.
+pub(crate) fn rotation(form: &Form) -> Map<String, Value> {
     let mut members = Map::new();
     match form.text("source") {
         Some("own") => drop(members.insert(
@@ -395,7 +374,7 @@ pub(crate) fn rotation(form: &Form) -> Value {
                 .map_or_else(|_| seconds.into(), Value::from),
         );
     }
-    members.into()
+    members
 }
 
 async fn rotate(
@@ -407,7 +386,7 @@ async fn rotate(
     match front
         .operations()
         .await?
-        .rotate_secret(&v.ctx, &id, v.query(&[]), body(&rotation(&form)))
+        .rotate_secret(&v.ctx, &id, v.filled_in(rotation(&form)))
         .await
     {
         Ok(rotated) => {

@@ -16,7 +16,7 @@ use operations::{Operations, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, page_as};
-use crate::form::{Form, clear_rate, json as body};
+use crate::form::{Form, body, clear_rate};
 use crate::guide::Guide;
 use crate::labels;
 use crate::names::Names;
@@ -532,7 +532,6 @@ async fn create(
     let operations = front.operations().await?;
     let mut sections = sections(operations, &v, &kind, None).await?;
     let mut members = sent(&sections, &form, None);
-    let asked = |members: Map<String, Value>| body(&members.into());
     let this = Sent {
         v: &v,
         kind: &kind,
@@ -547,7 +546,7 @@ async fn create(
     members.insert("type".to_owned(), kind.clone().into());
     if form.text("do") == Some("check") {
         let checked = operations
-            .check_new_destination(&v.ctx, v.query(&[]), asked(members))
+            .check_new_destination(&v.ctx, v.query(&[]), body(members))
             .await;
         let outcome = checked.map(|checked| Outcome {
             check: Some(checked.check),
@@ -558,7 +557,7 @@ async fn create(
     let skip = form.text("do") == Some("skip");
     let parameters: &[(&str, &str)] = if skip { &[("skip_check", "true")] } else { &[] };
     match operations
-        .create_destination(&v.ctx, v.query(parameters), asked(members))
+        .create_destination(&v.ctx, v.query(parameters), body(members))
         .await
     {
         Ok(new) => {
@@ -607,16 +606,16 @@ async fn save(
     } else {
         &[]
     };
-    let revision = form
-        .filled("revision")
-        .map(|revision| format!("\"{revision}\""));
+    // A text that is not a revision is none that the destination has.
+    let revision = form.filled("revision");
+    let revision: Option<Vec<u64>> = revision.map(|text| text.parse().into_iter().collect());
     match operations
         .patch_destination(
             &v.ctx,
             &id,
             revision.as_deref(),
             v.query(parameters),
-            body(&members.into()),
+            body(members),
         )
         .await
     {
@@ -645,9 +644,12 @@ async fn previewed(
     if let Some(members) = settings.as_object_mut() {
         members.retain(|_, value| !value.is_null());
     }
-    let asked = json!({"type": this.kind, "settings": settings});
+    let fields = [
+        ("type".to_owned(), this.kind.into()),
+        ("settings".to_owned(), settings),
+    ];
     let made = operations
-        .preview_destination(&this.v.ctx, this.v.query(&[]), body(&asked))
+        .preview_destination(&this.v.ctx, this.v.query(&[]), body(fields))
         .await;
     let outcome = made.map(|preview| Outcome {
         preview: parts(&preview),
@@ -679,14 +681,18 @@ fn parts(preview: &Value) -> Vec<(String, String)> {
 /// Reads the host keys that the server presents and fills them into their field, for a person to
 /// compare.
 async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Section]) -> Answer {
-    let mut asked = json!({"host": this.form.text("settings.host").unwrap_or_default()});
-    if let Some(port) = this.form.filled("settings.port") {
-        asked["port"] = port
-            .parse::<i64>()
-            .map_or_else(|_| port.into(), Value::from);
-    }
+    let host = this.form.text("settings.host").unwrap_or_default();
+    let number = |text: &str| {
+        text.parse::<i64>()
+            .map_or_else(|_| text.into(), Value::from)
+    };
+    let port = this.form.filled("settings.port").map(number);
+    let fields = [("host", Some(Value::from(host))), ("port", port)];
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let found = operations
-        .host_keys(&this.v.ctx, this.v.query(&[]), body(&asked))
+        .host_keys(&this.v.ctx, this.v.filled_in(fields.collect()))
         .await;
     let found = found.map_err(|refusal| in_settings(refusal, "settings"));
     let outcome = found.map(|found| Outcome {

@@ -7,9 +7,9 @@ use axum::routing::{get, post};
 use domain::Timestamp;
 use domain::delivery::DeliveryStatus;
 use front::Front;
+use operations::Counted;
 use operations::view::destination::DestinationView;
 use operations::view::job::{JobKind, JobView};
-use operations::{Body, Counted};
 use serde_json::Value;
 
 use crate::answer::{Answer, if_kept, log_unread, page};
@@ -161,7 +161,7 @@ async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
     let cancelled = front
         .operations()
         .await?
-        .cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into()))
+        .cancel_job(&v.ctx, &id, v.command(()))
         .await;
     let notice = match cancelled {
         Ok(_) => {

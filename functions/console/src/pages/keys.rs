@@ -8,11 +8,11 @@ use front::Front;
 use operations::Refusal;
 use operations::view::api_key::ApiKeyView;
 use operations::view::portal_link::{PortalLinkStatus, PortalLinkView};
-use serde_json::{Map, json};
+use serde_json::Map;
 
 use crate::answer::{Answer, page};
 use crate::ask::Ask;
-use crate::form::{Form, json as body};
+use crate::form::{Form, body};
 use crate::notice::{self, Notice};
 use crate::schema_form::{Control, Field};
 use crate::show::{self, Page};
@@ -63,6 +63,9 @@ fn must_administer(v: &Visitor) -> Result<(), Refusal> {
         Err(Refusal::forbidden())
     }
 }
+
+/// The length of the session that a portal link of the console starts: eight hours.
+const SESSION_SECONDS: u32 = 8 * 3600;
 
 fn parent(v: &Visitor) -> (String, String) {
     (v.href("/api-keys"), "Access".to_owned())
@@ -122,7 +125,7 @@ async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     match front
         .operations()
         .await?
-        .create_api_key(&v.ctx, v.query(&[]), body(&members.into()))
+        .create_api_key(&v.ctx, v.query(&[]), body(members))
         .await
     {
         Ok(new) => {
@@ -184,15 +187,18 @@ async fn ask_link(v: Visitor) -> Answer {
 }
 
 async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
-    let name = form
-        .filled("name")
-        .map_or(json!({}), |name| json!({"name": name}));
-    let asked = json!({"role": form.text("role").unwrap_or_default(), "subject": name,
-        "session_seconds": 28_800});
+    let fields = [
+        (
+            "role".to_owned(),
+            form.text("role").unwrap_or_default().into(),
+        ),
+        ("subject".to_owned(), form.filled_fields(&["name"]).into()),
+        ("session_seconds".to_owned(), SESSION_SECONDS.into()),
+    ];
     match front
         .operations()
         .await?
-        .create_portal_link(&v.ctx, v.query(&[]), body(&asked))
+        .create_portal_link(&v.ctx, v.query(&[]), body(fields))
         .await
     {
         Ok(link) => {

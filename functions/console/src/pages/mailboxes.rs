@@ -8,11 +8,10 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use front::Front;
 use operations::view::authorization::AuthorizationView;
-use serde_json::{Map, Value};
 
 use crate::answer::{Answer, page};
 use crate::ask::Ask;
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::schema_form::Field;
 use crate::show::{self, Page};
@@ -90,21 +89,15 @@ async fn ask(v: Visitor) -> Answer {
 }
 
 async fn connect(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
-    let mut members = Map::new();
-    let is_custom = sent.text("provider") == Some("custom");
-    let own: &[&str] = &["authorize_url", "token_url", "scope"];
-    for name in ["provider", "client_id", "client_secret"]
-        .iter()
-        .chain(own.iter().filter(|_| is_custom))
-    {
-        if let Some(text) = sent.filled(name) {
-            members.insert((*name).to_owned(), text.into());
-        }
+    let of_own = ["authorize_url", "token_url", "scope"];
+    let mut fields = sent.filled_fields(&["provider", "client_id", "client_secret"]);
+    if sent.text("provider") == Some("custom") {
+        fields.extend(sent.filled_fields(&of_own));
     }
     match front
         .operations()
         .await?
-        .create_authorization(&v.ctx, v.query(&[]), body(&Value::from(members)))
+        .create_authorization(&v.ctx, v.filled_in(fields))
         .await
     {
         Ok(new) => {

@@ -8,13 +8,13 @@ use domain::organization::OrganizationStatus;
 use front::Front;
 use http::StatusCode;
 use operations::view::organization::OrganizationView;
-use operations::{Query, Refusal};
-use serde_json::json;
+use operations::{Input, Query, Refusal};
+use serde_json::{Map, Value};
 
 use crate::answer::{Answer, page, page_as, see};
 use crate::ask::Ask;
 use crate::filter::{Filter, pairs};
-use crate::form::{Form, json as body};
+use crate::form::{Form, body};
 use crate::notice::{self, Notice};
 use crate::schema_form::Field;
 use crate::show::{self, Page};
@@ -97,7 +97,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let filter = Filter::of(query.as_deref());
     let mut parameters = filter.for_operation(&["name", "cursor"], v.now);
     parameters.push(("sort".to_owned(), "health".to_owned()));
-    let asked = Query::parse(Some(&show::query(&pairs(&parameters))));
+    let asked = Query::of(pairs(&parameters));
     let found = front.operations().await?.organizations(&v.ctx, asked).await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
     let more = found.next_cursor.map(|cursor| filter.next(&v, &cursor));
@@ -148,14 +148,12 @@ async fn ask_new(v: Visitor) -> Answer {
 }
 
 async fn create(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
-    let asked = match sent.filled("external_id") {
-        Some(external_id) => json!({"name": sent.text("name"), "external_id": external_id}),
-        None => json!({"name": sent.text("name")}),
-    };
+    let mut fields = sent.filled_fields(&["external_id"]);
+    fields.insert("name".to_owned(), sent.text("name").into());
     match front
         .operations()
         .await?
-        .create_organization(&v.ctx, Query::default(), body(&asked))
+        .create_organization(&v.ctx, Input::request(Query::default(), body(fields)))
         .await
     {
         Ok(made) => {
@@ -178,10 +176,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         let own = front
             .operations()
             .await?
-            .own_organization(
-                &v.ctx,
-                Query::parse(Some(&show::query(&[("organization_id", &id)]))),
-            )
+            .own_organization(&v.ctx, Query::of([("organization_id", &*id)]))
             .await?;
         return Ok(see(&format!("/?organization_id={}", own.id)));
     }
@@ -209,37 +204,30 @@ async fn grant(
     Path(id): Path<String>,
     form: Form,
 ) -> Answer {
-    let lines = |name: &str| form.lines(name);
-    let grants = json!({"grants": {
-        "buckets": lines("buckets"), "ses_identities": lines("ses_identities"),
-        "databases": lines("databases"), "secret_arns": lines("secret_arns"),
-    }});
+    let lists = ["buckets", "ses_identities", "databases", "secret_arns"];
+    let lists = lists.map(|name| (name.to_owned(), Value::from(form.lines(name))));
+    let fields = [("grants".to_owned(), Map::from_iter(lists).into())];
     let saved = front
         .operations()
         .await?
-        .patch_organization(&v.ctx, &id, Query::default(), body(&grants))
+        .patch_organization(&v.ctx, &id, Query::default(), body(fields))
         .await;
     said(&front, &v, &id, saved, "The grants are saved.").await
 }
 
 async fn suspend(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    set_status(&state.0, &v, &id, "suspended").await
+    set_status(&state.0, &v, &id, OrganizationStatus::Suspended).await
 }
 
 async fn activate(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    set_status(&state.0, &v, &id, "active").await
+    set_status(&state.0, &v, &id, OrganizationStatus::Active).await
 }
 
-async fn set_status(front: &Front, v: &Visitor, id: &str, status: &str) -> Answer {
+async fn set_status(front: &Front, v: &Visitor, id: &str, status: OrganizationStatus) -> Answer {
     let saved = front
         .operations()
         .await?
-        .patch_organization(
-            &v.ctx,
-            id,
-            Query::default(),
-            body(&json!({"status": status})),
-        )
+        .set_organization_status(&v.ctx, id, status)
         .await;
     said(front, v, id, saved, "Saved.").await
 }
@@ -288,12 +276,7 @@ async fn erase(
         return notice::to(&front, &v, &format!("/organizations/{id}"), notice).await;
     }
     let job = operations
-        .erase_organization(
-            &v.ctx,
-            &id,
-            Query::default(),
-            operations::Body::new("".into()),
-        )
+        .erase_organization(&v.ctx, &id, Input::command(Query::default(), ()))
         .await?;
     Ok(see(&format!("/jobs/{}?organization_id={id}", job.id)))
 }

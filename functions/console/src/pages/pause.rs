@@ -4,14 +4,13 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use front::Front;
+use operations::Refusal;
 use operations::view::destination::DestinationView;
-use operations::{Body, Refusal};
-use serde_json::{Map, Value};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::filter::instant;
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::schema_form::{Control, Field};
 use crate::visitor::Visitor;
@@ -82,18 +81,14 @@ async fn pause(
     Path(id): Path<String>,
     sent: Form,
 ) -> Answer {
-    let mut members = Map::new();
-    if let Some(reason) = sent.filled("reason") {
-        members.insert("reason".to_owned(), reason.into());
-    }
+    let mut members = sent.filled_fields(&["reason"]);
     if let Some(until) = sent.filled("until") {
         members.insert("until".to_owned(), instant(until).into());
     }
-    let members = body(&Value::from(members));
     match front
         .operations()
         .await?
-        .pause_destination(&v.ctx, &id, v.query(&[]), members)
+        .pause_destination(&v.ctx, &id, v.filled_in(members))
         .await
     {
         Ok(_) => {
@@ -108,11 +103,10 @@ async fn pause(
 }
 
 async fn resume(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    let none = Body::new("".into());
     let resumed = front
         .operations()
         .await?
-        .resume_destination(&v.ctx, &id, v.query(&[]), none)
+        .resume_destination(&v.ctx, &id, v.command(()))
         .await;
     let notice = match resumed {
         Ok(_) => Notice::done("Resumed. Waiting deliveries are sent, oldest first."),

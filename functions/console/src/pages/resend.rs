@@ -8,11 +8,11 @@ use axum::routing::get;
 use front::Front;
 use operations::view::message::MessageView;
 use operations::{Operations, Refusal};
-use serde_json::json;
+use serde_json::Map;
 
 use crate::answer::{Answer, page};
 use crate::filter::Filter;
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::names::Names;
 use crate::notice::{self, Notice};
 use crate::show::{self, Page};
@@ -85,11 +85,11 @@ async fn send(
     form: Form,
 ) -> Answer {
     let ids = form.all("destination_id");
-    let asked = body(&json!({"destination_ids": ids}));
+    let fields = Map::from_iter([("destination_ids".to_owned(), ids.clone().into())]);
     let sent = front
         .operations()
         .await?
-        .resend_message(&v.ctx, &id, v.query(&[]), asked)
+        .resend_message(&v.ctx, &id, v.filled_in(fields))
         .await;
     let notice = match sent {
         Ok(_) if ids.len() == 1 => Notice::done("The message is being sent to 1 more destination."),

@@ -10,10 +10,13 @@ use domain::settings::Address;
 use domain::settings::webhook::is_header_value;
 use egress::{Host, Schemes, Target};
 
-use super::Request;
+use super::AuthorizationRequest;
 use crate::destination::{Addresses, admit, refused};
 
-pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<Request> {
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    addresses: &Addresses<'_>,
+) -> Option<AuthorizationRequest> {
     fields.read_only(&[
         "id",
         "organization_id",
@@ -59,7 +62,7 @@ pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option
     let mail_servers = read_mail_servers(fields, facts.as_ref(), addresses);
     let known =
         |url: Option<String>, own: Option<&'static str>| url.or_else(|| own.map(str::to_owned));
-    Some(Request {
+    Some(AuthorizationRequest {
         provider: provider?,
         client_id: client_id?,
         client_secret: client_secret?.into(),

@@ -13,7 +13,6 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use domain::authorization::{Authorization, CLIENT_SECRET, Consent, Provider, VERIFIER};
 use domain::id::{AuthorizationId, OrganizationId};
-use domain::input::Errors;
 use domain::limits::AUTHORIZATIONS_MAX;
 use domain::role::Permission;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,11 +22,10 @@ use url::Url;
 use utoipa::ToSchema;
 use vault::Recipient;
 
-use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::view::authorization::{AuthorizationView, NewAuthorization};
-use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Query, Refusal, RefusalCode};
 
 /// The path that providers send browsers back to.
 pub const CALLBACK_PATH: &str = "/v1/oauth2/callback";
@@ -56,7 +54,9 @@ pub struct CreateAuthorization {
     pub mail_servers: Option<Vec<String>>,
 }
 
-struct Request {
+/// A request for a person's consent.
+#[derive(Debug)]
+pub struct AuthorizationRequest {
     provider: Provider,
     client_id: String,
     client_secret: SecretString,
@@ -72,20 +72,13 @@ impl Operations {
     pub async fn create_authorization(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut command: Input<AuthorizationRequest>,
     ) -> Result<NewAuthorization, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut command.query)
             .await?;
-        let members = body.object()?;
-        no_parameters(query)?;
-        let request = read_members(members, Errors::default(), |fields| {
-            input::read(fields, &self.addresses())
-        });
-        let request = self
-            .noted(ctx, organization, request.map_err(Refusal::from))
-            .await?;
+        let request = command.required(|fields| input::read(fields, &self.addresses()));
+        let request = self.noted(ctx, organization, request).await?;
         self.limit(organization, Limited::Check).await?;
         let id: AuthorizationId = self.id_for(ctx, organization);
         let place = Authorization::place(id);
@@ -192,7 +185,7 @@ impl Operations {
 
 /// Returns the URL where a person consents (RFC 6749 §4.1.1, RFC 7636 §4.3).
 fn consent_url(
-    request: &Request,
+    request: &AuthorizationRequest,
     redirect_uri: &str,
     state: &str,
     verifier: &SecretString,
@@ -266,7 +259,7 @@ mod tests {
     #[test]
     fn the_address_carries_the_challenge_and_never_the_verifier_or_the_secret() {
         let facts = Provider::Google.facts().unwrap();
-        let request = Request {
+        let request = AuthorizationRequest {
             provider: Provider::Google,
             client_id: "app".to_owned(),
             client_secret: "s3cret".into(),

@@ -8,10 +8,9 @@ use domain::input::Errors;
 use domain::role::Permission;
 
 use super::Drafted;
-use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::view::destination::Checked;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Input, Operations, Query, Refusal};
 
 impl Operations {
     /// Invokes the worker to check a destination, and counts the check against the organization's
@@ -86,16 +85,13 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<()>,
     ) -> Result<Checked, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        crate::body::read_members(members, Errors::default(), |_| Some(()))?;
+        input.nothing()?;
         let check = self.run_check(ctx, &destination).await?;
         if check.ok {
             self.note_verified(ctx, destination).await?;

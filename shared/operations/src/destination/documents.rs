@@ -83,17 +83,6 @@ pub struct DisableDestination {
     pub reason: Option<String>,
 }
 
-/// The body of `POST /v1/destinations/{id}/pause`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PauseDestination {
-    /// The reason, which is shown in the console.
-    pub reason: Option<String>,
-    /// When the destination resumes by itself. If it is left out, the destination stays paused
-    /// until it is resumed.
-    #[schema(format = DateTime)]
-    pub until: Option<String>,
-}
-
 /// The body of `POST /v1/destinations/{id}/rotate-secret`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotateSecret {
@@ -102,15 +91,4 @@ pub struct RotateSecret {
     pub secret: Option<Value>,
     /// How long older secrets continue to sign, in seconds. 0 ends all of them at once.
     pub overlap_seconds: Option<u32>,
-}
-
-/// The body of `POST /v1/destinations/{id}/test`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TestDestination {
-    /// The event type of the test message.
-    #[schema(default = "waybill.test")]
-    pub event_type: Option<String>,
-    /// The payload of the test message: any JSON value.
-    #[schema(value_type = Option<Value>)]
-    pub payload: Option<Value>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
 use domain::check::{HostKeysAnswer, HostKeysPlace, HostKeysRequest, PresentedKey};
-use domain::input::{Errors, FieldCode};
+use domain::input::FieldCode;
 use domain::limits::HOST;
 use domain::role::Permission;
 use domain::settings::sftp::SFTP_PORT;
@@ -14,10 +14,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::input::{admit, refused};
-use crate::body::read_members;
-use crate::organization::no_parameters;
 use crate::quota::Limited;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Context, Input, Operations, Refusal};
 
 const INVOCATION_MAX: Duration = Duration::from_secs(24);
 
@@ -43,16 +41,13 @@ impl Operations {
     pub async fn host_keys(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<HostKeysPlace>,
     ) -> Result<HostKeysView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
-        let members = body.object()?;
-        no_parameters(query)?;
         let addresses = self.addresses();
-        let place = read_members(members, Errors::default(), |fields| {
+        let place = input.required(|fields| {
             let host = fields.required_text("host", HOST);
             let port = SFTP_PORT.read(fields, "port").unwrap_or(SFTP_PORT.usual());
             let host = host?;
@@ -61,9 +56,7 @@ impl Operations {
             }
             Some(HostKeysPlace { host, port })
         });
-        let place = self
-            .noted(ctx, organization, place.map_err(Refusal::from))
-            .await?;
+        let place = self.noted(ctx, organization, place).await?;
         self.limit(organization, Limited::Check).await?;
         let request =
             serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;

@@ -23,15 +23,15 @@ mod trial;
 mod x509;
 
 pub(crate) use credentials::CredentialsDraft;
-pub use documents::{
-    CreateDestination, DisableDestination, PatchDestination, PauseDestination, RotateSecret,
-    TestDestination,
-};
+pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret};
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
+pub use pause::PauseDestination;
 pub use preview::PreviewDestination;
-pub(crate) use rotation::{read_rotation, too_many_secrets};
+pub use rotation::Rotation;
+pub(crate) use rotation::too_many_secrets;
 pub use switch::{EnableDestination, EnabledDestination};
+pub use trial::{TestDestination, TestMessage};
 
 use domain::audit::Change;
 use domain::credentials::Credentials;
@@ -327,13 +327,13 @@ impl Operations {
         Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
     }
 
-    /// `PATCH /v1/destinations/{id}`: applies a merge patch. `if_match` is the `If-Match` header,
-    /// which names the revision that the patch was made for.
+    /// `PATCH /v1/destinations/{id}`: applies a merge patch. `expected` has the revisions that the
+    /// patch was made for; `None` changes any revision.
     pub async fn patch_destination(
         &self,
         ctx: &Context,
         id: &str,
-        if_match: Option<&str>,
+        expected: Option<&[u64]>,
         mut query: Query,
         body: Body,
     ) -> Result<DestinationView, Refusal> {
@@ -359,7 +359,7 @@ impl Operations {
                 self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref())
                     .await?;
             }
-            must_match(if_match, &before)?;
+            must_match(expected, &before)?;
             let after = self
                 .patched_destination(ctx, &before, draft, skip_check)
                 .await?;
@@ -446,7 +446,7 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        if_match: Option<&str>,
+        expected: Option<&[u64]>,
         mut query: Query,
     ) -> Result<(), Refusal> {
         let organization = self
@@ -455,7 +455,7 @@ impl Operations {
         let mut before = self.own_destination(ctx, organization, id).await?;
         no_parameters(query)?;
         for _ in 0..RACES_MAX {
-            must_match(if_match, &before)?;
+            must_match(expected, &before)?;
             let now = self.clock.now();
             let after = Destination {
                 state: DestinationState::Deleted { at: now },
@@ -531,18 +531,9 @@ impl Operations {
     }
 }
 
-/// Returns an error if the `If-Match` header does not name the destination's revision (RFC 9110
-/// §13.1.1).
-fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), Refusal> {
-    let Some(header) = if_match else {
-        return Ok(());
-    };
-    let etag = format!("\"{}\"", destination.revision());
-    let matches = header
-        .split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag == etag);
-    if matches {
+/// Returns an error if a change is made for other revisions than the destination's.
+fn must_match(expected: Option<&[u64]>, destination: &Destination) -> Result<(), Refusal> {
+    if expected.is_none_or(|revisions| revisions.contains(&destination.revision())) {
         Ok(())
     } else {
         Err(Refusal::new(

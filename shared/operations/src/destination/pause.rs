@@ -7,16 +7,16 @@ use dispatch::Extent;
 use domain::Timestamp;
 use domain::destination::{Destination, DestinationState};
 use domain::id::OrganizationId;
-use domain::input::{Errors, FieldCode};
+use domain::input::{FieldCode, Fields};
 use domain::limits::DESCRIPTION;
 use domain::role::Permission;
 use futures_util::future::try_join_all;
+use serde::Serialize;
 use store::Saved;
+use utoipa::ToSchema;
 
-use crate::body::read_members;
-use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, RACES_MAX, Refusal, RefusalCode};
 
 /// The number of destinations whose turns are reset at the same time.
 const DESTINATIONS_AT_ONCE: u32 = 50;
@@ -27,6 +27,28 @@ const RELEASED: Extent = Extent {
     within: Duration::from_secs(10),
 };
 
+/// The body of `POST /v1/destinations/{id}/pause`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PauseDestination {
+    /// The reason, which is shown in the console.
+    pub reason: Option<String>,
+    /// When the destination resumes by itself. If it is left out, the destination stays paused
+    /// until it is resumed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+}
+
+impl PauseDestination {
+    fn read(fields: &mut Fields<'_>, now: Timestamp) -> Option<Self> {
+        let reason = fields.text("reason", DESCRIPTION);
+        let until = fields.parsed("until", Timestamp::parse);
+        if until.is_some_and(|until| until <= now) {
+            fields.refuse("until", FieldCode::OutOfRange, "must be in the future");
+        }
+        Some(Self { reason, until })
+    }
+}
+
 impl Operations {
     /// `POST /v1/destinations/{id}/pause`: pauses a destination. If it is already paused, the
     /// reason and the end are replaced.
@@ -34,24 +56,15 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<PauseDestination>,
     ) -> Result<DestinationView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
         let now = self.clock.now();
-        let (reason, until) = read_members(members, Errors::default(), |fields| {
-            let reason = fields.text("reason", DESCRIPTION);
-            let until = fields.parsed("until", Timestamp::parse);
-            if until.is_some_and(|until| until <= now) {
-                fields.refuse("until", FieldCode::OutOfRange, "must be in the future");
-            }
-            Some((reason, until))
-        })?;
+        let PauseDestination { reason, until } =
+            input.optional(|fields| PauseDestination::read(fields, now))?;
         for _ in 0..RACES_MAX {
             let at = match &before.state {
                 DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
@@ -88,16 +101,13 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<()>,
     ) -> Result<DestinationView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        read_members(members, Errors::default(), |_| Some(()))?;
+        input.nothing()?;
         self.resume(ctx, destination).await
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::event_type::EVENT_TYPE;
-use domain::input::{Errors, FieldCode, Fields};
+use domain::input::{Errors, FieldCode, Fields, parse_value};
 use domain::limits::{FILENAME, MEDIA_TYPE, PAYLOAD_DEPTH_MAX, REFERENCE};
 use domain::role::Permission;
 use domain::settings::email::Attach;
@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 use super::input::read_settings;
 use super::off_thread;
+use crate::body::{Source, read_members};
 use crate::message::raw::{RawMembers, depth};
 use crate::organization::no_parameters;
 use crate::quota::Limited;
@@ -71,12 +72,15 @@ impl Operations {
         let organization = self
             .enter(ctx, Permission::ManageDestinations, &mut query)
             .await?;
-        let (members, payload) = Sample::split(&body.bytes()?)?;
+        let (members, payload) = match body.source()? {
+            Source::Bytes(json) => split(&json)?,
+            Source::Form(fields) => (fields, Bytes::from_static(DEFAULT_PAYLOAD)),
+        };
         no_parameters(query)?;
         let (id, now) = (organization.to_string(), self.clock.now().to_string());
         let operations = self.clone();
         let draft = off_thread(move || {
-            members.read(Errors::default(), None, |fields| {
+            read_members(members, Errors::default(), |fields| {
                 let given = fields.given("type");
                 let kind = fields.choice("type", DestinationType::ALL);
                 let kind = fields.require("type", given, kind);
@@ -89,7 +93,8 @@ impl Operations {
                 })
             })
         });
-        let draft = self.noted(ctx, organization, draft.await?).await?;
+        let draft = draft.await?.map_err(Refusal::invalid);
+        let draft = self.noted(ctx, organization, draft).await?;
         self.limit(organization, Limited::Preview).await?;
         let late = |_| Refusal::rate_limited(1);
         let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
@@ -110,32 +115,27 @@ impl Operations {
     }
 }
 
-/// A sample in a request. Its payload is kept as the bytes that were sent.
-struct Sample;
-
-impl Sample {
-    /// Returns the request without the payload of its sample, and that payload.
-    fn split(json: &Bytes) -> Result<(RawMembers, Bytes), Refusal> {
-        let mut members = RawMembers::parse(json)?;
-        let Some(sample) = members.take("sample") else {
-            return Ok((members, Bytes::from_static(DEFAULT_PAYLOAD)));
-        };
-        let mut payload = None;
-        let sample = match RawMembers::parse(&sample) {
-            // A sample that is not an object is refused together with the other fields.
-            Err(_) if !sample.starts_with(b"{") => sample,
-            Err(malformed) => return Err(malformed.into()),
-            Ok(mut inner) => {
-                payload = inner.take("payload");
-                inner.to_json()
-            }
-        };
-        members.put("sample", sample);
-        Ok((
-            members,
-            payload.unwrap_or(Bytes::from_static(DEFAULT_PAYLOAD)),
-        ))
+/// Returns the members of a request without the payload of its sample, and that payload as the
+/// bytes that were sent.
+fn split(json: &Bytes) -> Result<(Map<String, Value>, Bytes), Refusal> {
+    let mut members = RawMembers::parse(json)?;
+    let mut payload = None;
+    let sample = match members.take("sample") {
+        None => None,
+        // A sample that is not an object is refused together with the other fields.
+        Some(sample) if !sample.starts_with(b"{") => Some(parse_value(&sample)?),
+        Some(sample) => {
+            let mut inner = RawMembers::parse(&sample)?;
+            payload = inner.take("payload");
+            Some(inner.into_members()?.into())
+        }
+    };
+    let mut members = members.into_members()?;
+    if let Some(sample) = sample {
+        members.insert("sample".to_owned(), sample);
     }
+    let payload = payload.unwrap_or(Bytes::from_static(DEFAULT_PAYLOAD));
+    Ok((members, payload))
 }
 
 /// Takes the sample, with defaults for what is left out.

@@ -6,6 +6,7 @@ use domain::destination::Destination;
 use domain::id::SecretId;
 use domain::input::{Errors, Fields};
 use domain::role::Permission;
+use domain::settings::DestinationType;
 use domain::signing_secret::{
     LIVE_SECRETS_MAX, OVERLAP_SECONDS, SigningSecret, TooManySecrets, rotate,
 };
@@ -16,19 +17,26 @@ use super::secret_input::{SecretInput, take_secret};
 use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::view::destination::RotatedSecret;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// Reads a rotation: the customer's own secret, if there is one, and how long older secrets
-/// continue to sign.
-pub(crate) fn read_rotation(
-    fields: &mut Fields<'_>,
-    own_account: &str,
-) -> Option<(Option<SecretInput>, Duration)> {
-    let secret = take_secret(fields, "secret", own_account);
-    let seconds = OVERLAP_SECONDS
-        .read(fields, "overlap_seconds")
-        .unwrap_or(OVERLAP_SECONDS.usual());
-    Some((secret, Duration::from_secs(seconds.into())))
+/// A rotation of signing secrets.
+#[derive(Debug)]
+pub struct Rotation {
+    /// The customer's own secret; `None` to generate one.
+    pub(crate) secret: Option<SecretInput>,
+    /// How long older secrets continue to sign.
+    pub(crate) overlap: Duration,
+}
+
+impl Rotation {
+    pub(crate) fn read(fields: &mut Fields<'_>, own_account: &str) -> Option<Self> {
+        let secret = take_secret(fields, "secret", own_account);
+        let seconds = OVERLAP_SECONDS
+            .read(fields, "overlap_seconds")
+            .unwrap_or(OVERLAP_SECONDS.usual());
+        let overlap = Duration::from_secs(seconds.into());
+        Some(Self { secret, overlap })
+    }
 }
 
 /// Returns the 409 for a rotation after which more secrets would sign than receivers can be
@@ -41,6 +49,18 @@ pub(crate) fn too_many_secrets(_: TooManySecrets) -> Refusal {
     Refusal::new(RefusalCode::TooManySecrets, detail)
 }
 
+/// Returns an error if the destination is not of a type whose requests are signed.
+fn must_be_signed(destination: &Destination) -> Result<(), Refusal> {
+    if destination.kind() == DestinationType::Webhook {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            RefusalCode::NotSigned,
+            "only webhooks are signed; this destination has no signing secret",
+        ))
+    }
+}
+
 impl Operations {
     /// `POST /v1/destinations/{id}/rotate-secret`: adds a signing secret. Until the overlap ends,
     /// all live secrets sign.
@@ -48,24 +68,21 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<Rotation>,
     ) -> Result<RotatedSecret, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        if before.kind() != domain::settings::DestinationType::Webhook {
-            return Err(Refusal::new(
-                RefusalCode::NotSigned,
-                "only webhooks are signed; this destination has no signing secret",
-            ));
-        }
-        let (secret, overlap) = read_members(members, Errors::default(), |fields| {
-            read_rotation(fields, &self.settings.account_id)
+        let Rotation { secret, overlap } = input.from_request(|query, body| {
+            let members = body.object_or_empty()?;
+            no_parameters(query)?;
+            must_be_signed(&before)?;
+            Ok(read_members(members, Errors::default(), |fields| {
+                Rotation::read(fields, &self.settings.account_id)
+            })?)
         })?;
+        must_be_signed(&before)?;
         let now = self.clock.now();
         let new = self
             .new_signing_secret(organization, before.id, secret, "/secret", now)

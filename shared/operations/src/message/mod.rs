@@ -17,7 +17,7 @@ pub use read::{Download, PayloadAnswer, PayloadLink};
 pub use resend::ResendMessage;
 pub use submit::Submitted;
 
-pub(crate) use raw::RawMembers;
+pub(crate) use raw::{RawMembers, RawPayload};
 pub(crate) use read::{accepted_at, parse_reference, payload_expired};
 pub(crate) use submit::not_suspended;
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use domain::input::{Errors, FieldCode, Fields, Malformed, parse_value};
 use domain::limits::{PAYLOAD_DEPTH_MAX, PAYLOAD_MAX_BYTES};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Map;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::Refusal;
 
@@ -49,40 +49,16 @@ impl RawMembers {
         Some(self.0.remove(position).1)
     }
 
-    /// Adds a member with the bytes of its value.
-    pub(crate) fn put(&mut self, name: &str, value: Bytes) {
-        self.0.push((name.to_owned(), value));
-    }
-
-    /// Returns the object as JSON.
-    pub(crate) fn to_json(&self) -> Bytes {
-        let mut json = vec![b'{'];
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            json.extend_from_slice(if index == 0 { b"" } else { b"," });
-            json.extend_from_slice(
-                serde_json::Value::from(name.as_str())
-                    .to_string()
-                    .as_bytes(),
-            );
-            json.push(b':');
-            json.extend_from_slice(value);
-        }
-        json.push(b'}');
-        json.into()
-    }
-
     /// Takes `payload`, which may be any JSON value, including null. Returns an error if it is too
     /// large.
     pub(crate) fn take_payload(&mut self) -> Result<Option<RawPayload>, Refusal> {
-        let Some(bytes) = self.take("payload") else {
-            return Ok(None);
-        };
-        if bytes.len() > PAYLOAD_MAX_BYTES {
-            return Err(Refusal::too_large(format!(
-                "a payload has at most {PAYLOAD_MAX_BYTES} bytes"
-            )));
-        }
-        Ok(Some(RawPayload { bytes }))
+        self.take("payload").map(RawPayload::new).transpose()
+    }
+
+    /// Parses the values of the members that were not taken.
+    pub(crate) fn into_members(self) -> Result<Map<String, Value>, Malformed> {
+        let parsed = |(name, value): (String, Bytes)| Ok((name, parse_value(&value)?));
+        self.0.into_iter().map(parsed).collect()
     }
 
     /// Parses the other members and reads them with `read`. A payload that nests too deep is
@@ -93,18 +69,34 @@ impl RawMembers {
         payload: Option<&RawPayload>,
         read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
     ) -> Result<T, Refusal> {
-        let mut members = Map::new();
-        for (name, value) in self.0 {
-            members.insert(name, parse_value(&value)?);
+        let members = self.into_members()?;
+        if let Some(payload) = payload {
+            payload.check_depth(&errors);
         }
-        if payload.is_some_and(|payload| depth(&payload.bytes) > PAYLOAD_DEPTH_MAX) {
+        Ok(crate::body::read_members(members, errors, read)?)
+    }
+}
+
+impl RawPayload {
+    /// Returns an error if the payload is too large.
+    pub(crate) fn new(bytes: Bytes) -> Result<Self, Refusal> {
+        if bytes.len() > PAYLOAD_MAX_BYTES {
+            return Err(Refusal::too_large(format!(
+                "a payload has at most {PAYLOAD_MAX_BYTES} bytes"
+            )));
+        }
+        Ok(Self { bytes })
+    }
+
+    /// Records an error if the payload nests too deep.
+    pub(crate) fn check_depth(&self, errors: &Errors) {
+        if depth(&self.bytes) > PAYLOAD_DEPTH_MAX {
             errors.add(
                 "/payload",
                 FieldCode::TooDeep,
                 format!("must not nest deeper than {PAYLOAD_DEPTH_MAX} levels"),
             );
         }
-        Ok(crate::body::read_members(members, errors, read)?)
     }
 }
 

@@ -4,7 +4,7 @@
 use dispatch::{Addition, Target, Unresolved, resolve};
 use domain::attempt::Trigger;
 use domain::id::{DestinationId, Id as _};
-use domain::input::{Errors, FieldCode};
+use domain::input::{FieldCode, Fields};
 use domain::limits::NAMED_DESTINATIONS_MAX;
 use domain::role::Permission;
 use serde::Serialize;
@@ -13,10 +13,8 @@ use utoipa::ToSchema;
 
 use super::read::payload_expired;
 use super::submit::not_suspended;
-use crate::body::read_members;
-use crate::organization::no_parameters;
 use crate::view::message::MessageView;
-use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Refusal, RefusalCode};
 
 /// The body of `POST /v1/messages/{id}/deliveries`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,37 +23,38 @@ pub struct ResendMessage {
     pub destination_ids: Vec<String>,
 }
 
+impl ResendMessage {
+    fn read(fields: &mut Fields<'_>) -> Option<Vec<DestinationId>> {
+        let given = fields.given("destination_ids");
+        let ids: Option<Vec<DestinationId>> = fields.parsed_list(
+            "destination_ids",
+            NAMED_DESTINATIONS_MAX,
+            DestinationId::named,
+        );
+        if ids.as_ref().is_some_and(Vec::is_empty) {
+            fields.refuse(
+                "destination_ids",
+                FieldCode::TooShort,
+                "must name at least one destination",
+            );
+        }
+        fields.require("destination_ids", given, ids)
+    }
+}
+
 impl Operations {
     /// `POST /v1/messages/{id}/deliveries`: sends a message to further destinations.
     pub async fn resend_message(
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<Vec<DestinationId>>,
     ) -> Result<MessageView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let deliveries = self.own_message(ctx, organization, id).await?;
-        let members = body.object()?;
-        no_parameters(query)?;
-        let named = read_members(members, Errors::default(), |fields| {
-            let given = fields.given("destination_ids");
-            let ids: Option<Vec<DestinationId>> = fields.parsed_list(
-                "destination_ids",
-                NAMED_DESTINATIONS_MAX,
-                DestinationId::named,
-            );
-            if ids.as_ref().is_some_and(Vec::is_empty) {
-                fields.refuse(
-                    "destination_ids",
-                    FieldCode::TooShort,
-                    "must name at least one destination",
-                );
-            }
-            fields.require("destination_ids", given, ids)
-        })?;
+        let named = input.required(ResendMessage::read)?;
         let first = &deliveries[0];
         let routes = self
             .store

@@ -358,6 +358,69 @@ fn limits_and_defaults_stand_in_no_attribute_and_in_no_overlay() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Returns the lines of shipped code under `folders` that contain one of `texts`: without tests and
+/// comments.
+fn shipped_lines_with(folders: &[&str], texts: &[&str]) -> Vec<(PathBuf, String)> {
+    let is_test = |path: &Path| {
+        path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+    };
+    let paths = sources()
+        .into_iter()
+        .filter(|path| folders.iter().any(|folder| path.starts_with(folder)) && !is_test(path));
+    paths
+        .flat_map(|path| {
+            let source = types::shipped(&read(&path)).to_owned();
+            let lines = source
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.starts_with("//"))
+                .filter(|line| texts.iter().any(|text| line.contains(text)))
+                .map(|line| (path.clone(), line.to_owned()));
+            lines.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Errors and states are enums: nothing recognizes them by a text, a number or a sentence.
+#[test]
+fn no_code_status_or_sentence_is_compared() {
+    let texts = [".code == \"", ".status ==", "detail.contains"];
+    let found = shipped_lines_with(&["functions", "shared", "infra"], &texts);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Operations know no types of HTTP. Requests are read at the edges of a process: what the API, the
+/// console and the event bus receive.
+#[test]
+fn operations_know_no_http_and_nothing_is_serialized_to_call_them() {
+    let http = ["http::", "axum", "StatusCode", "HeaderMap", "hyper"];
+    let found = shipped_lines_with(&["shared/operations"], &http);
+    assert!(found.is_empty(), "{found:#?}");
+    let files = |texts: &[&str]| -> BTreeSet<String> {
+        shipped_lines_with(&["functions", "infra", "shared"], texts)
+            .into_iter()
+            .map(|(path, _)| path.display().to_string())
+            .collect()
+    };
+    let expected = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+    assert_eq!(
+        files(&["Body::new("]),
+        expected(&[
+            "functions/api/src/extract.rs",
+            "functions/ingest/src/lib.rs"
+        ])
+    );
+    assert_eq!(
+        files(&["Query::parse("]),
+        expected(&[
+            "functions/api/src/extract.rs",
+            "functions/api/src/idempotency.rs",
+            "functions/api/src/routes/authorizations.rs",
+            "functions/console/src/visitor.rs",
+        ])
+    );
+}
+
 #[test]
 fn the_documentation_uses_plain_words() {
     let found = pages().into_iter().flat_map(|path| {

@@ -43,16 +43,10 @@ impl Jobs {
             for _ in 0..STRETCHES_MAX {
                 let mut step = self
                     .store
-                    .missed(job.organization_id, shards, &missed, job.after)
+                    .missed(job.organization_id, shards, &missed, job.after, CHUNK)
                     .await?;
-                let cut = step.items.len() > CHUNK;
-                step.items.truncate(CHUNK);
                 job.chunk = step.items.iter().map(|first| first.id).collect();
-                job.after = if cut {
-                    job.chunk.last().copied()
-                } else {
-                    step.next
-                };
+                job.after = step.next;
                 job.walked = job.after.is_none();
                 if job.walked || !job.chunk.is_empty() {
                     break;

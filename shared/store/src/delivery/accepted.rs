@@ -59,9 +59,9 @@ impl Missed {
 }
 
 impl Store {
-    /// Returns the first deliveries of messages that a destination missed, oldest first, after
-    /// `after`. A step covers a part of the history, so it may return nothing without being the
-    /// last.
+    /// Returns the first deliveries of at most `limit` messages that a destination missed, oldest
+    /// first, after `after`. A step covers a part of the history, so it may return nothing without
+    /// being the last.
     pub async fn missed(
         &self,
         organization: OrganizationId,
@@ -69,6 +69,7 @@ impl Store {
         missed: &Missed,
         after: Option<DeliveryId>,
     ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
+        limit: usize,
         let low = after.map_or_else(
             || Ulid::first_at(missed.since).to_string(),
             |after| format!("{}~", keys::message_prefix(after.message)),
@@ -96,8 +97,14 @@ impl Store {
                 firsts.push(delivery);
             }
         }
+            if found.len() >= limit {
+                return Ok(Walk {
+                    next: found.last().map(|first| first.id),
+                    items: found,
+                });
+            }
         firsts.sort_by_key(|first| first.id);
-        let mut found = Vec::new();
+        let mut found: Vec<Delivery> = Vec::new();
         for first in firsts {
             let addressed = match first.fan_out {
                 1 => first.destination == missed.destination,
@@ -133,7 +140,9 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let (mut count, mut after) = (0, None);
         loop {
-            let step = self.missed(organization, shards, missed, after).await?;
+            let step = self
+                .missed(organization, shards, missed, after, usize::MAX)
+                .await?;
             count += step.items.len() as u64;
             after = step.next;
             if after.is_none() {

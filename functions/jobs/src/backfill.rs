@@ -11,7 +11,7 @@ use domain::Timestamp;
 use domain::attempt::Trigger;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
-use store::{Added, Job, JobStatus, Missed, StoreError};
+use store::{Added, Job, JobStatus, Missed, StoreError, skip_unreadable};
 
 use crate::Jobs;
 use crate::run::Step;
@@ -41,7 +41,7 @@ impl Jobs {
                 return self.saved(job.ended(JobStatus::Finished, now)).await;
             }
             for _ in 0..STRETCHES_MAX {
-                let mut step = self
+                let step = self
                     .store
                     .missed(job.organization_id, shards, &missed, job.after, CHUNK)
                     .await?;
@@ -83,13 +83,14 @@ impl Jobs {
                 job.skipped += 1;
                 continue;
             };
-            match self.backfill_one(&first, &target).await? {
-                Added::Done(_) => job.done += 1,
+            match skip_unreadable(self.backfill_one(&first, &target).await)? {
+                Some(Added::Done(_)) => job.done += 1,
                 // After a crash, an existing delivery is one that this chunk added.
-                Added::There(delivery) if resumed && delivery.trigger == Trigger::Replay => {
+                Some(Added::There(delivery)) if resumed && delivery.trigger == Trigger::Replay => {
                     job.done += 1
                 }
-                Added::There(_) | Added::Gone => job.skipped += 1,
+                Some(Added::There(_) | Added::Gone) => job.skipped += 1,
+                None => job.failed += 1,
             }
         }
         job.total = job.total.max(job.done + job.skipped + job.failed);

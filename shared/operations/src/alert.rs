@@ -4,6 +4,7 @@ use domain::alert::Alert;
 use domain::input::Errors;
 use domain::role::Permission;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use store::skip_unreadable;
 
 use crate::cursor::ListScope;
 use crate::destination::health::READS_AT_ONCE;
@@ -59,11 +60,11 @@ impl Operations {
 
     async fn alert_view(&self, ctx: &Context, alert: Alert) -> Result<AlertView, Refusal> {
         let deliveries = match alert.message {
-            Some(message) => self
-                .store
-                .message(alert.organization_id, message)
-                .await?
-                .unwrap_or_default(),
+            Some(message) => {
+                skip_unreadable(self.store.message(alert.organization_id, message).await)?
+                    .flatten()
+                    .unwrap_or_default()
+            }
             None => Vec::new(),
         };
         Ok(AlertView::of(

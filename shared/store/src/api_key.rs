@@ -13,6 +13,7 @@ use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK};
 use crate::tally::{Limit, Within};
 use crate::transaction::{Transacted, Transaction};
+use crate::unreadable::readable;
 use crate::{Created, Routes, Store, StoreError, organization, routes};
 
 /// When the key was last used. An attribute of its own, because it is the only part that changes.
@@ -161,7 +162,8 @@ impl Store {
         item.as_ref().map(read).transpose()
     }
 
-    /// Lists the keys of an organization, or of the operators, oldest first.
+    /// Lists the keys of an organization, or of the operators, oldest first. An unreadable one is
+    /// logged, counted and left out.
     pub async fn keys(
         &self,
         organization: Option<OrganizationId>,
@@ -169,9 +171,20 @@ impl Store {
         let listed = self
             .list("list API keys", self.listed_keys(organization), LISTED_MAX)
             .await?;
-        let listed_keys: Result<Vec<Key>, StoreError> = listed.items.iter().map(key_of).collect();
-        let items = self.get_all("read API keys", &listed_keys?).await?;
-        items.iter().flatten().map(read).collect()
+        let named = readable(listed.items.iter().map(key_of))?;
+        let keys: Vec<Key> = named.into_iter().map(keys::api_key).collect();
+        let items = self.get_all("read API keys", &keys).await?;
+        readable(items.iter().flatten().map(read))
+    }
+
+    /// Deletes every key of an organization, including those that are unreadable.
+    pub(crate) async fn delete_keys(&self, organization: OrganizationId) -> Result<(), StoreError> {
+        let query = self.listed_keys(Some(organization));
+        let listed = self.list("list API keys", query, LISTED_MAX).await?;
+        for id in readable(listed.items.iter().map(key_of))? {
+            self.delete_key(Some(organization), id).await?;
+        }
+        Ok(())
     }
 
     /// Deletes a key of this organization, or of the operator. Returns whether it existed.
@@ -234,10 +247,8 @@ pub(crate) fn read(item: &Item) -> Result<ApiKey, StoreError> {
     })
 }
 
-/// Returns the key that an entry of a list names.
-fn key_of(line: &Item) -> Result<Key, StoreError> {
+/// Returns the id of the key that an entry of a list names.
+fn key_of(line: &Item) -> Result<KeyId, StoreError> {
     let reader = Reader(line);
-    keys::api_key_of(reader.text(SK)?)
-        .map(keys::api_key)
-        .ok_or_else(|| reader.corrupt("names no API key"))
+    keys::api_key_of(reader.text(SK)?).ok_or_else(|| reader.corrupt("names no API key"))
 }

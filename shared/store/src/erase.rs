@@ -1,13 +1,15 @@
 //! Erases an organization's items and objects in steps. A repeat removes what is left.
 
-use domain::id::{DestinationId, JobId, OrganizationId};
+use domain::id::{DeliveryId, DestinationId, JobId, OrganizationId};
 use futures_util::{TryStreamExt as _, stream};
+use telemetry::metrics::{Threshold, threshold_exceeded};
 
 use crate::attributes::{Item, Reader, text};
-use crate::delivery::item::decode;
+use crate::delivery::OwnObjects;
 use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
-use crate::{Content, Store, StoreError};
+use crate::unreadable::readable;
+use crate::{Store, StoreError};
 
 /// The number of items that are removed concurrently.
 const AT_ONCE: usize = 16;
@@ -25,27 +27,42 @@ impl Store {
         let found = self.stretch(&keys::deliveries(organization, shard)).await?;
         let count = found.len() as u64;
         let each = stream::iter(found.into_iter().map(Ok));
-        each.try_for_each_concurrent(AT_ONCE, |item| self.erase_delivery(item))
+        each.try_for_each_concurrent(AT_ONCE, |item| self.erase_delivery(organization, item))
             .await?;
         Ok(count)
     }
 
-    async fn erase_delivery(&self, item: Item) -> Result<(), StoreError> {
-        let delivery = decode(&item)?;
-        if let Some(Content::Object(place)) = self.content(&delivery).await?
-            && place.bucket.is_none()
-        {
-            self.end_use(&place, delivery.id.message).await?;
+    /// Erases a delivery with what belongs to it. Its key says almost everything about that, so an
+    /// unreadable delivery is erased too.
+    async fn erase_delivery(
+        &self,
+        organization: OrganizationId,
+        item: Item,
+    ) -> Result<(), StoreError> {
+        let Some(key) = Key::of(&item) else {
+            return Ok(());
+        };
+        let Some(id) = keys::delivery_of(&key.sk) else {
+            return self.remove(key).await;
+        };
+        let objects = known_objects(&item, organization, id)?;
+        if let Some(objects) = &objects {
+            if let Some(place) = &objects.payload {
+                self.end_use(place, id.message).await?;
+            }
+            self.remove_body(id, &objects.bodies).await?;
         }
-        self.remove_body(&delivery).await?;
-        self.remove(keys::payload(delivery.id.message)).await?;
-        let attempts = keys::attempts(delivery.id);
+        self.remove(keys::payload(id.message)).await?;
+        let attempts = keys::attempts(id);
         // A delivery that was never settled may have late attempts too.
         self.erase_partition(&attempts, None).await?;
-        self.remove(keys::delivery(delivery.organization, delivery.id))
-            .await?;
+        self.remove(key).await?;
         // Removes an attempt that ended in between. A later one finds no delivery and is not kept.
-        self.erase_partition(&attempts, None).await
+        self.erase_partition(&attempts, None).await?;
+        match objects {
+            Some(objects) => self.remove_body(id, &objects.bodies).await,
+            None => self.remove(keys::body(id)).await,
+        }
     }
 
     /// Erases everything else of the organization: its keys first, so that they are refused from
@@ -55,9 +72,7 @@ impl Store {
         organization: OrganizationId,
         spared: JobId,
     ) -> Result<(), StoreError> {
-        for key in self.keys(Some(organization)).await? {
-            self.delete_key(Some(organization), key.id).await?;
-        }
+        self.delete_keys(organization).await?;
         for partition in keys::partitions_of(organization) {
             self.erase_partition(&partition, Some(&keys::job(organization, spared)))
                 .await?;
@@ -79,12 +94,7 @@ impl Store {
         let listed = self
             .list("list destinations", self.query(destinations), u32::MAX)
             .await?;
-        for item in &listed.items {
-            let sort = Reader(item).text(SK)?;
-            let id: DestinationId = sort
-                .trim_start_matches(keys::DESTINATION_PREFIX)
-                .parse()
-                .map_err(|error| Reader(item).corrupt(format!("its sort key {error}")))?;
+        for id in readable(listed.items.iter().map(destination_of))? {
             for partition in keys::partitions_of_destination(id) {
                 self.erase_partition(&partition, None).await?;
             }
@@ -138,4 +148,37 @@ impl Store {
             .await
             .map(drop)
     }
+}
+
+/// Returns the objects that belong to a delivery. If its item does not say which they are, that is
+/// logged: they stay until the bucket's lifecycle rules delete them.
+fn known_objects(
+    item: &Item,
+    organization: OrganizationId,
+    id: DeliveryId,
+) -> Result<Option<OwnObjects>, StoreError> {
+    match OwnObjects::of(item, organization, id) {
+        Ok(objects) => Ok(Some(objects)),
+        Err(StoreError::Corrupt { key, problem }) => {
+            tracing::error!(
+                key,
+                problem,
+                "an unreadable delivery is erased, but its objects are unknown; if it has any, \
+                 they stay in the bucket until its lifecycle rules delete them"
+            );
+            threshold_exceeded(Threshold::UnreadableItems);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the destination that a sort key names.
+fn destination_of(item: &Item) -> Result<DestinationId, StoreError> {
+    let reader = Reader(item);
+    reader
+        .text(SK)?
+        .trim_start_matches(keys::DESTINATION_PREFIX)
+        .parse()
+        .map_err(|error| reader.corrupt(format!("its sort key {error}")))
 }

@@ -11,7 +11,7 @@ use crate::attributes::{Item, Reader, json, number, text, time};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, FAILING};
 use crate::table::Written;
-use crate::{Store, StoreError, recovery};
+use crate::{Store, StoreError, recovery, skip_unreadable};
 
 pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const STREAK: &str = "n";
@@ -49,11 +49,15 @@ impl Store {
         read(item.as_ref())
     }
 
-    /// Reads the health of several destinations, in their order.
+    /// Reads the health of several destinations, in their order. An unreadable one is logged,
+    /// counted and read as that of a new destination.
     pub async fn healths(&self, destinations: &[DestinationId]) -> Result<Vec<Health>, StoreError> {
         let keys: Vec<_> = destinations.iter().map(|id| keys::health(*id)).collect();
         let items = self.get_all("read destinations' health", &keys).await?;
-        items.iter().map(|item| read(item.as_ref())).collect()
+        items
+            .iter()
+            .map(|item| Ok(skip_unreadable(read(item.as_ref()))?.unwrap_or_default()))
+            .collect()
     }
 
     /// Counts one failed attempt, which `token` identifies, unless it is counted already or belongs

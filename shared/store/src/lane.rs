@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use crate::attributes::{Item, text};
 use crate::expression::Condition;
 use crate::keys::{self, BY_REFERENCE, Index, Key, PK, SK};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, skip_unreadable};
 
 /// A partition to read.
 #[derive(Clone, Debug)]
@@ -182,9 +182,8 @@ impl Lane {
             let Some((organization, id)) = found else {
                 return Ok(());
             };
-            let deliveries = store
-                .message(organization, id.message)
-                .await?
+            let deliveries = skip_unreadable(store.message(organization, id.message).await)?
+                .flatten()
                 .unwrap_or_default();
             let mut keys: Vec<Key> = deliveries
                 .iter()

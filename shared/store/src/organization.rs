@@ -146,9 +146,7 @@ impl Store {
     /// and everything else that does not expire. Its deliveries, alerts and audit trail remain
     /// until they expire. A repeat removes what is left.
     pub async fn remove_organization(&self, id: OrganizationId) -> Result<(), StoreError> {
-        for key in self.keys(Some(id)).await? {
-            self.delete_key(Some(id), key.id).await?;
-        }
+        self.delete_keys(id).await?;
         self.erase_partition(&keys::portal_links(Some(id)), None)
             .await?;
         self.erase_configuration(id).await

@@ -24,7 +24,7 @@ use crate::attributes::{Item, Reader, number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, SK, TTL};
 use crate::table::{Table, Written};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, skip_unreadable};
 
 const SUCCEEDED: &str = "ok";
 const FAILED: &str = "f.";
@@ -129,8 +129,9 @@ impl Store {
         let mut hours = Vec::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(StoreError::of("read statistics"))?;
-            let seconds: i64 = Reader(&item).parsed(SK)?;
-            hours.push((Timestamp::from_millis(seconds * 1000), read(&item)));
+            if let Some(seconds) = skip_unreadable(Reader(&item).parsed::<i64>(SK))? {
+                hours.push((Timestamp::from_millis(seconds * 1000), read(&item)));
+            }
         }
         Ok(hours)
     }

@@ -6,7 +6,7 @@ use domain::delivery::Delivery;
 use domain::id::{MessageId, OrganizationId, UploadId};
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{Put, Reader, number, text};
+use crate::attributes::{Item, Put, Reader, number, text};
 use crate::delivery::item::expiry_seconds;
 use crate::document;
 use crate::expression::Condition;
@@ -127,19 +127,18 @@ impl Store {
         waiting
             .equals(PK, text(keys::uploads(organization)))
             .begins_with(SK, text(keys::OUTSTANDING_PREFIX));
+        let read = |item: &Item| -> Result<(u64, i64), StoreError> {
+            Ok((Reader(item).number(BYTES)?, Reader(item).number(TTL)?))
+        };
+        let action = "count outstanding uploads";
         let found = self
-            .list(
-                "count outstanding uploads",
-                self.query(waiting).consistent_read(true),
-                u32::MAX,
-            )
+            .list_as(action, self.query(waiting), u32::MAX, read)
             .await?;
-        let (mut bytes, mut first): (u64, Option<i64>) = (0, None);
-        for item in found.items.iter().filter(|item| self.is_alive(item)) {
-            bytes = bytes.saturating_add(Reader(item).number(BYTES)?);
-            let until: i64 = Reader(item).number(TTL)?;
-            first = Some(first.map_or(until, |first| first.min(until)));
-        }
+        let bytes = found
+            .items
+            .iter()
+            .fold(0_u64, |sum, (bytes, _)| sum.saturating_add(*bytes));
+        let first = found.items.iter().map(|(_, until)| *until).min();
         Ok((
             bytes,
             first.map(|seconds| Timestamp::from_millis(seconds * 1000)),

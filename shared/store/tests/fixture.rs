@@ -132,6 +132,23 @@ impl Fixture {
             .unwrap();
     }
 
+    /// Replaces an attribute of an item by a text that nothing reads.
+    pub(crate) async fn damage(&self, pk: &str, sk: &str, attribute: &str) {
+        let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        self.table
+            .update_item()
+            .table_name(TABLE)
+            .key("pk", text(pk))
+            .key("sk", text(sk))
+            .update_expression("SET #a = :a")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#a", attribute)
+            .expression_attribute_values(":a", text("?"))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// Makes an audit event without saving it.
     pub(crate) fn event(&self, organization: OrganizationId, action: &str) -> AuditEvent {
         AuditEvent {

@@ -271,7 +271,8 @@ impl Operations {
     }
 
     /// `DELETE /v1/messages/{id}/payload`: erases the payload and what recorded responses quote of
-    /// it, and cancels unfinished deliveries.
+    /// it, and cancels unfinished deliveries. If one delivery is unreadable, the others are erased
+    /// and this is an error.
     pub async fn erase_message_payload(
         &self,
         ctx: &Context,
@@ -281,12 +282,24 @@ impl Operations {
         let organization = self
             .enter(ctx, Permission::ManageDestinations, &mut query)
             .await?;
-        let deliveries = self.own_message(ctx, organization, id).await?;
-        no_parameters(query)?;
-        let Some(message) = deliveries.first().map(|delivery| delivery.id.message) else {
+        let message: MessageId = self.own_id(ctx, organization, id).await?;
+        let deliveries = self.store.stored_message(organization, message).await?;
+        if deliveries
+            .first()
+            .is_none_or(|(position, _)| *position != 0)
+        {
             return Err(Refusal::not_found());
-        };
-        for delivery in deliveries {
+        }
+        no_parameters(query)?;
+        let mut not_erased = None;
+        for (_, delivery) in deliveries {
+            let delivery = match delivery {
+                Ok(delivery) => delivery,
+                Err(error) => {
+                    not_erased.get_or_insert(error);
+                    continue;
+                }
+            };
             let finished = match delivery.status().is_finished() {
                 true => delivery,
                 false => match self.dispatch.cancel(delivery.clone()).await {
@@ -302,6 +315,9 @@ impl Operations {
                 .await?
                 .unwrap_or(finished);
             self.store.erase_payload(&current).await?;
+        }
+        if let Some(error) = not_erased {
+            return Err(error.into());
         }
         let event = self.event(
             ctx,

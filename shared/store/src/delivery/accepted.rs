@@ -12,6 +12,7 @@ use crate::attributes::{Item, Reader, text};
 use crate::expression::Condition;
 use crate::keys::{self, PK, SK};
 use crate::page::Walk;
+use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// Items that one step reads of each shard.
@@ -68,8 +69,8 @@ impl Store {
         shards: u8,
         missed: &Missed,
         after: Option<DeliveryId>,
-    ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
         limit: usize,
+    ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
         let low = after.map_or_else(
             || Ulid::first_at(missed.since).to_string(),
             |after| format!("{}~", keys::message_prefix(after.message)),
@@ -87,25 +88,21 @@ impl Store {
         // Past the end of the shortest stretch, not every shard has been read.
         let end: Option<MessageId> = stretches.iter().filter_map(|(_, end)| *end).min();
         let mut firsts: Vec<Delivery> = Vec::new();
-        for item in stretches
-            .iter()
-            .flat_map(|(items, _)| items)
-            .filter(|item| self.is_alive(item))
-        {
-            let delivery = decode(item)?;
+        let items = stretches.iter().flat_map(|(items, _)| items);
+        for delivery in readable(items.filter(|item| self.is_alive(item)).map(decode))? {
             if missed.means(&delivery) && end.is_none_or(|end| delivery.id.message <= end) {
                 firsts.push(delivery);
             }
         }
+        firsts.sort_by_key(|first| first.id);
+        let mut found: Vec<Delivery> = Vec::new();
+        for first in firsts {
             if found.len() >= limit {
                 return Ok(Walk {
                     next: found.last().map(|first| first.id),
                     items: found,
                 });
             }
-        firsts.sort_by_key(|first| first.id);
-        let mut found: Vec<Delivery> = Vec::new();
-        for first in firsts {
             let addressed = match first.fan_out {
                 1 => first.destination == missed.destination,
                 _ => {

@@ -8,6 +8,7 @@ use super::read::first_of;
 use crate::attributes::number;
 use crate::expression::{Change, Condition};
 use crate::keys::PK;
+use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// How often an addition is tried again when another one took the position.
@@ -33,11 +34,15 @@ impl Store {
         let (organization, message) = (new.organization, new.id.message);
         let first = first_of(organization, message);
         for _ in 0..RACES_MAX {
-            let Some(deliveries) = self.message(organization, message).await? else {
+            let deliveries = self.stored_message(organization, message).await?;
+            if deliveries
+                .first()
+                .is_none_or(|(position, _)| *position != 0)
+            {
                 return Ok(Added::Gone);
-            };
-            let last = deliveries.last().map_or(0, |delivery| delivery.id.position);
-            if let Some(there) = deliveries
+            }
+            let last = deliveries.last().map_or(0, |(position, _)| *position);
+            if let Some(there) = readable(deliveries.into_iter().map(|(_, delivery)| delivery))?
                 .into_iter()
                 .find(|delivery| delivery.destination == new.destination)
             {

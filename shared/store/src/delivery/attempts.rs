@@ -12,6 +12,7 @@ use domain::id::{DeliveryId, OrganizationId};
 use domain::receipt::Receipt;
 use domain::settle::AfterAttempt;
 
+use super::body::object_key;
 use super::item::{
     PAYLOAD_PLACE, RECORD, STATUS, decode, encode_progress, encode_record, expiry_seconds, status,
 };
@@ -22,7 +23,8 @@ use crate::attributes::{Item, Put, Reader, binary, number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, TTL};
 use crate::table::Written;
-use crate::{Store, StoreError};
+use crate::unreadable::readable;
+use crate::{Store, StoreError, skip_unreadable};
 
 /// How many of the newest earlier attempts are kept, in addition to the first.
 const KEPT_MAX: u32 = 200;
@@ -73,7 +75,7 @@ impl Store {
         found: Option<&Item>,
     ) -> Result<(), StoreError> {
         if found.is_none() {
-            self.remove_body(before).await?;
+            self.remove_body(before.id, &object_key(before)).await?;
         }
         let Some(archived) = &before.last_attempt else {
             return Ok(());
@@ -208,7 +210,12 @@ impl Store {
             .list("read attempts", self.query(partition), u32::MAX)
             .await?;
         for item in &kept.items {
-            let (Some(key), attempt) = (Key::of(item), unpack(delivery, Reader(item))?) else {
+            let Some(key) = Key::of(item) else {
+                continue;
+            };
+            // An unreadable attempt is removed, because it may hold a response body.
+            let Some(attempt) = skip_unreadable(unpack(delivery, Reader(item)))? else {
+                self.remove(key).await?;
                 continue;
             };
             if quotes(&attempt) {
@@ -252,7 +259,7 @@ impl Store {
     }
 
     /// Returns a delivery's attempts, oldest first and including the last, and how many are no
-    /// longer kept.
+    /// longer kept. An unreadable one is logged and counts as no longer kept.
     pub async fn attempts(&self, delivery: &Delivery) -> Result<(Vec<Attempt>, u32), StoreError> {
         let partition = || {
             let mut condition = Condition::default();
@@ -272,9 +279,9 @@ impl Store {
             items.extend(self.list("read attempts", partition(), 1).await?.items);
         }
         let mut attempts: Vec<Attempt> = delivery.last_attempt.iter().cloned().collect();
-        for item in &items {
-            attempts.push(unpack(delivery, Reader(item))?);
-        }
+        attempts.extend(readable(
+            items.iter().map(|item| unpack(delivery, Reader(item))),
+        )?);
         // An attempt may be found twice: as both the first and one of the newest, or in an item
         // that a settle wrote before it lost.
         attempts.sort_by_key(|attempt| (attempt.number, attempt.started_at));

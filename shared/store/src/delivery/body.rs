@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use domain::delivery::Delivery;
+use domain::id::DeliveryId;
 
 use super::item::hash;
 use super::payload::{Content, decompress, payload_expiry_seconds, sha256};
@@ -90,7 +91,7 @@ impl Store {
                 }
                 let version = self.put_body(delivery, body).await?;
                 let version = version.unwrap_or_else(|| UNVERSIONED.to_owned());
-                object = Some(place(delivery, &version));
+                object = Some(place(&object_key(delivery), &version));
                 change
                     .remove(COMPRESSED)
                     .set(VERSION, text(&version))
@@ -138,7 +139,7 @@ impl Store {
         let from = Reader(&item);
         let content = match from.binary_opt(COMPRESSED)? {
             Some(compressed) => Content::Bytes(decompress(from, compressed)?),
-            None => Content::Object(place(delivery, from.text(VERSION)?)),
+            None => Content::Object(place(&object_key(delivery), from.text(VERSION)?)),
         };
         Ok(Some(KeptBody {
             content_type: from.text(CONTENT_TYPE)?.to_owned(),
@@ -159,19 +160,21 @@ impl Store {
             mark.remove(name);
         }
         self.change("erase a body", &key, mark).await?;
-        self.delete_versions(delivery).await
+        self.delete_versions(delivery.id, &object_key(delivery))
+            .await
     }
 
-    /// Removes the bodies that a delivery sent, and leaves no mark.
-    pub(crate) async fn remove_body(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        self.delete_versions(delivery).await?;
-        self.remove(keys::body(delivery.id)).await
+    /// Removes the bodies that a delivery sent, and leaves no mark. `object` is the key of the
+    /// bodies that are objects.
+    pub(crate) async fn remove_body(&self, id: DeliveryId, object: &str) -> Result<(), StoreError> {
+        self.delete_versions(id, object).await?;
+        self.remove(keys::body(id)).await
     }
 
-    async fn delete_versions(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let item = self.get("read a body", &keys::body(delivery.id)).await?;
+    async fn delete_versions(&self, id: DeliveryId, object: &str) -> Result<(), StoreError> {
+        let item = self.get("read a body", &keys::body(id)).await?;
         for version in item.iter().flat_map(versions) {
-            self.delete_object(&place(delivery, version)).await?;
+            self.delete_object(&place(object, version)).await?;
         }
         Ok(())
     }
@@ -185,7 +188,8 @@ fn versions(item: &Item) -> impl Iterator<Item = &str> {
         .map(String::as_str)
 }
 
-fn object_key(delivery: &Delivery) -> String {
+/// Returns the key of a delivery's bodies that are objects.
+pub(super) fn object_key(delivery: &Delivery) -> String {
     keys::body_object(
         delivery.payload_retention_days,
         delivery.organization,
@@ -193,11 +197,11 @@ fn object_key(delivery: &Delivery) -> String {
     )
 }
 
-fn place(delivery: &Delivery, version: &str) -> ObjectPlace {
+fn place(object: &str, version: &str) -> ObjectPlace {
     let version = Some(version.to_owned()).filter(|version| version != UNVERSIONED);
     ObjectPlace {
         bucket: None,
-        key: object_key(delivery),
+        key: object.to_owned(),
         version,
         etag: None,
         role: None,

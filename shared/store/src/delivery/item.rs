@@ -363,6 +363,11 @@ fn kept_days(from: Reader<'_>) -> Result<u32, StoreError> {
     Ok(from.number_opt("rd")?.unwrap_or(RETENTION_DAYS))
 }
 
+/// Reads how many days the payload is kept.
+pub(super) fn payload_days(from: Reader<'_>) -> Result<u32, StoreError> {
+    from.number_opt("pd")?.map_or_else(|| kept_days(from), Ok)
+}
+
 /// Reads the delivery in an item.
 pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
     let from = Reader(item);
@@ -395,7 +400,7 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         born_skipped: from.flag("bk")?,
         last_attempt: None,
         retention_days: kept_days(from)?,
-        payload_retention_days: from.number_opt("pd")?.map_or_else(|| kept_days(from), Ok)?,
+        payload_retention_days: payload_days(from)?,
     };
     let record = from
         .binary_opt(RECORD)?

@@ -40,6 +40,7 @@ pub use due::{DueAfter, DueEntry};
 pub use list::{DeliveryFilter, MessageFilter};
 pub use object::{ObjectHead, ObjectLink, ObjectPlace, OwnObject, Unreadable, UploadTerms};
 pub use payload::Content;
+pub(crate) use payload::OwnObjects;
 pub use settle::Settled;
 pub use transition::Leased;
 pub use work::{Work, WorkKey};

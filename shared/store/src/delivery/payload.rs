@@ -9,7 +9,7 @@ use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
 use super::item::{
-    PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash,
+    PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash, payload_days,
 };
 use super::size::{WRITE_UNIT_BYTES, item_size};
 use super::{ObjectPlace, compression};
@@ -144,6 +144,51 @@ pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, S
         .map_err(|error| from.corrupt(error.to_string()))
 }
 
+/// Returns the object that a delivery's item names as its payload; `None` if the payload is no
+/// object.
+fn object(
+    from: Reader<'_>,
+    organization: OrganizationId,
+    message: MessageId,
+) -> Result<Option<ObjectPlace>, StoreError> {
+    match from.text_opt(PAYLOAD_PLACE)? {
+        Some(PLACE_OBJECT) => Ok(Some(ObjectPlace {
+            bucket: None,
+            key: keys::payload_object(payload_days(from)?, organization, message),
+            version: from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned),
+            etag: None,
+            role: None,
+        })),
+        Some(PLACE_ELSEWHERE) => from.json_opt(PAYLOAD_OBJECT),
+        _ => Ok(None),
+    }
+}
+
+/// The objects in the service's bucket that belong to a delivery. They are read without the rest of
+/// its item, which may be unreadable.
+pub(crate) struct OwnObjects {
+    /// The object of the payload, if the payload is one.
+    pub(crate) payload: Option<ObjectPlace>,
+    /// The key of the bodies that are objects.
+    pub(crate) bodies: String,
+}
+
+impl OwnObjects {
+    /// Reads which objects belong to the delivery in an item.
+    pub(crate) fn of(
+        item: &Item,
+        organization: OrganizationId,
+        id: DeliveryId,
+    ) -> Result<Self, StoreError> {
+        let from = Reader(item);
+        let payload = object(from, organization, id.message)?;
+        Ok(Self {
+            payload: payload.filter(|place| place.bucket.is_none()),
+            bodies: keys::body_object(payload_days(from)?, organization, id),
+        })
+    }
+}
+
 /// Returns the SHA-256, lower-case hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
@@ -237,23 +282,10 @@ impl Store {
                     .transpose()?;
                 Ok(bytes.map(Content::Bytes))
             }
-            Some(PLACE_OBJECT) => {
-                let key = keys::payload_object(
-                    delivery.payload_retention_days,
-                    delivery.organization,
-                    delivery.id.message,
-                );
-                let version = from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned);
-                Ok(Some(Content::Object(ObjectPlace {
-                    bucket: None,
-                    key,
-                    version,
-                    etag: None,
-                    role: None,
-                })))
+            _ => {
+                let (organization, message) = (delivery.organization, delivery.id.message);
+                Ok(object(from, organization, message)?.map(Content::Object))
             }
-            Some(PLACE_ELSEWHERE) => Ok(from.json_opt(PAYLOAD_OBJECT)?.map(Content::Object)),
-            _ => Ok(None),
         }
     }
 

@@ -6,9 +6,10 @@ use domain::delivery::Delivery;
 use domain::id::{DeliveryId, MessageId, OrganizationId};
 
 use super::item::decode;
-use crate::attributes::{Item, text};
+use crate::attributes::{Item, Reader, text};
 use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
+use crate::unreadable::readable;
 use crate::{Store, StoreError, skip_unreadable};
 
 impl Store {
@@ -70,12 +71,33 @@ impl Store {
     }
 
     /// Reads all deliveries of a message, in the order of their positions; `None` if it was never
-    /// committed or has expired.
+    /// committed or has expired. An unreadable delivery is logged, counted and left out. If none of
+    /// them is readable, this is an error.
     pub async fn message(
         &self,
         organization: OrganizationId,
         id: MessageId,
     ) -> Result<Option<Vec<Delivery>>, StoreError> {
+        let stored = self.stored_message(organization, id).await?;
+        if stored.first().is_none_or(|(position, _)| *position != 0) {
+            return Ok(None);
+        }
+        let mut deliveries: Vec<_> = stored.into_iter().map(|(_, delivery)| delivery).collect();
+        if deliveries.iter().all(Result::is_err) {
+            return deliveries
+                .swap_remove(0)
+                .map(|delivery| Some(vec![delivery]));
+        }
+        readable(deliveries).map(Some)
+    }
+
+    /// Reads the deliveries of a message with their positions, and why a delivery is unreadable.
+    /// The message was committed if the first of them is at position 0.
+    pub async fn stored_message(
+        &self,
+        organization: OrganizationId,
+        id: MessageId,
+    ) -> Result<Vec<(u16, Result<Delivery, StoreError>)>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(PK, text(first_of(organization, id).pk));
         condition.begins_with(SK, text(keys::message_prefix(id)));
@@ -88,15 +110,15 @@ impl Store {
         let mut deliveries = Vec::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(StoreError::of("read a message"))?;
-            if self.is_alive(&item) {
-                deliveries.push(decode(&item)?);
+            let sort = Reader(&item).text(SK)?;
+            if self.is_alive(&item)
+                && let Some(id) = keys::delivery_of(sort)
+            {
+                deliveries.push((id.position, decode(&item)));
             }
         }
-        deliveries.sort_by_key(|delivery| delivery.id.position);
-        Ok(deliveries
-            .first()
-            .is_some_and(|first| first.id.position == 0)
-            .then_some(deliveries))
+        deliveries.sort_by_key(|(position, _)| *position);
+        Ok(deliveries)
     }
 
     /// Returns those of `deliveries` whose message was committed.

@@ -189,3 +189,20 @@ async fn of_two_keys_that_each_end_beside_the_other_one_stays() {
     );
     assert_eq!(fixture.store.keys(Some(owner)).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn an_unreadable_key_hides_no_other_and_is_deleted_with_its_organization() {
+    let fixture = Fixture::new();
+    let owner = fixture.organization().await.id;
+    let keys = [(); 2].map(|()| new_key(&fixture, Some(owner)));
+    for key in &keys {
+        fixture.store.create_key(key).await.unwrap();
+    }
+    let damaged = format!("KEY#{}", keys[0].id);
+    fixture.damage(&damaged, "KEY", "doc").await;
+    assert_eq!(fixture.store.keys(Some(owner)).await.unwrap(), keys[1..]);
+    fixture.store.remove_organization(owner).await.unwrap();
+    for key in &keys {
+        assert_eq!(fixture.store.key(key.id).await.unwrap(), None);
+    }
+}

@@ -355,19 +355,17 @@ async fn the_health_of_several_comes_in_their_order() {
     let watched = Watched::new();
     watched.fails(0, "a").await;
     let healthy: DestinationId = watched.fixture.ids.mint(watched.organization, 1);
-    let healths = watched
-        .fixture
-        .store
-        .healths(&[healthy, watched.destination])
-        .await
-        .unwrap();
-    assert_eq!(
-        healths
-            .iter()
-            .map(|health| health.consecutive_failures)
-            .collect::<Vec<_>>(),
-        [0, 1]
-    );
+    let streaks = async || -> Vec<u32> {
+        let both = [healthy, watched.destination];
+        let healths = watched.fixture.store.healths(&both).await.unwrap();
+        let streaks = healths.iter().map(|health| health.consecutive_failures);
+        streaks.collect()
+    };
+    assert_eq!(streaks().await, [0, 1]);
+    // An unreadable one counts as new.
+    let partition = format!("HEALTH#{}", watched.destination);
+    watched.fixture.damage(&partition, "H", "n").await;
+    assert_eq!(streaks().await, [0, 0]);
 }
 
 #[tokio::test]

@@ -337,3 +337,41 @@ async fn an_erased_organization_leaves_no_attempt_and_no_body_of_a_delivery() {
         .unwrap();
     assert_eq!(left().await, 0);
 }
+
+#[tokio::test]
+async fn a_large_body_of_an_attempt_that_ends_after_its_delivery_was_erased_is_deleted() {
+    let fixture = Fixture::new();
+    let organization = fixture.organization().await.id;
+    let delivery = fixture
+        .committed_for(organization, fixture.ids.mint(organization, 1))
+        .await;
+    for shard in 0..4 {
+        fixture
+            .store
+            .erase_deliveries(organization, shard)
+            .await
+            .unwrap();
+    }
+    let large = SentBody {
+        bytes: Bytes::from(vec![b'a'; 300_000]),
+        ..body()
+    };
+    fixture.store.keep_body(&delivery, &large).await.unwrap();
+    let kept = fixture.store.sent_body(&delivery).await.unwrap().unwrap();
+    let store::Content::Object(place) = kept.content else {
+        panic!("the body is no object");
+    };
+    let object = async || fixture.store.whole_object(&place, 300_000).await.unwrap();
+    assert!(object().await.is_some());
+    let failed = fixture.failed(&delivery, Duration::from_secs(1));
+    assert!(matches!(
+        fixture
+            .store
+            .settle(&delivery, &failed, "token")
+            .await
+            .unwrap(),
+        Settled::Lost(_)
+    ));
+    assert_eq!(object().await, None);
+    assert_eq!(items_in(&fixture, format!("BODY#{}", delivery.id)).await, 0);
+}

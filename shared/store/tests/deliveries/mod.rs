@@ -9,4 +9,5 @@ mod pending;
 mod settle;
 mod together;
 mod transitions;
+mod unreadable;
 pub(crate) mod words;

@@ -1,6 +1,7 @@
 //! The database connector: makes one attempt with settings and credentials.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
@@ -27,6 +28,16 @@ const STEPS: [StepName; 5] = [
     StepName::Authenticate,
     StepName::Authorize,
 ];
+
+/// How long the end of a session may take.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Waits until a session has ended, but not beyond the attempt's deadline. The server counts the
+/// session until it has closed the connection, so an attempt that returned earlier could overlap
+/// with the next one, at a server that accepts only one.
+pub(crate) async fn until_ended(ended: impl Future<Output = ()>, deadline: Instant) {
+    drop(timeout_at(deadline.min(Instant::now() + END_MAX), ended).await);
+}
 
 /// How many bytes a server may send without having received any. A login and the answers of the
 /// catalogue take a few kilobytes.

@@ -32,10 +32,12 @@ pub(crate) async fn check(
         )
         .await
     };
-    steps
+    let tried = steps
         .take(StepName::Authorize, trying, String::clone)
         .await
-        .map(drop)
+        .map(drop);
+    session.end(deadline).await;
+    tried
 }
 
 async fn authorize(

@@ -33,24 +33,34 @@ pub(super) async fn deliver(
     let Delivering {
         database,
         place,
-        settings,
-        facts,
         deadline,
         ..
     } = *delivering;
     let bytes = collect(payload).await?;
     let mut session =
         Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
-    let table = match Table::find(&mut session, &settings.table).await? {
+    let written = write(&mut session, delivering, bytes.into()).await;
+    session.end(deadline).await;
+    written
+}
+
+async fn write(
+    session: &mut Session,
+    delivering: &Delivering<'_>,
+    payload: Vec<u8>,
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        settings, facts, ..
+    } = *delivering;
+    let table = match Table::find(session, &settings.table).await? {
         Some(table) => table,
-        None if settings.create_table => create(&mut session, &settings.table, facts).await?,
+        None if settings.create_table => create(session, &settings.table, facts).await?,
         None => return Err(verdict::no_table(&settings.table)),
     };
-    let payload: Vec<u8> = bytes.into();
-    require(&mut session, &table, &payload).await?;
+    require(session, &table, &payload).await?;
     // One statement is one transaction.
     delivering.commits_now();
-    insert(&mut session, &table, facts, payload).await
+    insert(session, &table, facts, payload).await
 }
 
 /// Checks whether the table can take the row.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::connector::may_receive;
 
@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub(super) struct Relay {
     /// The loopback port that is forwarded to the server.
     pub(super) port: u16,
-    task: AbortHandle,
+    task: JoinHandle<()>,
 }
 
 impl Drop for Relay {
@@ -39,10 +39,12 @@ impl Relay {
             // Both connections are closed, whatever ends the relay.
             drop(pass(listener, server).await);
         });
-        Ok(Self {
-            port,
-            task: task.abort_handle(),
-        })
+        Ok(Self { port, task })
+    }
+
+    /// Waits until both the client and the server have closed their connections.
+    pub(super) async fn closed(&mut self) {
+        drop((&mut self.task).await);
     }
 }
 
@@ -54,10 +56,11 @@ async fn pass(listener: TcpListener, server: TcpStream) -> io::Result<()> {
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
     let sent = AtomicU64::new(0);
-    tokio::select! {
-        passed = up(client_in, server_out, &sent) => passed,
-        passed = down(server_in, client_out, &sent) => passed,
-    }
+    tokio::try_join!(
+        up(client_in, server_out, &sent),
+        down(server_in, client_out, &sent),
+    )
+    .map(drop)
 }
 
 async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64) -> io::Result<()> {
@@ -75,12 +78,14 @@ async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64) -
 async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut received = 0;
+    // A client that has closed its connection does not read what the server still sends.
+    let mut is_read = true;
     loop {
         let length = from.read(&mut buffer).await?;
         if length == 0 {
-            to.shutdown().await?;
             // The client can still read the last bytes, and closes the connection afterwards.
-            return std::future::pending().await;
+            drop(to.shutdown().await);
+            return Ok(());
         }
         received += length as u64;
         if received > may_receive(sent.load(Ordering::Relaxed)) {
@@ -89,6 +94,6 @@ async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64)
                 "the server sent more than was requested",
             ));
         }
-        to.write_all(&buffer[..length]).await?;
+        is_read = is_read && to.write_all(&buffer[..length]).await.is_ok();
     }
 }

@@ -27,31 +27,44 @@ pub(super) async fn deliver(
         deadline,
         ..
     } = *delivering;
-    let mut opened = Opened::read(settings, facts, payload).await?;
+    let opened = Opened::read(settings, facts, payload).await?;
+    let mut session =
+        Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+    let written = transact(&mut session, delivering, opened).await;
+    session.end(deadline).await;
+    written
+}
+
+async fn transact(
+    session: &mut Session,
+    delivering: &Delivering<'_>,
+    mut opened: Option<Opened>,
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        settings, facts, ..
+    } = *delivering;
     let inferred = opened
         .as_mut()
         .map(|opened| std::mem::take(&mut opened.inferred));
-    let mut session =
-        Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
-    let table = match (Table::find(&mut session, &settings.table).await?, inferred) {
+    let table = match (Table::find(session, &settings.table).await?, inferred) {
         (Some(table), _) => table,
         (None, Some(inferred)) if settings.create_table => {
-            create(&mut session, settings, &inferred).await?
+            create(session, settings, &inferred).await?
         }
         (None, _) => return Err(verdict::no_table(&settings.table)),
     };
     table.require_transactions()?;
-    let ledger = Ledger::in_schema(&mut session, Some(table.schema.clone())).await?;
+    let ledger = Ledger::in_schema(session, Some(table.schema.clone())).await?;
     session.execute("START TRANSACTION").await?;
     let delivery = facts.delivery.to_string();
-    if let Claim::Written(written) = ledger.claim(&mut session, &delivery).await? {
+    if let Claim::Written(written) = ledger.claim(session, &delivery).await? {
         return Ok(written);
     }
     let counts = match opened {
-        Some(opened) => write(&mut session, settings, &table, opened).await?,
+        Some(opened) => write(session, settings, &table, opened).await?,
         None => Counts::default(),
     };
-    ledger.note(&mut session, &delivery, counts.written).await?;
+    ledger.note(session, &delivery, counts.written).await?;
     delivering.commits_now();
     session.execute("COMMIT").await?;
     let skipped = skipped(settings, counts.sent, counts.written);

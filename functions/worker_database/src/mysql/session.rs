@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::relay::Relay;
 use super::verdict;
-use crate::connector::Database;
+use crate::connector::{Database, until_ended};
 use crate::place::Place;
 use worker::{ConnectorError, StepRecorder, Unavailable, login_deadline, within};
 
@@ -33,7 +33,7 @@ pub(super) struct Session {
     pub(super) packet_bytes_max: usize,
     /// Declared after the connection, so that it is dropped after the connection has been closed
     /// through it.
-    _relay: Relay,
+    relay: Relay,
 }
 
 impl Session {
@@ -65,6 +65,18 @@ impl Session {
             format!("{} is logged in", place.username),
         );
         Ok(session)
+    }
+
+    /// Ends the session and waits until the server has closed the connection.
+    pub(super) async fn end(self, deadline: Instant) {
+        let Self {
+            conn, mut relay, ..
+        } = self;
+        let ended = async {
+            drop(conn.disconnect().await);
+            relay.closed().await;
+        };
+        until_ended(ended, deadline).await;
     }
 
     /// Runs a statement without a result.
@@ -104,7 +116,7 @@ async fn connect(
         conn,
         is_mariadb: false,
         packet_bytes_max: PACKET_BYTES_MAX,
-        _relay: relay,
+        relay,
     };
     session.prepare(deadline).await?;
     Ok(session)

@@ -31,20 +31,34 @@ pub(super) async fn deliver(
     let Delivering {
         database,
         place,
-        settings,
-        facts,
         deadline,
         ..
     } = *delivering;
     let bytes = collect(payload).await?;
     let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+    let written = transact(&session, delivering, &bytes).await;
+    session.end(deadline).await;
+    written
+}
+
+async fn transact(
+    session: &Session,
+    delivering: &Delivering<'_>,
+    bytes: &[u8],
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        settings,
+        facts,
+        deadline,
+        ..
+    } = *delivering;
     session.begin(deadline).await?;
-    let table = match Table::find(&session, &settings.table).await? {
+    let table = match Table::find(session, &settings.table).await? {
         Some(table) => table,
-        None if settings.create_table => create(&session, &settings.table, facts).await?,
+        None if settings.create_table => create(session, &settings.table, facts).await?,
         None => return Err(verdict::no_table(&settings.table)),
     };
-    let written = write(&session, &table, facts, &bytes).await?;
+    let written = write(session, &table, facts, bytes).await?;
     delivering.commits_now();
     session.commit().await?;
     Ok(written)

@@ -28,32 +28,48 @@ pub(super) async fn deliver(
         deadline,
         ..
     } = *delivering;
-    let mut opened = Opened::read(settings, facts, payload).await?;
+    let opened = Opened::read(settings, facts, payload).await?;
+    let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+    let written = transact(&session, delivering, opened).await;
+    session.end(deadline).await;
+    written
+}
+
+async fn transact(
+    session: &Session,
+    delivering: &Delivering<'_>,
+    mut opened: Option<Opened>,
+) -> Result<Written, ConnectorError> {
+    let Delivering {
+        settings,
+        facts,
+        deadline,
+        ..
+    } = *delivering;
     let inferred = opened
         .as_mut()
         .map(|opened| std::mem::take(&mut opened.inferred));
-    let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     session.begin(deadline).await?;
-    let table = match (Table::find(&session, &settings.table).await?, inferred) {
+    let table = match (Table::find(session, &settings.table).await?, inferred) {
         (Some(table), _) => table,
         (None, Some(inferred)) if settings.create_table => {
-            table::create(&session, &settings.table, &definition(settings, &inferred)).await?
+            table::create(session, &settings.table, &definition(settings, &inferred)).await?
         }
         (None, _) => return Err(verdict::no_table(&settings.table)),
     };
-    let ledger = Ledger::in_schema_of(&session, &table).await?;
+    let ledger = Ledger::in_schema_of(session, &table).await?;
     // Created tables are committed, so that another delivery does not wait for this one's rows.
     session.execute("COMMIT").await?;
     session.begin(deadline).await?;
     let delivery = facts.delivery.to_string();
-    if let Claim::Written(written) = ledger.claim(&session, &delivery).await? {
+    if let Claim::Written(written) = ledger.claim(session, &delivery).await? {
         return Ok(written);
     }
     let (sent, rows) = match opened {
-        Some(opened) => write(&session, settings, &table, opened).await?,
+        Some(opened) => write(session, settings, &table, opened).await?,
         None => (0, 0),
     };
-    let transaction_id = ledger.note(&session, &delivery, rows).await?;
+    let transaction_id = ledger.note(session, &delivery, rows).await?;
     delivering.commits_now();
     session.commit().await?;
     Ok(Written {

@@ -17,6 +17,8 @@ pub(super) struct Secured {
     stream: client::TlsStream<TcpStream>,
     sent: u64,
     received: u64,
+    /// Whether this direction is closed.
+    is_shut: bool,
 }
 
 impl Secured {
@@ -25,6 +27,7 @@ impl Secured {
             stream,
             sent: 0,
             received: 0,
+            is_shut: false,
         }
     }
 }
@@ -77,7 +80,20 @@ impl AsyncWrite for Secured {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Closes this direction, and waits until the server has closed the other one. What it still
+    /// sends is of no interest.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.is_shut = true;
+        }
+        loop {
+            let mut bytes = [0; 1024];
+            let mut rest = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest));
+            if read.is_err() || rest.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::config::{ChannelBinding as Binding, SslMode, SslNegotiation};
 use tokio_postgres::tls::TlsConnect;
@@ -23,7 +23,7 @@ use vault::Confidential;
 
 use super::secured::Secured;
 use super::verdict;
-use crate::connector::Database;
+use crate::connector::{Database, until_ended};
 use crate::place::Place;
 use crate::trust;
 use worker::{ConnectorError, StepRecorder, within};
@@ -36,12 +36,15 @@ const SSL_YES: u8 = b'S';
 /// An open session. Dropping it closes the connection immediately, and the server rolls back.
 pub(super) struct Session {
     pub(super) client: Client,
-    connection: AbortHandle,
+    connection: Connection,
 }
 
-impl Drop for Session {
+/// The task that drives a connection.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.connection.abort();
+        self.0.abort();
     }
 }
 
@@ -83,6 +86,17 @@ impl Session {
         let logging_in =
             async { within(deadline, "logging in took too long", log_in(place, tls)).await };
         steps.take(StepName::Authenticate, logging_in, told).await
+    }
+
+    /// Ends the session and waits until the server has closed the connection.
+    pub(super) async fn end(self, deadline: Instant) {
+        let Self {
+            client,
+            mut connection,
+        } = self;
+        // Without its client, the connection ends as soon as the server has closed it.
+        drop(client);
+        until_ended(async { drop((&mut connection.0).await) }, deadline).await;
     }
 
     /// Begins a transaction whose statements end by `deadline`, and in which every server parses
@@ -225,7 +239,7 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> 
     });
     Ok(Session {
         client,
-        connection: connection.abort_handle(),
+        connection: Connection(connection),
     })
 }
 

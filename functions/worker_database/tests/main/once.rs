@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use domain::settings::database::DatabaseSettings;
+use domain::settings::database::{DatabaseSettings, Engine};
 use domain::settle::Outcome;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ crate::for_each_engine! {
     two_attempts_at_once_write_once,
     two_first_deliveries_at_once_are_both_written,
     a_repeat_of_rows_changes_nothing,
+    attempts_one_after_another_need_one_session,
 }
 
 /// More messages than any delivery here has.
@@ -274,4 +275,31 @@ async fn a_repeat_of_rows_changes_nothing(bench: Bench) {
     assert_eq!(delivered(&again)["rows"], 2);
     assert!(again.detail.contains("an earlier attempt"));
     assert_eq!(bench.sql("SELECT id FROM events ORDER BY id"), ["1", "2"]);
+}
+
+/// Tests a server that accepts one session of the user, which counts until it has ended there.
+async fn attempts_one_after_another_need_one_session(bench: Bench) {
+    let settings = bench.settings(json!({"create_table": true}));
+    delivered(
+        &bench
+            .deliver(&settings, &facts(0, "application/json"), "0")
+            .await,
+    );
+    bench.admin(&match bench.engine {
+        Engine::Postgres => format!("ALTER ROLE {} CONNECTION LIMIT 1", bench.name),
+        Engine::Mysql => format!("ALTER USER {} WITH MAX_USER_CONNECTIONS 1", bench.name),
+    });
+    for n in 1..=40 {
+        let attempted = bench
+            .deliver(&settings, &facts(n, "application/json"), "1")
+            .await;
+        delivered(&attempted);
+        // A refused attempt ends its session, too.
+        let refused = bench.settings(json!({"table": "missing"}));
+        let attempted = bench
+            .deliver(&refused, &facts(n, "application/json"), "1")
+            .await;
+        assert!(attempted.detail.contains("missing"), "{}", attempted.detail);
+    }
+    assert!(bench.check(&settings, &bench.password()).await.ok);
 }

@@ -15,7 +15,7 @@ use domain::waiting::DeliveryLimits;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use queue::{Received, Task};
-use store::{Work, WorkKey};
+use store::{StoreError, Work, WorkKey};
 use telemetry::metrics::Threshold;
 
 use crate::counts::Counts;
@@ -115,12 +115,16 @@ impl<C: Connector> Parts<C> {
 
     /// Decides what to do with a task from the records that were read.
     fn plan(&self, item: &Item) -> Next {
+        self.plan_from(item, &item.work)
+    }
+
+    fn plan_from(&self, item: &Item, work: &Work) -> Next {
         let Work {
             delivery,
             destination,
             suspended,
             ..
-        } = &item.work;
+        } = work;
         plan(
             &item.task,
             item.received.receives,
@@ -299,22 +303,17 @@ impl<C: Connector> Parts<C> {
     /// delivery was cancelled during the wait, or its destination was paused, disabled or given
     /// other limits.
     pub(crate) async fn is_still_due(&self, item: &Item, limits: DeliveryLimits) -> bool {
-        let Ok(mut works) = self.store.read_batch(&[work_key(&item.task)]).await else {
+        let Ok(Some(work)) = self.read_one(&item.task).await else {
             return false;
         };
-        let Some(Ok(work)) = works.pop() else {
-            return false;
-        };
-        let (delivery, destination) = (work.delivery.as_ref(), work.destination.as_ref());
-        let next = plan(
-            &item.task,
-            item.received.receives,
-            delivery,
-            destination,
-            work.suspended,
-            self.clock.now(),
-        );
+        let next = self.plan_from(item, &work);
         matches!(next, Next::Attempt(_) | Next::AttemptAlone) && limits_of(&work) == Some(limits)
+    }
+
+    /// Reads the records that one task names.
+    async fn read_one(&self, task: &Task) -> Result<Option<Work>, StoreError> {
+        let mut works = self.store.read_batch(&[work_key(task)]).await?;
+        Ok(works.pop().transpose()?.map(called_back))
     }
 
     /// Makes an attempt when memory for it is available. If no memory becomes available in time,
@@ -349,10 +348,9 @@ impl<C: Connector> Parts<C> {
 
     /// Reads the records of a task again. If that fails, the task returns to the queue.
     async fn read_again(&self, item: Item) -> Result<Item, Disposal> {
-        let read = self.store.read_batch(&[work_key(&item.task)]).await;
-        match read.and_then(|mut works| works.pop().transpose()) {
+        match self.read_one(&item.task).await {
             Ok(work) => Ok(Item {
-                work: work.map(called_back).unwrap_or(item.work),
+                work: work.unwrap_or(item.work),
                 ..item
             }),
             Err(error) => {

@@ -4,6 +4,8 @@
 //! message's id is derived from what is announced, so all of them commit the same message once. Its
 //! deliveries are made like any others, and never cause further announcements.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use domain::Timestamp;
 use domain::alert::{Alert, AlertKind, data};
@@ -13,13 +15,18 @@ use domain::event_type::EventType;
 use domain::health::Health;
 use domain::id::{AlertId, DestinationId, IdMint, MessageId, OrganizationId};
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
+use domain::settings::DestinationType;
 use domain::trace::TraceId;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use store::{Routes, StoreError};
+use store::{Claim, IdempotencyClaim, Routes, StoreError, skip_unreadable};
 
 use crate::bus::detail_type;
 use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
+
+/// How long the targets of the first try are kept for later tries.
+const TARGETS_KEPT: Duration = Duration::from_secs(86_400);
 
 /// An alert or status update to announce.
 #[derive(Clone, Debug)]
@@ -41,6 +48,21 @@ pub struct Announcement<'a> {
     /// The callback that the reported message requested, if any.
     pub callback: Option<StatusCallback>,
 }
+
+/// What earlier tries have left of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Earlier {
+    /// Nothing.
+    Nothing,
+    /// Some of its deliveries; its message is not committed.
+    Begun,
+    /// Its message, which was committed.
+    Committed(MessageId),
+}
+
+/// A target as it is recorded: the destination, its type, and whether it was enabled.
+#[derive(Serialize, Deserialize)]
+struct RecordedTarget(DestinationId, DestinationType, bool);
 
 impl Announcement<'_> {
     /// Returns the id of the message, which is the same in every process that announces it.
@@ -103,12 +125,12 @@ impl Dispatcher {
             callback: None,
         };
         // If the alert was announced before, it has already been counted for its addresses.
-        let message = match self.announced_before(ids, routes, &announcement).await? {
-            Some(message) => Some(message),
-            None => {
+        let message = match self.earlier(ids, routes, &announcement).await? {
+            Earlier::Committed(message) => Some(message),
+            earlier => {
                 let (targets, addresses) = self.alert_targets(ids, routes, &alert).await?;
                 let message = self
-                    .commit_announcement(ids, routes, announcement, targets)
+                    .commit_announcement(ids, routes, announcement, targets, earlier)
                     .await?;
                 for address in addresses {
                     self.count_alert_mail(address).await;
@@ -165,40 +187,83 @@ impl Dispatcher {
         announcement: Announcement<'_>,
         targets: Vec<Target>,
     ) -> Result<Option<MessageId>, StoreError> {
-        match self.announced_before(ids, routes, &announcement).await? {
-            Some(message) => Ok(Some(message)),
-            None => {
-                self.commit_announcement(ids, routes, announcement, targets)
+        match self.earlier(ids, routes, &announcement).await? {
+            Earlier::Committed(message) => Ok(Some(message)),
+            earlier => {
+                self.commit_announcement(ids, routes, announcement, targets, earlier)
                     .await
             }
         }
     }
 
-    /// Returns the id of the message if the announcement was committed before. Deliveries whose
-    /// tasks may not have been queued are entered in the due index.
-    async fn announced_before(
+    /// Returns what earlier tries have left of an announcement. If it was committed, deliveries
+    /// whose tasks may not have been queued are entered in the due index.
+    async fn earlier(
         &self,
         ids: &IdMint,
         routes: &Routes,
         announcement: &Announcement<'_>,
-    ) -> Result<Option<MessageId>, StoreError> {
+    ) -> Result<Earlier, StoreError> {
         let message = announcement.message(ids, routes);
-        let Some(committed) = self
+        let stored = self
             .store
-            .message(announcement.organization, message)
-            .await?
-        else {
-            return Ok(None);
-        };
-        for delivery in committed
-            .iter()
-            .filter(|delivery| delivery.status() == DeliveryStatus::Queued)
-        {
-            self.store
-                .remember_due(delivery, self.clock.now().plus(UNSENT_DUE))
-                .await?;
+            .stored_message(announcement.organization, message)
+            .await?;
+        match stored.first() {
+            None => return Ok(Earlier::Nothing),
+            Some((0, _)) => {}
+            Some(_) => return Ok(Earlier::Begun),
         }
-        Ok(Some(message))
+        for (_, delivery) in stored {
+            let queued = skip_unreadable(delivery)?
+                .filter(|delivery| delivery.status() == DeliveryStatus::Queued);
+            if let Some(delivery) = queued {
+                self.store
+                    .remember_due(&delivery, self.clock.now().plus(UNSENT_DUE))
+                    .await?;
+            }
+        }
+        Ok(Earlier::Committed(message))
+    }
+
+    /// Returns the targets of the first try. It may have been interrupted after it had written some
+    /// of several deliveries, so these targets are recorded, and later tries write the same ones.
+    async fn first_targets(
+        &self,
+        organization: OrganizationId,
+        message: MessageId,
+        targets: Vec<Target>,
+        earlier: Earlier,
+    ) -> Result<Vec<Target>, StoreError> {
+        if targets.len() < 2 && earlier == Earlier::Nothing {
+            return Ok(targets);
+        }
+        let record =
+            |target: &Target| RecordedTarget(target.destination, target.kind, target.enabled);
+        let recorded: Vec<RecordedTarget> = targets.iter().map(record).collect();
+        let now = self.clock.now();
+        let claim = IdempotencyClaim {
+            organization,
+            key_hash: message.to_string(),
+            request_hash: String::new(),
+            lease_until: now.plus(TARGETS_KEPT),
+            recorded: json!(recorded),
+        };
+        let first = match self.store.claim(&claim, now).await? {
+            Claim::New => return Ok(targets),
+            Claim::Finished { recorded, .. }
+            | Claim::Running { recorded, .. }
+            | Claim::TakenOver { recorded } => recorded,
+        };
+        let Ok(first) = serde_json::from_value::<Vec<RecordedTarget>>(first) else {
+            return Ok(targets);
+        };
+        let target = |RecordedTarget(destination, kind, enabled)| Target {
+            destination,
+            kind,
+            enabled,
+        };
+        Ok(first.into_iter().map(target).collect())
     }
 
     async fn commit_announcement(
@@ -207,14 +272,18 @@ impl Dispatcher {
         routes: &Routes,
         announcement: Announcement<'_>,
         targets: Vec<Target>,
+        earlier: Earlier,
     ) -> Result<Option<MessageId>, StoreError> {
         let Ok(event_type) = EventType::parse(announcement.event_type) else {
             return Ok(None);
         };
+        let message = announcement.message(ids, routes);
+        let targets = self
+            .first_targets(announcement.organization, message, targets, earlier)
+            .await?;
         if targets.is_empty() {
             return Ok(None);
         }
-        let message = announcement.message(ids, routes);
         let Announcement {
             organization,
             occurred_at,

@@ -17,11 +17,7 @@ fn main() -> ExitCode {
         logs::install_readable(&environment);
     }
     platform::install_tls();
-    if let Err(error) = observed::install(&environment, "waybill", true) {
-        eprintln!("waybill: {error}");
-        return ExitCode::from(2);
-    }
-    match start(args) {
+    match start(args, &environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("waybill: {}", domain::chain(&*error));
@@ -30,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(args: Args) -> Result<(), Box<dyn Error>> {
+fn start(args: Args, environment: &Environment) -> Result<(), Box<dyn Error>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     // An attempt is a deeply nested future, which needs more stack than the default of 2 MiB in
     // debug builds.
@@ -39,6 +35,7 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
         .enable_all()
         .build()?
         .block_on(async {
+            observed::install(environment, "waybill", true)?;
             match args.command.clone() {
                 None => Ok(local::run::run(args).await?),
                 Some(Command::OperatorKey {

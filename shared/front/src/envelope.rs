@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use operations::Refusal;
+use telemetry::Span;
 use telemetry::names::REQUEST;
-use telemetry::{Parent, Span};
 
 use crate::facts::facts;
 use crate::{Front, RequestFacts};
@@ -88,7 +88,7 @@ pub async fn envelope(
 /// Starts the request's span. It has the route's pattern and not the path, which may contain what a
 /// person typed.
 fn span(facts: &RequestFacts, request: &Request) -> Span {
-    let mut span = Span::start(REQUEST, Parent::Remote(facts.cause));
+    let mut span = Span::start(REQUEST, facts.cause);
     span.set_text("http.request.method", request.method());
     if let Some(route) = request.extensions().get::<MatchedPath>() {
         span.set_text("http.route", route.as_str());

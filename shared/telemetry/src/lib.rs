@@ -14,8 +14,6 @@
 
 mod collector;
 mod emf;
-mod finished;
-mod instruments;
 pub mod metrics;
 pub mod names;
 mod pipeline;
@@ -28,5 +26,5 @@ mod tests;
 pub use opentelemetry::trace::Status;
 pub use opentelemetry_sdk::trace::SpanData;
 pub use pipeline::{flush, install, recent};
-pub use settings::{MetricsFormat, Settings, SettingsError};
-pub use span::{Parent, Span, current, within};
+pub use settings::{Settings, SettingsError};
+pub use span::{Span, current, here, within};

@@ -1,48 +1,57 @@
 //! Sets up the OpenTelemetry SDK, and flushes it at the end of an invocation.
 
-use std::cell::Cell;
-use std::sync::OnceLock;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::time::Duration;
 
 use domain::trace::TraceId;
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::{KeyValue, trace};
+use futures_util::future::join_all;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::trace::{self, TraceContextExt as _, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_aws::detector::LambdaResourceDetector;
 use opentelemetry_aws::trace::XrayIdGenerator;
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_http::HttpError;
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter as _,
+    self as sdk, BatchConfigBuilder, BatchSpanProcessor, IdGenerator, Sampler, SdkTracer,
+    SdkTracerProvider, SpanData,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::collector::Collector;
-use crate::finished::Finished;
-use crate::instruments::Instruments;
-use crate::names::Metric;
-use crate::{MetricsFormat, Settings};
+use crate::Settings;
+use crate::collector::{Collector, PAUSE};
+use crate::emf::EmfExporter;
+use crate::metrics::{Instruments, histograms};
 
-/// The largest number of spans that wait to be sent. If there are more, the oldest are dropped.
+/// The time that one flush may take of its invocation.
+pub(crate) const BUDGET: Duration = Duration::from_millis(300);
+/// The largest number of spans that wait to be sent. If there are more, the newest are dropped.
 const WAITING_MAX: usize = 4_096;
-/// The largest number of spans in one request to the collector.
-const BATCH_MAX: usize = 1_024;
 /// The largest number of spans that stay in memory for the console.
-const RECENT_MAX: usize = 20_000;
+pub(crate) const RECENT_MAX: usize = 20_000;
 
-static PIPELINE: OnceLock<Pipeline> = OnceLock::new();
+/// The telemetry of the process, if it is installed.
+pub(crate) static PIPELINE: OnceLock<Pipeline> = OnceLock::new();
 
 /// Installs the process's telemetry. Later calls do nothing. With `remembers`, recent spans stay in
-/// memory for [`recent`].
+/// memory for [`recent`]. A collector needs a Tokio runtime.
 pub fn install(settings: &Settings, remembers: bool) {
-    let wants_metrics = settings.metrics == MetricsFormat::Emf || settings.metrics_url.is_some();
-    if wants_metrics || settings.traces_url.is_some() || remembers {
-        drop(PIPELINE.set(Pipeline::new(settings, remembers)));
+    if remembers || settings.has_collector() || settings.emf {
+        match Pipeline::new(settings, remembers) {
+            Ok(pipeline) => drop(PIPELINE.set(pipeline)),
+            Err(error) => tracing::error!(error, "failed to set up telemetry; none is sent"),
+        }
     }
 }
 
-/// Sends what ended since the last flush, within 300 ms. After a failure, sending is paused for 30
-/// s, and what ended in the meantime is sent later.
+/// Sends what ended since the last flush, within 300 ms. While a collector is unavailable, sending
+/// is tried every 30 s.
 pub async fn flush() {
-    if let Some(pipeline) = installed() {
+    if let Some(pipeline) = PIPELINE.get() {
         pipeline.flush().await;
     }
 }
@@ -50,42 +59,117 @@ pub async fn flush() {
 /// Returns the spans of a trace that are still in memory, in the order in which they ended.
 #[must_use]
 pub fn recent(trace: TraceId) -> Vec<SpanData> {
-    installed()
-        .map(|pipeline| pipeline.recent(trace))
-        .unwrap_or_default()
+    let pipeline = PIPELINE.get();
+    pipeline.map_or_else(Vec::new, |pipeline| pipeline.recent.of(trace))
 }
 
-pub(crate) fn installed() -> Option<&'static Pipeline> {
-    PIPELINE.get()
+/// The telemetry of a process.
+pub(crate) struct Pipeline {
+    pub(crate) tracer: SdkTracer,
+    pub(crate) instruments: Instruments,
+    pub(crate) recent: Recent,
+    pub(crate) flushers: Vec<Flusher>,
 }
 
-/// Adds a value of a metric. `values` are the values of its attributes in their order.
-pub(crate) fn record(metric: Metric, values: &[&'static str], value: f64) {
-    if let Some(pipeline) = installed() {
-        pipeline.record(metric, values, value);
+impl Pipeline {
+    pub(crate) fn new(settings: &Settings, remembers: bool) -> Result<Self, HttpError> {
+        let resource = Resource::builder()
+            .with_detector(Box::new(LambdaResourceDetector))
+            .with_service_name(settings.service.clone())
+            .with_attribute(KeyValue::new("service.namespace", "waybill"))
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let collector = settings.has_collector().then(|| Collector::new(settings));
+        let collector = collector.transpose()?;
+        let (recent, mut flushers) = (Recent::default(), Vec::new());
+        let mut tracers = SdkTracerProvider::builder()
+            .with_id_generator(Ids::default())
+            .with_sampler(Sampler::AlwaysOn)
+            .with_resource(resource.clone());
+        if let (Some(url), Some(collector)) = (&settings.traces_url, &collector) {
+            let exporter = collector.at(url, SpanExporter::builder().with_http());
+            let config = BatchConfigBuilder::default().with_max_queue_size(WAITING_MAX);
+            let batches = BatchSpanProcessor::new(exporter.build()?, config.build());
+            tracers = tracers.with_span_processor(batches);
+        }
+        if remembers {
+            tracers = tracers.with_simple_exporter(recent.clone());
+        }
+        let tracers = tracers.build();
+        let tracer = tracers.tracer("waybill");
+        if settings.traces_url.is_some() {
+            flushers.push(Flusher::start(move || tracers.force_flush()));
+        }
+        let mut meters = SdkMeterProvider::builder()
+            .with_resource(resource)
+            .with_view(histograms(settings.emf));
+        if let (Some(url), Some(collector)) = (&settings.metrics_url, &collector) {
+            let exporter = MetricExporter::builder().with_temporality(Temporality::Delta);
+            let exporter = collector.at(url, exporter.with_http()).build()?;
+            meters = meters.with_periodic_exporter(exporter);
+        }
+        if settings.emf {
+            meters = meters.with_periodic_exporter(EmfExporter(settings.service.clone()));
+        }
+        let meters = meters.build();
+        let instruments = Instruments::new(&meters.meter("waybill"));
+        flushers.push(Flusher::start(move || meters.force_flush()));
+        Ok(Self {
+            tracer,
+            instruments,
+            recent,
+            flushers,
+        })
+    }
+
+    pub(crate) async fn flush(&self) {
+        let flushes = join_all(self.flushers.iter().map(Flusher::flush));
+        drop(tokio::time::timeout(BUDGET, flushes).await);
     }
 }
 
-/// Runs `start`. A trace that begins in it gets this id, which the request received before its
-/// first span.
-pub(crate) fn with_new_trace_id<T>(trace: TraceId, start: impl FnOnce() -> T) -> T {
-    NEW_TRACE.set(Some(trace::TraceId::from_bytes(trace.to_bytes())));
-    let started = start();
-    NEW_TRACE.set(None);
-    started
+/// A thread that flushes a provider on request, until it succeeds. The SDK's own flush blocks, as
+/// long as the collector is unavailable.
+pub(crate) struct Flusher {
+    requests: mpsc::Sender<OwnedSemaphorePermit>,
+    /// Has a permit unless a flush is in progress.
+    pub(crate) idle: Arc<Semaphore>,
 }
 
-thread_local! {
-    static NEW_TRACE: Cell<Option<trace::TraceId>> = const { Cell::new(None) };
+impl Flusher {
+    fn start(flush: impl Fn() -> OTelSdkResult + Send + 'static) -> Self {
+        let (requests, received) = mpsc::channel::<OwnedSemaphorePermit>();
+        let idle = Arc::new(Semaphore::new(1));
+        std::thread::spawn(move || {
+            for turn in received {
+                while flush().is_err() {
+                    std::thread::sleep(PAUSE);
+                }
+                drop(turn);
+            }
+        });
+        Self { requests, idle }
+    }
+
+    /// Waits for a flush, or returns at once if an earlier one has not ended.
+    async fn flush(&self) {
+        if let Ok(turn) = self.idle.clone().try_acquire_owned() {
+            drop(self.requests.send(turn));
+            drop(self.idle.acquire().await);
+        }
+    }
 }
 
-/// Generates X-Ray's ids, except for a trace whose id is already known.
+/// Generates X-Ray's ids, except for a trace that has an id but no span yet.
 #[derive(Debug, Default)]
 struct Ids(XrayIdGenerator);
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> trace::TraceId {
-        NEW_TRACE.get().unwrap_or_else(|| self.0.new_trace_id())
+        match Context::map_current(|context| context.span().span_context().trace_id()) {
+            trace::TraceId::INVALID => self.0.new_trace_id(),
+            current => current,
+        }
     }
 
     fn new_span_id(&self) -> trace::SpanId {
@@ -93,128 +177,24 @@ impl IdGenerator for Ids {
     }
 }
 
-/// The telemetry of a process.
-pub(crate) struct Pipeline {
-    pub(crate) tracer: SdkTracer,
-    recent: Option<Finished>,
-    pub(crate) traces: Option<(SpanExporter, Finished)>,
-    metrics: Option<Instruments>,
-    pub(crate) collector: Option<Collector>,
-    /// Metrics that were collected but not sent. Locked during a flush.
-    pub(crate) unsent: tokio::sync::Mutex<Option<ResourceMetrics>>,
-}
+/// Keeps the spans that ended last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recent(Arc<Mutex<VecDeque<SpanData>>>);
 
-impl Pipeline {
-    pub(crate) fn new(settings: &Settings, remembers: bool) -> Self {
-        let resource = Resource::builder()
-            .with_detector(Box::new(LambdaResourceDetector))
-            .with_service_name(settings.service.clone())
-            .with_attribute(KeyValue::new("service.namespace", "waybill"))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
-        let collector = Collector::of(settings);
-        let traces = collector
-            .as_ref()
-            .and_then(|collector| span_exporter(settings, collector, &resource));
-        let traces = traces.map(|exporter| (exporter, Finished::at_most(WAITING_MAX)));
-        let recent = remembers.then(|| Finished::at_most(RECENT_MAX));
-        let metrics = Instruments::new(settings, collector.as_ref(), resource.clone());
-        let mut provider = SdkTracerProvider::builder()
-            .with_id_generator(Ids::default())
-            .with_sampler(Sampler::AlwaysOn)
-            .with_resource(resource);
-        for kept in traces.iter().map(|(_, waiting)| waiting).chain(&recent) {
-            provider = provider.with_span_processor(kept.clone());
-        }
-        let tracer = provider.build().tracer("waybill");
-        Self {
-            tracer,
-            recent,
-            traces,
-            metrics,
-            collector,
-            unsent: tokio::sync::Mutex::default(),
-        }
-    }
-
-    pub(crate) fn recent(&self, trace: TraceId) -> Vec<SpanData> {
-        let trace = trace::TraceId::from_bytes(trace.to_bytes());
-        let spans = self.recent.as_ref().map(Finished::spans);
-        spans
-            .iter()
-            .flat_map(|spans| spans.iter())
-            .filter(|span| span.span_context.trace_id() == trace)
-            .cloned()
-            .collect()
-    }
-
-    pub(crate) fn record(&self, metric: Metric, values: &[&'static str], value: f64) {
-        if let Some(metrics) = &self.metrics {
-            metrics.record(metric, values, value);
-        }
-    }
-
-    pub(crate) async fn flush(&self) {
-        // A second flush at the same time has nothing to send.
-        let Ok(mut unsent) = self.unsent.try_lock() else {
-            return;
-        };
-        tokio::join!(self.send_spans(), self.send_metrics(&mut unsent));
-    }
-
-    async fn send_spans(&self) {
-        let Some((exporter, waiting)) = self.traces.as_ref().filter(|_| !self.is_paused()) else {
-            return;
-        };
-        let batch = waiting.take(BATCH_MAX);
-        if !batch.is_empty() && exporter.export(batch.clone()).await.is_err() && self.is_paused() {
-            waiting.put_back(batch);
-        }
-    }
-
-    async fn send_metrics(&self, unsent: &mut Option<ResourceMetrics>) {
-        let is_open = |metrics: &&Instruments| !metrics.needs_collector() || !self.is_paused();
-        let Some(metrics) = self.metrics.as_ref().filter(is_open) else {
-            return;
-        };
-        for earlier in [unsent.take(), None] {
-            let is_earlier = earlier.is_some();
-            let Some(batch) = earlier.or_else(|| metrics.collect()) else {
-                return;
-            };
-            if metrics.export(&batch).await.is_err() && self.is_paused() {
-                *unsent = Some(batch);
-                return;
-            }
-            if !is_earlier {
-                return;
-            }
-        }
-    }
-
-    /// Whether the collector failed recently. What it did not accept is kept and sent later.
-    fn is_paused(&self) -> bool {
-        self.collector
-            .as_ref()
-            .is_some_and(|collector| !collector.is_available())
+impl Recent {
+    pub(crate) fn of(&self, trace: TraceId) -> Vec<SpanData> {
+        let spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of = |span: &&SpanData| span.span_context.trace_id().to_bytes() == trace.to_bytes();
+        spans.iter().filter(is_of).cloned().collect()
     }
 }
 
-fn span_exporter(
-    settings: &Settings,
-    collector: &Collector,
-    resource: &Resource,
-) -> Option<SpanExporter> {
-    let builder = SpanExporter::builder().with_http();
-    let exporter = collector
-        .configure(builder, settings.traces_url.as_ref()?, settings)
-        .build();
-    let mut exporter = exporter
-        .inspect_err(|error| {
-            tracing::error!(%error, "failed to create the trace \
-             exporter; no traces are sent")
-        })
-        .ok()?;
-    exporter.set_resource(resource);
-    Some(exporter)
+impl sdk::SpanExporter for Recent {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.extend(batch);
+        let excess = spans.len().saturating_sub(RECENT_MAX);
+        spans.drain(..excess);
+        Ok(())
+    }
 }

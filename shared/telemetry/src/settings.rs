@@ -1,21 +1,11 @@
 //! Reads where telemetry is sent: OpenTelemetry's own variables, and `WAYBILL_METRICS`.
 
-use std::collections::HashMap;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT,
+    OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+};
 use percent_encoding::percent_decode_str;
-
-/// The format in which metrics are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricsFormat {
-    /// No metrics are sent.
-    Off,
-    /// Lines of CloudWatch's embedded metric format on standard output, one for each set of
-    /// attributes and flush.
-    Emf,
-    /// Requests to the collector.
-    Otlp,
-}
 
 /// Where telemetry is sent.
 #[derive(Clone, Debug)]
@@ -24,29 +14,18 @@ pub struct Settings {
     pub service: String,
     /// The URL for traces, if they are sent.
     pub traces_url: Option<String>,
-    /// The URL for metrics, if they are sent.
+    /// The URL for metrics, if they are sent to a collector.
     pub metrics_url: Option<String>,
+    /// Whether metrics are written in CloudWatch's embedded metric format.
+    pub emf: bool,
     /// The headers that the collector requires, including its credentials.
     pub headers: HeaderMap,
-    /// The format in which metrics are sent.
-    pub metrics: MetricsFormat,
 }
 
 /// A variable has an invalid value.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} {problem}")]
-pub struct SettingsError {
-    name: &'static str,
-    problem: &'static str,
-}
-
-pub(crate) const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-pub(crate) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-pub(crate) const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
-pub(crate) const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
-pub(crate) const METRICS: &str = "WAYBILL_METRICS";
+#[error("{0} must be {1}")]
+pub struct SettingsError(&'static str, &'static str);
 
 impl Settings {
     /// Reads the variables. Without the address of a collector, nothing is sent to one.
@@ -54,53 +33,42 @@ impl Settings {
         service: &str,
         variable: impl Fn(&str) -> Option<&'e str>,
     ) -> Result<Self, SettingsError> {
-        let disabled = variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let protocol_is_supported =
-            variable(PROTOCOL).is_none_or(|protocol| protocol == "http/protobuf");
-        if !protocol_is_supported && !disabled {
-            return Err(SettingsError {
-                name: PROTOCOL,
-                problem: "must be http/protobuf, the only protocol that Waybill supports",
-            });
+        let disabled = variable("OTEL_SDK_DISABLED").unwrap_or_default();
+        let is_enabled = !disabled.eq_ignore_ascii_case("true");
+        let protocol = variable(OTEL_EXPORTER_OTLP_PROTOCOL).unwrap_or("http/protobuf");
+        if is_enabled && protocol != "http/protobuf" {
+            let only = "http/protobuf, the only protocol that Waybill supports";
+            return Err(SettingsError(OTEL_EXPORTER_OTLP_PROTOCOL, only));
         }
-        let base = variable(ENDPOINT).map(|url| url.trim_end_matches('/'));
+        let metrics = variable("WAYBILL_METRICS").unwrap_or("otlp");
+        if !["emf", "otlp", "off"].contains(&metrics) {
+            return Err(SettingsError("WAYBILL_METRICS", "emf, otlp or off"));
+        }
         let url = |own: &str, path: &str| {
-            let url = variable(own)
-                .map(str::to_owned)
-                .or_else(|| base.map(|base| format!("{base}{path}")));
-            url.filter(|_| !disabled)
+            let base = || Some(variable(OTEL_EXPORTER_OTLP_ENDPOINT)?.trim_end_matches('/'));
+            let url = variable(own).map(str::to_owned);
+            url.or_else(|| Some(format!("{}{path}", base()?)))
         };
-        let metrics = match variable(METRICS) {
-            None => MetricsFormat::Otlp,
-            Some("off") => MetricsFormat::Off,
-            Some("emf") => MetricsFormat::Emf,
-            Some("otlp") => MetricsFormat::Otlp,
-            Some(_) => {
-                return Err(SettingsError {
-                    name: METRICS,
-                    problem: "must be emf, otlp or off",
-                });
-            }
-        };
-        Ok(Self {
+        let traces_url = url(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "/v1/traces");
+        let metrics_url = url(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, "/v1/metrics");
+        let settings = Self {
             service: variable("OTEL_SERVICE_NAME").unwrap_or(service).to_owned(),
-            traces_url: url(TRACES_ENDPOINT, "/v1/traces"),
-            metrics_url: url(METRICS_ENDPOINT, "/v1/metrics")
-                .filter(|_| metrics == MetricsFormat::Otlp),
-            headers: headers(variable(HEADERS).unwrap_or_default())?,
-            metrics,
-        })
+            traces_url: traces_url.filter(|_| is_enabled),
+            metrics_url: metrics_url.filter(|_| is_enabled && metrics == "otlp"),
+            emf: is_enabled && metrics == "emf",
+            headers: HeaderMap::new(),
+        };
+        settings.with_headers(variable(OTEL_EXPORTER_OTLP_HEADERS).unwrap_or_default())
     }
-}
 
-impl Settings {
     /// Replaces the headers by those of `text`: `name=value` pairs separated by commas,
     /// percent-encoded.
     pub fn with_headers(self, text: &str) -> Result<Self, SettingsError> {
-        Ok(Self {
-            headers: headers(text)?,
-            ..self
-        })
+        let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+        let expected = "name=value pairs separated by commas";
+        let invalid = SettingsError(OTEL_EXPORTER_OTLP_HEADERS, expected);
+        let headers = pairs.map(header).collect::<Option<_>>().ok_or(invalid)?;
+        Ok(Self { headers, ..self })
     }
 
     /// Whether anything is sent to a collector.
@@ -108,35 +76,13 @@ impl Settings {
     pub fn has_collector(&self) -> bool {
         self.traces_url.is_some() || self.metrics_url.is_some()
     }
-
-    /// Returns the collector's headers in the form that the exporters use.
-    pub(crate) fn header_texts(&self) -> HashMap<String, String> {
-        let text = |(name, value): (&HeaderName, &HeaderValue)| {
-            Some((name.to_string(), value.to_str().ok()?.to_owned()))
-        };
-        self.headers.iter().filter_map(text).collect()
-    }
 }
 
-/// Parses `name=value,name=value`, with percent-encoded values as in OpenTelemetry's specification.
-fn headers(text: &str) -> Result<HeaderMap, SettingsError> {
-    let wrong = || SettingsError {
-        name: HEADERS,
-        problem: "must be name=value pairs separated by commas",
-    };
-    let mut headers = HeaderMap::new();
-    for pair in text
-        .split(',')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty())
-    {
-        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
-        let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
-        let mut value =
-            HeaderValue::from_bytes(&percent_decode_str(value.trim()).collect::<Vec<u8>>())
-                .map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    Ok(headers)
+/// Parses `name=value`, whose value is percent-encoded as in OpenTelemetry's specification.
+fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = pair.split_once('=')?;
+    let value: Vec<u8> = percent_decode_str(value.trim()).collect();
+    let mut value = HeaderValue::from_bytes(&value).ok()?;
+    value.set_sensitive(true);
+    Some((name.trim().parse().ok()?, value))
 }

@@ -10,17 +10,8 @@ use opentelemetry::trace::{Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, Value};
 
 use crate::names::SpanName;
-use crate::pipeline::{installed, with_new_trace_id};
-use crate::propagation::{context_of, domain_context};
-
-/// The parent of a span.
-#[derive(Clone, Copy, Debug)]
-pub enum Parent {
-    /// The current span if it belongs to this trace, or else the trace without a parent.
-    Here(TraceId),
-    /// A span of another process, or a trace of which no span is known.
-    Remote(TraceContext),
-}
+use crate::pipeline::{PIPELINE, Pipeline};
+use crate::propagation::{domain_context, sdk_context};
 
 /// A span in progress. It ends when it is dropped. Without telemetry, it does nothing.
 #[derive(Debug)]
@@ -30,66 +21,47 @@ pub struct Span {
 }
 
 impl Span {
-    /// Starts a span that begins now.
+    /// Starts a span that begins now. A parent that is not the current span is of another process.
     #[must_use]
-    pub fn start(name: SpanName, parent: Parent) -> Self {
-        Self::open(name, parent, opentelemetry::time::now())
+    pub fn start(name: SpanName, parent: TraceContext) -> Self {
+        Self::open(PIPELINE.get(), name, parent, opentelemetry::time::now())
     }
 
     /// Starts a span for work that began earlier.
     #[must_use]
-    pub fn since(name: SpanName, parent: Parent, began: Timestamp) -> Self {
-        let began = UNIX_EPOCH
-            + Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or_default());
-        Self::open(name, parent, began.min(opentelemetry::time::now()))
+    pub fn since(name: SpanName, parent: TraceContext, began: Timestamp) -> Self {
+        let began = Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or_default());
+        let began = (UNIX_EPOCH + began).min(opentelemetry::time::now());
+        Self::open(PIPELINE.get(), name, parent, began)
     }
 
-    fn open(name: SpanName, parent: Parent, began: SystemTime) -> Self {
-        let Some(pipeline) = installed() else {
-            return Self {
-                context: Context::new(),
-                name,
-            };
-        };
-        let (place, is_remote) = match parent {
-            Parent::Here(trace) => {
-                let here = current().filter(|here| here.trace == trace);
-                (here.unwrap_or(TraceContext { trace, span: None }), false)
-            }
-            Parent::Remote(place) => (place, true),
-        };
-        let builder = pipeline
-            .tracer
-            .span_builder(name.name)
-            .with_kind(name.kind.clone())
-            .with_start_time(began);
-        let parent = context_of(place, is_remote);
-        let span = with_new_trace_id(place.trace, || {
-            pipeline.tracer.build_with_context(builder, &parent)
+    pub(crate) fn open(
+        pipeline: Option<&Pipeline>,
+        name: SpanName,
+        parent: TraceContext,
+        began: SystemTime,
+    ) -> Self {
+        let context = pipeline.map_or_else(Context::new, |pipeline| {
+            let builder = pipeline.tracer.span_builder(name.name);
+            let builder = builder.with_kind(name.kind.clone()).with_start_time(began);
+            // The generator of ids looks at the current context.
+            let _parent = sdk_context(parent, current() != Some(parent)).attach();
+            Context::new().with_span(pipeline.tracer.build(builder))
         });
-        Self {
-            context: Context::new().with_span(span),
-            name,
-        }
+        Self { context, name }
     }
 
     /// Sets an attribute, which has to be one that the span's name allows.
     pub fn set(&mut self, attribute: &'static str, value: impl Into<Value>) {
-        debug_assert!(
-            self.name.attributes.contains(&attribute),
-            "{attribute} is no attribute of {}",
-            self.name.name
-        );
-        self.context
-            .span()
-            .set_attribute(KeyValue::new(attribute, value));
+        let (name, is_declared) = (self.name.name, self.name.attributes.contains(&attribute));
+        debug_assert!(is_declared, "{attribute} is no attribute of {name}");
+        let pair = KeyValue::new(attribute, value);
+        self.context.span().set_attribute(pair);
     }
 
     /// Sets an attribute to the text of a value, such as an id.
     pub fn set_text(&mut self, attribute: &'static str, value: impl Display) {
-        if self.context.span().is_recording() {
-            self.set(attribute, value.to_string());
-        }
+        self.set(attribute, value.to_string());
     }
 
     /// Marks the work as failed, with a short reason.
@@ -100,7 +72,7 @@ impl Span {
     /// Returns the trace context that work caused by this span continues.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
-        domain_context(self.context.span().span_context())
+        domain_context(&self.context)
     }
 
     /// Runs `work` with this span as the current one.
@@ -114,7 +86,7 @@ impl Span {
 pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output = T>) -> T {
     let work = Box::pin(work);
     match context {
-        Some(context) => work.with_context(context_of(context, false)).await,
+        Some(context) => work.with_context(sdk_context(context, false)).await,
         None => work.await,
     }
 }
@@ -122,5 +94,12 @@ pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output =
 /// Returns the trace context of the current span.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
-    Context::map_current(|context| domain_context(context.span().span_context()))
+    Context::map_current(domain_context)
+}
+
+/// Returns the current span if it belongs to this trace, or else the trace without a span.
+#[must_use]
+pub fn here(trace: TraceId) -> TraceContext {
+    let here = current().filter(|here| here.trace == trace);
+    here.unwrap_or(TraceContext { trace, span: None })
 }

@@ -16,9 +16,9 @@ use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
 use queue::Received;
 use store::{Content, Leased, SentBody, Settled, StoreError};
+use telemetry::Span;
 use telemetry::metrics::Threshold;
 use telemetry::names::{SEND, SETTLE};
-use telemetry::{Parent, Span};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -135,7 +135,7 @@ impl<C: Connector> Parts<C> {
         self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();
-        let mut send = Span::start(SEND, Parent::Here(delivery.message.trace));
+        let mut send = Span::start(SEND, telemetry::here(delivery.message.trace));
         send.set(
             "waybill.destination_type",
             delivery.destination_type.as_str(),
@@ -154,7 +154,7 @@ impl<C: Connector> Parts<C> {
                 }
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(outcome, duration_ms, "an attempt ended");
-                let mut settle = Span::start(SETTLE, Parent::Here(delivery.message.trace));
+                let mut settle = Span::start(SETTLE, telemetry::here(delivery.message.trace));
                 settle.set_text("waybill.delivery", delivery.id);
                 settle
                     .run(self.settle(

@@ -10,7 +10,7 @@ use domain::trace::TraceContext;
 use domain::{Reason, Timestamp};
 use queue::Received;
 use telemetry::names::{ATTEMPT, QUEUE};
-use telemetry::{Parent, Span, metrics};
+use telemetry::{Span, metrics};
 
 /// Starts the span of an attempt, which follows the span of its task's time in the queue. Both
 /// continue the work that sent the task if that belongs to the message's own trace. A task that the
@@ -26,12 +26,12 @@ pub(crate) fn attempt_span(
         .filter(|cause| cause.trace == trace)
         .unwrap_or(TraceContext { trace, span: None });
     let waited = received.sent_at.and_then(|sent_at| {
-        let mut span = Span::since(QUEUE, Parent::Remote(cause), sent_at);
+        let mut span = Span::since(QUEUE, cause, sent_at);
         span.set_text("waybill.delivery", delivery.id);
         span.set("waybill.receives", i64::from(received.receives));
         span.context()
     });
-    let mut span = Span::start(ATTEMPT, Parent::Remote(waited.unwrap_or(cause)));
+    let mut span = Span::start(ATTEMPT, waited.unwrap_or(cause));
     span.set_text("waybill.organization", delivery.organization);
     span.set_text("waybill.message", delivery.id.message);
     span.set_text("waybill.delivery", delivery.id);
@@ -70,9 +70,10 @@ pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
 /// Counts an attempt that was stored, and the end of its delivery if it has finished.
 pub(crate) fn count(after: &Delivery, attempt: &Attempt, outcome: &'static str, now: Timestamp) {
     let kind = after.destination_type;
-    metrics::attempt_made(kind, outcome, Duration::from_millis(attempt.duration_ms));
+    metrics::attempt_made(kind, outcome);
+    metrics::attempt_took(kind, outcome, Duration::from_millis(attempt.duration_ms));
     if let Some(failure) = &attempt.failure {
-        metrics::failed(kind, failure.reason);
+        metrics::failed(kind, failure.reason.as_str());
     }
     if after.status() == DeliveryStatus::Succeeded {
         metrics::delivered(kind, now.since(after.created_at));

@@ -1,4 +1,5 @@
-use crate::names::{METRICS, SPANS};
+use crate::metrics::METRICS;
+use crate::names::SPANS;
 
 fn quoted(names: &[&str]) -> String {
     names
@@ -14,14 +15,9 @@ fn the_documentation_lists_every_span_and_metric() {
     let spans = SPANS
         .iter()
         .map(|span| format!("| `{}` | {} |", span.name, quoted(span.attributes)));
-    let metrics = METRICS.iter().map(|metric| {
-        let shape = format!("{:?}", metric.shape).to_lowercase();
-        format!(
-            "| `{}` | {shape} | `{}` | {} |",
-            metric.name,
-            metric.unit,
-            quoted(metric.attributes)
-        )
+    let metrics = METRICS.iter().map(|(name, shape, unit, attributes)| {
+        let (shape, attributes) = (shape.to_lowercase(), quoted(attributes));
+        format!("| `{name}` | {shape} | `{unit}` | {attributes} |")
     });
     let expected: Vec<String> = spans.chain(metrics).collect();
     for line in &expected {

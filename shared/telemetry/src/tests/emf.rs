@@ -1,51 +1,74 @@
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use opentelemetry_sdk::Resource;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 use serde_json::{Value, json};
 
 use crate::emf::EmfExporter;
-use crate::instruments::{Exporter, Instruments};
-use crate::names::{ATTEMPTS, DELIVERY_LATENCY, QUEUE_AGE};
+use crate::metrics::{Instruments, histograms};
 
-#[derive(Clone, Default)]
-struct Out(Arc<Mutex<Vec<u8>>>);
+/// Keeps the lines of the exporter instead of printing them.
+struct Kept {
+    exporter: EmfExporter,
+    lines: Arc<Mutex<String>>,
+}
 
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+impl PushMetricExporter for Kept {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        *self.lines.lock().unwrap() += &self.exporter.lines(metrics);
+        Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn force_flush(&self) -> OTelSdkResult {
         Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
     }
 }
 
-/// Returns the lines that CloudWatch receives for these values, by metric.
-async fn written(record: impl FnOnce(&Instruments)) -> Vec<Value> {
-    let out = Out::default();
-    let exporter = EmfExporter::new("worker_webhook".to_owned(), Box::new(out.clone()));
-    let instruments =
-        Instruments::with_exporter(Exporter::Emf(exporter), Resource::builder_empty().build());
-    record(&instruments);
-    instruments
-        .export(&instruments.collect().unwrap())
-        .await
-        .unwrap();
-    assert!(instruments.collect().is_none(), "values are written once");
-    let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-    text.lines()
+/// Returns the lines that CloudWatch receives for these values. They are flushed twice, so that a
+/// value that is written twice is seen.
+fn written(record: impl FnOnce(&Instruments)) -> Vec<Value> {
+    let lines = Arc::<Mutex<String>>::default();
+    let provider = SdkMeterProvider::builder()
+        .with_view(histograms(true))
+        .with_periodic_exporter(Kept {
+            exporter: EmfExporter("worker_webhook".to_owned()),
+            lines: Arc::clone(&lines),
+        })
+        .build();
+    record(&Instruments::new(&provider.meter("test")));
+    provider.force_flush().unwrap();
+    provider.force_flush().unwrap();
+    let lines = lines.lock().unwrap();
+    lines
+        .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-#[tokio::test]
-async fn a_line_is_what_cloudwatch_reads() {
+fn webhook() -> KeyValue {
+    KeyValue::new("destination_type", "webhook")
+}
+
+#[test]
+fn a_line_is_what_cloudwatch_reads() {
     let mut lines = written(|instruments| {
-        instruments.record(ATTEMPTS, &["webhook", "delivered"], 1.0);
-        instruments.record(ATTEMPTS, &["webhook", "delivered"], 1.0);
-    })
-    .await;
+        let attributes = [webhook(), KeyValue::new("outcome", "delivered")];
+        instruments.attempt_made.add(1.0, &attributes);
+        instruments.attempt_made.add(1.0, &attributes);
+    });
     let at = lines[0]["_aws"]["Timestamp"].take();
     assert!(
         at.as_u64().unwrap() > 1_700_000_000_000,
@@ -62,12 +85,11 @@ async fn a_line_is_what_cloudwatch_reads() {
     assert_eq!(lines, [expected]);
 }
 
-#[tokio::test]
-async fn a_histogram_is_written_as_its_values_for_percentiles() {
+#[test]
+fn a_histogram_is_written_as_its_values_for_percentiles() {
     let lines = written(|instruments| {
-        (0..150).for_each(|n| instruments.record(DELIVERY_LATENCY, &["webhook"], f64::from(n)));
-    })
-    .await;
+        (0..150).for_each(|n| instruments.delivered.record(f64::from(n), &[webhook()]));
+    });
     let of_line = |line: &Value| line["waybill.delivery.latency"].as_array().unwrap().clone();
     assert_eq!(
         lines
@@ -95,14 +117,14 @@ async fn a_histogram_is_written_as_its_values_for_percentiles() {
     );
 }
 
-#[tokio::test]
-async fn a_value_that_is_alone_is_exact() {
+#[test]
+fn a_value_that_is_alone_is_exact() {
     let lines = written(|instruments| {
-        instruments.record(DELIVERY_LATENCY, &["webhook"], 12_345.678);
-        instruments.record(QUEUE_AGE, &["webhook"], 3.5);
-        instruments.record(QUEUE_AGE, &["webhook"], 2.5);
-    })
-    .await;
+        let queue = [KeyValue::new("queue", "webhook")];
+        instruments.delivered.record(12_345.678, &[webhook()]);
+        instruments.queue_age.record(3.5, &queue);
+        instruments.queue_age.record(2.5, &queue);
+    });
     let value = |name: &str| lines.iter().find_map(|line| line.get(name)).unwrap();
     assert_eq!(value("waybill.delivery.latency"), &json!([12_345.678]));
     assert_eq!(

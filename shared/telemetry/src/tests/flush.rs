@@ -2,34 +2,48 @@ use std::time::Duration;
 
 use domain::trace::TraceContext;
 use kit::collector::Collector;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _};
-use tokio::time::Instant;
+use opentelemetry::KeyValue;
+use tokio::time::{Instant, sleep};
 
-use crate::Settings;
-use crate::names::{ATTEMPT_DURATION, QUEUE_AGE};
-use crate::pipeline::{Pipeline, with_new_trace_id};
-use crate::propagation::{context_of, domain_context, new_trace};
+use crate::names::ATTEMPT;
+use crate::pipeline::{Pipeline, RECENT_MAX};
+use crate::propagation::new_trace;
+use crate::{Settings, Span};
 
 fn pipeline(endpoint: &str) -> Pipeline {
     let endpoint_only = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then_some(endpoint);
-    Pipeline::new(&Settings::read("test", endpoint_only).unwrap(), true)
+    Pipeline::new(&Settings::read("test", endpoint_only).unwrap(), true).unwrap()
 }
 
 /// Starts and ends a span at this place of a trace.
 fn span(pipeline: &Pipeline, place: TraceContext) -> TraceContext {
-    let builder = pipeline
-        .tracer
-        .span_builder("waybill.attempt")
-        .with_kind(SpanKind::Consumer);
-    let parent = context_of(place, true);
-    let span = with_new_trace_id(place.trace, || {
-        pipeline.tracer.build_with_context(builder, &parent)
-    });
-    let context = opentelemetry::Context::new().with_span(span);
-    domain_context(context.span().span_context()).unwrap()
+    let now = opentelemetry::time::now();
+    let span = Span::open(Some(pipeline), ATTEMPT, place, now);
+    span.context().unwrap()
 }
 
-/// A flush takes 300 ms, tries once, and keeps what was not accepted.
+fn record_queue_age(pipeline: &Pipeline) {
+    let attributes = [KeyValue::new("queue", "webhook")];
+    pipeline.instruments.queue_age.record(3.0, &attributes);
+}
+
+fn is_idle(pipeline: &Pipeline) -> bool {
+    let mut flushers = pipeline.flushers.iter();
+    flushers.all(|flusher| flusher.idle.available_permits() == 1)
+}
+
+/// Waits until the collector has accepted everything that was flushed.
+async fn accepted(pipeline: &Pipeline) {
+    for _ in 0..100 {
+        if is_idle(pipeline) {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the collector has not accepted everything");
+}
+
+/// A flush takes 300 ms, the next ones do not wait, and what was not accepted is sent later.
 #[tokio::test]
 async fn a_collector_in_trouble_costs_one_flush_its_budget_and_loses_nothing() {
     for trouble in ["down", "hanging", "failing"] {
@@ -40,8 +54,8 @@ async fn a_collector_in_trouble_costs_one_flush_its_budget_and_loses_nothing() {
             _ => drop(collector.answers([500])),
         }
         let pipeline = pipeline(&collector.endpoint());
-        span(&pipeline, new_trace());
-        pipeline.record(QUEUE_AGE, &["webhook"], 3.0);
+        let ended = span(&pipeline, new_trace());
+        record_queue_age(&pipeline);
         let began = Instant::now();
         pipeline.flush().await;
         assert!(
@@ -56,29 +70,70 @@ async fn a_collector_in_trouble_costs_one_flush_its_budget_and_loses_nothing() {
             "{trouble}, the second time: {:?}",
             began.elapsed()
         );
-        assert_eq!(pipeline.waiting(), (1, 1), "{trouble}");
+        assert!(!is_idle(&pipeline), "{trouble}");
+        let later = span(&pipeline, new_trace());
+        collector.forget();
+        match trouble {
+            "down" => collector.accepts().await,
+            "hanging" => drop(collector.delays(Duration::ZERO)),
+            _ => drop(collector.answers([200])),
+        }
+        accepted(&pipeline).await;
+        pipeline.flush().await;
+        accepted(&pipeline).await;
+        let traces: Vec<String> = collector
+            .spans()
+            .into_iter()
+            .map(|span| span.trace)
+            .collect();
+        assert_eq!(
+            traces,
+            [ended.trace.to_string(), later.trace.to_string()],
+            "{trouble}"
+        );
+        assert_eq!(
+            collector.counted("waybill.queue.age", &[("queue", "webhook")]),
+            3.0,
+            "{trouble}"
+        );
     }
 }
 
 #[tokio::test]
 async fn metrics_that_a_failing_collector_refused_are_sent_with_the_later_ones() {
     let collector = Collector::start().await;
-    collector.answers([503, 503, 200]);
+    collector.path("/v1/metrics").answers([503, 200]);
     let pipeline = pipeline(&collector.endpoint());
-    pipeline.record(ATTEMPT_DURATION, &["webhook", "delivered"], 7.0);
-    span(&pipeline, new_trace());
+    let attributes = ["destination_type", "outcome"].map(|name| KeyValue::new(name, "x"));
+    pipeline.instruments.attempt_took.record(7.0, &attributes);
     pipeline.flush().await;
-    pipeline.record(ATTEMPT_DURATION, &["webhook", "delivered"], 200.0);
-    span(&pipeline, new_trace());
-    pipeline.collector_works_again();
+    pipeline.instruments.attempt_took.record(200.0, &attributes);
+    accepted(&pipeline).await;
     pipeline.flush().await;
-    let of = [("destination_type", "webhook"), ("outcome", "delivered")];
+    accepted(&pipeline).await;
+    let of = [("destination_type", "x"), ("outcome", "x")];
     assert_eq!(
         collector.counted("waybill.attempt.duration", &of),
         3.0,
         "one is sent twice, one once"
     );
-    assert_eq!(pipeline.waiting(), (0, 0));
+}
+
+/// A request that the collector rejects would be rejected again.
+#[tokio::test]
+async fn a_request_that_the_collector_rejects_is_sent_once() {
+    let collector = Collector::start().await;
+    collector.answers([400, 200]);
+    let pipeline = pipeline(&collector.endpoint());
+    span(&pipeline, new_trace());
+    pipeline.flush().await;
+    accepted(&pipeline).await;
+    let later = span(&pipeline, new_trace());
+    pipeline.flush().await;
+    accepted(&pipeline).await;
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 2);
+    assert_eq!(spans[1].trace, later.trace.to_string());
 }
 
 #[tokio::test]
@@ -86,8 +141,9 @@ async fn what_ended_is_sent_once_and_stays_in_memory() {
     let collector = Collector::start().await;
     let pipeline = pipeline(&collector.endpoint());
     let ended = span(&pipeline, new_trace());
-    pipeline.record(QUEUE_AGE, &["webhook"], 3.0);
+    record_queue_age(&pipeline);
     pipeline.flush().await;
+    accepted(&pipeline).await;
     pipeline.flush().await;
     assert_eq!(
         collector.requests().len(),
@@ -100,7 +156,7 @@ async fn what_ended_is_sent_once_and_stays_in_memory() {
         collector.counted("waybill.queue.age", &[("queue", "webhook")]),
         3.0
     );
-    assert_eq!(pipeline.recent(ended.trace).len(), 1);
+    assert_eq!(pipeline.recent.of(ended.trace).len(), 1);
 }
 
 /// The trace id of a request is known before its first span, and a retry continues a trace of which
@@ -114,6 +170,7 @@ async fn a_span_takes_the_trace_that_it_is_given_with_and_without_a_parent() {
     let child = span(&pipeline, root);
     assert_eq!((root.trace, child.trace), (given.trace, given.trace));
     pipeline.flush().await;
+    accepted(&pipeline).await;
     let spans = collector.spans();
     assert_eq!(
         (spans[0].parent.as_str(), &spans[1].parent),
@@ -121,42 +178,18 @@ async fn a_span_takes_the_trace_that_it_is_given_with_and_without_a_parent() {
     );
 }
 
-#[test]
-fn memory_is_bounded() {
-    use opentelemetry::trace::TracerProvider as _;
-    use opentelemetry_sdk::trace::SdkTracerProvider;
-
-    let kept = crate::finished::Finished::at_most(3);
-    let tracer = SdkTracerProvider::builder()
-        .with_span_processor(kept.clone())
-        .build()
-        .tracer("test");
-    (0..10).for_each(|n| drop(tracer.start(n.to_string())));
-    let names = || {
-        kept.spans()
-            .iter()
-            .map(|span| span.name.to_string())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(names(), ["7", "8", "9"]);
-    let batch = kept.take(2);
-    assert_eq!(names(), ["9"]);
-    drop(tracer.start("10"));
-    kept.put_back(batch);
-    assert_eq!(names(), ["8", "9", "10"], "the oldest go");
-}
-
-impl Pipeline {
-    /// Returns how many spans and how many batches of metrics wait to be sent.
-    fn waiting(&self) -> (usize, usize) {
-        let (_, spans) = self.traces.as_ref().unwrap();
-        (
-            spans.spans().len(),
-            self.unsent.try_lock().unwrap().iter().count(),
-        )
-    }
-
-    fn collector_works_again(&self) {
-        self.collector.as_ref().unwrap().resume();
+#[tokio::test]
+async fn memory_is_bounded() {
+    let pipeline = pipeline("http://127.0.0.1:9");
+    let first = span(&pipeline, new_trace());
+    let others: Vec<_> = (0..RECENT_MAX)
+        .map(|_| span(&pipeline, new_trace()))
+        .collect();
+    assert!(
+        pipeline.recent.of(first.trace).is_empty(),
+        "the oldest goes"
+    );
+    for kept in [others.first(), others.last()] {
+        assert_eq!(pipeline.recent.of(kept.unwrap().trace).len(), 1);
     }
 }

@@ -1,5 +1,12 @@
-use crate::settings::{DISABLED, ENDPOINT, HEADERS, METRICS, PROTOCOL, TRACES_ENDPOINT};
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_ENDPOINT as ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS as HEADERS,
+    OTEL_EXPORTER_OTLP_PROTOCOL as PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as TRACES_ENDPOINT,
+};
+
 use crate::{Settings, SettingsError};
+
+const DISABLED: &str = "OTEL_SDK_DISABLED";
+const METRICS: &str = "WAYBILL_METRICS";
 
 fn read(variables: &[(&str, &'static str)]) -> Result<Settings, SettingsError> {
     Settings::read("api", |name| {
@@ -13,7 +20,20 @@ fn read(variables: &[(&str, &'static str)]) -> Result<Settings, SettingsError> {
 #[test]
 fn nothing_is_sent_without_a_collector() {
     let settings = read(&[]).unwrap();
-    assert_eq!((settings.traces_url, settings.metrics_url), (None, None));
+    assert!(!settings.has_collector() && !settings.emf);
+}
+
+#[test]
+fn nothing_is_sent_when_the_sdk_is_disabled() {
+    for format in ["emf", "otlp"] {
+        let variables = [
+            (ENDPOINT, "http://c"),
+            (DISABLED, "TRUE"),
+            (METRICS, format),
+        ];
+        let settings = read(&variables).unwrap();
+        assert!(!settings.has_collector() && !settings.emf, "{format}");
+    }
 }
 
 #[test]
@@ -49,14 +69,8 @@ fn the_standard_variables_are_understood() {
     ])
     .unwrap();
     assert_eq!(
-        (own.traces_url.as_deref(), own.metrics_url),
-        (Some("http://t/x"), None)
-    );
-    assert!(
-        read(&[(ENDPOINT, "http://c"), (DISABLED, "true")])
-            .unwrap()
-            .traces_url
-            .is_none()
+        (own.traces_url.as_deref(), own.metrics_url, own.emf),
+        (Some("http://t/x"), None, true)
     );
 }
 

@@ -37,7 +37,6 @@ pub(crate) const NAMES_OF_SEVERAL_TYPES: &[&str] = &[
     "Route",
     "Schedule",
     "Settings",
-    "Shape",
     "SigningKey",
     "StepName",
     "Target",

@@ -49,7 +49,8 @@ pub struct Granted {
     /// A refresh token that replaces the one of the request, or the first one. It is returned again
     /// for the replaced one, so that a caller that failed to store it can store it later.
     pub refresh_token: Option<SecretString>,
-    /// Whether the token came from the cache, so that the server may have revoked it since.
+    /// Whether the token was cached before the caller asked for it, so that the server may have
+    /// revoked it since.
     pub is_kept: bool,
 }
 
@@ -103,7 +104,11 @@ impl Tokens {
             .await
             .map_err(|_| Refusal::slow())?;
         if let Some(granted) = self.kept(client.organization, &digest)? {
-            return Ok(granted);
+            // It was issued while this caller waited.
+            return Ok(Granted {
+                is_kept: false,
+                ..granted
+            });
         }
         if let Some(refusal) = taken.refused_meanwhile() {
             return Err(refusal);

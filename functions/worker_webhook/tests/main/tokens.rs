@@ -1,5 +1,7 @@
 //! Tests access tokens that a receiver does not accept.
 
+use std::time::Duration;
+
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
@@ -60,6 +62,30 @@ async fn a_receiver_that_always_answers_401_gets_one_request_an_attempt() {
             "a token that was just issued is not replaced"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_for_which_an_attempt_waited_is_not_replaced() {
+    let bench = Bench::new().await;
+    let tokens = bench.sink.path("/token");
+    let slow = granted("t0ken").after(Duration::from_millis(300));
+    tokens.replies([slow, granted("unneeded"), granted("unneeded")]);
+    let destination = destination(&bench, &tokens).await;
+    bench.sink.answers([401; 4]);
+    let both = tokio::join!(bench.deliver(&destination), bench.deliver(&destination));
+    for attempted in [both.0, both.1] {
+        assert_eq!(
+            attempted.outcome,
+            Outcome::ClientError(Reason::Authentication),
+            "{}",
+            attempted.detail
+        );
+    }
+    let sent = bench.sink.requests();
+    let sent = sent
+        .iter()
+        .filter(|request| request.header("webhook-id").is_some());
+    assert_eq!((sent.count(), tokens.count()), (2, 1));
 }
 
 #[tokio::test]

@@ -13,15 +13,23 @@ use crate::view::destination::Checked;
 use crate::{Body, Context, Input, Operations, Query, Refusal};
 
 impl Operations {
-    /// Invokes the worker to check a destination, and counts the check against the organization's
-    /// quota. The request and the response are never logged.
-    pub(crate) async fn run_check(
+    /// Counts a check against the organization's quota, and makes it.
+    async fn run_check(
         &self,
         ctx: &Context,
         destination: &Destination,
     ) -> Result<CheckReport, Refusal> {
         self.limit(destination.organization_id, Limited::Check)
             .await?;
+        self.run_counted_check(ctx, destination).await
+    }
+
+    /// Invokes the worker to check a destination. The request and the response are never logged.
+    async fn run_counted_check(
+        &self,
+        ctx: &Context,
+        destination: &Destination,
+    ) -> Result<CheckReport, Refusal> {
         let checker = Checker::new(self.lambda.clone(), self.settings.worker_functions.clone());
         let report = checker
             .check(destination)
@@ -40,13 +48,20 @@ impl Operations {
         Ok(report)
     }
 
-    /// Checks a destination, and refuses it if it does not pass.
+    /// Checks a destination, and refuses it if it does not pass. `is_counted` says whether the
+    /// request has counted a check already: one that lost a race and checks again counts once.
     pub(crate) async fn must_pass_check(
         &self,
         ctx: &Context,
         destination: &Destination,
+        is_counted: &mut bool,
     ) -> Result<(), Refusal> {
-        let report = self.run_check(ctx, destination).await?;
+        if !*is_counted {
+            self.limit(destination.organization_id, Limited::Check)
+                .await?;
+            *is_counted = true;
+        }
+        let report = self.run_counted_check(ctx, destination).await?;
         if report.ok {
             Ok(())
         } else {

@@ -135,7 +135,9 @@ impl Operations {
         } = self
             .drafted(self.id_for(ctx, organization), organization, draft)
             .await?;
-        let destination = self.checked(ctx, destination, skip_check).await?;
+        let destination = self
+            .checked(ctx, destination, skip_check, &mut false)
+            .await?;
         let event = self.event(
             ctx,
             organization,
@@ -234,6 +236,7 @@ impl Operations {
         ctx: &Context,
         destination: Destination,
         skip_check: bool,
+        is_counted: &mut bool,
     ) -> Result<Destination, Refusal> {
         if skip_check {
             return Ok(Destination {
@@ -241,7 +244,7 @@ impl Operations {
                 ..destination
             });
         }
-        self.must_pass_check(ctx, &destination).await?;
+        self.must_pass_check(ctx, &destination, is_counted).await?;
         Ok(Destination {
             verified_at: Some(self.clock.now()),
             ..destination
@@ -342,7 +345,7 @@ impl Operations {
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         let patch = body.object()?;
-        let mut skip_check = false;
+        let (mut skip_check, mut is_counted) = (false, false);
         for _ in 0..RACES_MAX {
             let errors = Errors::default();
             let mut query = query.clone();
@@ -361,7 +364,7 @@ impl Operations {
             }
             must_match(expected, &before)?;
             let after = self
-                .patched_destination(ctx, &before, draft, skip_check)
+                .patched_destination(ctx, &before, draft, skip_check, &mut is_counted)
                 .await?;
             let Some(after) = after else {
                 return self.view_with_health(ctx, &before).await;
@@ -403,6 +406,7 @@ impl Operations {
         before: &Destination,
         draft: Draft,
         skip_check: bool,
+        is_counted: &mut bool,
     ) -> Result<Option<Destination>, Refusal> {
         let now = self.clock.now();
         let reaches = draft.settings != before.settings
@@ -434,7 +438,9 @@ impl Operations {
         }
         let after = after.revised(now);
         if reaches {
-            Ok(Some(self.checked(ctx, after, skip_check).await?))
+            Ok(Some(
+                self.checked(ctx, after, skip_check, is_counted).await?,
+            ))
         } else {
             Ok(Some(after))
         }

@@ -95,10 +95,10 @@ impl Operations {
         });
         let draft = draft.await?.map_err(Refusal::invalid);
         let draft = self.noted(ctx, organization, draft).await?;
-        self.limit(organization, Limited::Preview).await?;
         let late = |_| Refusal::rate_limited(1);
         let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
         let _place = place.map_err(Refusal::internal)?;
+        self.limit(organization, Limited::Preview).await?;
         render::off_thread(None, move |stop| rendered(&draft, stop))
             .await
             .map_err(|fault| {

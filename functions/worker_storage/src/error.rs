@@ -98,6 +98,17 @@ impl StorageError {
         self.answer().is_some_and(is_it)
     }
 
+    /// Whether the store may have refused an upload because it has no checksum.
+    pub(crate) fn may_require_checksum(&self) -> bool {
+        self.answer().is_some_and(|answer| {
+            answer.status == StatusCode::BAD_REQUEST
+                && matches!(
+                    answer.code.as_deref(),
+                    Some("InvalidRequest" | "MissingContentMD5")
+                )
+        })
+    }
+
     /// Whether the store rejected the credentials.
     pub(crate) fn is_unauthenticated(&self) -> bool {
         self.outcome() == Some(Outcome::ClientError(Reason::Authentication))

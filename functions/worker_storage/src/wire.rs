@@ -49,6 +49,8 @@ struct Inner {
     deadline: Mutex<Instant>,
     looks: AtomicBool,
     refuses_conditions: AtomicBool,
+    /// Whether the server refuses uploads without `Content-MD5`.
+    requires_md5: AtomicBool,
     leaves_parts: AtomicBool,
 }
 
@@ -170,6 +172,7 @@ impl Wire {
             deadline: Mutex::new(deadline),
             looks,
             refuses_conditions,
+            requires_md5: AtomicBool::new(false),
             leaves_parts,
         }))
     }
@@ -224,19 +227,27 @@ impl Wire {
             self.make_copy(&mut request, copied)?;
         }
         let is_amazon = matches!(route.signer, Some(Signer::Amazon { .. }));
-        if is_amazon && !is_copy && request.method() == Method::PUT {
-            let md5 = content_md5(request.body());
-            request.headers_mut().insert(CONTENT_MD5, md5);
+        let is_upload = is_amazon && !is_copy && request.method() == Method::PUT;
+        if is_upload && self.0.requires_md5.load(Ordering::Relaxed) {
+            add_content_md5(&mut request);
         }
         let is_told_late = request.method() == Method::POST || is_copy;
-        let conditional =
-            (is_amazon && request.headers().contains_key(IF_NONE_MATCH)).then(|| request.clone());
-        match (self.exchange(request, is_told_late).await, conditional) {
-            (Err(error), Some(request)) if error.is_not_implemented() => {
-                self.send_unconditionally(request, is_told_late).await
-            }
-            (answer, _) => answer,
+        let mut answer = self.exchange(request.clone(), is_told_late).await;
+        if is_upload
+            && !request.headers().contains_key(CONTENT_MD5)
+            && matches!(&answer, Err(error) if error.may_require_checksum())
+        {
+            self.0.requires_md5.store(true, Ordering::Relaxed);
+            add_content_md5(&mut request);
+            answer = self.exchange(request.clone(), is_told_late).await;
         }
+        if is_amazon
+            && request.headers().contains_key(IF_NONE_MATCH)
+            && matches!(&answer, Err(error) if error.is_not_implemented())
+        {
+            return self.send_unconditionally(request, is_told_late).await;
+        }
+        answer
     }
 
     /// Repeats a request without the condition that the server does not implement, if no object
@@ -365,18 +376,21 @@ impl Wire {
     }
 }
 
-/// Returns the MD5 of a body in memory. Buckets with Object Lock refuse uploads and parts without
-/// it or another checksum (PutObject, Content-MD5). MD5 is the checksum that every server supports.
-fn content_md5(body: &HttpRequestBody) -> HeaderValue {
+/// Adds the MD5 of a body in memory. Buckets with Object Lock refuse uploads and parts without it or
+/// another checksum (PutObject, Content-MD5); MD5 is the checksum that every server supports. It is
+/// sent only to servers that require it: the signature covers the body's SHA-256, so that MD5
+/// protects nothing else and would make large uploads slower.
+fn add_content_md5(request: &mut HttpRequest) {
     let mut md5 = Md5::new();
-    let mut body = body.clone();
+    let mut body = request.body().clone();
     while let Some(Some(Ok(frame))) = body.frame().now_or_never() {
         if let Ok(data) = frame.into_data() {
             md5.update(&data);
         }
     }
-    HeaderValue::from_str(&STANDARD.encode(md5.finalize()))
-        .unwrap_or_else(|_| HeaderValue::from_static(""))
+    if let Ok(md5) = HeaderValue::from_str(&STANDARD.encode(md5.finalize())) {
+        request.headers_mut().insert(CONTENT_MD5, md5);
+    }
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {

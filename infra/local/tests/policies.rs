@@ -461,3 +461,18 @@ fn reference(value: &yaml_serde::Value) -> &str {
         _ => "",
     }
 }
+
+#[test]
+fn workers_delete_the_bodies_that_they_store_and_no_payloads() {
+    let functions = functions(&[]);
+    let delete = |key: &str| {
+        let object = format!("arn:aws:s3:::waybill-payloads/30/org_1/{key}");
+        in_account(Target::new("s3:DeleteObject", object), OWN)
+    };
+    let erasing = || FRONTS.into_iter().chain(["jobs"]);
+    assert_eq!(
+        who_may(&functions, &delete("dlv_1.body")),
+        set(erasing().chain(WORKERS))
+    );
+    assert_eq!(who_may(&functions, &delete("msg_1")), set(erasing()));
+}

@@ -165,13 +165,14 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let random = Random::new(|buffer| buffer.fill(7));
         let ids = IdMint::new([1; 32], Clock::new(move || now), random.clone());
+        let organization = ids.organization();
         let (key, text) = crate::issue(
+            ids.mint(organization, 1),
             Role::Admin,
-            Some(ids.organization()),
+            Some(organization),
             "ci".to_owned(),
             None,
             None,
-            &ids,
             &random,
             now,
         );

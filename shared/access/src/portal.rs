@@ -40,11 +40,11 @@ pub struct NewPortalLink {
     pub made_by: Vec<Maker>,
 }
 
-/// Creates a link and its token, which is shown once and never stored.
+/// Creates the link `id` and its token, which is shown once and never stored.
 #[must_use]
 pub fn issue_portal_link(
+    id: PortalLinkId,
     new: NewPortalLink,
-    ids: &IdMint,
     random: &Random,
     now: Timestamp,
 ) -> (PortalLink, SecretString) {
@@ -57,7 +57,6 @@ pub fn issue_portal_link(
         session_seconds,
         made_by,
     } = new;
-    let id: PortalLinkId = ids.mint(organization, 1);
     let secret = URL_SAFE_NO_PAD.encode(random.bytes::<32>());
     let token = format!("{}.{}.{secret}", organization.ulid(), id.ulid());
     let link = PortalLink {

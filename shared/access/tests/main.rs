@@ -112,14 +112,14 @@ impl Fixture {
 
     /// Saves a key of a new organization.
     async fn key(&self, expires_at: Option<Timestamp>) -> (ApiKey, SecretString) {
-        let organization = Some(self.organization().await);
+        let organization = self.organization().await;
         let (key, text) = issue(
+            self.ids.mint(organization, 1),
             Role::Manager,
-            organization,
+            Some(organization),
             "ci".to_owned(),
             expires_at,
             None,
-            &self.ids,
             &self.random,
             self.now(),
         );

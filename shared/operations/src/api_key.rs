@@ -105,12 +105,12 @@ impl Operations {
         not_suspended(self.existing_organization(organization).await?.status)?;
         let creator = ctx.caller.key();
         let (key, plaintext) = access::issue(
+            self.id_for(ctx, organization),
             new.role,
             Some(organization),
             new.name,
             new.expires_at,
             creator,
-            &self.ids,
             &self.random,
             now,
         );
@@ -121,6 +121,13 @@ impl Operations {
                     RefusalCode::LimitReached,
                     format!("an organization has at most {KEYS_MAX} API keys"),
                 ));
+            }
+            // An earlier run of this request was interrupted after it had created the key. Nobody
+            // has its text, so it gets another, unless it has been used.
+            Created::Conflict if ctx.reserved.is_some() => {
+                if !self.store.replace_unused_key(&key).await? {
+                    return Err(Refusal::idempotent_answer_not_kept());
+                }
             }
             Created::Conflict => return Err(Refusal::contended()),
         }

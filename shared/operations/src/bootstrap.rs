@@ -18,12 +18,12 @@ pub async fn operator_key(
     clock: &Clock,
 ) -> Result<SecretString, StoreError> {
     let (key, plaintext) = access::issue(
+        ids.mint_for(None),
         Role::Operator,
         None,
         "operator".to_owned(),
         None,
         None,
-        ids,
         random,
         clock.now(),
     );
@@ -37,7 +37,7 @@ pub async fn organization_with_key(
     operations: &Operations,
     name: &str,
 ) -> Result<(OrganizationId, SecretString), Refusal> {
-    let organization = operations.new_organization(name.to_owned());
+    let organization = operations.new_organization(operations.ids.organization(), name.to_owned());
     let created = system_event(
         operations,
         organization.id,
@@ -56,12 +56,12 @@ pub async fn organization_with_key(
         ..
     } = operations;
     let (key, plaintext) = access::issue(
+        ids.mint(organization.id, 1),
         Role::Admin,
         Some(organization.id),
         "first key".to_owned(),
         None,
         None,
-        ids,
         random,
         clock.now(),
     );

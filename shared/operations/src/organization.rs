@@ -8,7 +8,7 @@ use domain::organization::{Grants, Organization, OrganizationSettings, Organizat
 use domain::role::Permission;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::{Ending, Job, JobKind, Saved};
+use store::{Created, Ending, Job, JobKind, Saved};
 use utoipa::ToSchema;
 
 use crate::audit::changes;
@@ -140,10 +140,13 @@ impl Operations {
             external_id,
             settings,
         } = input.required(NewOrganization::read)?;
+        let id = ctx
+            .reserved
+            .map_or_else(|| self.ids.organization(), OrganizationId::from);
         let organization = Organization {
             external_id,
             settings,
-            ..self.new_organization(name)
+            ..self.new_organization(id, name)
         };
         // A new organization has no destinations that its settings could name.
         let named = organization.settings.named_destinations();
@@ -161,21 +164,19 @@ impl Operations {
             organization.id,
             Vec::new(),
         );
-        self.store
-            .create_organization(&organization, &event)
-            .await?;
+        let created = self.store.create_organization(&organization, &event);
+        let organization = match created.await? {
+            Created::Done | Created::TooMany => organization,
+            // An earlier run of this request was interrupted after it had created it.
+            Created::Conflict => self.existing_organization(organization.id).await?,
+        };
         self.ask_for_confirmations(ctx, &organization).await;
         Ok(self.organization_view(ctx, organization))
     }
 
-    pub(crate) fn new_organization(&self, name: String) -> Organization {
+    pub(crate) fn new_organization(&self, id: OrganizationId, name: String) -> Organization {
         let now = self.clock.now();
-        Organization::new(
-            self.ids.organization(),
-            name,
-            hex::encode(self.random.bytes::<16>()),
-            now,
-        )
+        Organization::new(id, name, hex::encode(self.random.bytes::<16>()), now)
     }
 
     /// `GET /v1/organizations`: lists organizations, oldest first or worst first.

@@ -13,6 +13,7 @@ use domain::role::{Permission, Role};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use store::Created;
 use utoipa::ToSchema;
 
 use crate::body::read_members;
@@ -117,17 +118,22 @@ impl Operations {
                 serde_json::to_value(&new.subject).unwrap_or_default(),
             ),
         ];
-        let (link, token) = issue_portal_link(new, &self.ids, &self.random, self.clock.now());
-        if !self
+        let id = self.id_for(ctx, organization);
+        let (link, token) = issue_portal_link(id, new, &self.random, self.clock.now());
+        match self
             .store
             .create_portal_link_within(organization, &link)
             .await?
         {
-            let detail = format!(
-                "an organization has at most {PORTAL_LINKS_MAX} portal links that can be opened; \
-                 delete some"
-            );
-            return Err(Refusal::new(RefusalCode::LimitReached, detail));
+            Created::Done => {}
+            Created::TooMany => {
+                let detail = format!(
+                    "an organization has at most {PORTAL_LINKS_MAX} portal links that can be \
+                     opened; delete some"
+                );
+                return Err(Refusal::new(RefusalCode::LimitReached, detail));
+            }
+            Created::Conflict => return Err(Refusal::idempotent_answer_not_kept()),
         }
         let event = self.event(ctx, organization, "portal_link.created", link.id, changes);
         self.record_made(&event).await;

@@ -67,6 +67,16 @@ impl Store {
         })
     }
 
+    /// Replaces a key that was created and never used by another with its id. Returns whether it
+    /// was replaced.
+    pub async fn replace_unused_key(&self, key: &ApiKey) -> Result<bool, StoreError> {
+        let mut unused = present();
+        unused.missing(LAST_USED);
+        let item = document::item(&keys::api_key(key.id), key);
+        let written = self.put("replace an API key", item, unused).await?;
+        Ok(written.is_done())
+    }
+
     async fn count_keys(&self, organization: OrganizationId) -> Result<u64, StoreError> {
         let listed = self
             .list(

@@ -7,33 +7,35 @@ use domain::organization::Organization;
 use serde::Deserialize;
 
 use crate::attributes::{Item, Reader, text};
-use crate::document::{self, Saved, at_revision};
+use crate::document::{self, Saved, absent, at_revision};
 use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
 use crate::transaction::Transacted;
 use crate::unreadable::readable;
-use crate::{Page, Store, StoreError, audit, routes};
+use crate::{Created, Page, Store, StoreError, audit, routes};
 
 impl Store {
-    /// Saves a new organization.
+    /// Saves a new organization, unless one with its id exists.
     pub async fn create_organization(
         &self,
         organization: &Organization,
         event: &AuditEvent,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Created, StoreError> {
         let any = Condition::default;
         let transaction = self
             .transaction()
-            .put(item(organization), any())
+            .put(item(organization), absent())
             .put(keys::organization_listed(organization.id).item(), any())
             .put(routes::first(organization), any())
             .put(
                 audit::item(event, organization.settings.audit_retention_days),
                 any(),
             );
-        self.transact("create an organization", transaction)
-            .await
-            .map(drop)
+        let transacted = self.transact("create an organization", transaction).await?;
+        Ok(match transacted {
+            Transacted::Done => Created::Done,
+            Transacted::Refused { .. } => Created::Conflict,
+        })
     }
 
     /// Reads an organization; `None` if it does not exist.

@@ -14,7 +14,7 @@ use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK, TTL};
 use crate::tally::{Limit, Within};
 use crate::unreadable::readable;
-use crate::{Store, StoreError, Walk, api_key, organization};
+use crate::{Created, Store, StoreError, Walk, api_key, organization};
 
 /// When the session ends. An attribute of its own, because it is one of the few parts that change.
 const SESSION_UNTIL: &str = "until";
@@ -42,13 +42,19 @@ impl Store {
     }
 
     /// Saves a new link as [`Store::create_portal_link`] does, unless the organization has reached
-    /// its limit of links that can still be opened. Returns whether it was saved.
+    /// its limit of links that can still be opened. A link with its id is replaced, unless it was
+    /// opened or revoked.
     pub async fn create_portal_link_within(
         &self,
         organization: OrganizationId,
         link: &PortalLink,
-    ) -> Result<bool, StoreError> {
-        let transaction = || self.transaction().put(item(link), Condition::default());
+    ) -> Result<Created, StoreError> {
+        let unopened = || {
+            let mut unopened = Condition::default();
+            unopened.missing(SESSION_UNTIL).missing(REVOKED);
+            unopened
+        };
+        let transaction = || self.transaction().put(item(link), unopened());
         let tally = &keys::portal_links_tally(organization);
         let limit = Limit {
             tally,
@@ -59,7 +65,11 @@ impl Store {
         let within = self
             .transact_within("create a portal link", limit, transaction, count)
             .await?;
-        Ok(matches!(within, Within::Done))
+        Ok(match within {
+            Within::Done => Created::Done,
+            Within::Over => Created::TooMany,
+            Within::Refused => Created::Conflict,
+        })
     }
 
     async fn outstanding_links(&self, organization: OrganizationId) -> Result<u64, StoreError> {

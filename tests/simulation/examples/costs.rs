@@ -98,12 +98,12 @@ impl Way {
         let receiver = Receiver::scripted(|_, _| delivered());
         let world = World::with_destinations(1, receiver, DESTINATIONS).await;
         let (key, secret) = access::issue(
+            world.ids.mint(world.organization.id, 1),
             Role::Sender,
             Some(world.organization.id),
             "costs".to_owned(),
             None,
             None,
-            &world.ids,
             &world.random,
             world.clock.now(),
         );

@@ -279,6 +279,16 @@ impl Refusal {
         )
     }
 
+    /// Returns the 409 for a repeat that cannot show the secret of what the first request created.
+    #[must_use]
+    pub fn idempotent_answer_not_kept() -> Self {
+        Self::new(
+            RefusalCode::IdempotentAnswerNotKept,
+            "the first request was carried out, and what it created is in use; its secret is not \
+             kept, so create another with a new Idempotency-Key if you do not have it",
+        )
+    }
+
     /// Returns the 422 for a message that no destination would receive.
     #[must_use]
     pub fn no_destinations() -> Self {

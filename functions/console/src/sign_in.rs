@@ -18,6 +18,10 @@ use crate::identity::{self, Configured};
 use crate::show::{self, Page};
 use crate::visitor::{cookie, cookie_name};
 
+/// The longest path to which a sign-in leads. While a person signs in with the identity provider, it
+/// is in a cookie, which holds 4 KiB.
+const NEXT_BYTES_MAX: usize = 1024;
+
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/sign-in", get(ask).post(sign_in))
@@ -254,9 +258,11 @@ pub(crate) fn next_of(query: Option<&str>) -> String {
 }
 
 /// Returns the path if it is one of this site. Returns `/` for anything that a browser could
-/// interpret as the address of another site.
+/// interpret as the address of another site, and for a path that is too long for a cookie or a
+/// redirect.
 pub(crate) fn local(path: &str) -> &str {
-    let ours = path.starts_with('/')
+    let ours = path.len() <= NEXT_BYTES_MAX
+        && path.starts_with('/')
         && !path.starts_with("//")
         && !path.contains('\\')
         && !path.chars().any(char::is_control);
@@ -279,5 +285,8 @@ mod tests {
         ] {
             assert_eq!(local(path), leads_to);
         }
+        let long = format!("/{}", "a".repeat(NEXT_BYTES_MAX));
+        assert_eq!(local(&long), "/");
+        assert_eq!(local(&long[..NEXT_BYTES_MAX]), &long[..NEXT_BYTES_MAX]);
     }
 }

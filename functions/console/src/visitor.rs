@@ -18,6 +18,7 @@ use crate::answer::{HX_REDIRECT, HX_REQUEST, see};
 use crate::notice::{self, Notice};
 use crate::pages::inbox::Folder;
 use crate::show::{self, When};
+use crate::sign_in::local;
 
 /// A person who is signed in, and the page that they requested.
 #[derive(Clone, Debug)]
@@ -216,7 +217,7 @@ fn to_sign_in(request: &Request) -> Response {
         .path_and_query()
         .map_or("/", |address| address.as_str());
     let next = if request.method() == http::Method::GET {
-        address
+        local(address)
     } else {
         "/"
     };

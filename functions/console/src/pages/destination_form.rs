@@ -62,7 +62,6 @@ struct FormPage<'a> {
     cancel: String,
     sections: &'a [Section],
     is_new: bool,
-    revision: u64,
     outcome: Outcome,
     guide: &'a Guide,
 }
@@ -70,7 +69,11 @@ struct FormPage<'a> {
 /// The outcome of sending the form.
 #[derive(Default)]
 struct Outcome {
+    /// The revision of the stored destination whose values the person has seen.
+    revision: Option<String>,
     problem: Option<String>,
+    /// The stored values that differ from what was typed, after another change: label and value.
+    changed: Vec<(String, String)>,
     /// The mistakes that belong to no field of the form.
     others: Vec<String>,
     check: Option<CheckReport>,
@@ -399,12 +402,16 @@ async fn ask_edit(State(front): State<Front>, v: Visitor, Path(id): Path<String>
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let sections = sections(operations, &v, stored.kind, Some(&stored)).await?;
     let guide = Guide::read(operations, &v, Some(&stored)).await?;
+    let outcome = Outcome {
+        revision: Some(stored.revision.to_string()),
+        ..Outcome::default()
+    };
     shown(
         &v,
         stored.kind,
         Some(&stored),
         &sections,
-        Outcome::default(),
+        outcome,
         &guide,
         StatusCode::OK,
     )
@@ -439,7 +446,6 @@ fn shown(
         cancel: v.href(&cancel),
         sections,
         is_new: stored.is_none(),
-        revision: stored.map_or(0, |stored| stored.revision),
         outcome,
         guide,
     };
@@ -714,6 +720,11 @@ fn in_settings(refusal: Refusal, group: &str) -> Refusal {
     refusal
 }
 
+/// The problem when the destination was changed after the form was opened.
+const CHANGED: &str = "Someone changed this destination after you opened the form, so nothing was \
+     saved. Your values are still in the form; where the saved values differ from them, they are \
+     listed here. Save again to replace the saved values with yours.";
+
 /// Shows the outcome: in the open page if htmx sent the form, or else on a new page with the values
 /// that were typed.
 async fn show_outcome(
@@ -728,7 +739,9 @@ async fn show_outcome(
         stored,
         form,
     } = *this;
-    let (outcome, status) = match outcome {
+    let is_conflict =
+        matches!(&outcome, Err(refusal) if refusal.code == RefusalCode::RevisionConflict);
+    let (mut outcome, status) = match outcome {
         Ok(outcome) => (outcome, StatusCode::OK),
         Err(refusal)
             if refusal.is_failure()
@@ -742,8 +755,20 @@ async fn show_outcome(
             (placed(refusal, sections, form), status)
         }
     };
+    // What is sent next replaces only what the person has seen.
+    outcome.revision = form.filled("revision").map(str::to_owned);
+    if let Some(stored) = stored.filter(|_| is_conflict) {
+        outcome.revision = Some(stored.revision.to_string());
+        outcome.problem = Some(CHANGED.to_owned());
+    }
     for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
+        let saved = field.value.clone();
         field.refill(form);
+        if is_conflict && field.value.trim_end() != saved.trim_end() {
+            outcome
+                .changed
+                .push((field.label.clone(), described(field, saved)));
+        }
         if field.name == "settings.host_keys" && !outcome.host_keys.is_empty() {
             let keys: Vec<&str> = outcome
                 .host_keys
@@ -762,6 +787,20 @@ async fn show_outcome(
     }
     let guide = Guide::read(operations, v, stored).await?;
     shown(v, kind, stored, sections, outcome, &guide, status)
+}
+
+/// Describes a stored value in words.
+fn described(field: &Field, saved: String) -> String {
+    match &field.control {
+        Control::Tick if saved == "true" => "Yes".to_owned(),
+        Control::Tick => "No".to_owned(),
+        Control::Choice(choices) => choices
+            .iter()
+            .find(|choice| choice.value == saved)
+            .map_or(saved, |choice| choice.label.clone()),
+        _ if saved.is_empty() => "Not set".to_owned(),
+        _ => saved,
+    }
 }
 
 /// Puts each mistake of a refusal at its field, and returns the rest as an outcome.

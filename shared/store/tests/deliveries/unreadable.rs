@@ -5,8 +5,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use domain::delivery::Delivery;
+use domain::event_type::EventPattern;
 use domain::id::{Id as _, UploadId};
-use store::{Added, Announced, Content, SentBody, Store, Upload};
+use store::{Added, Announced, Content, Missed, SentBody, Store, Upload};
 
 use super::words::{PAYLOAD, SHARDS};
 use crate::fixture::{Fixture, TABLE};
@@ -65,6 +66,32 @@ async fn the_other_deliveries_of_a_message_are_read_and_more_can_be_added() {
         unreadable.to_string().contains("unreadable"),
         "{unreadable}"
     );
+}
+
+#[tokio::test]
+async fn a_backfill_finds_the_messages_beside_an_unreadable_one() {
+    let fixture = Fixture::new();
+    let deliveries = committed(&fixture, 1).await;
+    let organization = deliveries[0].organization;
+    let other = fixture
+        .committed_for(organization, deliveries[0].destination)
+        .await;
+    damage(&fixture, &deliveries[0], "n").await;
+    let missed = Missed {
+        destination: fixture.ids.mint(organization, 1),
+        event_types: vec![EventPattern::parse("**").unwrap()],
+        event_type: None,
+        reference: None,
+        since: deliveries[0].created_at,
+        until: fixture.now().plus(Duration::from_secs(1)),
+    };
+    let found = fixture
+        .store
+        .missed(organization, SHARDS, &missed, None, 10)
+        .await
+        .unwrap();
+    let found: Vec<_> = found.items.iter().map(|first| first.id).collect();
+    assert_eq!(found, [other.id]);
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 
 use domain::Timestamp;
 use domain::delivery::DeliveryStatus;
+use domain::destination::Destination;
 use domain::event_type::EventType;
 use domain::id::{DestinationId, Id as _, JobId, MessageId, OrganizationId};
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::JOBS_MAX;
 use domain::role::{Permission, Role};
-use queue::JobTask;
+use queue::{JobTask, QueueError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -291,34 +292,22 @@ impl Operations {
         })))
     }
 
-    /// Starts a job that delivers again what a destination missed since a time.
-    pub(crate) async fn replay(
-        &self,
-        ctx: &Context,
-        organization: OrganizationId,
-        destination: DestinationId,
-        since: Timestamp,
-    ) -> Result<JobView, Refusal> {
-        let id = self.id_for(ctx, organization);
-        self.start_job(
-            ctx,
-            Job::replay(
-                id,
-                organization,
-                destination,
-                since,
-                ctx.actor(),
-                self.clock.now(),
-            ),
+    /// Returns a new job that delivers again what a destination missed since a time.
+    pub(crate) fn replay(&self, ctx: &Context, destination: &Destination, since: Timestamp) -> Job {
+        let organization = destination.organization_id;
+        Job::replay(
+            self.id_for(ctx, organization),
+            organization,
+            destination.id,
+            since,
+            ctx.actor(),
+            self.clock.now(),
         )
-        .await
     }
 
     /// Stores a job and sends its task. If the queue refuses the task, the job is stored as failed,
     /// and a repeat of the request starts another one.
     pub(crate) async fn start_job(&self, ctx: &Context, job: Job) -> Result<JobView, Refusal> {
-        let filter = serde_json::to_value(&job.filter).unwrap_or_default();
-        let kind = serde_json::to_value(job.kind).unwrap_or_default();
         let mut stored = self.stored_job(&job).await?;
         if matches!(stored.status, JobStatus::Failed) {
             let another = Job {
@@ -328,17 +317,7 @@ impl Operations {
             stored = self.stored_job(&another).await?;
         }
         let job = stored;
-        let changes = vec![
-            crate::audit::set("/kind", kind),
-            crate::audit::set("/filter", filter),
-        ];
-        let event = self.event(ctx, job.organization_id, "job.created", job.id, changes);
-        self.record_made(&event).await;
-        let task = JobTask {
-            organization: job.organization_id,
-            job: job.id,
-        };
-        if let Err(error) = self.jobs.send(task).await {
+        if let Err(error) = self.record_and_send(ctx, &job).await {
             let failed = job.clone().ended(JobStatus::Failed, self.clock.now());
             self.store
                 .save_job(&Job {
@@ -349,6 +328,37 @@ impl Operations {
             return Err(Refusal::unavailable(error));
         }
         Ok(self.job_view(ctx, job))
+    }
+
+    /// Sends the task of a job that was stored together with another change. If the queue refuses
+    /// the task, the monitor sends it later.
+    pub(crate) async fn start_stored_job(&self, ctx: &Context, job: Job) -> JobView {
+        if let Err(error) = self.record_and_send(ctx, &job).await {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                job = %job.id,
+                "failed to send a job's message; the monitor sends it"
+            );
+        }
+        self.job_view(ctx, job)
+    }
+
+    /// Records in the audit trail that a job was created, and sends its task.
+    async fn record_and_send(&self, ctx: &Context, job: &Job) -> Result<(), QueueError> {
+        let changes = vec![
+            crate::audit::set("/kind", serde_json::to_value(job.kind).unwrap_or_default()),
+            crate::audit::set(
+                "/filter",
+                serde_json::to_value(&job.filter).unwrap_or_default(),
+            ),
+        ];
+        let event = self.event(ctx, job.organization_id, "job.created", job.id, changes);
+        self.record_made(&event).await;
+        let task = JobTask {
+            organization: job.organization_id,
+            job: job.id,
+        };
+        self.jobs.send(task).await
     }
 
     /// Stores a new job. Returns the stored job if an earlier run of the request stored it.
@@ -471,7 +481,7 @@ impl Operations {
     }
 }
 
-fn too_many() -> Refusal {
+pub(crate) fn too_many() -> Refusal {
     let detail = format!(
         "an organization has at most {JOBS_MAX} unfinished jobs; wait until one finishes, or \
          cancel one"

@@ -19,9 +19,10 @@ use crate::health::{
     forget_ended, no_streak, of_epoch,
 };
 use crate::keys::{self, FAILING, PK, TTL, TroubleKind};
+use crate::tally::Within;
 use crate::transaction::{Transacted, Transaction};
 use crate::unreadable::readable;
-use crate::{Page, Store, StoreError, audit, destination, recovery, routes};
+use crate::{Job, Page, Store, StoreError, audit, destination, recovery, routes};
 
 /// How long an alert is kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -222,22 +223,43 @@ impl Store {
         event: &AuditEvent,
         alert: &Alert,
     ) -> Result<Saved, StoreError> {
-        let mut change = Change::default();
-        if destination.is_enabled() {
-            change.add(EPOCH, number(1));
-            no_streak(&mut change);
-            forget_ended(&mut change);
-            change
-                .remove(ALERTED)
-                .remove(LAST_ALERT)
-                .remove(RATE_ALERTED);
-            change.set(RATE_SINCE, time(destination.updated_at));
-            recovery::forget(&mut change);
-        } else {
-            watch(&mut change, destination);
-        }
+        let change = health_after_switch(destination);
         self.switched(destination, expected_revision, event, alert, change)
             .await
+    }
+
+    /// Enables a destination as [`Self::switch_destination`] does, and saves the job that replays
+    /// what it missed in the same transaction. Returns `None`, and changes nothing, if the
+    /// organization has reached its limit of unfinished jobs.
+    pub async fn enable_with_replay(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+        alert: &Alert,
+        job: &Job,
+    ) -> Result<Option<Saved>, StoreError> {
+        let retention_days = self
+            .audit_retention_days(destination.organization_id)
+            .await?;
+        let switching = || {
+            self.switching(
+                destination,
+                expected_revision,
+                event,
+                alert,
+                health_after_switch(destination),
+                retention_days,
+            )
+        };
+        let enabled = self
+            .transact_with_job("enable a destination with a replay", job, switching)
+            .await?;
+        Ok(match enabled {
+            Within::Done => Some(Saved::Done),
+            Within::Over => None,
+            Within::Refused => Some(Saved::Conflict),
+        })
     }
 
     async fn switched(
@@ -353,6 +375,25 @@ impl Store {
         self.list_as("list alerts", query, limit, document::read)
             .await
     }
+}
+
+/// Returns the change of a destination's health when it is enabled or disabled on request.
+fn health_after_switch(destination: &Destination) -> Change {
+    let mut change = Change::default();
+    if destination.is_enabled() {
+        change.add(EPOCH, number(1));
+        no_streak(&mut change);
+        forget_ended(&mut change);
+        change
+            .remove(ALERTED)
+            .remove(LAST_ALERT)
+            .remove(RATE_ALERTED);
+        change.set(RATE_SINCE, time(destination.updated_at));
+        recovery::forget(&mut change);
+    } else {
+        watch(&mut change, destination);
+    }
+    change
 }
 
 fn at_least(condition: &mut Condition, threshold: u32) {

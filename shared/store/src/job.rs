@@ -16,6 +16,7 @@ use crate::expression::Condition;
 use crate::keys::{self, PK, SK, TTL};
 use crate::table::Written;
 use crate::tally::{Limit, Within};
+use crate::transaction::Transaction;
 use crate::unreadable::readable;
 use crate::{DeliveryFilter, Page, Store, StoreError};
 
@@ -177,13 +178,27 @@ impl Job {
         let filter = DeliveryFilter {
             destination: Some(destination),
             statuses: vec![DeliveryStatus::Failed, DeliveryStatus::Skipped],
-            until: Some(created_at.plus(Duration::from_millis(1))),
             ..DeliveryFilter::default()
         };
-        Self {
+        let replay = Self {
             filter,
             finished_since: Some(since),
             ..Self::new(id, organization_id, JobKind::Replay, actor, created_at)
+        };
+        replay.requested_at(created_at)
+    }
+
+    /// Returns the job as if it was requested at `now`.
+    #[must_use]
+    pub fn requested_at(self, now: Timestamp) -> Self {
+        let filter = DeliveryFilter {
+            until: Some(now.plus(Duration::from_millis(1))),
+            ..self.filter
+        };
+        Self {
+            filter,
+            created_at: now,
+            ..self
         }
     }
 
@@ -217,15 +232,8 @@ impl Store {
     /// of unfinished jobs. Returns `None` in that case.
     pub async fn create_job_within(&self, job: &Job) -> Result<Option<Job>, StoreError> {
         let organization = job.organization_id;
-        let transaction = || self.transaction().put(item(job), absent());
-        let limit = Limit {
-            tally: &keys::jobs_tally(organization),
-            amount: 1,
-            most: JOBS_MAX as u64,
-        };
-        let count = || async move { Ok(self.unfinished_jobs(organization).await?.len() as u64) };
         match self
-            .transact_within("create a job", limit, transaction, count)
+            .transact_with_job("create a job", job, || self.transaction())
             .await?
         {
             Within::Done => Ok(Some(job.clone())),
@@ -236,6 +244,25 @@ impl Store {
                     .unwrap_or_else(|| job.clone()),
             )),
         }
+    }
+
+    /// Executes a transaction that also saves a new job, unless its organization has reached its
+    /// limit of unfinished jobs.
+    pub(crate) async fn transact_with_job<'s>(
+        &'s self,
+        action: &'static str,
+        job: &Job,
+        transaction: impl Fn() -> Transaction<'s>,
+    ) -> Result<Within, StoreError> {
+        let organization = job.organization_id;
+        let limit = Limit {
+            tally: &keys::jobs_tally(organization),
+            amount: 1,
+            most: JOBS_MAX as u64,
+        };
+        let with_job = || transaction().put(item(job), absent());
+        let count = || async move { Ok(self.unfinished_jobs(organization).await?.len() as u64) };
+        self.transact_within(action, limit, with_job, count).await
     }
 
     /// Lists all jobs of an organization that have not ended, oldest first.

@@ -413,3 +413,88 @@ async fn a_job_whose_task_was_refused_is_started_by_a_repeat() {
         "{again:?}"
     );
 }
+
+/// The first request fails at any one of its calls.
+#[tokio::test]
+async fn enabling_with_a_replay_that_failed_part_of_the_way_is_completed_by_a_repeat() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await;
+    let path = format!("/v1/destinations/{}", destination["id"].as_str().unwrap());
+    for succeeding in 0.. {
+        let disabled = admin.post(&format!("{path}/disable"), json!({})).await;
+        assert_eq!(disabled.status, 200, "{disabled:?}");
+        let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&calls);
+        deployment.engines.install_faults(move |_| {
+            match counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                before if before < succeeding => local_aws::Fault::None,
+                // An error that the SDK does not retry.
+                _ => local_aws::Fault::Refuse(local_aws::ServiceError::new(
+                    400,
+                    "ValidationException",
+                    "refused on purpose",
+                )),
+            }
+        });
+        let enable_path = format!("{path}/enable");
+        let enable = || admin.post(&enable_path, json!({"replay_since": "disabled_at"}));
+        let first = enable().await;
+        deployment.engines.clear_faults();
+        if first.status != 200 {
+            let again = enable().await;
+            assert_eq!(again.status, 200, "{again:?}");
+        }
+        assert_eq!(admin.get(&path).await.json()["status"], "enabled");
+        let jobs = admin.get("/v1/jobs?limit=100").await.json()["data"].clone();
+        assert_eq!(
+            jobs.as_array().unwrap().len(),
+            succeeding + 1,
+            "{succeeding} calls succeeded: {first:?}"
+        );
+        let job = jobs[0]["id"].as_str().unwrap();
+        let cancelled = admin
+            .post(&format!("/v1/jobs/{job}/cancel"), json!({}))
+            .await;
+        assert_eq!(cancelled.status, 200, "{cancelled:?}");
+        if calls.load(std::sync::atomic::Ordering::Relaxed) <= succeeding {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_of_an_interrupted_enabling_returns_the_replay_that_was_stored() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await;
+    let path = format!("/v1/destinations/{}", destination["id"].as_str().unwrap());
+    let disabled = admin.post(&format!("{path}/disable"), json!({})).await;
+    assert_eq!(disabled.status, 200, "{disabled:?}");
+    let enabled = std::sync::atomic::AtomicBool::new(false);
+    deployment.engines.install_faults(move |call| {
+        // The destination is enabled and the job is stored, but then the table cannot be read.
+        let was_enabled = match call.operation.as_str() {
+            "TransactWriteItems" => enabled.swap(true, std::sync::atomic::Ordering::Relaxed),
+            "UpdateItem" => false,
+            _ => enabled.load(std::sync::atomic::Ordering::Relaxed),
+        };
+        if was_enabled {
+            local_aws::Fault::throttled()
+        } else {
+            local_aws::Fault::None
+        }
+    });
+    let (enable, body) = (
+        format!("{path}/enable"),
+        json!({"replay_since": "disabled_at"}),
+    );
+    let failed = admin.post_once(&enable, "k", body.clone()).await;
+    assert_eq!(failed.status, 503, "{failed:?}");
+    deployment.engines.clear_faults();
+    let again = admin.post_once(&enable, "k", body).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    let jobs = admin.get("/v1/jobs").await.json()["data"].clone();
+    assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs}");
+    assert_eq!(jobs[0]["id"], again.json()["job"]["id"]);
+}

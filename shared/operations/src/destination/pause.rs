@@ -108,18 +108,20 @@ impl Operations {
             .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
         input.nothing()?;
-        self.resume(ctx, destination).await
+        let resumed = self.resume(ctx, destination).await?;
+        self.view_with_health(ctx, &resumed).await
     }
 
-    /// Ends the pause of a destination, if it is paused.
+    /// Ends the pause of a destination, if it is paused. Returns the destination in its current
+    /// state.
     pub(crate) async fn resume(
         &self,
         ctx: &Context,
         mut before: Destination,
-    ) -> Result<DestinationView, Refusal> {
+    ) -> Result<Destination, Refusal> {
         for _ in 0..RACES_MAX {
             match &before.state {
-                DestinationState::Enabled => return self.view_with_health(ctx, &before).await,
+                DestinationState::Enabled => return Ok(before),
                 DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
                     return Err(Refusal::new(
                         RefusalCode::DestinationDisabled,
@@ -139,7 +141,7 @@ impl Operations {
             {
                 Some(resumed) => {
                     self.release(&resumed).await;
-                    return self.view_with_health(ctx, &resumed).await;
+                    return Ok(resumed);
                 }
                 None => {
                     before = self

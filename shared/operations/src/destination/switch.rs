@@ -6,15 +6,17 @@ use domain::alert::{Alert, AlertKind};
 use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
+use domain::id::OrganizationId;
 use domain::input::Errors;
 use domain::limits::DESCRIPTION;
 use domain::recovery::first_failure;
 use domain::role::Permission;
 use serde::Serialize;
-use store::Saved;
+use store::{Job, JobStatus, Saved};
 use utoipa::ToSchema;
 
 use crate::body::read_members;
+use crate::job::too_many;
 use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
 use crate::view::job::JobView;
@@ -83,41 +85,91 @@ impl Operations {
         let since = read_members(members, Errors::default(), |fields| {
             Some(fields.parsed("replay_since", ReplaySince::parse))
         })?;
+        if since.is_some()
+            && let Some(job) = self.interrupted_replay(ctx, organization).await?
+        {
+            let job = Some(self.start_stored_job(ctx, job).await);
+            let destination = self.view_with_health(ctx, &destination).await?;
+            return Ok(EnabledDestination { destination, job });
+        }
+        let missed = self.missed_since(&destination, since).await?;
+        if missed.is_some() {
+            self.room_for_a_job(organization).await?;
+        }
+        let (enabled, stored) = if destination.takes_deliveries() {
+            (self.resume(ctx, destination).await?, None)
+        } else {
+            self.switch(ctx, destination, DestinationState::Enabled, missed)
+                .await?
+        };
+        let job = match (stored, missed) {
+            (Some(job), _) => {
+                let job = self.extended_replay(job).await;
+                Some(self.start_stored_job(ctx, job).await)
+            }
+            (None, Some(since)) => {
+                let job = self.replay(ctx, &enabled, since);
+                Some(self.start_job(ctx, job).await?)
+            }
+            (None, None) => None,
+        };
+        let destination = self.view_with_health(ctx, &enabled).await?;
+        Ok(EnabledDestination { destination, job })
+    }
+
+    /// Returns the job that an earlier run of this request stored before it was interrupted. A job
+    /// that has failed does not count.
+    async fn interrupted_replay(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+    ) -> Result<Option<Job>, Refusal> {
+        let Some(reserved) = ctx.reserved else {
+            return Ok(None);
+        };
+        let job = self.store.job(organization, reserved.into()).await?;
+        Ok(job.filter(|job| job.status != JobStatus::Failed))
+    }
+
+    /// Includes in a stored replay what was skipped until its destination was enabled. If this
+    /// fails, deliveries that were skipped during this request are not replayed.
+    async fn extended_replay(&self, job: Job) -> Job {
+        let extended = Job {
+            revision: job.revision + 1,
+            ..job.clone().requested_at(self.clock.now())
+        };
+        match self.store.save_job(&extended).await {
+            Ok(Saved::Done) => extended,
+            Ok(Saved::Conflict) => job,
+            Err(error) => {
+                tracing::warn!(
+                    error = %domain::chain(&error),
+                    job = %job.id,
+                    "failed to include in a replay what was skipped until now"
+                );
+                job
+            }
+        }
+    }
+
+    /// Returns the time from which a replay begins, or `None` if none is requested, or if it is
+    /// requested since a time that a destination has only while it is disabled.
+    async fn missed_since(
+        &self,
+        destination: &Destination,
+        since: Option<ReplaySince>,
+    ) -> Result<Option<Timestamp>, Refusal> {
         let disabled_at = match &destination.state {
             DestinationState::Disabled { at, .. } => Some(*at),
             _ => None,
         };
-        let missed = match since {
-            None => None,
-            Some(ReplaySince::Time(at)) => Some(at),
-            Some(ReplaySince::Disabled) => disabled_at,
-            Some(ReplaySince::FirstFailure) => match disabled_at {
-                Some(at) => Some(first_failure(&self.store.health(destination.id).await?, at)),
-                None => None,
-            },
-        };
-        if missed.is_some() {
-            self.room_for_a_job(organization).await?;
-        }
-        let id = destination.id;
-        let view = if destination.takes_deliveries() {
-            self.resume(ctx, destination).await?
-        } else {
-            self.switch(
-                ctx,
-                destination,
-                DestinationState::Enabled,
-                "destination.enabled",
-            )
-            .await?
-        };
-        let job = match missed {
-            Some(since) => Some(self.replay(ctx, organization, id, since).await?),
-            None => None,
-        };
-        Ok(EnabledDestination {
-            destination: view,
-            job,
+        Ok(match (since, disabled_at) {
+            (Some(ReplaySince::Time(at)), _) => Some(at),
+            (Some(ReplaySince::Disabled), at) => at,
+            (Some(ReplaySince::FirstFailure), Some(at)) => {
+                Some(first_failure(&self.store.health(destination.id).await?, at))
+            }
+            (Some(ReplaySince::FirstFailure), None) | (None, _) => None,
         })
     }
 
@@ -147,20 +199,27 @@ impl Operations {
             by: DisabledBy::User,
             reason,
         };
-        self.switch(ctx, destination, disabled, "destination.disabled")
-            .await
+        let (disabled, _) = self.switch(ctx, destination, disabled, None).await?;
+        self.view_with_health(ctx, &disabled).await
     }
 
+    /// Enables or disables a destination. A replay of what it missed is stored in the same
+    /// transaction, so that a request that fails leaves either both or neither. Returns the
+    /// destination in its current state, and the job unless another request made the change first.
     async fn switch(
         &self,
         ctx: &Context,
         mut before: Destination,
         state: DestinationState,
-        action: &str,
-    ) -> Result<DestinationView, Refusal> {
+        missed: Option<Timestamp>,
+    ) -> Result<(Destination, Option<Job>), Refusal> {
+        let action = match state {
+            DestinationState::Enabled => "destination.enabled",
+            _ => "destination.disabled",
+        };
         for _ in 0..RACES_MAX {
             if before.takes_deliveries() == (state == DestinationState::Enabled) {
-                return self.view_with_health(ctx, &before).await;
+                return Ok((before, None));
             }
             let after = Destination {
                 state: state.clone(),
@@ -168,18 +227,30 @@ impl Operations {
             };
             let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
             let alert = self.alert_of_switch(ctx, &after).await?;
-            match self
-                .store
-                .switch_destination(&after, before.revision(), &event, &alert)
-                .await?
-            {
+            let (revision, job) = (
+                before.revision(),
+                missed.map(|since| self.replay(ctx, &after, since)),
+            );
+            let saved = match &job {
+                Some(job) => self
+                    .store
+                    .enable_with_replay(&after, revision, &event, &alert, job)
+                    .await?
+                    .ok_or_else(too_many)?,
+                None => {
+                    self.store
+                        .switch_destination(&after, revision, &event, &alert)
+                        .await?
+                }
+            };
+            match saved {
                 Saved::Done => {
                     self.tell(ctx, alert).await;
                     if !after.is_enabled() {
                         self.skip_retrying(&after, SkipReason::DestinationDisabled)
                             .await;
                     }
-                    return self.view_with_health(ctx, &after).await;
+                    return Ok((after, job));
                 }
                 Saved::Conflict => {
                     before = self

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -30,7 +31,7 @@ use crate::ses::Ses;
 use crate::snapshotted::{Kept, Snapshotted};
 use crate::sqs::Sqs;
 use crate::{
-    Call, Caller, CapturedMail, Durability, Fault, Functions, OpenError, Options, Recorder,
+    Call, Caller, CapturedMail, Durability, Fault, Functions, Mode, OpenError, Options, Recorder,
     Resources,
 };
 
@@ -41,6 +42,8 @@ pub struct Engines(Arc<Engine>);
 /// The engines and their shared state.
 pub(crate) struct Engine {
     pub(crate) place: Place,
+    /// The region that SDK clients sign for.
+    signing_region: Region,
     pub(crate) dynamodb: DynamoDb,
     pub(crate) sqs: Sqs,
     pub(crate) s3: S3,
@@ -137,6 +140,7 @@ impl Engines {
             secret_access_key,
             lock: Mutex::new(lock),
             s3_address: RwLock::default(),
+            signing_region: signing_region(&place, options.mode),
             place,
             options,
         };
@@ -166,7 +170,7 @@ impl Engines {
         let connector = Connector::new(Arc::clone(&self.0), caller);
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(self.0.place.region.clone()))
+            .region(self.0.signing_region.clone())
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(SharedHttpClient::new(connector))
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
@@ -331,6 +335,23 @@ impl Engines {
     /// Returns the ARN of an event bus.
     pub fn event_bus_arn(&self, name: &str) -> String {
         self.0.place.event_bus(name)
+    }
+}
+
+/// Returns the region that SDK clients of these engines sign for.
+///
+/// The SDK keeps its quota of retries in a static, one for each service and region. Engines of a
+/// simulation therefore have a region of their own. Otherwise the refused calls of one simulation
+/// would use up the retries of another one in the same process, and a seed would not determine how
+/// a simulation runs. Names of resources contain the region of the place in any case.
+fn signing_region(place: &Place, mode: Mode) -> Region {
+    static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
+    match mode {
+        Mode::Thread => Region::new(place.region.clone()),
+        Mode::Inline => {
+            let number = SIMULATIONS.fetch_add(1, Ordering::Relaxed);
+            Region::new(format!("simulation-{number}"))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use local_aws::{Call, Fault, Service};
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
-use crate::reconcile::in_simulated_time;
+use crate::in_simulated_time;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// More calls than ending a delivery makes.

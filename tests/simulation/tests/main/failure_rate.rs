@@ -14,6 +14,8 @@ use domain::settle::Outcome;
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
+use crate::in_simulated_time;
+
 const RATE: FailureRate = FailureRate {
     percent: 40,
     window_seconds: 300,
@@ -107,15 +109,6 @@ impl Unsteady {
         }
         watched > 0
     }
-}
-
-fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the runtime starts");
-    runtime.block_on(Box::pin(test()));
 }
 
 #[test]

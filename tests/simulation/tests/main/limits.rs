@@ -15,19 +15,12 @@ use simulation::receiver::Receiver;
 use simulation::world::World;
 use store::{Content, Saved};
 
+use crate::in_simulated_time;
+
 /// Batches that one process works on concurrently.
 const BATCHES: usize = 20;
 /// How long a poller waits after it received nothing.
 const IDLE: Duration = Duration::from_millis(250);
-
-fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the runtime starts");
-    runtime.block_on(Box::pin(test()));
-}
 
 /// Creates a world whose receiver takes this long for each request, and whose first destination has
 /// these limits.

@@ -16,6 +16,8 @@ use local_aws::Fault;
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
+use crate::in_simulated_time;
+
 /// More calls than a run of the monitor makes here.
 const CALLS_MAX: u32 = 400;
 
@@ -112,15 +114,6 @@ fn on_the_bus(world: &World) -> BTreeSet<String> {
     alerts
         .map(|event| event["detail"]["id"].to_string())
         .collect()
-}
-
-fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the runtime starts");
-    runtime.block_on(Box::pin(test()));
 }
 
 /// Kills a monitor at its call `number` that is not a query of an index, before or after the call

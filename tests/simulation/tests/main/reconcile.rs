@@ -12,18 +12,11 @@ use monitor::Reconcile;
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
+use crate::in_simulated_time;
+
 const HOUR: Duration = Duration::from_secs(3600);
 /// More calls than a run makes here.
 const CALLS_MAX: u32 = 200;
-
-pub(crate) fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the runtime starts");
-    runtime.block_on(Box::pin(test()));
-}
 
 /// Creates a world with deliveries whose submitter died between the commit and the queue, seven
 /// hours ago.

@@ -21,6 +21,8 @@ use simulation::receiver::{Receiver, delivered};
 use simulation::world::{CHECKS, World};
 use store::{JobStatus, Saved};
 
+use crate::in_simulated_time;
+
 /// More calls than a run of the monitor makes here.
 const CALLS_MAX: u32 = 400;
 
@@ -29,15 +31,6 @@ struct Broken {
     world: World,
     works: Arc<AtomicBool>,
     checks: Arc<AtomicU32>,
-}
-
-fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the runtime starts");
-    runtime.block_on(Box::pin(test()));
 }
 
 fn policy(auto_recover: bool) -> FailurePolicy {

@@ -15,7 +15,7 @@ use monitor::Reconcile;
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
-use crate::reconcile::in_simulated_time;
+use crate::in_simulated_time;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// More polls than the receives after which an unreadable task is a dead letter.

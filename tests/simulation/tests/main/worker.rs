@@ -13,14 +13,7 @@ use local_aws::{Fault, Service};
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
-fn in_simulated_time(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the runtime starts");
-    runtime.block_on(test());
-}
+use crate::in_simulated_time;
 
 fn accepts(_: DeliveryId, _: u32) -> Outcome {
     delivered()

@@ -403,7 +403,7 @@ pub(crate) fn attention_dst(id: DestinationId, status: DeliveryStatus, shard: u8
 
 /// What the `trouble` index lists across all organizations: unfinished and undelivered deliveries,
 /// alerts and audit events. A delivery that succeeds at once is never in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TroubleKind {
     Retrying,
     Failed,

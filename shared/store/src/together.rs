@@ -157,10 +157,14 @@ impl Table {
         }
         // DynamoDB refuses a read that names a key twice.
         let mut readers: HashMap<&Key, usize> = HashMap::new();
+        let mut distinct: Vec<&Key> = Vec::new();
         for key in requests.iter().flatten() {
-            *readers.entry(key).or_default() += 1;
+            let readers = readers.entry(key).or_default();
+            if *readers == 0 {
+                distinct.push(key);
+            }
+            *readers += 1;
         }
-        let distinct: Vec<&Key> = readers.keys().copied().collect();
         let mut found = match self.get_distinct(READ, &distinct, &[]).await {
             Ok(found) => found,
             Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),

@@ -1,7 +1,7 @@
 //! Lists deliveries and messages, newest first. The best fitting index is read, and the rest of the
 //! filter is applied here.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use domain::Timestamp;
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -75,7 +75,7 @@ impl DeliveryFilter {
     /// Returns the partitions of `trouble` that hold the deliveries of all organizations in these
     /// statuses. `None` if one of the statuses is in no index that spans organizations.
     fn everywhere(&self) -> Option<Vec<Source>> {
-        let kinds: Option<HashSet<TroubleKind>> = self
+        let kinds: Option<BTreeSet<TroubleKind>> = self
             .statuses
             .iter()
             .map(|status| TroubleKind::of(*status))
@@ -108,7 +108,7 @@ impl DeliveryFilter {
             whole_messages: false,
         };
         let attention = |index, partition: &dyn Fn(DeliveryStatus, u8) -> String| {
-            let statuses: HashSet<DeliveryStatus> = self.statuses.iter().copied().collect();
+            let statuses: BTreeSet<DeliveryStatus> = self.statuses.iter().copied().collect();
             let partitions = statuses
                 .into_iter()
                 .flat_map(|status| (0..shards).map(move |shard| (status, shard)));

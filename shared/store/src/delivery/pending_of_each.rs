@@ -5,7 +5,7 @@
 //! among the destinations. Only a backlog that is too long for this, and destinations that hold
 //! deliveries back, are counted one by one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use domain::delivery::DeliveryStatus;
 use domain::id::{DestinationId, OrganizationId};
@@ -191,7 +191,7 @@ impl Store {
             .zip(&items)
             .filter(|(_, item)| is_watched(item))
             .map(|(id, _)| *id);
-        let holding: HashSet<DestinationId> = watched.chain(holding.iter().copied()).collect();
+        let holding: BTreeSet<DestinationId> = watched.chain(holding.iter().copied()).collect();
         let each = (0..shards).map(|shard| {
             self.count_each(holding.iter().copied(), move |id| {
                 self.open_count(id, DeliveryStatus::Queued, shard)

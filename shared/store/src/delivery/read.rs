@@ -132,12 +132,12 @@ impl Store {
             .filter(|delivery| is_under_way(delivery))
             .map(first)
             .collect();
-        let unsure: HashSet<Key> = deliveries
+        let mut seen = HashSet::new();
+        let unsure: Vec<Key> = deliveries
             .iter()
             .map(first)
-            .filter(|key| !there.contains(key))
+            .filter(|key| !there.contains(key) && seen.insert(key.clone()))
             .collect();
-        let unsure: Vec<Key> = unsure.into_iter().collect();
         let firsts = self.get_all("read deliveries", &unsure).await?;
         there.extend(
             unsure

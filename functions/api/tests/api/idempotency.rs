@@ -271,6 +271,67 @@ async fn a_batch_is_replayed_message_by_message() {
     );
 }
 
+/// The destination was paused when the message was accepted, and another one is paused since.
+#[tokio::test]
+async fn a_repeat_shows_the_pauses_of_the_first_response() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let (paused, other) = (admin.destination("a").await, admin.destination("b").await);
+    let switch = async |destination: &Value, action: &str| {
+        let id = destination["id"].as_str().unwrap();
+        let path = format!("/v1/destinations/{id}/{action}");
+        let switched = admin.post(&path, json!({})).await;
+        assert_eq!(switched.status, 200, "{switched:?}");
+    };
+    let message = json!({"event_type": "a", "payload": 1,
+        "destination_ids": [paused["id"], other["id"]]});
+    let batch = json!({"messages": [message]});
+    switch(&paused, "pause").await;
+    let first = admin.post_once("/v1/messages", "k", message.clone()).await;
+    let first_batch = admin
+        .post_once("/v1/messages/batch", "b", batch.clone())
+        .await;
+    let waiting_for = |message: &Value| {
+        let deliveries = message["deliveries"].as_array().unwrap().iter();
+        deliveries
+            .map(|delivery| delivery["waiting_for"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waiting_for(&first.json()), [json!("pause"), Value::Null]);
+    switch(&paused, "resume").await;
+    switch(&other, "pause").await;
+    let again = admin.post_once("/v1/messages", "k", message).await;
+    assert_eq!(again.json(), first.json());
+    let again = admin.post_once("/v1/messages/batch", "b", batch).await;
+    assert_eq!(again.json(), first_batch.json());
+}
+
+#[tokio::test]
+async fn a_repeat_does_not_show_deliveries_that_were_added_since() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let (destination, other) = (admin.destination("a").await, admin.destination("b").await);
+    let message = json!({"event_type": "a", "payload": 1, "destination_ids": [destination["id"]]});
+    let batch = json!({"messages": [message]});
+    let first = admin.post_once("/v1/messages", "k", message.clone()).await;
+    let first_batch = admin
+        .post_once("/v1/messages/batch", "b", batch.clone())
+        .await;
+    for message in [&first.json(), &first_batch.json()["results"][0]["message"]] {
+        let path = format!(
+            "/v1/messages/{}/deliveries",
+            message["id"].as_str().unwrap()
+        );
+        let body = json!({"destination_ids": [other["id"]]});
+        let added = admin.post(&path, body).await;
+        assert_eq!(added.json()["deliveries"].as_array().unwrap().len(), 2);
+    }
+    let again = admin.post_once("/v1/messages", "k", message).await;
+    assert_eq!(again.json(), first.json());
+    let again = admin.post_once("/v1/messages/batch", "b", batch).await;
+    assert_eq!(again.json(), first_batch.json());
+}
+
 #[tokio::test]
 async fn two_at_once_do_it_once() {
     let deployment = Deployment::new().await;

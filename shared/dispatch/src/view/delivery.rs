@@ -1,6 +1,6 @@
 //! The views of deliveries and their attempts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::attempt::{Attempt, RequestRecord, ResponseRecord, Trigger};
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -10,7 +10,7 @@ use domain::receipt::Receipt;
 use domain::trace::TraceId;
 use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::Routes;
 use utoipa::ToSchema;
@@ -200,7 +200,8 @@ pub struct ResponseView {
 }
 
 /// The paused destinations of an organization, with the times at which their pauses end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Pauses(BTreeMap<DestinationId, Timestamp>);
 
 impl Pauses {
@@ -212,6 +213,19 @@ impl Pauses {
             .iter()
             .filter_map(|route| Some((route.id, route.paused_until?)));
         Self(paused.filter(|(_, until)| now < *until).collect())
+    }
+
+    /// Returns whether no destination is paused.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the pauses of these destinations.
+    #[must_use]
+    pub fn only(mut self, destinations: &BTreeSet<DestinationId>) -> Self {
+        self.0.retain(|id, _| destinations.contains(id));
+        self
     }
 
     /// Returns the pauses of both.

@@ -24,7 +24,7 @@ use super::claim::{RecordedTarget, record_targets};
 use super::input::{MessageInput, read_message};
 use super::raw::{RawMembers, items};
 use super::read::accepted_at;
-use super::submit::{Counting, Entry, not_suspended, submission};
+use super::submit::{Counting, Entry, as_accepted, not_suspended, submission};
 use crate::destination::Addresses;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
@@ -91,6 +91,9 @@ struct RecordedBatch {
     lists: Vec<Vec<RecordedTarget>>,
     #[serde(rename = "i")]
     items: Vec<RecordedItem>,
+    /// The targets that were paused, which the response shows.
+    #[serde(rename = "p", default, skip_serializing_if = "Pauses::is_empty")]
+    pauses: Pauses,
 }
 
 /// What a claim records of one message.
@@ -123,11 +126,11 @@ enum Planned {
 }
 
 impl Planned {
-    /// Returns the id under which the message is sent; `None` if it has a claim of its own or is
-    /// refused.
-    fn message(&self) -> Option<MessageId> {
+    /// Returns the id under which the message is sent, and the number of its deliveries; `None` if
+    /// it has a claim of its own or is refused.
+    fn sent(&self) -> Option<(MessageId, usize)> {
         match self {
-            Self::Send(_, message, _) => Some(*message),
+            Self::Send(_, message, targets) => Some((*message, targets.len())),
             Self::Once(..) | Self::Refused(_) => None,
         }
     }
@@ -194,13 +197,17 @@ impl Operations {
             .as_ref()
             .map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
         self.admit_batch(&entry, print.as_ref(), &planned).await?;
-        let (planned, round) = match &print {
-            None => (planned, Round::First),
-            Some(print) => self.plan_once(&entry, print, &messages, planned).await?,
+        let pauses = Pauses::of(&routes, self.clock.now());
+        let (planned, round, pauses) = match &print {
+            None => (planned, Round::First, pauses),
+            Some(print) => {
+                self.plan_once(&entry, print, &messages, planned, pauses)
+                    .await?
+            }
         };
         let results = planned
             .into_iter()
-            .map(|planned| self.carry_out(&entry, planned, round, time));
+            .map(|planned| self.carry_out(&entry, planned, &pauses, round, time));
         let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
         if let Some(print) = &print
             && results.iter().any(|result| result.status >= 500)
@@ -278,19 +285,21 @@ impl Operations {
     }
 
     /// Claims the batch's key for what is planned, or returns what was planned under the key
-    /// before.
+    /// before, with the pauses of that time.
     async fn plan_once(
         &self,
         entry: &Entry<'_>,
         print: &Fingerprint,
         messages: &[Bytes],
         planned: Vec<Planned>,
-    ) -> Result<(Vec<Planned>, Round), Refusal> {
-        let recorded = serde_json::to_value(record(&planned)).map_err(Refusal::internal)?;
+        pauses: Pauses,
+    ) -> Result<(Vec<Planned>, Round, Pauses), Refusal> {
+        let recorded = record(&planned, pauses.clone());
+        let recorded = serde_json::to_value(recorded).map_err(Refusal::internal)?;
         let deadline = wait_deadline();
         loop {
             let (earlier, round) = match self.claim(print, recorded.clone()).await? {
-                Claim::New => return Ok((planned, Round::First)),
+                Claim::New => return Ok((planned, Round::First, pauses)),
                 Claim::TakenOver { recorded } => (recorded, Round::Continued),
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
                     (recorded, Round::Repeated)
@@ -301,7 +310,7 @@ impl Operations {
             if round == Round::Continued || self.all_committed(entry, &earlier).await? {
                 within_deliveries_max(refused_before(&planned, &earlier, entry.routes))?;
                 let planned = replan(print, messages, planned, &earlier, &self.addresses());
-                return Ok((planned, round));
+                return Ok((planned, round, earlier.pauses));
             }
             wait_until(deadline).await?;
         }
@@ -330,28 +339,27 @@ impl Operations {
         &self,
         entry: &Entry<'_>,
         planned: Planned,
+        pauses: &Pauses,
         round: Round,
         time: Time,
     ) -> BatchResult {
-        let id = planned.message();
+        let sent = planned.sent();
         let accepted = if Instant::now() < time.begin_until {
-            let accepted =
-                tokio::time::timeout_at(time.end, self.accept_planned(entry, planned, round)).await;
-            match accepted {
+            let accepting = self.accept_planned(entry, planned, pauses, round);
+            match tokio::time::timeout_at(time.end, accepting).await {
                 Ok(accepted) => accepted,
-                Err(_) => self.accepted_in_time(entry, id).await,
+                Err(_) => self
+                    .accepted_in_time(entry, sent)
+                    .await
+                    .map(|deliveries| (deliveries, pauses.clone())),
             }
         } else {
             Err(out_of_time())
         };
         match accepted {
-            Ok(deliveries) => BatchResult {
+            Ok((deliveries, pauses)) => BatchResult {
                 status: 202,
-                message: Some(self.message_view(
-                    entry.ctx,
-                    &deliveries,
-                    &Pauses::of(entry.routes, self.clock.now()),
-                )),
+                message: Some(self.message_view(entry.ctx, &deliveries, &pauses)),
                 error: None,
             },
             Err(refusal) => {
@@ -376,16 +384,16 @@ impl Operations {
     async fn accepted_in_time(
         &self,
         entry: &Entry<'_>,
-        id: Option<MessageId>,
+        sent: Option<(MessageId, usize)>,
     ) -> Result<Vec<Delivery>, Refusal> {
-        let Some(id) = id else {
+        let Some((id, count)) = sent else {
             return Err(out_of_time());
         };
         let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id))
             .await
             .map_err(|_| out_of_time())?;
         found?
-            .map(|deliveries| deliveries.into_iter().map(Delivery::as_accepted).collect())
+            .map(|deliveries| as_accepted(deliveries, count))
             .ok_or_else(out_of_time)
     }
 
@@ -393,25 +401,26 @@ impl Operations {
         &self,
         entry: &Entry<'_>,
         planned: Planned,
+        pauses: &Pauses,
         round: Round,
-    ) -> Result<Vec<Delivery>, Refusal> {
+    ) -> Result<(Vec<Delivery>, Pauses), Refusal> {
         match planned {
             Planned::Refused(refusal) => Err(refusal),
-            Planned::Once(input, print) => Ok(self
-                .accept_once(entry, &print, round.counting(), || input)
-                .await?
-                .0),
+            Planned::Once(input, print) => {
+                let accepted = self
+                    .accept_once(entry, &print, round.counting(), || input)
+                    .await?;
+                Ok((accepted.deliveries, accepted.pauses))
+            }
             Planned::Send(input, message, targets) => {
                 if round == Round::Repeated
                     && let Some(deliveries) =
                         self.store.message(entry.organization, message).await?
                 {
-                    return Ok(deliveries.into_iter().map(Delivery::as_accepted).collect());
+                    return Ok((as_accepted(deliveries, targets.len()), pauses.clone()));
                 }
-                Ok(self
-                    .dispatch
-                    .submit(&submission(entry, message, input, targets))
-                    .await?)
+                let submission = submission(entry, message, input, targets);
+                Ok((self.dispatch.submit(&submission).await?, pauses.clone()))
             }
         }
     }
@@ -445,8 +454,16 @@ fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
         .ok_or_else(|| Refusal::internal("a batch without messages was accepted"))
 }
 
-fn record(planned: &[Planned]) -> RecordedBatch {
-    let mut batch = RecordedBatch::default();
+fn record(planned: &[Planned], pauses: Pauses) -> RecordedBatch {
+    let sent = planned.iter().filter_map(|planned| match planned {
+        Planned::Send(_, _, targets) => Some(targets),
+        Planned::Once(..) | Planned::Refused(_) => None,
+    });
+    let destinations = sent.flatten().map(|target| target.destination).collect();
+    let mut batch = RecordedBatch {
+        pauses: pauses.only(&destinations),
+        ..RecordedBatch::default()
+    };
     for planned in planned {
         let item = match planned {
             Planned::Send(_, message, targets) => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Refusal;
+use crate::view::delivery::Pauses;
 
 /// The id and the targets of a message, as its claim records them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub(crate) struct Recorded {
     pub(crate) message: MessageId,
     #[serde(rename = "t")]
     targets: Vec<RecordedTarget>,
+    /// The targets that were paused, which the response shows.
+    #[serde(rename = "p", default, skip_serializing_if = "Pauses::is_empty")]
+    pub(crate) pauses: Pauses,
 }
 
 /// A destination, its type, and whether it was enabled.
@@ -23,10 +27,12 @@ pub(crate) struct Recorded {
 pub(crate) struct RecordedTarget(DestinationId, DestinationType, bool);
 
 impl Recorded {
-    pub(crate) fn new(message: MessageId, targets: &[Target]) -> Self {
+    pub(crate) fn new(message: MessageId, targets: &[Target], pauses: Pauses) -> Self {
+        let destinations = targets.iter().map(|target| target.destination).collect();
         Self {
             message,
             targets: record_targets(targets),
+            pauses: pauses.only(&destinations),
         }
     }
 

@@ -33,6 +33,16 @@ pub struct Submitted {
     pub replayed: bool,
 }
 
+/// The deliveries of an accepted message, as the response shows them.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) deliveries: Vec<Delivery>,
+    /// The destinations that were paused when the message was accepted.
+    pub(crate) pauses: Pauses,
+    /// Whether the message was accepted before, by the same request.
+    pub(crate) replayed: bool,
+}
+
 /// The context of a submission: the request, its organization, and where messages of the
 /// organization may go.
 pub(crate) struct Entry<'e> {
@@ -88,48 +98,45 @@ impl Operations {
             no_parameters(query)?;
             read_message(&json, self.clock.now(), &self.addresses(), false)
         };
-        let (deliveries, replayed) = match print {
-            None => (
-                self.accept(&entry, self.noted(ctx, organization, read()).await?)
-                    .await?,
-                false,
-            ),
+        let accepted = match print {
+            None => {
+                let input = self.noted(ctx, organization, read()).await?;
+                self.accept(&entry, input).await?
+            }
             Some(print) => {
                 self.accept_once(&entry, &print, Counting::OnAcceptance, read)
                     .await?
             }
         };
         Ok(Submitted {
-            message: self.message_view(ctx, &deliveries, &Pauses::of(&routes, self.clock.now())),
-            replayed,
+            message: self.message_view(ctx, &accepted.deliveries, &accepted.pauses),
+            replayed: accepted.replayed,
         })
     }
 
-    async fn accept(
-        &self,
-        entry: &Entry<'_>,
-        input: MessageInput,
-    ) -> Result<Vec<Delivery>, Refusal> {
+    async fn accept(&self, entry: &Entry<'_>, input: MessageInput) -> Result<Accepted, Refusal> {
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
         self.admit_deliveries(entry.organization, 1, targets.len())
             .await?;
         let message = self.ids.mint(entry.organization, entry.routes.shards);
-        Ok(self
-            .dispatch
-            .submit(&submission(entry, message, input, targets))
-            .await?)
+        let submission = submission(entry, message, input, targets);
+        Ok(Accepted {
+            deliveries: self.dispatch.submit(&submission).await?,
+            pauses: Pauses::of(entry.routes, self.clock.now()),
+            replayed: false,
+        })
     }
 
     /// Accepts the message, unless the same request has been accepted before. Returns the
-    /// deliveries as they were accepted, and whether that was before.
+    /// deliveries as they were accepted, whatever happened to them and to their destinations since.
     pub(crate) async fn accept_once(
         &self,
         entry: &Entry<'_>,
         print: &Fingerprint,
         counting: Counting,
         read: impl FnOnce() -> Result<MessageInput, Refusal>,
-    ) -> Result<(Vec<Delivery>, bool), Refusal> {
+    ) -> Result<Accepted, Refusal> {
         // A repeat is answered before it is validated, because a destination may have been deleted
         // or `expires_at` may have passed since.
         if let Some(earlier) = self
@@ -144,13 +151,8 @@ impl Operations {
                 Claim::New => serde_json::Value::Null,
             };
             let recorded = Recorded::from_json(recorded)?;
-            if let Some(deliveries) = self
-                .store
-                .message(entry.organization, recorded.message)
-                .await?
-            {
-                let accepted = deliveries.into_iter().take(recorded.targets().len());
-                return Ok((accepted.map(Delivery::as_accepted).collect(), true));
+            if let Some(accepted) = self.accepted_before(entry, recorded).await? {
+                return Ok(accepted);
             }
         }
         let input = self.noted(entry.ctx, entry.organization, read()).await?;
@@ -163,6 +165,7 @@ impl Operations {
         let fresh = Recorded::new(
             self.ids.mint(entry.organization, entry.routes.shards),
             &targets,
+            Pauses::of(entry.routes, self.clock.now()),
         );
         let deadline = wait_deadline();
         loop {
@@ -171,13 +174,8 @@ impl Operations {
                 Claim::TakenOver { recorded } => Recorded::from_json(recorded)?,
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
                     let recorded = Recorded::from_json(recorded)?;
-                    if let Some(deliveries) = self
-                        .store
-                        .message(entry.organization, recorded.message)
-                        .await?
-                    {
-                        let accepted = deliveries.into_iter().take(recorded.targets().len());
-                        return Ok((accepted.map(Delivery::as_accepted).collect(), true));
+                    if let Some(accepted) = self.accepted_before(entry, recorded).await? {
+                        return Ok(accepted);
                     }
                     wait_until(deadline).await?;
                     continue;
@@ -186,13 +184,32 @@ impl Operations {
             let submission = submission(entry, recorded.message, input, recorded.targets());
             let submitted = self.dispatch.submit(&submission).await;
             return match submitted {
-                Ok(deliveries) => Ok((deliveries, false)),
+                Ok(deliveries) => Ok(Accepted {
+                    deliveries,
+                    pauses: recorded.pauses,
+                    replayed: false,
+                }),
                 Err(error) => {
                     self.yield_claim(print).await;
                     Err(error.into())
                 }
             };
         }
+    }
+
+    /// Returns the deliveries of a message that was committed under an earlier claim, as they were
+    /// accepted.
+    async fn accepted_before(
+        &self,
+        entry: &Entry<'_>,
+        recorded: Recorded,
+    ) -> Result<Option<Accepted>, Refusal> {
+        let message = self.store.message(entry.organization, recorded.message);
+        Ok(message.await?.map(|deliveries| Accepted {
+            deliveries: as_accepted(deliveries, recorded.targets().len()),
+            pauses: recorded.pauses,
+            replayed: true,
+        }))
     }
 
     /// Ends the lease of a submission that was interrupted and may or may not have been committed.
@@ -238,6 +255,13 @@ impl Operations {
             }
         }
     }
+}
+
+/// Returns the first `count` deliveries of a message as they were accepted. The others were added
+/// since.
+pub(crate) fn as_accepted(deliveries: Vec<Delivery>, count: usize) -> Vec<Delivery> {
+    let accepted = deliveries.into_iter().take(count);
+    accepted.map(Delivery::as_accepted).collect()
 }
 
 /// Returns the submission of a message. The message's id also says when it was accepted.

@@ -94,7 +94,8 @@ impl Operations {
             .await
     }
 
-    /// Reads a merge patch of a stored destination, also on a thread that serves no requests.
+    /// Reads a merge patch of a stored destination. One with settings or credentials is read on a
+    /// thread that serves no requests, because compiling templates and reading keys takes time.
     async fn read_patch(
         &self,
         ctx: &Context,
@@ -104,8 +105,13 @@ impl Operations {
     ) -> Result<Draft, Refusal> {
         let (operations, stored, organization) =
             (self.clone(), stored.clone(), stored.organization_id);
-        let read =
-            off_thread(move || read_patch(patch, errors, &stored, &operations.addresses())).await?;
+        let takes_time = patch.contains_key("settings") || patch.contains_key("credentials");
+        let read = move || read_patch(patch, errors, &stored, &operations.addresses());
+        let read = if takes_time {
+            off_thread(read).await?
+        } else {
+            read()
+        };
         self.noted(ctx, organization, read).await
     }
 

@@ -66,7 +66,7 @@ async fn a_list_is_narrowed_and_its_link_shared() {
 }
 
 #[tokio::test]
-async fn who_may_only_look_cannot_change_anything() {
+async fn a_viewer_cannot_change_anything() {
     let acme = stage::organization("Acme").await;
     let viewer = acme.key("viewer").await;
     let sink = Sink::start().await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::stage::{self, does, key};
 
 #[tokio::test]
-async fn why_a_destination_fails_is_found_and_its_credentials_are_mended() {
+async fn the_reason_of_a_failure_is_found_and_the_credentials_are_corrected() {
     let acme = stage::organization("Acme").await;
     let sink = Sink::start().await;
     let crm = sink.path("/crm");
@@ -135,7 +135,7 @@ async fn a_destination_of_each_type_is_made() {
 }
 
 #[tokio::test]
-async fn mistakes_stand_at_their_fields_with_a_script_and_without() {
+async fn mistakes_are_shown_at_their_fields_with_and_without_scripts() {
     let acme = stage::organization("Acme").await;
     does("mistakes", json!({"key": key(&acme)})).await;
     assert_eq!(acme.list("/v1/destinations").await, Vec::<Value>::new());

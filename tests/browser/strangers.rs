@@ -38,7 +38,7 @@ async fn another_organizations_link_leads_nowhere_and_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_portal_link_lets_a_person_in_once() {
+async fn a_portal_link_signs_a_person_in_once() {
     let acme = stage::organization("Acme").await;
     let asked =
         json!({"role": "viewer", "subject": {"id": "u-7", "name": "Ann"}, "path": "/deliveries"});

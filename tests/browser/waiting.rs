@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::stage::{self, does, key};
 
 #[tokio::test]
-async fn a_destination_is_paused_and_what_waits_goes_out_when_it_is_resumed() {
+async fn a_paused_destination_receives_its_waiting_deliveries_when_it_is_resumed() {
     let acme = stage::organization("Acme").await;
     let sink = Sink::start().await;
     let hook = sink.path("/hook");

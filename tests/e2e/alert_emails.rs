@@ -155,7 +155,7 @@ async fn an_address_that_is_removed_and_added_again_is_confirmed_again() {
 }
 
 #[tokio::test]
-async fn links_that_are_none_confirm_nothing() {
+async fn invalid_links_confirm_nothing() {
     let stack = stage::launch().start().await;
     let (acme, other) = (
         stack.organization("Acme").await,

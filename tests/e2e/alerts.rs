@@ -51,7 +51,7 @@ async fn fails(acme: &Organization, destination: &Destination, times: usize) {
 }
 
 /// The types of what the pager received, once there are `count`.
-async fn told(pager: &Sink, count: usize) -> Vec<Value> {
+async fn received(pager: &Sink, count: usize) -> Vec<Value> {
     let requests = pager.wait_for(count, Duration::from_secs(20)).await;
     requests.iter().map(|request| request.json()).collect()
 }
@@ -62,7 +62,7 @@ fn types(bodies: &[Value]) -> Vec<String> {
 
 /// A failing destination causes one alert within the debounce window, and its recovery one.
 #[tokio::test]
-async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
+async fn a_failing_destination_alerts_once_and_its_recovery_is_announced_once() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
     let (acme, pager_destination) = alerting("Alerts once", &pager, None).await;
     let destination = acme
@@ -74,7 +74,7 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
         .await;
     sink.answers([500]);
     fails(&acme, &destination, 2).await;
-    let first = told(&pager, 1).await.remove(0);
+    let first = received(&pager, 1).await.remove(0);
     assert_eq!(first["type"], "waybill.destination.failing");
     assert!(
         first["id"].as_str().unwrap().starts_with("alr_") && first["organization_id"].is_string(),
@@ -109,7 +109,7 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     sink.answers([200]);
     fails(&acme, &destination, 2).await;
     assert_eq!(
-        types(&told(&pager, 2).await),
+        types(&received(&pager, 2).await),
         [
             "waybill.destination.failing",
             "waybill.destination.recovered"
@@ -235,9 +235,9 @@ async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
     let destination = acme.destination().webhook(&sink).retries(0).create().await;
     sink.answers([500]);
     fails(&acme, &destination, 2).await;
-    told(&pager, 1).await;
+    received(&pager, 1).await;
     fails(&acme, &destination, 2).await;
-    let both = told(&pager, 2).await;
+    let both = received(&pager, 2).await;
     assert_eq!(
         types(&both),
         ["waybill.destination.failing", "waybill.destination.failing"]
@@ -263,14 +263,17 @@ async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(pager.count(), 2, "nothing failed since");
     fails(&acme, &destination, 1).await;
-    assert_eq!(told(&pager, 3).await[2]["data"]["consecutive_failures"], 5);
+    assert_eq!(
+        received(&pager, 3).await[2]["data"]["consecutive_failures"],
+        5
+    );
     assert_eq!(acme.list("/v1/alerts").await.len(), 3);
 }
 
 /// A destination that reaches both thresholds at once is disabled and causes
 /// one alert; what waits is skipped; enabling resets the count of failures.
 #[tokio::test]
-async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_anew() {
+async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_resets_its_counters() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
     let (acme, _) = alerting("Disables", &pager, Some(2)).await;
     let destination = acme
@@ -284,7 +287,7 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
     for number in 0..3 {
         waiting.push(acme.send([&destination], json!(number)).await.delivery(0));
     }
-    let disabled = told(&pager, 1).await.remove(0);
+    let disabled = received(&pager, 1).await.remove(0);
     assert_eq!(
         (&disabled["type"], &disabled["data"]["next"]),
         (&json!("waybill.destination.disabled"), &json!("disabled"))
@@ -305,7 +308,7 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
     destination.action("enable", json!({})).await.ok(200);
     destination.action("enable", json!({})).await.ok(200);
     assert_eq!(
-        types(&told(&pager, 2).await)[1],
+        types(&received(&pager, 2).await)[1],
         "waybill.destination.enabled"
     );
     acme.send([&destination], json!("again")).await;
@@ -320,7 +323,7 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
 
 /// `410 Gone` means that the receiver accepts no later delivery either.
 #[tokio::test]
-async fn a_receiver_that_is_gone_disables_its_destination_unless_the_settings_say_otherwise() {
+async fn a_410_disables_the_destination_unless_its_settings_disagree() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
     let (acme, _) = alerting("Gone", &pager, None).await;
     let (gone, kept) = (sink.path("/gone"), sink.path("/kept"));
@@ -357,7 +360,7 @@ async fn a_receiver_that_is_gone_disables_its_destination_unless_the_settings_sa
         read["disabled"]["reason"].as_str().unwrap().contains("410"),
         "{read}"
     );
-    let alert = told(&pager, 1).await.remove(0);
+    let alert = received(&pager, 1).await.remove(0);
     assert_eq!(
         (&alert["type"], &alert["data"]["next"]),
         (&json!("waybill.destination.disabled"), &json!("disabled"))
@@ -402,7 +405,7 @@ async fn alerts_that_fail_cause_no_further_ones() {
     sink.answers([500]);
     pager.answers([500]);
     fails(&acme, &destination, 2).await;
-    told(&pager, 4).await;
+    received(&pager, 4).await;
     assert_eq!(pager_destination.read().await["status"], "enabled");
     assert_eq!(acme.list("/v1/alerts").await.len(), 1);
 }
@@ -440,7 +443,7 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
         .await;
     sink.answers_with(503, &[], "closed for stocktaking");
     fails(&acme, &destination, 2).await;
-    let body = told(&pager, 1).await.remove(0);
+    let body = received(&pager, 1).await.remove(0);
     let signed = Signed::received(pager_destination.signing_secret(), &pager.requests()[0]);
     for verifier in Verifier::ALL {
         assert_eq!(

@@ -85,7 +85,7 @@ async fn a_message_is_sent_to_further_destinations_and_one_that_has_it_keeps_its
 }
 
 #[tokio::test]
-async fn a_delivery_that_fails_goes_to_its_fallbacks_with_the_reason_and_a_fallback_has_none() {
+async fn a_failed_delivery_goes_to_its_fallbacks_with_the_reason_and_a_fallback_has_no_fallback() {
     let (acme, sink) = (stage::organization("Fallback").await, Sink::start().await);
     let (dead, second, third) = (
         sink.path("/dead"),

@@ -310,7 +310,7 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
 }
 
 #[tokio::test]
-async fn names_that_no_server_answers_hold_up_nobody_else() {
+async fn names_that_no_server_answers_delay_no_other_organization() {
     let (server, sink) = (NameServer::start().await, Sink::start().await);
     let stack = stack_with_names(&server).await;
     let (slow, fast) = (

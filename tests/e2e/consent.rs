@@ -165,7 +165,7 @@ async fn a_person_consents_and_mails_are_sent_with_what_the_provider_gave() {
 }
 
 #[tokio::test]
-async fn whoever_withdraws_their_consent_is_not_signed_in_for() {
+async fn a_withdrawn_consent_is_not_used() {
     let server = MailServer::start("none", &Authority::new());
     let (acme, provider) = (stage::organization("Acme").await, Sink::start().await);
     provider
@@ -427,7 +427,7 @@ async fn a_consent_is_for_the_mail_servers_that_were_named_when_it_was_requested
 
 /// A known provider's consent is exchanged at the provider and used at its mail servers.
 #[tokio::test]
-async fn a_known_provider_has_its_own_addresses_and_nobody_else_has_them() {
+async fn a_known_provider_uses_only_its_own_addresses() {
     let (acme, server) = (
         stage::organization("Acme").await,
         MailServer::start("none", &Authority::new()),

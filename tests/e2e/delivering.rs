@@ -296,7 +296,7 @@ async fn without_destinations_it_goes_to_the_defaults_and_the_subscribers_each_o
 }
 
 #[tokio::test]
-async fn a_message_that_matches_no_destination_says_so_at_once() {
+async fn a_message_that_matches_no_destination_is_refused() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     acme.destination()
         .webhook(&sink)

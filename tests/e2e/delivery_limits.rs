@@ -191,7 +191,7 @@ async fn a_raised_limit_holds_at_once() {
 }
 
 #[tokio::test]
-async fn a_lowered_limit_holds_for_what_waits_and_a_removed_one_lets_all_go() {
+async fn a_lowered_limit_applies_to_waiting_deliveries_and_a_removed_one_releases_all() {
     let (acme, sink) = (organization("Lowered").await, Sink::start().await);
     let destination = acme
         .destination()

@@ -309,7 +309,7 @@ async fn a_blocked_address_is_refused_whatever_its_spelling() {
 
 /// A local process allows loopback addresses only if no other network is allowed.
 #[tokio::test]
-async fn allowing_other_networks_takes_loopback_away() {
+async fn loopback_is_not_allowed_once_other_networks_are() {
     let stack = stage::launch()
         .arguments(["--allow-egress", "10.11.12.0/24"])
         .start()

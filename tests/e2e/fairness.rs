@@ -253,7 +253,7 @@ async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
 /// Connection checks of a silent server delay neither the API nor the checks of other
 /// organizations.
 #[tokio::test]
-async fn a_hundred_checks_against_a_silent_server_hold_up_nobody() {
+async fn a_hundred_checks_of_a_silent_server_delay_no_other_organization() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let stack = in_one_process().start().await;
     let (loud, quiet) = (

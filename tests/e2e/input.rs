@@ -265,7 +265,7 @@ async fn mistakes_in_settings_and_keys_are_named() {
 /// Replaces each member of each request by unexpected values. The request is accepted or refused;
 /// it never causes an internal error.
 #[tokio::test]
-async fn no_value_in_any_field_makes_it_fail() {
+async fn no_value_in_any_field_causes_an_internal_error() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme
         .destination()

@@ -166,7 +166,7 @@ async fn send(
 /// An id of another organization, anywhere, is answered as one that was never issued, and is
 /// recorded.
 #[tokio::test]
-async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_is_recorded() {
+async fn an_id_of_another_organization_is_answered_like_an_unknown_id_and_is_recorded() {
     let (acme, other, sink) = (
         stage::organization("Acme").await,
         stage::organization("Other").await,
@@ -333,7 +333,7 @@ async fn a_cursor_of_another_organization_is_refused() {
 
 /// Lists contain only what belongs to the caller's organization.
 #[tokio::test]
-async fn lists_hold_only_the_callers_own() {
+async fn lists_contain_only_the_callers_organization() {
     let (acme, other, sink) = (
         stage::organization("Acme").await,
         stage::organization("Other").await,

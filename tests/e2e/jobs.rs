@@ -311,7 +311,7 @@ async fn enabling_delivers_again_what_failed_since_the_first_failure() {
 
 /// Of an erased organization, one audit event remains.
 #[tokio::test]
-async fn an_erased_organization_leaves_nothing_but_a_line_in_the_audit_trail() {
+async fn only_an_audit_event_remains_of_an_erased_organization() {
     let stack = stage::stack().await;
     let (acme, sink, operator) = (
         stage::organization("Acme").await,

@@ -10,7 +10,7 @@ use crate::stage;
 
 /// Every invalid key gets the same response.
 #[tokio::test]
-async fn without_a_good_key_every_answer_is_the_same() {
+async fn without_a_valid_key_every_response_is_the_same() {
     let (acme, stack) = (stage::organization("Acme").await, stage::stack().await);
     let anybody = stack.anybody();
     let good = acme.plain_key().to_owned();
@@ -133,7 +133,7 @@ async fn a_key_is_shown_once_and_listed_without_its_secret() {
 
 /// Each role can do what it permits, and nothing else.
 #[tokio::test]
-async fn each_role_does_what_it_may_and_no_more() {
+async fn every_role_can_do_what_it_permits_and_nothing_else() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     let submitted = acme.send([&destination], json!(1)).await;
@@ -270,7 +270,7 @@ async fn each_role_does_what_it_may_and_no_more() {
 
 /// A caller cannot extend its own permissions.
 #[tokio::test]
-async fn nobody_makes_a_key_with_more_rights_than_their_own() {
+async fn a_caller_cannot_create_a_key_with_more_rights() {
     let acme = stage::organization("Acme").await;
     let answer = acme
         .post("/v1/api-keys", json!({"name": "x", "role": "operator"}))

@@ -40,7 +40,7 @@ async fn health_and_the_contract_are_open_to_all() {
 
 /// Every `$ref` of the document resolves.
 #[tokio::test]
-async fn the_contract_refers_to_what_it_holds() {
+async fn every_reference_in_the_document_resolves() {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => {

@@ -207,8 +207,7 @@ async fn the_limits_of_a_failure_policy_are_refused_at_their_pointers_and_null_c
 
 /// The first checks of the schedule in real time; the whole of it is shown in the simulation.
 #[tokio::test]
-async fn a_disabled_destination_whose_receiver_is_mended_comes_back_unaided_and_gets_everything_once()
- {
+async fn a_disabled_destination_recovers_when_its_receiver_works_and_receives_everything_once() {
     let mut stack = stage::launch().monitor_interval_seconds(1).start().await;
     let (acme, sink) = (stack.organization("Unaided").await, Sink::start().await);
     let policy = json!({"alert_after_failures": 2, "disable_after_failures": 3,

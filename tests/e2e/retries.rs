@@ -357,7 +357,7 @@ async fn a_policy_of_the_organization_that_changes_while_a_delivery_waits_holds_
 
 /// `410 Gone` ends a delivery without retries.
 #[tokio::test]
-async fn gone_ends_it_at_once() {
+async fn a_410_ends_the_delivery_without_retries() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     sink.answers([410]);
@@ -376,7 +376,7 @@ async fn gone_ends_it_at_once() {
 
 /// Client errors are retried unless the customer says otherwise.
 #[tokio::test]
-async fn client_errors_end_it_when_the_policy_says_so() {
+async fn client_errors_end_a_delivery_whose_policy_does_not_retry_them() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     for (status, reason) in [
         (400, "rejected"),

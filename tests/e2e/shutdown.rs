@@ -10,7 +10,7 @@ use crate::stage;
 /// Running attempts end. Deliveries that have not begun are left to the next start and lose no
 /// retry.
 #[tokio::test]
-async fn asked_to_stop_it_finishes_what_it_began_begins_nothing_and_loses_nothing() {
+async fn a_shutdown_finishes_running_attempts_starts_none_and_loses_nothing() {
     let mut stack = stage::launch().start().await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let (slow, quick) = (sink.path("/slow"), sink.path("/quick"));

@@ -63,7 +63,7 @@ fn parameter(url: &str, name: &str) -> String {
 /// With HS256, everyone who knows the client secret could sign tokens, so it is refused whatever
 /// the provider's document says.
 #[tokio::test]
-async fn an_id_token_that_is_not_signed_with_a_key_of_the_providers_signs_nobody_in() {
+async fn an_id_token_without_a_signature_of_the_provider_is_refused() {
     let provider = Sink::start().await;
     let issuer = format!("http://{}", provider.address());
     let arguments = [

@@ -13,7 +13,7 @@ use crate::stage;
 /// The addresses and keys are in a file that only its owner can read, and are the same after every
 /// start.
 #[tokio::test]
-async fn it_says_how_to_get_in_and_keeps_its_keys() {
+async fn the_process_prints_its_address_and_keys_and_keeps_them() {
     let mut stack = stage::launch().start().await;
     let first = stack.local_json();
     for name in [
@@ -153,7 +153,7 @@ fn a_directory_with_other_files_is_left_alone() {
 
 /// Unknown and invalid flags.
 #[test]
-fn a_bad_flag_is_explained_and_touches_nothing() {
+fn an_invalid_flag_is_explained_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let cases: [&[&str]; 6] = [

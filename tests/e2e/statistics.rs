@@ -74,7 +74,7 @@ async fn attempts_are_counted_by_hour_and_a_test_is_in_no_statistic() {
 
 /// Pending deliveries are counted when the destination is read.
 #[tokio::test]
-async fn what_waits_is_pending() {
+async fn waiting_deliveries_count_as_pending() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme
         .destination()

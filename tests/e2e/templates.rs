@@ -175,7 +175,7 @@ async fn slowest_answer(work: impl Future<Output = ()>) -> Duration {
 }
 
 #[tokio::test]
-async fn previews_that_do_much_end_soon_and_hold_up_nobody() {
+async fn expensive_previews_end_soon_and_delay_no_other_request() {
     let acme = stage::organization("Acme").await;
     let payload = nested_lists();
     let work = async {

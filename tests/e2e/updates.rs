@@ -18,7 +18,7 @@ async fn listening(name: &str, listener: &Sink, events: Value) -> Organization {
     acme
 }
 
-async fn told(listener: &Sink, count: usize) -> Vec<Value> {
+async fn received(listener: &Sink, count: usize) -> Vec<Value> {
     listener
         .wait_for(count, Duration::from_secs(20))
         .await
@@ -45,7 +45,7 @@ async fn a_message_is_completed_once_and_again_after_a_manual_retry() {
         .await;
     broken.answers([500, 500, 200]);
     let message = acme.send([&fine, &destination], json!(1)).await;
-    let first = told(&listener, 1).await.remove(0);
+    let first = received(&listener, 1).await.remove(0);
     assert_eq!(
         (&first["type"], &first["data"]["message"]["status"]),
         (
@@ -70,7 +70,7 @@ async fn a_message_is_completed_once_and_again_after_a_manual_retry() {
         read["deliveries"][1]["last_attempt"]
     );
     message.delivery(1).retry().await.ok(202);
-    let all = told(&listener, 2).await;
+    let all = received(&listener, 2).await;
     assert_eq!(all[1]["data"]["message"]["status"], "succeeded");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(listener.count(), 2);
@@ -79,7 +79,7 @@ async fn a_message_is_completed_once_and_again_after_a_manual_retry() {
 /// The status update of a failed delivery contains its attempts without their bodies. The failure
 /// to send a status update causes no further update.
 #[tokio::test]
-async fn a_failed_delivery_is_told_with_its_attempts() {
+async fn the_update_of_a_failed_delivery_contains_its_attempts() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);
     let acme = listening(
         "Failed",
@@ -97,7 +97,7 @@ async fn a_failed_delivery_is_told_with_its_attempts() {
     let submitted = json!({"event_type": "report.ready", "payload": 1,
         "destination_ids": [destination.id], "reference": "R-1", "metadata": {"k": "v"}});
     let message = acme.submit(submitted).await;
-    let failed = told(&listener, 1).await.remove(0);
+    let failed = received(&listener, 1).await.remove(0);
     let data = &failed["data"];
     assert_eq!(
         (&failed["type"], &data["message_id"]),
@@ -137,7 +137,7 @@ async fn a_failed_delivery_is_told_with_its_attempts() {
 /// An address of the message's own: signed with the organization's status secret from the moment
 /// there is one, and with both while one replaces the other.
 #[tokio::test]
-async fn a_message_is_told_of_at_the_address_it_names_signed_with_the_status_secret() {
+async fn updates_of_a_message_go_to_its_callback_signed_with_the_status_secret() {
     let (sink, fine) = (Sink::start().await, Sink::start().await);
     let acme = stage::organization("Called back").await;
     let destination = acme.destination().webhook(&fine).create().await;
@@ -194,7 +194,7 @@ async fn a_message_is_told_of_at_the_address_it_names_signed_with_the_status_sec
 }
 
 #[tokio::test]
-async fn a_message_is_told_of_to_the_destination_it_names_once() {
+async fn updates_of_a_message_go_once_to_the_destination_that_it_names() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);
     let acme = listening(
         "Named twice",
@@ -217,7 +217,7 @@ async fn a_message_is_told_of_to_the_destination_it_names_once() {
         "destination_ids": [destination.id], "status_callback": callback})
     };
     acme.submit(submit(json!({"destination_id": named}))).await;
-    let told: Vec<Value> = told(&listener, 2)
+    let told: Vec<Value> = received(&listener, 2)
         .await
         .iter()
         .map(|body| body["type"].clone())
@@ -280,11 +280,11 @@ async fn a_message_whose_last_delivery_was_cancelled_or_skipped_is_completed_too
     .ok(200);
     let skipped = acme.send([&destination], json!(2)).await;
     skipped.delivery(0).reaches("retrying").await;
-    told(&listener, 1).await;
+    received(&listener, 1).await;
     acme.post(&format!("{}/disable", destination.path()), json!({}))
         .await
         .ok(200);
-    let all = told(&listener, 2).await;
+    let all = received(&listener, 2).await;
     let ids: Vec<&Value> = all
         .iter()
         .map(|body| &body["data"]["message"]["id"])

@@ -91,7 +91,7 @@ async fn an_upload_is_delivered_as_it_was_put_and_can_be_used_again() {
 }
 
 #[tokio::test]
-async fn erasing_one_message_leaves_an_upload_to_the_others_and_the_last_takes_it_along() {
+async fn an_upload_is_deleted_with_the_last_message_that_uses_it() {
     let stack = stage::launch().start().await;
     let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;

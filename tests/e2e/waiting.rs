@@ -68,7 +68,7 @@ pub(crate) fn in_seconds(seconds: i64) -> String {
 }
 
 #[tokio::test]
-async fn while_a_destination_is_paused_everything_waits_and_once_it_is_resumed_it_goes_out_oldest_first()
+async fn deliveries_wait_while_a_destination_is_paused_and_are_sent_oldest_first_when_it_is_resumed()
  {
     let (acme, sink) = (organization("Paused").await, Sink::start().await);
     let destination = acme
@@ -153,7 +153,7 @@ async fn while_a_destination_is_paused_everything_waits_and_once_it_is_resumed_i
 }
 
 #[tokio::test]
-async fn what_waits_survives_a_kill_and_goes_out_once_when_the_pause_is_over() {
+async fn waiting_deliveries_survive_a_kill_and_are_sent_once_after_the_pause() {
     let mut stack = stage::launch().monitor_interval_seconds(1).start().await;
     let (acme, sink) = (stack.organization("Killed").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
@@ -348,7 +348,7 @@ async fn a_destination_gets_no_more_at_once_than_its_limit() {
 }
 
 #[tokio::test]
-async fn what_waits_for_long_is_released_when_the_limit_goes() {
+async fn deliveries_that_wait_for_long_are_released_when_the_limit_is_removed() {
     let (acme, sink) = (organization("Released").await, Sink::start().await);
     let destination = acme
         .destination()

@@ -216,7 +216,7 @@ async fn no_connector_follows_a_name_to_an_inner_address() {
 /// address that was checked for it. The `/etc/hosts` of the process is a file of this test
 /// (nss_wrapper).
 #[tokio::test]
-async fn no_connector_follows_a_name_that_was_bound_anew() {
+async fn no_connector_connects_to_a_rebound_name() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
     let bind =

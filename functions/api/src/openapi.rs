@@ -32,7 +32,7 @@ use crate::routes;
 use refine::{TypeSchemas, refine};
 
 /// The document as it is served.
-pub const KEPT: &str = include_str!("../openapi.json");
+pub const DOCUMENT: &str = include_str!("../openapi.json");
 
 /// Makes the document from the current handlers and views.
 #[must_use]
@@ -267,7 +267,7 @@ fn add_parameters(path: &str, method: &str, operation: &mut Operation) {
                 "Items of a page, {} to {}; {} when left out.",
                 PAGE_SIZE.min,
                 PAGE_SIZE.max,
-                PAGE_SIZE.usual()
+                PAGE_SIZE.default_value()
             ),
         ));
         added.push(parameter(
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn every_operation_names_its_problems_and_its_id_is_its_own() {
-        let document = serde_json::from_str::<serde_json::Value>(KEPT).unwrap();
+        let document = serde_json::from_str::<serde_json::Value>(DOCUMENT).unwrap();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         let mut ids = std::collections::BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let document = serde_json::from_str::<serde_json::Value>(KEPT).unwrap();
+        let document = serde_json::from_str::<serde_json::Value>(DOCUMENT).unwrap();
         let text = document.to_string();
         for part in text.split("\"#/components/").skip(1) {
             let (kind, name) = part.split('"').next().unwrap().split_once('/').unwrap();

@@ -32,7 +32,7 @@ pub(crate) fn page_as(status: StatusCode, template: &impl Template) -> Answer {
 }
 
 /// Redirects with 303 to `path`, or to `/` if `path` is not a valid header value.
-pub(crate) fn see(path: &str) -> Response {
+pub(crate) fn see_other(path: &str) -> Response {
     match HeaderValue::from_str(path) {
         Ok(path) => (StatusCode::SEE_OTHER, [(LOCATION, path)]).into_response(),
         Err(_) => (StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response(),

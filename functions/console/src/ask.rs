@@ -60,7 +60,7 @@ impl<'a> Ask<'a> {
 
     /// Responds with the form, the values that were typed and the mistakes of the refusal. A
     /// refusal that other values cannot correct is returned.
-    pub(crate) fn again(mut self, form: &Form, refusal: Refusal) -> Answer {
+    pub(crate) fn show_again(mut self, form: &Form, refusal: Refusal) -> Answer {
         if !refusal.is_correctable() {
             return Err(refusal.into());
         }

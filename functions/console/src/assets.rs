@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_gzip_gets_it() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         let takes = |accept: &'static str| {
             takes_gzip(&HeaderMap::from_iter([(
                 ACCEPT_ENCODING,

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_two_points_are_said_and_not_drawn() {
+    fn fewer_than_two_points_are_shown_as_text() {
         for drawing in [
             attempts(&[]),
             attempts(&[bucket(3, 0), bucket(0, 0)]),

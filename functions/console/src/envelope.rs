@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use operations::view::problem::Problem;
 use operations::{Refusal, RefusalCode};
 
-use crate::answer::{HX_REQUEST, see};
+use crate::answer::{HX_REQUEST, see_other};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -41,7 +41,7 @@ pub(crate) async fn envelope(State(front): State<Front>, request: Request, next:
         .as_deref()
         .is_some_and(|url| url.starts_with("https:"));
     let mut response = front::envelope(&front, request, next, |refusal, facts, response| {
-        tell(&refusal, facts, response, html)
+        render_refusal(&refusal, facts, response, html)
     })
     .await;
     let headers = response.headers_mut();
@@ -79,10 +79,15 @@ fn wants_html(request: &Request) -> bool {
 
 /// Renders a refusal: as a page for browsers, and as a problem (RFC 9457) for programs, whose
 /// requests arrive here if their path is not one of the API.
-fn tell(refusal: &Refusal, facts: &RequestFacts, mut response: Response, html: bool) -> Response {
+fn render_refusal(
+    refusal: &Refusal,
+    facts: &RequestFacts,
+    mut response: Response,
+    html: bool,
+) -> Response {
     let visitor = response.extensions_mut().remove::<Visitor>();
     if let (Some(visitor), RefusalCode::OrganizationRequired) = (&visitor, refusal.code) {
-        return see(&visitor.choose_organization());
+        return see_other(&visitor.choose_organization());
     }
     let status =
         StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

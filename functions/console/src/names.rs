@@ -63,7 +63,7 @@ impl Names {
         v: &Visitor,
         organizations: BTreeSet<OrganizationId>,
     ) -> Result<Self, Refusal> {
-        if !v.sees_all() {
+        if !v.views_all_organizations() {
             return Ok(Self::none());
         }
         Ok(Self {

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use operations::{Operations, Refusal};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, Rendered, see};
+use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, Rendered, see_other};
 use crate::visitor::{Visitor, cookie, cookie_name};
 
 /// The lifetime of the cookie, in seconds.
@@ -194,7 +194,7 @@ fn signed(session: &str, payload: &str) -> String {
 /// even without its check and with a shortened text.
 pub(crate) async fn to(front: &Front, v: &Visitor, path: &str, notice: Notice) -> Answer {
     let operations = front.operations().await?;
-    let mut response = go(path, v.is_scripted);
+    let mut response = redirect_page(path, v.is_scripted);
     // If the notice is too long for a cookie, its text is shortened. A secret is never shortened.
     let cookie = notice.cookie(operations, v).or_else(|| {
         let short = Notice {
@@ -212,10 +212,10 @@ pub(crate) async fn to(front: &Front, v: &Visitor, path: &str, notice: Notice) -
 }
 
 /// Redirects a browser, or htmx, to another page.
-pub(crate) fn go(path: &str, is_scripted: bool) -> Response {
+pub(crate) fn redirect_page(path: &str, is_scripted: bool) -> Response {
     match (is_scripted, HeaderValue::from_str(path)) {
         (true, Ok(path)) => ([(HX_REDIRECT, path)], "").into_response(),
-        _ => see(path),
+        _ => see_other(path),
     }
 }
 
@@ -242,12 +242,12 @@ mod tests {
         let removed = set(base_url, "", 0);
         assert_eq!(cookies(page(&Empty).ok().unwrap()), [removed]);
         let next = set(base_url, "next", LIFE_SECONDS);
-        let mut redirect = go("/keys", false);
+        let mut redirect = redirect_page("/keys", false);
         redirect
             .headers_mut()
             .append(SET_COOKIE, HeaderValue::from_str(&next).unwrap());
         assert_eq!(cookies(redirect), [next]);
-        assert!(cookies(go("/keys", true)).is_empty());
+        assert!(cookies(redirect_page("/keys", true)).is_empty());
         assert!(cookies("a file".into_response()).is_empty());
     }
 }

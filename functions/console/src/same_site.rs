@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_site_sends_is_not_our_own() {
+    fn a_request_of_another_site_is_recognized() {
         for site in ["cross-site", "same-site", "", "nonsense"] {
             assert!(!is_own_request(&[("sec-fetch-site", site)]), "{site}");
             assert!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_pages_and_programs_are() {
+    fn requests_of_the_consoles_pages_and_of_programs_are_accepted() {
         assert!(is_own_request(&[]));
         assert!(is_own_request(&[("sec-fetch-site", "same-origin")]));
         assert!(is_own_request(&[("sec-fetch-site", "none")]));

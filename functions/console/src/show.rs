@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_said_as_people_say_them() {
+    fn values_are_shown_in_readable_form() {
         let at = |seconds: i64| Timestamp::from_millis(1_764_000_000_000 + seconds * 1000);
         let words = |seconds: i64| When::new(at(seconds), at(0)).words();
         assert_eq!(

@@ -12,7 +12,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use operations::{Refusal, RefusalCode};
 
-use crate::answer::{Answer, page, page_as, see};
+use crate::answer::{Answer, page, page_as, see_other};
 use crate::form::{self, Form};
 use crate::identity::{self, Configured};
 use crate::show::{self, Page};
@@ -145,7 +145,7 @@ async fn sign_out(
             .await
             .map_err(Refusal::from)?;
     }
-    Ok(with_cookie(see("/sign-in"), &facts, "", 0))
+    Ok(with_cookie(see_other("/sign-in"), &facts, "", 0))
 }
 
 /// Shows a portal link. A GET changes nothing, because mail scanners follow links and would
@@ -218,7 +218,7 @@ pub(crate) async fn begun(
     let operations = front.operations().await?;
     let seconds = session.until.since(operations.clock.now()).as_secs();
     Ok(with_cookie(
-        see(next),
+        see_other(next),
         facts,
         &operations.sessions.seal(session),
         seconds,
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_in_leads_to_pages_of_ours_only() {
+    fn a_sign_in_leads_only_to_pages_of_the_console() {
         for (path, leads_to) in [
             ("/deliveries?status=failed", "/deliveries?status=failed"),
             ("", "/"),

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use operations::{Body, Context, Input, Query, Refusal};
 use serde_json::{Map, Value};
 
-use crate::answer::{HX_REDIRECT, HX_REQUEST, see};
+use crate::answer::{HX_REDIRECT, HX_REQUEST, see_other};
 use crate::notice::{self, Notice};
 use crate::pages::inbox::Folder;
 use crate::show::{self, When};
@@ -103,7 +103,7 @@ pub(crate) async fn signed_in(
                 .is_some_and(|folder| folder.0.is_some());
             visitor.has_mail = keeps_mail && visitor.is_operator();
             match in_its_organization(&front, &visitor, request.method()).await {
-                Ok(Some(address)) => return see(&address),
+                Ok(Some(address)) => return see_other(&address),
                 Ok(None) => {}
                 Err(refusal) => return Refused::from(refusal).into_response(),
             }
@@ -226,7 +226,7 @@ fn to_sign_in(request: &Request) -> Response {
         let path = HeaderValue::from_str("/sign-in").unwrap_or(HeaderValue::from_static("/"));
         return (StatusCode::UNAUTHORIZED, [(HX_REDIRECT, path)]).into_response();
     }
-    see(&path)
+    see_other(&path)
 }
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
@@ -336,7 +336,7 @@ impl Visitor {
     }
 
     /// Whether lists include all organizations, because an operator has chosen none.
-    pub(crate) fn sees_all(&self) -> bool {
+    pub(crate) fn views_all_organizations(&self) -> bool {
         self.is_operator() && !self.has_organization()
     }
 

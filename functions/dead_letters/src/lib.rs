@@ -34,17 +34,17 @@ pub fn build(
         Queues::new(&platform.aws, config.queue_urls),
         clock.clone(),
     );
-    let undertaker = Undertaker {
+    let handler = DeadLetterHandler {
         store,
         clock,
         dispatcher,
     };
     service_fn(move |event: LambdaEvent<SqsEvent>| {
-        let undertaker = undertaker.clone();
+        let handler = handler.clone();
         async move {
             let mut response = SqsBatchResponse::default();
             for received in event.payload.records.into_iter().map(Received::from) {
-                if !undertaker.is_settled(&received).await {
+                if !handler.is_settled(&received).await {
                     let mut failure = BatchItemFailure::default();
                     failure.item_identifier = received.message_id;
                     response.batch_item_failures.push(failure);
@@ -57,13 +57,13 @@ pub fn build(
 
 /// Ends the deliveries of dead letters.
 #[derive(Clone)]
-struct Undertaker {
+struct DeadLetterHandler {
     store: Store,
     clock: Clock,
     dispatcher: Dispatcher,
 }
 
-impl Undertaker {
+impl DeadLetterHandler {
     async fn is_settled(&self, received: &Received) -> bool {
         let settled = match &received.task {
             Err(error) => {

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_no_string_or_is_given_twice_is_refused() {
+    fn a_key_that_is_not_a_string_or_occurs_twice_is_refused() {
         for given in ["7", "true", "[]", r#"{"a": 1}"#, r#""""#, r#""a\nb""#] {
             assert_eq!(
                 key(&format!(r#"{{"idempotency_key": {given}}}"#)),

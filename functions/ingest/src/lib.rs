@@ -14,7 +14,7 @@ pub use sources::Sources;
 
 use std::sync::Arc;
 
-use access::{Caller, LetInBy};
+use access::{Caller, CallerCredential};
 use domain::role::Role;
 use domain::trace::TraceId;
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
@@ -95,7 +95,7 @@ async fn take(
     let key = detail.take_idempotency_key(&id);
     let ctx = Context {
         caller: Caller {
-            by: LetInBy::EventSource {
+            by: CallerCredential::EventSource {
                 account: account.clone(),
                 source: source.clone(),
             },
@@ -113,7 +113,7 @@ async fn take(
         routes: None,
         reserved: None,
     };
-    if !sources.may_speak(&account, &source, organization) {
+    if !sources.may_submit(&account, &source, organization) {
         operations
             .reject_ingest(
                 &ctx,

@@ -43,7 +43,7 @@ impl Sources {
 
     /// Whether this account and source may submit for this organization.
     #[must_use]
-    pub fn may_speak(&self, account: &str, source: &str, organization: OrganizationId) -> bool {
+    pub fn may_submit(&self, account: &str, source: &str, organization: OrganizationId) -> bool {
         let organization = organization.to_string();
         let fits = |own: &str, is: &str| own == ANY || own == is;
         self.0.iter().any(|line| {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_not_in_the_map_speaks_for_nobody() {
+    fn a_source_that_is_not_in_the_map_can_submit_for_no_organization() {
         let (acme, other): (OrganizationId, OrganizationId) = (
             "org_01kavd83802s63efghp3q1cpj4".parse().unwrap(),
             "org_01kavd83802s63efghp3q1cpj5".parse().unwrap(),
@@ -71,26 +71,26 @@ mod tests {
             r#"[{{"account": "111122223333", "source": "com.acme", "organization_ids": ["{acme}"]}}]"#
         );
         let sources = Sources::parse(&map).unwrap();
-        assert!(sources.may_speak("111122223333", "com.acme", acme));
+        assert!(sources.may_submit("111122223333", "com.acme", acme));
         for (account, source, organization) in [
             ("444455556666", "com.acme", acme),
             ("111122223333", "com.other", acme),
             ("111122223333", "com.acme", other),
         ] {
             assert!(
-                !sources.may_speak(account, source, organization),
+                !sources.may_submit(account, source, organization),
                 "{account} {source}"
             );
         }
         assert!(
             !Sources::parse("")
                 .unwrap()
-                .may_speak("111122223333", "com.acme", acme)
+                .may_submit("111122223333", "com.acme", acme)
         );
         assert!(
             Sources::parse(r#"[{"account": "*", "source": "*", "organization_ids": ["*"]}]"#)
                 .unwrap()
-                .may_speak("1", "x", other)
+                .may_submit("1", "x", other)
         );
         assert!(
             Sources::parse(r#"[{"account": "*", "source": "*", "organization_ids": ["acme"]}]"#)

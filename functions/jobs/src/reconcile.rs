@@ -40,7 +40,7 @@ impl Jobs {
                     && now.since(delivery.created_at) >= WAITED;
                 waits && !delivery.in_flight(now)
             });
-            let sent = self.send_anew(lost.collect()).await?;
+            let sent = self.send_again(lost.collect()).await?;
             job.done += sent;
             job.total = job.done;
             job.after = page.next;
@@ -52,7 +52,7 @@ impl Jobs {
         self.saved(job).await
     }
 
-    async fn send_anew(&self, lost: Vec<Delivery>) -> Result<u64, StoreError> {
+    async fn send_again(&self, lost: Vec<Delivery>) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let (mut ours, mut failed) = (Vec::new(), None);
         for before in lost {

@@ -25,7 +25,7 @@ const CHUNK: u32 = 50;
 const STRETCHES_MAX: usize = 20;
 /// Deliveries of a chunk that are reopened and queued together. The job rests after them, so that
 /// live deliveries come in between (docs/measurements.md).
-const TOGETHER: usize = 3;
+const REOPENED_AT_ONCE: usize = 3;
 
 /// The outcome for one delivery.
 enum Outcome {
@@ -38,7 +38,7 @@ enum Outcome {
 }
 
 /// What the decisions about a chunk's deliveries depend on.
-struct Ground {
+struct ReopenContext {
     destinations: HashMap<DestinationId, Destination>,
 }
 
@@ -93,12 +93,13 @@ impl Jobs {
             .flatten()
             .collect();
         job.skipped += (ids.len() - deliveries.len()) as u64;
-        let ground = self.ground(&job, &deliveries).await?;
+        let reopen_context = self.reopen_context(&job, &deliveries).await?;
         let (mut done, mut skipped, mut failed) = (0, 0, 0);
-        for some in deliveries.chunks(TOGETHER) {
+        for some in deliveries.chunks(REOPENED_AT_ONCE) {
             let started = Instant::now();
-            let one =
-                |delivery: &Delivery| self.reopen_one(&job, &ground, delivery.clone(), resumed);
+            let one = |delivery: &Delivery| {
+                self.reopen_one(&job, &reopen_context, delivery.clone(), resumed)
+            };
             let outcomes = join_all(some.iter().map(one)).await;
             let (mut reopened, mut unavailable) = (Vec::new(), None);
             for outcome in outcomes {
@@ -135,7 +136,11 @@ impl Jobs {
         self.saved(job).await
     }
 
-    async fn ground(&self, job: &Job, deliveries: &[Delivery]) -> Result<Ground, StoreError> {
+    async fn reopen_context(
+        &self,
+        job: &Job,
+        deliveries: &[Delivery],
+    ) -> Result<ReopenContext, StoreError> {
         let mut ids: Vec<DestinationId> = deliveries
             .iter()
             .map(|delivery| delivery.destination)
@@ -148,7 +153,7 @@ impl Jobs {
             .await?
             .into_iter()
             .flatten();
-        Ok(Ground {
+        Ok(ReopenContext {
             destinations: destinations
                 .map(|destination| (destination.id, destination))
                 .collect(),
@@ -158,7 +163,7 @@ impl Jobs {
     async fn reopen_one(
         &self,
         job: &Job,
-        ground: &Ground,
+        reopen_context: &ReopenContext,
         before: Delivery,
         resumed: bool,
     ) -> Result<Outcome, StoreError> {
@@ -172,7 +177,7 @@ impl Jobs {
             });
         }
         let now = self.clock.now();
-        let takes = ground
+        let takes = reopen_context
             .destinations
             .get(&before.destination)
             .is_some_and(|destination| match destination.state {

@@ -19,9 +19,9 @@ const LEASE: Duration = Duration::from_secs(20);
 /// candidate.
 const COUNT_MAX: Duration = Duration::from_secs(20);
 /// How often a run that waits for a lease checks again.
-const LOOK: Duration = Duration::from_millis(500);
+const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a run waits for an unavailable table before it leaves the job to a later run.
-const PATIENCE: [Duration; 4] = [
+const UNAVAILABLE_WAITS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
@@ -43,7 +43,7 @@ impl Jobs {
         let Some(mut job) = self.take(task).await? else {
             return Ok(());
         };
-        let (mut resumed, mut failures) = (true, PATIENCE.iter());
+        let (mut resumed, mut failures) = (true, UNAVAILABLE_WAITS.iter());
         loop {
             let started = tokio::time::Instant::now();
             match self.step(job.clone(), resumed).await {
@@ -51,7 +51,7 @@ impl Jobs {
                 Ok(Step::More(next)) => {
                     job = *next;
                     resumed = false;
-                    failures = PATIENCE.iter();
+                    failures = UNAVAILABLE_WAITS.iter();
                 }
                 Err(error) if error.is_unavailable() => {
                     let Some(wait) = failures.next() else {
@@ -73,7 +73,7 @@ impl Jobs {
                 Err(error) => return self.give_up(job, &error).await,
             }
             if self.clock.now() >= stop_at {
-                return self.hand_on(job, task).await;
+                return self.continue_in_next_run(job, task).await;
             }
             // Reopening rests after each part of a chunk.
             if !matches!(job.kind, JobKind::Retry | JobKind::Replay) {
@@ -97,7 +97,7 @@ impl Jobs {
             };
             let now = self.clock.now();
             if job.lease_until.is_some_and(|until| now < until) {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(LEASE_POLL_INTERVAL).await;
                 continue;
             }
             let total = if job.status.is_queued() {
@@ -248,7 +248,11 @@ impl Jobs {
         Ok(Step::Over)
     }
 
-    async fn hand_on(&self, job: Job, task: JobTask) -> Result<(), lambda_runtime::Error> {
+    async fn continue_in_next_run(
+        &self,
+        job: Job,
+        task: JobTask,
+    ) -> Result<(), lambda_runtime::Error> {
         // If the message cannot be sent, the current one is received again.
         let revision = job.revision + 1;
         if self

@@ -110,7 +110,7 @@ pub fn build(
         .map(|name| Bus::new(&platform.aws, name));
     let dispatcher = Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone())
         .alerting_from(config.alert_from)
-        .telling_on(bus);
+        .publishing_on(bus);
     let monitor = Monitor {
         store,
         dispatcher,

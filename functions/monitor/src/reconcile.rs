@@ -19,7 +19,7 @@ use crate::{Monitor, Reconcile};
 const LOST_WHEN_QUEUE_EMPTY: Duration = Duration::from_secs(3600);
 /// A delivery that is still queued after this long has lost its task, even if its queue is not
 /// empty. If the delivery has a task after all, the second one costs one read.
-const LOST_ANYHOW: Duration = Duration::from_secs(6 * 3600);
+const LOST_AT_LATEST: Duration = Duration::from_secs(6 * 3600);
 /// A job that has had no run for this long has lost its message.
 const JOB_LOST: Duration = Duration::from_secs(900);
 /// A round begins with the deliveries that were created this long before the start of the previous
@@ -46,7 +46,7 @@ impl Monitor {
         let waited = match scope {
             Reconcile::Start => Duration::ZERO,
             Reconcile::Hourly if self.queues.are_empty().await => LOST_WHEN_QUEUE_EMPTY,
-            Reconcile::Hourly => LOST_ANYHOW,
+            Reconcile::Hourly => LOST_AT_LATEST,
         };
         let began_at = self.clock.now();
         let mut round = match scope {

@@ -37,7 +37,7 @@ pub(crate) struct DueCheck {
 }
 
 /// What to do about a disabled destination in this run.
-pub(crate) enum Look {
+pub(crate) enum NextCheck {
     /// The destination is not recovered automatically.
     No,
     /// A check is scheduled for later.
@@ -54,9 +54,9 @@ impl Monitor {
         routes: &Routes,
         destination: &Destination,
         health: &Health,
-    ) -> Result<Look, StoreError> {
+    ) -> Result<NextCheck, StoreError> {
         let DestinationState::Disabled { at, .. } = destination.state else {
-            return Ok(Look::No);
+            return Ok(NextCheck::No);
         };
         if !is_recoverable(
             destination,
@@ -65,7 +65,7 @@ impl Monitor {
             if health.recovery.is_some() {
                 self.store.forget_recovery(destination.id, health).await?;
             }
-            return Ok(Look::No);
+            return Ok(NextCheck::No);
         }
         let now = self.clock.now();
         let Some(recovery) = health
@@ -82,17 +82,17 @@ impl Monitor {
             self.store
                 .begin_recovery(destination.id, health, &recovery)
                 .await?;
-            return Ok(Look::Later);
+            return Ok(NextCheck::Later);
         };
         let Some(due_at) = recovery.next_check_at else {
-            return Ok(Look::No);
+            return Ok(NextCheck::No);
         };
         // Nothing is sent for a suspended organization. Its checks wait, like its deliveries.
         if due_at > now || routes.status.is_suspended() {
-            return Ok(Look::Later);
+            return Ok(NextCheck::Later);
         }
         let (destination, recovery) = (destination.clone(), recovery.clone());
-        Ok(Look::Due(Box::new(DueCheck {
+        Ok(NextCheck::Due(Box::new(DueCheck {
             destination,
             routes: routes.clone(),
             health: health.clone(),

@@ -29,7 +29,7 @@ use store::{FAILING_PARTITIONS, Routes, StoreError, Watched};
 use telemetry::metrics::Threshold;
 
 use crate::Monitor;
-use crate::recover::{DueCheck, Look};
+use crate::recover::{DueCheck, NextCheck};
 use crate::waiting::Released;
 
 /// How many destinations are evaluated concurrently.
@@ -147,7 +147,7 @@ impl Monitor {
                     ready(Ok(found)).boxed()
                 }
                 Watched::Alert(alert) => self
-                    .announce_what_is_left(*alert)
+                    .announce_overdue_alert(*alert)
                     .map(|done| done.map(|()| Found::default()))
                     .boxed(),
             });
@@ -301,9 +301,9 @@ impl Monitor {
             DestinationState::Deleted { .. } => SkipReason::DestinationDeleted,
         };
         let (due, goes_on) = match self.recovery_of(&routes, &destination, &health).await? {
-            Look::No => (None, false),
-            Look::Later => (None, true),
-            Look::Due(check) => (Some(*check), true),
+            NextCheck::No => (None, false),
+            NextCheck::Later => (None, true),
+            NextCheck::Due(check) => (Some(*check), true),
         };
         let unwatch = Some(health).filter(|_| !goes_on);
         Ok(Found {
@@ -380,7 +380,7 @@ impl Monitor {
                     .alert(routes, &destination, &health, AlertKind::Recovered)
                     .await?;
                 self.store
-                    .tell_recovery(&health, &alert, rated)
+                    .write_recovery_alert(&health, &alert, rated)
                     .await?
                     .then_some(alert)
             }
@@ -539,7 +539,7 @@ impl Monitor {
     }
 
     /// Announces an alert that its creator did not announce in time.
-    async fn announce_what_is_left(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
+    async fn announce_overdue_alert(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         if self.clock.now().since(alert.occurred_at) < ANNOUNCED_WITHIN {
             return Ok(());
         }

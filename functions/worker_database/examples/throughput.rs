@@ -151,7 +151,7 @@ async fn main() {
             .unwrap()
             .success()
     );
-    tell("psql \\copy, text/csv", rows, started.elapsed());
+    report("psql \\copy, text/csv", rows, started.elapsed());
     drop(postgres);
 
     let mariadb = MariaDb::start(&authority, &[&address]);
@@ -186,7 +186,7 @@ async fn main() {
         .status()
         .unwrap();
     assert!(status.success());
-    tell("mariadb LOAD DATA, text/csv", rows, started.elapsed());
+    report("mariadb LOAD DATA, text/csv", rows, started.elapsed());
     println!(
         "peak memory of this process: {} MiB",
         peak_kibibytes() / 1024
@@ -247,14 +247,14 @@ async fn deliver(
         "{}",
         attempted.detail
     );
-    tell(
+    report(
         &format!("waybill to {}, {}", engine.as_str(), form.content_type()),
         rows,
         started.elapsed(),
     );
 }
 
-fn tell(what: &str, rows: u64, took: Duration) {
+fn report(what: &str, rows: u64, took: Duration) {
     let per_second = rows as f64 / took.as_secs_f64();
     println!(
         "{what}: {rows} rows in {:.1} s, {per_second:.0} rows/s; peak memory so far {} MiB",

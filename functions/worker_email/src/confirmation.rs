@@ -8,7 +8,7 @@ use aws_sdk_sesv2::types::{Destination as Recipients, EmailContent, RawMessage};
 use domain::alert_email::{Confirmation, ConfirmationAnswer};
 
 use crate::connector::Parts;
-use crate::letter::confirmation_letter;
+use crate::email_message::confirmation_message;
 
 impl Parts {
     /// Sends a confirmation message through SES.
@@ -43,10 +43,10 @@ impl Parts {
         } = confirmation;
         let mail = render::mail::confirmation(organization_name, link, *valid_hours);
         let random: [u8; 16] = self.random.bytes();
-        let letter = confirmation_letter(from, to, mail, random, self.clock.now())
+        let email = confirmation_message(from, to, mail, random, self.clock.now())
             .map_err(|error| error.to_string())?;
         let raw = RawMessage::builder()
-            .data(Blob::new(letter))
+            .data(Blob::new(email))
             .build()
             .map_err(|error| error.to_string())?;
         let recipients = Recipients::builder().to_addresses(to.to_string()).build();

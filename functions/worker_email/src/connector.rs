@@ -29,7 +29,7 @@ use worker::{
 };
 
 use crate::credentials::SignIn;
-use crate::letter::Letter;
+use crate::email_message::EmailMessage;
 use crate::link::Links;
 use crate::mime::Attachment;
 use crate::patience::{CONFIRMATION_MAX, Patience};
@@ -103,14 +103,14 @@ impl Email {
     }
 
     /// Builds the MIME message of an attempt.
-    async fn letter(
+    async fn build_message(
         &self,
         settings: &EmailSettings,
         delivery: &Delivery,
         attempt: u32,
         payload: Option<Bytes>,
         deadline: Instant,
-    ) -> Result<Letter, ConnectorError> {
+    ) -> Result<EmailMessage, ConnectorError> {
         let now = self.parts.clock.now();
         let wording = Wording::of(delivery, attempt, payload.as_ref());
         // The text of Waybill's own notices holds everything. Every other payload is attached or
@@ -139,22 +139,22 @@ impl Email {
             render::mail::mail(&template, &wording, link, stop)
         };
         let mail = render::off_thread(Some(deadline), mail).await?;
-        Letter::write(settings, delivery, mail, attached, now)
+        EmailMessage::write(settings, delivery, mail, attached, now)
     }
 
     async fn send(
         &self,
         destination: &Destination,
         settings: &EmailSettings,
-        letter: &Letter,
+        email: &EmailMessage,
         deadline: Instant,
     ) -> Result<Sent, ConnectorError> {
         match &settings.transport {
             Transport::Ses => {
-                Box::pin(self.send_by_ses(destination, settings, letter, deadline)).await
+                Box::pin(self.send_by_ses(destination, settings, email, deadline)).await
             }
             Transport::Smtp(smtp) => {
-                Box::pin(self.send_by_smtp(destination, settings, smtp, letter, deadline)).await
+                Box::pin(self.send_by_smtp(destination, settings, smtp, email, deadline)).await
             }
         }
     }
@@ -164,7 +164,7 @@ impl Email {
         destination: &Destination,
         settings: &EmailSettings,
         smtp: &Smtp,
-        letter: &Letter,
+        email: &EmailMessage,
         deadline: Instant,
     ) -> Result<Sent, ConnectorError> {
         if let Some(mut session) = self.sessions.take(destination) {
@@ -173,7 +173,7 @@ impl Email {
             // connection costs nothing.
             if matches!(timeout(KEPT_REPLY_MAX, session.reset()).await, Ok(Ok(()))) {
                 match self
-                    .say(destination, settings, session, letter, deadline)
+                    .say(destination, settings, session, email, deadline)
                     .await
                 {
                     Err(NotSent {
@@ -187,7 +187,7 @@ impl Email {
         let login = login_deadline(deadline);
         // Boxed, because the futures for connecting, TLS and tokens are large.
         let session = within(login, LATE, Box::pin(self.open(destination, smtp, login))).await?;
-        self.say(destination, settings, session, letter, deadline)
+        self.say(destination, settings, session, email, deadline)
             .await
             .map_err(|not_sent| not_sent.failure)
     }
@@ -271,13 +271,13 @@ impl Email {
         destination: &Destination,
         settings: &EmailSettings,
         mut session: Session,
-        letter: &Letter,
+        email: &EmailMessage,
         deadline: Instant,
     ) -> Result<Sent, NotSent> {
         let sent = session
             .send(
                 settings,
-                letter,
+                email,
                 deadline,
                 self.patience.with(destination.id),
             )
@@ -302,7 +302,7 @@ impl Email {
             detail,
             receipt: Receipt::SmtpMessage {
                 queue_id,
-                message_id: format!("<{}>", letter.message_id),
+                message_id: format!("<{}>", email.message_id),
                 reply,
             },
         })
@@ -338,7 +338,7 @@ pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, Conn
     }
 }
 
-fn record(settings: &EmailSettings, letter: &Letter, body: &SentBody) -> RequestRecord {
+fn record(settings: &EmailSettings, email: &EmailMessage, body: &SentBody) -> RequestRecord {
     let url = match &settings.transport {
         Transport::Ses => "ses:".to_owned(),
         Transport::Smtp(smtp) => format!("smtp://{}:{}", smtp.host, smtp.port),
@@ -346,7 +346,7 @@ fn record(settings: &EmailSettings, letter: &Letter, body: &SentBody) -> Request
     RequestRecord {
         method: "SEND".to_owned(),
         url,
-        headers: letter.headers.clone(),
+        headers: email.headers.clone(),
         size_bytes: body.bytes.len() as u64,
         body_sha256: body.sha256(),
     }
@@ -425,16 +425,16 @@ impl Connector for Email {
         };
         let read = timeout_at(deadline, read).await;
         let payload = read.map_err(|_| Unavailable::new("the payload was not read in time"))??;
-        let letter = self
-            .letter(settings, delivery, attempt_number, payload, deadline)
+        let email = self
+            .build_message(settings, delivery, attempt_number, payload, deadline)
             .await?;
         let body = SentBody {
-            bytes: letter.bytes.clone(),
+            bytes: email.bytes.clone(),
             content_type: "message/rfc822".to_owned(),
         };
-        let request = Some(record(settings, &letter, &body));
+        let request = Some(record(settings, &email, &body));
         let body = Some(body);
-        match self.send(destination, settings, &letter, deadline).await {
+        match self.send(destination, settings, &email, deadline).await {
             Ok(Sent { detail, receipt }) => Ok(Attempted {
                 outcome: Outcome::delivered(receipt),
                 detail,

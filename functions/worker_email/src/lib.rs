@@ -3,8 +3,9 @@
 //!
 //! The parts, in the order of an attempt:
 //!
-//! - [`Email`] is the connector. It opens the [credentials], builds the [message](letter) (subject
-//!   and texts by `render`, the MIME by a library), and sends it by the transport of the settings.
+//! - [`Email`] is the connector. It opens the [credentials], builds the [message](email_message)
+//!   (subject and texts by `render`, the MIME by a library), and sends it by the transport of the
+//!   settings.
 //! - An SMTP [session] **connects** through the egress guard, starts TLS, **signs in** and
 //!   **sends**. An idle session is reused for the next message of the same destination. [`ses`]
 //!   sends the same bytes through Amazon SES.
@@ -20,8 +21,8 @@ mod confirmation;
 mod connector;
 mod consent;
 mod credentials;
+mod email_message;
 mod keeping;
-mod letter;
 mod link;
 mod mime;
 mod patience;

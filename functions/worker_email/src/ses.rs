@@ -22,7 +22,7 @@ use worker::{ConnectorError, Opened, Unavailable, dependency, within};
 
 use crate::Email;
 use crate::connector::{Sent, is_own_role};
-use crate::letter::Letter;
+use crate::email_message::EmailMessage;
 use crate::verdict::{self, LATE};
 
 impl Email {
@@ -31,7 +31,7 @@ impl Email {
         &self,
         destination: &Destination,
         settings: &EmailSettings,
-        letter: &Letter,
+        email: &EmailMessage,
         deadline: Instant,
     ) -> Result<Sent, ConnectorError> {
         let client = within(deadline, LATE, self.ses(destination, settings)).await?;
@@ -49,7 +49,7 @@ impl Email {
             .set_bcc_addresses(list(&settings.bcc))
             .build();
         let raw = RawMessage::builder()
-            .data(Blob::new(letter.bytes.to_vec()))
+            .data(Blob::new(email.bytes.to_vec()))
             .build();
         let raw = raw.map_err(Unavailable::because)?;
         let content = EmailContent::builder().raw(raw).build();
@@ -78,7 +78,7 @@ impl Email {
             detail,
             receipt: Receipt::SesMessage {
                 id,
-                message_id: format!("<{}>", letter.message_id),
+                message_id: format!("<{}>", email.message_id),
             },
         })
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use vault::Confidential;
 use worker::ConnectorError;
 
-use crate::letter::Letter;
+use crate::email_message::EmailMessage;
 use crate::reply::{self, Reply};
 use crate::sign_in::sign_in;
 use crate::verdict;
@@ -196,13 +196,13 @@ impl Session {
     pub(crate) async fn send(
         &mut self,
         settings: &EmailSettings,
-        letter: &Letter,
+        email: &EmailMessage,
         deadline: Instant,
         confirmation_max: Duration,
     ) -> Result<String, NotSent> {
         let mut step = StepName::Authorize;
         let announced = async {
-            self.address(settings, Some(letter)).await?;
+            self.address(settings, Some(email)).await?;
             step = StepName::Write;
             let reply = self
                 .client
@@ -217,7 +217,7 @@ impl Session {
         };
         let in_time = timeout_at(deadline, announced).await;
         in_time.unwrap_or_else(|_| Err(NotSent::before(step)(mail_send::Error::Timeout)))?;
-        self.transfer(&letter.bytes, confirmation_max).await
+        self.transfer(&email.bytes, confirmation_max).await
     }
 
     /// Sends the message that the server has asked for, and waits for the confirmation.
@@ -269,9 +269,9 @@ impl Session {
     pub(crate) async fn address(
         &mut self,
         settings: &EmailSettings,
-        letter: Option<&Letter>,
+        email: Option<&EmailMessage>,
     ) -> Result<(), NotSent> {
-        let parameters = self.parameters(letter)?;
+        let parameters = self.parameters(email)?;
         let sender = settings.from.address();
         let reply = self
             .client
@@ -306,13 +306,13 @@ impl Session {
 
     /// Returns the parameters of MAIL. A message larger than the server accepts is not sent (RFC
     /// 1870).
-    fn parameters(&self, letter: Option<&Letter>) -> Result<String, NotSent> {
+    fn parameters(&self, email: Option<&EmailMessage>) -> Result<String, NotSent> {
         let mut parameters = String::new();
-        let Some(letter) = letter else {
+        let Some(email) = email else {
             return Ok(parameters);
         };
         if self.capabilities.has_capability(EXT_SIZE) {
-            let (size, most) = (letter.bytes.len(), self.capabilities.size);
+            let (size, most) = (email.bytes.len(), self.capabilities.size);
             if most > 0 && size > most {
                 let detail =
                     format!("the message has {size} bytes; the mail server takes at most {most}");
@@ -322,7 +322,7 @@ impl Session {
             }
             parameters.push_str(&format!(" SIZE={size}"));
         }
-        if letter.is_8bit && self.capabilities.has_capability(EXT_8BIT_MIME) {
+        if email.is_8bit && self.capabilities.has_capability(EXT_8BIT_MIME) {
             parameters.push_str(" BODY=8BITMIME");
         }
         Ok(parameters)

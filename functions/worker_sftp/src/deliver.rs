@@ -207,14 +207,18 @@ fn wording(meta: &Meta<'_>, payload: &Payload) -> Wording {
         attempt: meta.attempt,
         failed_delivery_id: meta.fallback_of.map(|failed| failed.delivery.to_string()),
         reason: meta.fallback_of.map(|failed| failed.reason.as_str()),
-        payload: render::payload_of(meta.content_type, payload.size_bytes(), payload.at_hand()),
+        payload: render::payload_of(
+            meta.content_type,
+            payload.size_bytes(),
+            payload.bytes_in_memory(),
+        ),
     }
 }
 
 fn known_sha256(meta: &Meta<'_>, payload: &Payload) -> Option<String> {
     meta.sha256
         .map(str::to_owned)
-        .or_else(|| payload.at_hand().map(|bytes| sha256(bytes)))
+        .or_else(|| payload.bytes_in_memory().map(|bytes| sha256(bytes)))
 }
 
 async fn put(

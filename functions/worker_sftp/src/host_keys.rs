@@ -28,7 +28,7 @@ pub async fn host_keys(
         match within(
             deadline,
             StepName::HostKey,
-            handshake(stream, Trust::Nobody, &types),
+            handshake(stream, Trust::NoCredentials, &types),
         )
         .await?
         {

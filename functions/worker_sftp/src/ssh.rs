@@ -78,7 +78,7 @@ pub(crate) enum Trust {
     /// Only the pinned keys are trusted.
     Pinned(HostKeys),
     /// None. The connection ends once the key is known.
-    Nobody,
+    NoCredentials,
 }
 
 /// The result of a handshake that did not fail.
@@ -202,7 +202,7 @@ impl client::Handler for Gate {
         let key = presented.public_key();
         let trusted = match &self.trust {
             Trust::Pinned(pins) => key.to_bytes().is_ok_and(|wire| pins.contains(&wire)),
-            Trust::Nobody => false,
+            Trust::NoCredentials => false,
         };
         // Only the first key is kept. A later key exchange must present the same key and is checked
         // in the same way.

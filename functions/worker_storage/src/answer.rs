@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn code_and_message_are_kept_and_nothing_else() {
+    fn only_the_code_and_the_message_are_kept() {
         let answer = answer(StatusCode::FORBIDDEN, &[], DENIED);
         assert_eq!(
             answer.to_string(),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_may_be_an_error() {
+    fn a_2xx_with_an_error_in_its_body_is_a_failure() {
         assert!(is_error_document(DENIED));
         assert!(is_error_document("<Error><Code>SlowDown</Code></Error>"));
         assert!(!is_error_document(

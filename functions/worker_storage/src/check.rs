@@ -40,7 +40,7 @@ impl Storage {
             storage: self,
             settings,
             credentials,
-            key: beside(sample.key, sample.unique),
+            key: sibling_key(sample.key, sample.unique),
             sample,
         };
         Box::pin(trial.take_steps(deadline, steps)).await
@@ -241,7 +241,7 @@ fn is_about_permission(error: &StorageError) -> bool {
 }
 
 /// Returns a key with the same prefix as deliveries use.
-fn beside(sample_key: &str, unique: &str) -> String {
+fn sibling_key(sample_key: &str, unique: &str) -> String {
     let name = format!("waybill-check-{unique}");
     match sample_key.rsplit_once('/') {
         Some((prefix, _)) if key_refusal(prefix).is_none() => format!("{prefix}/{name}"),

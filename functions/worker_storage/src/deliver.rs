@@ -50,7 +50,7 @@ impl Storage {
             .open(&meta.organization_id, settings, credentials, deadline)
             .await?;
         let size_bytes = payload.size_bytes();
-        let told = |version: Version, detail: &'static str| Delivered {
+        let delivered = |version: Version, detail: &'static str| Delivered {
             receipt: self.receipt(settings, key, version.version_id, version.etag),
             detail,
             copied_from: None,
@@ -75,7 +75,7 @@ impl Storage {
                 self.prove_conditions(&place, settings, meta).await?;
             }
             if let Some((version, detail)) = settled(found, if_exists, key)? {
-                return Ok(told(version, detail));
+                return Ok(delivered(version, detail));
             }
         }
         let sent = send(&place, settings, &path, meta, payload, source.as_ref()).await;
@@ -87,7 +87,7 @@ impl Storage {
                 };
                 return Ok(Delivered {
                     copied_from,
-                    ..told(version, "uploaded")
+                    ..delivered(version, "uploaded")
                 });
             }
             Err(error) if error.is_taken() && if_exists != IfExists::Replace => {
@@ -96,7 +96,7 @@ impl Storage {
             Err(error) => return Err(error),
         };
         match (taken, if_exists) {
-            (Existing::Unseen, IfExists::Skip) => Ok(told(
+            (Existing::Unseen, IfExists::Skip) => Ok(delivered(
                 Version {
                     version_id: None,
                     etag: None,
@@ -108,7 +108,7 @@ impl Storage {
                  whether it is this delivery's"
             ))),
             (taken, _) => match settled(taken, if_exists, key)? {
-                Some((version, detail)) => Ok(told(version, detail)),
+                Some((version, detail)) => Ok(delivered(version, detail)),
                 None => {
                     let detail = format!("another upload to {key} is in progress");
                     Err(ConnectorError::new(Outcome::Retry(Reason::ServerError), detail).into())

@@ -56,7 +56,11 @@ impl Connector for ObjectStorage {
 
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         let settings = settings(job.destination)?;
-        let wording = Wording::of(job.delivery, job.attempt_number, job.payload.at_hand());
+        let wording = Wording::of(
+            job.delivery,
+            job.attempt_number,
+            job.payload.bytes_in_memory(),
+        );
         let key = key(settings, wording, job.deadline).await?;
         let credentials = self.credentials(job.destination).await?;
         let meta = meta(&job);

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_file_is_refused_without_echoing_it() {
+    fn an_invalid_key_file_is_refused_without_repeating_it() {
         for file in [
             "",
             "hunter2",

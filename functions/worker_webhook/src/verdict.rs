@@ -52,7 +52,7 @@ pub(crate) fn judge(
     let after = retry_after(headers, now);
     if let Some(outcome) = failure(status, after) {
         return Verdict {
-            detail: told(status, &outcome),
+            detail: describe(status, &outcome),
             failure: Some(outcome),
         };
     }
@@ -82,7 +82,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 }
 
 /// Describes an answer in one sentence.
-fn told(status: StatusCode, outcome: &Outcome) -> String {
+fn describe(status: StatusCode, outcome: &Outcome) -> String {
     let answered = format!("the receiver answered {status}");
     match outcome {
         Outcome::Throttled(_, after) if !after.is_zero() => {

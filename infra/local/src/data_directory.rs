@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_to_use_is_left_alone() {
+    fn a_directory_of_another_program_is_not_changed() {
         let newer = tempfile::tempdir().unwrap();
         fs::write(newer.path().join(FORMAT_FILE), "2\n").unwrap();
         let error = DataDirectory::open(newer.path()).unwrap_err();

@@ -150,7 +150,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         }
     });
     tasks.spawn(expire(engines.clone(), stop.clone()));
-    tasks.spawn(tell(stop.clone()));
+    tasks.spawn(export_telemetry(stop.clone()));
     if args.demo {
         tasks.spawn(demo::run(
             instance.gateway.clone(),
@@ -287,7 +287,7 @@ async fn expire(engines: Engines, stop: CancellationToken) {
 }
 
 /// Exports telemetry every second. A function exports it at the end of each invocation instead.
-async fn tell(stop: CancellationToken) {
+async fn export_telemetry(stop: CancellationToken) {
     while stop
         .run_until_cancelled(tokio::time::sleep(TELEMETRY_PERIOD))
         .await

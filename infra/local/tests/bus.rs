@@ -95,7 +95,7 @@ impl World {
     }
 
     /// Returns the events that Waybill published, by their detail type.
-    async fn told(&self, detail_type: &str) -> Vec<Value> {
+    async fn published(&self, detail_type: &str) -> Vec<Value> {
         for _ in 0..200 {
             let told: Vec<Value> = self
                 .engines
@@ -153,12 +153,12 @@ async fn a_message_on_the_bus_is_delivered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_speak_for_an_organization_is_refused_and_recorded() {
+async fn a_source_that_may_not_submit_is_refused_and_recorded() {
     let world = World::new("[]").await;
     let detail = json!({"organization_id": world.keys.organization_id, "event_type": "report.ready",
         "payload": 1});
     world.put("com.evil", &detail).await;
-    let event = world.told("Security Event").await.remove(0);
+    let event = world.published("Security Event").await.remove(0);
     assert_eq!(
         (&event["source"], &event["detail"]["action"]),
         (&json!("waybill"), &json!("ingest_rejected"))
@@ -188,7 +188,7 @@ async fn what_is_refused_for_its_own_sake_is_recorded_too() {
         "event_type": "waybill.x", "payload": 1}),
         )
         .await;
-    let event = world.told("Security Event").await.remove(0);
+    let event = world.published("Security Event").await.remove(0);
     assert!(
         event["detail"]["target"]
             .as_str()
@@ -199,7 +199,7 @@ async fn what_is_refused_for_its_own_sake_is_recorded_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
+async fn changes_of_destinations_and_deliveries_are_published_on_the_bus() {
     let world = World::new("[]").await;
     let sink = Sink::start().await;
     let hook = sink.path("/hook");
@@ -217,13 +217,13 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
     let message =
         json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
     let message = world.call(Method::POST, "/v1/messages", message).await;
-    let failed = world.told("Delivery Failed").await.remove(0);
+    let failed = world.published("Delivery Failed").await.remove(0);
     assert_eq!(
         failed["detail"]["data"]["delivery"]["id"],
         message["deliveries"][0]["id"]
     );
     assert_eq!(failed["detail"]["data"]["delivery"]["reason"], "rejected");
-    let failing = world.told("Destination Failing").await.remove(0);
+    let failing = world.published("Destination Failing").await.remove(0);
     assert_eq!(
         failing["detail"]["data"]["destination"]["id"],
         destination["id"]
@@ -239,13 +239,13 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
         )
         .await;
     assert_eq!(
-        world.told("Destination Disabled").await[0]["detail"]["type"],
+        world.published("Destination Disabled").await[0]["detail"]["type"],
         "waybill.destination.disabled"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_told_on_the_bus() {
+async fn refusals_are_published_on_the_bus() {
     let world = World::new("[]").await;
     let never = "dst_00000000000000000000000000";
     world
@@ -255,7 +255,7 @@ async fn what_is_refused_is_told_on_the_bus() {
             Value::Null,
         )
         .await;
-    let refused = world.told("Security Event").await.remove(0);
+    let refused = world.published("Security Event").await.remove(0);
     assert_eq!(
         (&refused["detail"]["action"], &refused["detail"]["target"]),
         (&json!("cross_organization_access_denied"), &json!(never))
@@ -283,7 +283,7 @@ async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
     let message =
         json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
     let message = world.call(Method::POST, "/v1/messages", message).await;
-    let event = world.told("Security Event").await.remove(0);
+    let event = world.published("Security Event").await.remove(0);
     let detail = &event["detail"];
     assert_eq!(
         (&detail["action"], &detail["outcome"]),

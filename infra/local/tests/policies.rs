@@ -284,7 +284,7 @@ fn fronts_seal_workers_open_and_neither_without_saying_for_whom() {
 }
 
 #[test]
-fn secrets_are_read_when_somebody_tagged_them_for_an_organization() {
+fn a_secret_is_read_only_if_it_is_tagged_for_an_organization() {
     let functions = functions(&[]);
     let read = |account: &str| {
         Target::new(
@@ -390,7 +390,7 @@ async fn a_role_reads_the_signing_keys_that_it_needs_and_none_changes_them() {
 }
 
 #[test]
-fn the_collectors_headers_are_read_from_their_secret_and_stand_in_no_environment() {
+fn the_collectors_headers_are_read_from_their_secret_and_are_in_no_environment() {
     const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:collector-AbCdEf";
     let read = Target::new("secretsmanager:GetSecretValue", ARN);
     assert_eq!(who_may(&functions(&[]), &read), set([]));

@@ -18,7 +18,7 @@ impl Observers {
             .push(observer);
     }
 
-    pub(crate) fn tell(&self, call: &Call) {
+    pub(crate) fn notify(&self, call: &Call) {
         for observer in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
             observer(call);
         }

@@ -113,7 +113,7 @@ impl Access {
         }
         self.lineages.note_key(&key);
         let stands = match (stands, key.organization_id) {
-            (None, Some(organization)) => self.store.organization_stands(organization).await?,
+            (None, Some(organization)) => self.store.organization_is_active(organization).await?,
             (stands, _) => stands.unwrap_or(true),
         };
         if !stands {

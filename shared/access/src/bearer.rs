@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_not_read() {
+    fn a_text_that_is_not_a_key_is_not_read() {
         let plaintext = bearer().plaintext();
         let good = plaintext.expose_secret();
         let bad = [

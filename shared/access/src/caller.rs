@@ -9,7 +9,7 @@ use domain::role::{Permission, Role};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The credential that authenticated the caller.
-    pub by: LetInBy,
+    pub by: CallerCredential,
     /// The name of the key or the person.
     pub name: String,
     /// The role of the caller.
@@ -22,7 +22,7 @@ pub struct Caller {
 
 /// The credential of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LetInBy {
+pub enum CallerCredential {
     /// The id of an API key.
     Key(KeyId),
     /// The portal link of a session in the console.
@@ -41,7 +41,7 @@ pub enum LetInBy {
     },
 }
 
-impl std::fmt::Display for LetInBy {
+impl std::fmt::Display for CallerCredential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Key(id) => id.fmt(f),
@@ -75,8 +75,8 @@ impl Caller {
     #[must_use]
     pub fn key(&self) -> Option<KeyId> {
         match self.by {
-            LetInBy::Key(id) => Some(id),
-            LetInBy::PortalLink { .. } | LetInBy::EventSource { .. } => None,
+            CallerCredential::Key(id) => Some(id),
+            CallerCredential::PortalLink { .. } | CallerCredential::EventSource { .. } => None,
         }
     }
 
@@ -109,7 +109,7 @@ impl From<ApiKey> for Caller {
     fn from(key: ApiKey) -> Self {
         let makers = vec![Maker::Key(key.id)];
         Self {
-            by: LetInBy::Key(key.id),
+            by: CallerCredential::Key(key.id),
             name: key.name,
             role: key.role,
             organization: key.organization_id,
@@ -136,7 +136,7 @@ impl From<PortalLink> for Caller {
             .unwrap_or("somebody with a portal link")
             .to_owned();
         let makers = lineage_of(&link);
-        let by = LetInBy::PortalLink {
+        let by = CallerCredential::PortalLink {
             id: link.id,
             subject: link.subject.id,
         };
@@ -162,7 +162,7 @@ mod tests {
 
     fn caller(role: Role, organization: Option<OrganizationId>) -> Caller {
         Caller {
-            by: LetInBy::Key(Ulid::first_at(Timestamp::from_millis(9)).into()),
+            by: CallerCredential::Key(Ulid::first_at(Timestamp::from_millis(9)).into()),
             name: "ci".to_owned(),
             role,
             organization,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_an_organization_speaks_for_it_alone() {
+    fn a_key_of_an_organization_is_valid_only_for_it() {
         let (own, other) = (organization(1), organization(2));
         let caller = caller(Role::Admin, Some(own));
         assert_eq!(caller.scope(None), Ok(own));

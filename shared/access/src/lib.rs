@@ -10,7 +10,7 @@
 //! A person authenticates with a portal link, which opens once and starts a session: a signed
 //! cookie that names the link. The link is [read](Access::resume) on each request, so that revoking
 //! it ends the session at once. A person who signs in with a [key](signed_in_with_key), or whom the
-//! identity provider [vouches for](let_in), gets a link that is already open.
+//! identity provider [vouches for](sign_in_person), gets a link that is already open.
 //!
 //! Every credential ends with its organization. A link or a session also ends with what [created
 //! it](domain::portal_link::Maker): the key, and each session that it was created in. All of that
@@ -27,8 +27,8 @@ mod portal;
 mod session;
 
 pub use authenticate::{Access, AuthenticateError, Unauthenticated};
-pub use caller::{Caller, Forbidden, LetInBy, ScopeRefused};
+pub use caller::{Caller, CallerCredential, Forbidden, ScopeRefused};
 pub use issue::issue;
 pub use payload_link::PayloadLinks;
-pub use portal::{NewPortalLink, Person, issue_portal_link, let_in, signed_in_with_key};
+pub use portal::{NewPortalLink, Person, issue_portal_link, sign_in_person, signed_in_with_key};
 pub use session::{Session, Sessions};

@@ -91,7 +91,7 @@ pub struct Person {
 /// Creates a link that is already open for `session_seconds`, for a person whom the identity
 /// provider has authenticated. Its secret is never disclosed.
 #[must_use]
-pub fn let_in(
+pub fn sign_in_person(
     person: Person,
     session_seconds: u32,
     ids: &IdMint,
@@ -139,7 +139,7 @@ pub fn signed_in_with_key(
         role: caller.role,
         subject,
     };
-    let link = let_in(person, session_seconds, ids, random, now);
+    let link = sign_in_person(person, session_seconds, ids, random, now);
     PortalLink {
         made_by: caller.makers.clone(),
         signed_in_with: Some(key),
@@ -189,7 +189,7 @@ impl Access {
 
 impl Access {
     /// Returns whether a link from a list is still valid.
-    pub async fn stands(&self, link: &PortalLink) -> Result<bool, StoreError> {
+    pub async fn is_valid(&self, link: &PortalLink) -> Result<bool, StoreError> {
         self.lineages.note_link(link);
         Ok(self
             .standing_link(link.organization_id, link.id)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use access::{Access, AuthenticateError, Caller, LetInBy, Unauthenticated, issue};
+use access::{Access, AuthenticateError, Caller, CallerCredential, Unauthenticated, issue};
 use domain::api_key::ApiKey;
 use domain::audit::AuditEvent;
 use domain::id::{IdMint, KeyId, OrganizationId};
@@ -160,7 +160,7 @@ async fn a_key_names_its_caller() {
     assert_eq!(
         caller,
         Caller {
-            by: LetInBy::Key(key.id),
+            by: CallerCredential::Key(key.id),
             name: "ci".to_owned(),
             role: Role::Manager,
             organization,
@@ -199,7 +199,7 @@ async fn an_expired_key_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_or_another_keys_secret_is_refused() {
+async fn an_invalid_key_and_the_secret_of_another_key_are_refused() {
     let fixture = Fixture::new();
     let ((key, text), (_, other)) = (fixture.key(None).await, fixture.key(None).await);
     let (text, other) = (text.expose_secret(), other.expose_secret());

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_call_leaves_at_once_beside_the_one_under_way() {
+    async fn a_full_call_is_sent_at_once_while_another_is_in_progress() {
         let (coalescer, calls) = doubling(3);
         let began = Instant::now();
         assert_eq!(coalescer.run_all(0..6).await, [0, 2, 4, 6, 8, 10]);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_leaves_takes_nothing_from_the_others() {
+    async fn a_caller_that_is_dropped_does_not_affect_the_others() {
         let (coalescer, calls) = doubling(10);
         let leaving = tokio::time::timeout(Duration::from_millis(2), coalescer.run(1));
         let (left, stayed) = tokio::join!(leaving, coalescer.run(2));

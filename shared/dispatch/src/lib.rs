@@ -30,7 +30,7 @@ pub use mailbox::mails_counted_as;
 pub use redeliver::RedeliverError;
 pub use release::Extent;
 pub use resolve::{Target, Unresolved, resolve};
-pub use status::{Ending, TellError, is_listened_to};
+pub use status::{Ending, StatusUpdateError, is_listened_to};
 pub use submit::Submission;
 
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Dispatcher {
 
     /// Sets the event bus to publish on. Without one, nothing is published.
     #[must_use]
-    pub fn telling_on(self, bus: Option<Bus>) -> Self {
+    pub fn publishing_on(self, bus: Option<Bus>) -> Self {
         Self { bus, ..self }
     }
 

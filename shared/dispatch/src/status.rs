@@ -22,7 +22,7 @@ const EVENT_BYTES_MAX: usize = 255 * 1024;
 
 /// The reason why a status update was not sent.
 #[derive(Debug, thiserror::Error)]
-pub enum TellError {
+pub enum StatusUpdateError {
     /// The table could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -134,7 +134,11 @@ pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> b
 impl Dispatcher {
     /// Announces a finished delivery, and its message if this was the last delivery. A repeat
     /// announces the same messages.
-    pub async fn tell_status(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), StoreError> {
+    pub async fn send_status_updates(
+        &self,
+        ids: &IdMint,
+        ending: &Ending<'_>,
+    ) -> Result<(), StoreError> {
         let delivery = ending.delivery;
         let Some(routes) = self.store.routes(delivery.organization).await? else {
             return Ok(());
@@ -148,17 +152,17 @@ impl Dispatcher {
         };
         match delivery.status() {
             DeliveryStatus::Succeeded if wants("delivery.succeeded") => {
-                self.tell_delivery(ids, &routes, ending, "waybill.delivery.succeeded")
+                self.send_delivery_update(ids, &routes, ending, "waybill.delivery.succeeded")
                     .await?;
             }
             DeliveryStatus::Failed if wants("delivery.failed") => {
-                self.tell_delivery(ids, &routes, ending, "waybill.delivery.failed")
+                self.send_delivery_update(ids, &routes, ending, "waybill.delivery.failed")
                     .await?;
             }
             _ => {}
         }
         if wants("message.completed") {
-            self.tell_completed(ids, &routes, delivery, ending.public_url)
+            self.send_completed_update(ids, &routes, delivery, ending.public_url)
                 .await
         } else {
             Ok(())
@@ -166,7 +170,11 @@ impl Dispatcher {
     }
 
     /// Publishes a failed delivery on the event bus, if there is one.
-    pub async fn put_failed(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), TellError> {
+    pub async fn put_failed(
+        &self,
+        ids: &IdMint,
+        ending: &Ending<'_>,
+    ) -> Result<(), StatusUpdateError> {
         let delivery = ending.delivery;
         let Some(bus) = self
             .bus()
@@ -188,7 +196,7 @@ impl Dispatcher {
         Ok(bus.put("Delivery Failed", &bounded(body)).await?)
     }
 
-    async fn tell_delivery(
+    async fn send_delivery_update(
         &self,
         ids: &IdMint,
         routes: &Routes,
@@ -196,7 +204,7 @@ impl Dispatcher {
         event_type: &'static str,
     ) -> Result<(), StoreError> {
         let data = ending.data(&self.store).await?.clone();
-        self.tell(
+        self.send_update(
             ids,
             routes,
             ending.delivery,
@@ -210,7 +218,7 @@ impl Dispatcher {
     /// Announces a completed message. When several deliveries finish at the same time, the process
     /// that writes last finds all of them finished. If two processes do, they announce the same
     /// message.
-    async fn tell_completed(
+    async fn send_completed_update(
         &self,
         ids: &IdMint,
         routes: &Routes,
@@ -253,10 +261,11 @@ impl Dispatcher {
         );
         let message = MessageView::of(&deliveries, &Pauses::default(), last.updated_at, public_url);
         let data = json!({"message": message});
-        self.tell(ids, routes, last, event_type, &name, data).await
+        self.send_update(ids, routes, last, event_type, &name, data)
+            .await
     }
 
-    async fn tell(
+    async fn send_update(
         &self,
         ids: &IdMint,
         routes: &Routes,

@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn recovery_is_told_to_those_who_were_told_of_the_failing() {
+    fn recovery_is_announced_if_the_failure_was() {
         let quiet = Health {
             last_alert_at: Some(at(0)),
             ..Health::default()

@@ -35,7 +35,7 @@ impl<T: Number> Bounds<T> {
 
     /// Returns the same bounds with a default.
     #[must_use]
-    pub const fn or(self, default: T) -> Self {
+    pub const fn with_default(self, default: T) -> Self {
         Self {
             default: Some(default),
             ..self
@@ -48,7 +48,7 @@ impl<T: Number> Bounds<T> {
     ///
     /// Panics if the number has no default.
     #[must_use]
-    pub const fn usual(&self) -> T {
+    pub const fn default_value(&self) -> T {
         self.default.expect("the number has a default")
     }
 
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::input::{Errors, parse_object};
 
-    const COUNT: Bounds<u32> = Bounds::new(1, 100).or(5);
+    const COUNT: Bounds<u32> = Bounds::new(1, 100).with_default(5);
     const RATE: Bounds<f64> = Bounds::new(0.1, 1000.0);
 
     fn read(json: &str) -> (Option<u32>, Option<f64>, Vec<String>) {
@@ -198,6 +198,6 @@ mod tests {
             Bounds::new(0, 5_u64 << 30).schema()["maximum"],
             5_368_709_120_u64
         );
-        assert_eq!(COUNT.usual(), 5);
+        assert_eq!(COUNT.default_value(), 5);
     }
 }

@@ -156,7 +156,7 @@ impl OnExhausted {
     /// Reads the fallback destinations. The caller must check whether they exist.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let given = fields.given("destination_ids");
-        let ids = fields.parsed_list("destination_ids", Self::MAX, DestinationId::named);
+        let ids = fields.parsed_list("destination_ids", Self::MAX, DestinationId::from_client);
         if ids.as_ref().is_some_and(Vec::is_empty) {
             fields.refuse(
                 "destination_ids",
@@ -275,7 +275,7 @@ impl Destination {
 
     /// Returns whether the destination is disabled when its receiver answers that it is gone.
     #[must_use]
-    pub fn ends_when_gone(&self) -> bool {
+    pub fn is_disabled_on_gone(&self) -> bool {
         matches!(&self.settings, Settings::Webhook(webhook) if webhook.disable_on_gone)
             && !self.is_system()
     }

@@ -109,7 +109,7 @@ pub trait Id: Copy + From<Ulid> + FromStr<Err = NotAnId> + fmt::Display {
     /// Parses an identifier that a client sent. 26 characters have two bits more than an
     /// identifier. A text that uses them has the right form, but was never issued, so it is read as
     /// an identifier that no organization owns.
-    fn named(text: &str) -> Result<Self, NotAnId> {
+    fn from_client(text: &str) -> Result<Self, NotAnId> {
         let characters = text
             .strip_prefix(Self::PREFIX)
             .and_then(|rest| rest.strip_prefix('_'))
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_reads_back_and_tells_its_time() {
+    fn an_id_is_parsed_again_and_contains_its_time() {
         let mint = mint();
         let org = mint.organization();
         let id: DestinationId = mint.mint(org, 4);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_organization_it_was_made_for_owns_it() {
+    fn an_id_belongs_only_to_the_organization_that_it_was_created_for() {
         let mint = mint();
         let (ours, theirs) = (mint.organization(), mint.organization());
         let id: MessageId = mint.mint(ours, 4);
@@ -428,12 +428,12 @@ mod tests {
     }
 
     #[test]
-    fn a_well_formed_id_that_nobody_can_have_been_given_is_nobodys() {
+    fn a_well_formed_id_that_was_never_issued_belongs_to_no_organization() {
         let mint = mint();
         let org = mint.organization();
         let id: DestinationId = mint.mint(org, 1);
-        assert_eq!(DestinationId::named(&id.to_string()), Ok(id));
-        let never = DestinationId::named("dst_zzzzzzzzzzzzzzzzzzzzzzzzzz").unwrap();
+        assert_eq!(DestinationId::from_client(&id.to_string()), Ok(id));
+        let never = DestinationId::from_client("dst_zzzzzzzzzzzzzzzzzzzzzzzzzz").unwrap();
         assert!(!mint.owns(org, never.ulid()));
         for bad in [
             "",
@@ -442,7 +442,7 @@ mod tests {
             "dst_ZZZZZZZZZZZZZZZZZZZZZZZZZZ",
             "msg_zzzzzzzzzzzzzzzzzzzzzzzzzz",
         ] {
-            assert!(DestinationId::named(bad).is_err(), "{bad}");
+            assert!(DestinationId::from_client(bad).is_err(), "{bad}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub const SOURCE_ROLE_ARN: RangeInclusive<usize> = 20..=2048;
 /// The length of the key of an object that is the source of a message, and of the object's version.
 pub const SOURCE_KEY: RangeInclusive<usize> = 1..=1024;
 /// The number of items on a page of a list.
-pub const PAGE_SIZE: Bounds<u32> = Bounds::new(1, 100).or(25);
+pub const PAGE_SIZE: Bounds<u32> = Bounds::new(1, 100).with_default(25);
 /// The maximum number of members of `metadata`.
 pub const METADATA_MAX: usize = 20;
 /// The length of a name in `metadata`.

@@ -104,12 +104,12 @@ impl OrganizationStatus {
 }
 
 /// The number of consecutive failures after which an alert is sent.
-const ALERT_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(5);
+const ALERT_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).with_default(5);
 /// The number of consecutive failures after which a destination is disabled.
-const DISABLE_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(20);
+const DISABLE_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).with_default(20);
 /// The minimum duration of a streak before the destination is disabled, in seconds; 30 days at
 /// most.
-const DISABLE_MIN_FAILING_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(300);
+const DISABLE_MIN_FAILING_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).with_default(300);
 
 /// The thresholds at which failing destinations are reported and disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,9 +134,9 @@ pub struct FailurePolicy {
 impl Default for FailurePolicy {
     fn default() -> Self {
         Self {
-            alert_after_failures: ALERT_AFTER_FAILURES.usual(),
+            alert_after_failures: ALERT_AFTER_FAILURES.default_value(),
             disable_after_failures: DISABLE_AFTER_FAILURES.default,
-            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS.usual(),
+            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS.default_value(),
             failure_rate: None,
             auto_recover: false,
         }
@@ -190,14 +190,14 @@ impl FailurePolicy {
                 false => self.alert_after_failures,
                 true => ALERT_AFTER_FAILURES
                     .read(fields, "alert_after_failures")
-                    .unwrap_or(ALERT_AFTER_FAILURES.usual()),
+                    .unwrap_or(ALERT_AFTER_FAILURES.default_value()),
             },
             disable_after_failures: disable,
             disable_min_failing_seconds: match fields.has("disable_min_failing_seconds") {
                 false => self.disable_min_failing_seconds,
                 true => DISABLE_MIN_FAILING_SECONDS
                     .read(fields, "disable_min_failing_seconds")
-                    .unwrap_or(DISABLE_MIN_FAILING_SECONDS.usual()),
+                    .unwrap_or(DISABLE_MIN_FAILING_SECONDS.default_value()),
             },
             failure_rate,
             auto_recover,
@@ -301,13 +301,13 @@ impl Default for OrganizationSettings {
             failure_policy: FailurePolicy::default(),
             retry_policy: None,
             delivery_limits: None,
-            alert_debounce_seconds: ALERT_DEBOUNCE_SECONDS.usual(),
-            latency_warning_ms: LATENCY_WARNING_MS.usual(),
-            success_rate_warning: SUCCESS_RATE_WARNING.usual(),
-            pending_age_warning_seconds: PENDING_AGE_WARNING_SECONDS.usual(),
-            retention_days: RETENTION_DAYS.usual(),
-            payload_retention_days: PAYLOAD_RETENTION_DAYS.usual(),
-            audit_retention_days: AUDIT_RETENTION_DAYS.usual(),
+            alert_debounce_seconds: ALERT_DEBOUNCE_SECONDS.default_value(),
+            latency_warning_ms: LATENCY_WARNING_MS.default_value(),
+            success_rate_warning: SUCCESS_RATE_WARNING.default_value(),
+            pending_age_warning_seconds: PENDING_AGE_WARNING_SECONDS.default_value(),
+            retention_days: RETENTION_DAYS.default_value(),
+            payload_retention_days: PAYLOAD_RETENTION_DAYS.default_value(),
+            audit_retention_days: AUDIT_RETENTION_DAYS.default_value(),
         }
     }
 }
@@ -316,13 +316,13 @@ impl Default for OrganizationSettings {
 pub const ALERT_EMAILS_MAX: usize = 20;
 /// The maximum number of kinds of status updates in a list.
 pub const STATUS_EVENTS_MAX: usize = 10;
-const ALERT_DEBOUNCE_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(3600);
-const LATENCY_WARNING_MS: Bounds<u32> = Bounds::new(1, 86_400_000).or(5000);
-const SUCCESS_RATE_WARNING: Bounds<f64> = Bounds::new(0.0, 1.0).or(0.95);
-const PENDING_AGE_WARNING_SECONDS: Bounds<u32> = Bounds::new(1, 2_592_000).or(900);
-const RETENTION_DAYS: Bounds<u32> = Bounds::new(1, 3650).or(30);
+const ALERT_DEBOUNCE_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).with_default(3600);
+const LATENCY_WARNING_MS: Bounds<u32> = Bounds::new(1, 86_400_000).with_default(5000);
+const SUCCESS_RATE_WARNING: Bounds<f64> = Bounds::new(0.0, 1.0).with_default(0.95);
+const PENDING_AGE_WARNING_SECONDS: Bounds<u32> = Bounds::new(1, 2_592_000).with_default(900);
+const RETENTION_DAYS: Bounds<u32> = Bounds::new(1, 3650).with_default(30);
 const PAYLOAD_RETENTION_DAYS: Bounds<u32> = RETENTION_DAYS;
-const AUDIT_RETENTION_DAYS: Bounds<u32> = RETENTION_DAYS.or(400);
+const AUDIT_RETENTION_DAYS: Bounds<u32> = RETENTION_DAYS.with_default(400);
 
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
@@ -386,7 +386,7 @@ impl OrganizationSettings {
                     .parsed_list(
                         stringify!($name),
                         SETTINGS_DESTINATIONS_MAX,
-                        DestinationId::named,
+                        DestinationId::from_client,
                     )
                     .unwrap_or(kept);
                 let mut seen = BTreeSet::new();
@@ -543,8 +543,8 @@ mod tests {
             ..Grants::default()
         };
         let policy = FailurePolicy {
-            alert_after_failures: ALERT_AFTER_FAILURES.usual() + 1,
-            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS.usual() + 1,
+            alert_after_failures: ALERT_AFTER_FAILURES.default_value() + 1,
+            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS.default_value() + 1,
             ..FailurePolicy::default()
         };
         let errors = Errors::default();
@@ -612,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_confirms_by_writing() {
+    fn a_patch_cannot_confirm_an_address() {
         let found = patched(
             &OrganizationSettings::default(),
             r#"{"unconfirmed_alert_emails": []}"#,

@@ -12,7 +12,7 @@ use crate::id::{KeyId, OrganizationId, PortalLinkId};
 use crate::role::Role;
 
 /// How long a link can be opened and how long its session lasts, in seconds.
-pub const LINK_SECONDS: Bounds<u32> = Bounds::new(1, 86_400).or(3600);
+pub const LINK_SECONDS: Bounds<u32> = Bounds::new(1, 86_400).with_default(3600);
 /// The allowed length of the path of the page that a link opens.
 pub const PAGE_PATH: RangeInclusive<usize> = 1..=2048;
 

@@ -51,15 +51,15 @@ pub const SCHEDULE: RangeInclusive<usize> = 1..=30;
 /// The length of a wait in a schedule, in seconds; a day at most.
 pub const SCHEDULE_SECONDS: Bounds<u32> = Bounds::new(1, 86_400);
 /// The number of retries after the first attempt, if the waits are computed.
-const MAX_RETRIES: Bounds<u32> = Bounds::new(0, 20).or(5);
+const MAX_RETRIES: Bounds<u32> = Bounds::new(0, 20).with_default(5);
 /// The first computed wait, in seconds.
-const INITIAL_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).or(1);
+const INITIAL_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).with_default(1);
 /// The factor by which each further computed wait grows.
-const MULTIPLIER: Bounds<f64> = Bounds::new(1.0, 10.0).or(2.0);
+const MULTIPLIER: Bounds<f64> = Bounds::new(1.0, 10.0).with_default(2.0);
 /// The longest computed wait, in seconds.
-const MAX_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).or(3600);
+const MAX_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).with_default(3600);
 /// The share of a wait that is added at random at most.
-const JITTER: Bounds<f64> = Bounds::new(0.0, 1.0).or(0.1);
+const JITTER: Bounds<f64> = Bounds::new(0.0, 1.0).with_default(0.1);
 /// The waits of [`Schedule::Patient`], in seconds: three days in total, as Standard Webhooks
 /// recommends.
 const PATIENT: &[u32] = &[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
@@ -188,11 +188,11 @@ impl From<Written> for RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            max_retries: MAX_RETRIES.usual(),
-            initial_seconds: INITIAL_SECONDS.usual(),
-            multiplier: MULTIPLIER.usual(),
-            max_seconds: MAX_SECONDS.usual(),
-            jitter: JITTER.usual(),
+            max_retries: MAX_RETRIES.default_value(),
+            initial_seconds: INITIAL_SECONDS.default_value(),
+            multiplier: MULTIPLIER.default_value(),
+            max_seconds: MAX_SECONDS.default_value(),
+            jitter: JITTER.default_value(),
             retry_client_errors: true,
             schedule: None,
         }

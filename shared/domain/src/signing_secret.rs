@@ -11,7 +11,7 @@ use crate::id::SecretId;
 /// The maximum number of live secrets of a destination.
 pub const LIVE_SECRETS_MAX: usize = 5;
 /// How long the previous secrets of a destination continue to sign after a rotation, in seconds.
-pub const OVERLAP_SECONDS: Bounds<u32> = Bounds::new(0, 604_800).or(86_400);
+pub const OVERLAP_SECONDS: Bounds<u32> = Bounds::new(0, 604_800).with_default(86_400);
 
 /// One signing secret of a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -158,7 +158,7 @@ pub(crate) fn handshake_failure(
     };
     let detail = match tls {
         Some(rustls::Error::InvalidCertificate(flaw)) => {
-            format!("the certificate of {host} {}", told(flaw))
+            format!("the certificate of {host} {}", describe_flaw(flaw))
         }
         _ if kind == FailureKind::Identity && handshake.lacks_certificate() => {
             format!("{host} requires a client certificate, and the destination has none")
@@ -172,7 +172,7 @@ pub(crate) fn handshake_failure(
     Failure::new(kind, detail).because(error)
 }
 
-fn told(flaw: &CertificateError) -> String {
+fn describe_flaw(flaw: &CertificateError) -> String {
     match flaw {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "has expired".to_owned()

@@ -37,12 +37,13 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Runs a request and completes its response. `tell` renders a refusal in the front's format.
+/// Runs a request and completes its response. `render_refusal` renders a refusal in the front's
+/// format.
 pub async fn envelope(
     front: &Front,
     mut request: Request,
     next: Next,
-    tell: impl FnOnce(Refusal, &RequestFacts, Response) -> Response,
+    render_refusal: impl FnOnce(Refusal, &RequestFacts, Response) -> Response,
 ) -> Response {
     let facts = facts(front, &request);
     let route = route(&request);
@@ -57,7 +58,7 @@ pub async fn envelope(
     });
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         log_refusal(&refusal, &facts, &route);
-        response = tell(refusal, &facts, response);
+        response = render_refusal(refusal, &facts, response);
         if method == Method::HEAD {
             *response.body_mut() = axum::body::Body::empty();
         }

@@ -130,7 +130,7 @@ async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys)
         ),
         dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone())
             .alerting_from(config.alert_from.clone())
-            .telling_on(
+            .publishing_on(
                 config
                     .event_bus_name
                     .clone()

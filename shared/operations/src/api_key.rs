@@ -228,7 +228,7 @@ impl Operations {
             };
             if self
                 .store
-                .delete_key_beside(organization, id, other.id)
+                .delete_key_if_other_exists(organization, id, other.id)
                 .await?
             {
                 return Ok(());

@@ -8,7 +8,7 @@ use domain::input::{Errors, FieldCode};
 use domain::role::Permission;
 use serde_json::Value;
 
-use crate::context::asks_about_all;
+use crate::context::covers_all_organizations;
 use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
 use crate::view::audit::AuditEventView;
@@ -201,11 +201,11 @@ impl Operations {
         mut query: Query,
     ) -> Result<Page<AuditEventView>, Refusal> {
         self.require(ctx, Permission::Read).await?;
-        let all = asks_about_all(ctx, &query);
+        let all = covers_all_organizations(ctx, &query);
         let organization = if all {
             None
         } else {
-            Some(self.scope_even_if_gone(ctx, &mut query).await?)
+            Some(self.scope_even_if_erased(ctx, &mut query).await?)
         };
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);

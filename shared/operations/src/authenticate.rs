@@ -101,7 +101,7 @@ impl Operations {
         let store = self.store.clone();
         tokio::spawn(async move {
             // Nothing is added to the audit trail of an organization that has ended.
-            let recorded = match store.organization_stands(organization).await {
+            let recorded = match store.organization_is_active(organization).await {
                 Ok(true) => store.record_audit(&event).await,
                 Ok(false) => Ok(()),
                 Err(error) => Err(error),

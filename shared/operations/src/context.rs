@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Caller, LetInBy, ScopeRefused};
+use access::{Caller, CallerCredential, ScopeRefused};
 use domain::audit::{Actor, ActorKind};
 use domain::id::{DeliveryId, Id, OrganizationId, Ulid};
 use domain::input::{Errors, FieldCode, FieldError};
@@ -40,9 +40,9 @@ pub struct Context {
 impl Context {
     pub(crate) fn actor(&self) -> Actor {
         let (kind, id) = match &self.caller.by {
-            LetInBy::Key(id) => (ActorKind::Key, id.to_string()),
-            LetInBy::EventSource { .. } => (ActorKind::System, self.caller.by.to_string()),
-            LetInBy::PortalLink { id, subject } => (
+            CallerCredential::Key(id) => (ActorKind::Key, id.to_string()),
+            CallerCredential::EventSource { .. } => (ActorKind::System, self.caller.by.to_string()),
+            CallerCredential::PortalLink { id, subject } => (
                 ActorKind::Person,
                 subject.clone().unwrap_or_else(|| id.to_string()),
             ),
@@ -167,7 +167,7 @@ impl Operations {
         ctx: &Context,
         query: &mut Query,
     ) -> Result<Option<OrganizationId>, Refusal> {
-        if asks_about_all(ctx, query) {
+        if covers_all_organizations(ctx, query) {
             Ok(None)
         } else {
             self.scope(ctx, query).await.map(Some)
@@ -175,7 +175,7 @@ impl Operations {
     }
 
     /// Like [`Self::scope`], but an operator may name an organization that was erased.
-    pub(crate) async fn scope_even_if_gone(
+    pub(crate) async fn scope_even_if_erased(
         &self,
         ctx: &Context,
         query: &mut Query,
@@ -216,7 +216,7 @@ impl Operations {
         text: &str,
     ) -> Result<Vec<(OrganizationId, T)>, Refusal> {
         self.require(ctx, permission).await?;
-        if !asks_about_all(ctx, query) {
+        if !covers_all_organizations(ctx, query) {
             let organization = self.scope(ctx, query).await?;
             return Ok(vec![(
                 organization,
@@ -304,7 +304,7 @@ impl Operations {
 }
 
 /// Whether the caller is an operator that names no organization.
-pub(crate) fn asks_about_all(ctx: &Context, query: &Query) -> bool {
+pub(crate) fn covers_all_organizations(ctx: &Context, query: &Query) -> bool {
     ctx.caller.organization.is_none() && !query.has("organization_id")
 }
 

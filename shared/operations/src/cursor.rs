@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn an_invalid_cursor_is_refused() {
         let cursors = Cursors::new([1; 32]);
         let scope = ListScope::of("/v1/messages");
         for bad in ["", "x", "====", "AAAA", &"A".repeat(5000)] {

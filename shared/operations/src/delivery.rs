@@ -345,10 +345,10 @@ pub(crate) fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter 
     statuses.sort();
     statuses.dedup();
     DeliveryFilter {
-        destination: query.parsed("destination_id", errors, DestinationId::named),
+        destination: query.parsed("destination_id", errors, DestinationId::from_client),
         statuses,
         event_type: query.parsed("event_type", errors, EventType::parse),
-        message: query.parsed("message_id", errors, MessageId::named),
+        message: query.parsed("message_id", errors, MessageId::from_client),
         reference: query.parsed("reference", errors, parse_reference),
         since: query.time("since", errors),
         until: query.time("until", errors),

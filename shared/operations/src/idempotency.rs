@@ -99,13 +99,13 @@ pub struct Permit {
 /// What identifies a request with a key: its organization, and the hashes of the key and of the
 /// request.
 #[derive(Clone, Debug)]
-pub(crate) struct Fingerprint {
+pub(crate) struct RequestFingerprint {
     pub(crate) organization: OrganizationId,
     pub(crate) key_hash: String,
     pub(crate) request_hash: String,
 }
 
-impl Fingerprint {
+impl RequestFingerprint {
     pub(crate) fn of(
         organization: OrganizationId,
         key: &IdempotencyKey,
@@ -126,7 +126,7 @@ impl Fingerprint {
     }
 }
 
-impl Fingerprint {
+impl RequestFingerprint {
     /// Returns the fingerprint of one message of a batch. No client's key has its hash, because the
     /// hashed text contains a character that is not printable.
     pub(crate) fn of_message(&self, position: usize) -> Self {
@@ -165,12 +165,12 @@ impl Operations {
         // The operator's requests about organizations themselves belong to none of them.
         let organization =
             organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
-        let print = Fingerprint::of(organization, key, &ctx.request_line, body);
+        let fingerprint = RequestFingerprint::of(organization, key, &ctx.request_line, body);
         let reserved = self.ids.mint::<DestinationId>(organization, 1).ulid();
         let deadline = wait_deadline();
         loop {
             let recorded = match self
-                .claim(&print, Value::from(reserved.to_string()))
+                .claim(&fingerprint, Value::from(reserved.to_string()))
                 .await?
             {
                 Claim::New => Value::Null,
@@ -199,7 +199,7 @@ impl Operations {
             return Ok(Some(Admission::Run(
                 Permit {
                     organization,
-                    key_hash: print.key_hash,
+                    key_hash: fingerprint.key_hash,
                 },
                 reserved,
             )));
@@ -250,20 +250,20 @@ impl Operations {
     /// Claims a key with one conditional write. Refuses a key that was used with another request.
     pub(crate) async fn claim(
         &self,
-        print: &Fingerprint,
+        fingerprint: &RequestFingerprint,
         recorded: Value,
     ) -> Result<Claim, Refusal> {
         let now = self.clock.now();
         let lease =
             Duration::from_secs(u64::from(self.settings.function_timeout_seconds)) + LEASE_MARGIN;
         let claim = IdempotencyClaim {
-            organization: print.organization,
-            key_hash: print.key_hash.clone(),
-            request_hash: print.request_hash.clone(),
+            organization: fingerprint.organization,
+            key_hash: fingerprint.key_hash.clone(),
+            request_hash: fingerprint.request_hash.clone(),
             lease_until: now.plus(lease),
             recorded,
         };
-        print.checked(self.store.claim(&claim, now).await?)
+        fingerprint.checked(self.store.claim(&claim, now).await?)
     }
 }
 
@@ -320,7 +320,7 @@ mod tests {
         let organization = Ulid::first_at(Timestamp::from_millis(7)).into();
         let key = IdempotencyKey::parse("k").unwrap();
         let hash = |line: &str, body: &str| {
-            Fingerprint::of(organization, &key, line, body.as_bytes()).request_hash
+            RequestFingerprint::of(organization, &key, line, body.as_bytes()).request_hash
         };
         let first = hash("POST /v1/messages", "{}");
         assert_eq!(first, hash("POST /v1/messages", "{}"));

@@ -117,7 +117,8 @@ impl NewJob {
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         dry_run: bool,
     ) -> Result<Self, Refusal> {
-        let destination = DestinationId::named(destination).map_err(|_| Refusal::not_found())?;
+        let destination =
+            DestinationId::from_client(destination).map_err(|_| Refusal::not_found())?;
         let earliest = Timestamp::from_millis(0).to_string();
         let given: Vec<(&str, &str)> = parameters.into_iter().collect();
         let has_since = given.iter().any(|(name, _)| *name == "since");
@@ -376,7 +377,10 @@ impl Operations {
 
     /// Refuses an action that needs a job if the organization has as many unfinished jobs as it
     /// may.
-    pub(crate) async fn room_for_a_job(&self, organization: OrganizationId) -> Result<(), Refusal> {
+    pub(crate) async fn require_job_capacity(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<(), Refusal> {
         let unfinished = self.store.unfinished_jobs(organization).await?;
         if unfinished.len() < JOBS_MAX {
             Ok(())
@@ -415,7 +419,7 @@ impl Operations {
     /// organization, after the organization is gone.
     pub async fn job(&self, ctx: &Context, id: &str, mut query: Query) -> Result<JobView, Refusal> {
         self.require(ctx, Permission::Read).await?;
-        let organization = self.scope_even_if_gone(ctx, &mut query).await?;
+        let organization = self.scope_even_if_erased(ctx, &mut query).await?;
         let id: JobId = self.own_id(ctx, organization, id).await?;
         let job = self
             .store
@@ -505,7 +509,7 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
     let filter = match kind {
         Some(JobKind::Backfill) => {
             let given = fields.given("destination_id");
-            let destination = fields.parsed("destination_id", DestinationId::named);
+            let destination = fields.parsed("destination_id", DestinationId::from_client);
             let destination = fields.require("destination_id", given, destination);
             let given = fields.given("filter");
             let filter = fields.object("filter", read_backfill);
@@ -539,10 +543,10 @@ fn read_backfill(fields: &mut Fields<'_>) -> DeliveryFilter {
 
 fn read_filter(fields: &mut Fields<'_>) -> DeliveryFilter {
     DeliveryFilter {
-        destination: fields.parsed("destination_id", DestinationId::named),
+        destination: fields.parsed("destination_id", DestinationId::from_client),
         statuses: read_statuses(fields),
         event_type: fields.parsed("event_type", EventType::parse),
-        message: fields.parsed("message_id", MessageId::named),
+        message: fields.parsed("message_id", MessageId::from_client),
         reference: fields.parsed("reference", parse_reference),
         since: fields.parsed("since", Timestamp::parse),
         until: fields.parsed("until", Timestamp::parse),

@@ -51,7 +51,7 @@ pub use delivery::RetryDelivery;
 pub use everywhere::NamesEverywhere;
 pub use idempotency::{Admission, IdempotencyKey, RequestOutcome, StoredAnswer};
 pub use job::{CreateJob, JobAsked, JobFilterBody, NewJob};
-pub use organization_health::{Attention, OrganizationHealth, Unwell};
+pub use organization_health::{Attention, OrganizationHealth, UnhealthyDestination};
 pub use page::Page;
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;

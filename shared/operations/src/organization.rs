@@ -96,9 +96,9 @@ pub struct PatchOwnOrganization {
 
 /// Who changes an organization, which decides what may change.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hand {
+enum ChangedBy {
     Operator,
-    Own,
+    OrganizationAdmin,
 }
 
 /// An organization to create.
@@ -302,7 +302,7 @@ impl Operations {
     ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let before = self.existing_organization(parse_id(id)?).await?;
-        self.patch_as(Hand::Operator, ctx, before, query, body)
+        self.patch_as(ChangedBy::Operator, ctx, before, query, body)
             .await
     }
 
@@ -335,12 +335,13 @@ impl Operations {
             .enter(ctx, Permission::ManageOrganization, &mut query)
             .await?;
         let before = self.existing_organization(id).await?;
-        self.patch_as(Hand::Own, ctx, before, query, body).await
+        self.patch_as(ChangedBy::OrganizationAdmin, ctx, before, query, body)
+            .await
     }
 
     async fn patch_as(
         &self,
-        hand: Hand,
+        changed_by: ChangedBy,
         ctx: &Context,
         before: Organization,
         query: Query,
@@ -348,7 +349,7 @@ impl Operations {
     ) -> Result<OrganizationView, Refusal> {
         let patch = body.object()?;
         no_parameters(query)?;
-        let change = |before: &Organization| self.patched(before, hand, patch.clone());
+        let change = |before: &Organization| self.patched(before, changed_by, patch.clone());
         self.change_organization(ctx, before, change).await
     }
 
@@ -409,12 +410,12 @@ impl Operations {
     fn patched(
         &self,
         before: &Organization,
-        hand: Hand,
+        changed_by: ChangedBy,
         patch: Map<String, Value>,
     ) -> Result<Organization, Refusal> {
         let patched = read_members(patch, Errors::default(), |fields| {
             fields.read_only(READ_ONLY);
-            if hand == Hand::Own {
+            if changed_by == ChangedBy::OrganizationAdmin {
                 fields.read_only(&["status", "grants", "quotas", "external_id"]);
             }
             let name = if fields.has("name") {

@@ -46,14 +46,14 @@ pub struct Attention {
     /// The number of destinations that the organization has.
     pub count: usize,
     /// The destinations that are disabled or failing, worst first.
-    pub destinations: Vec<Unwell>,
+    pub destinations: Vec<UnhealthyDestination>,
     /// The number of such destinations that are not shown.
     pub more: usize,
 }
 
 /// A destination that is disabled or failing.
 #[derive(Debug)]
-pub struct Unwell {
+pub struct UnhealthyDestination {
     /// The destination, as reads show it.
     pub destination: DestinationView,
     /// The status of the destination's health.
@@ -184,7 +184,7 @@ impl Operations {
             .filter_map(|((_, health), found)| {
                 let found = found?;
                 let alert_after = found.policy(general).alert_after_failures;
-                Some(Unwell {
+                Some(UnhealthyDestination {
                     destination: self.destination_view(ctx, &found, &organization.settings, None),
                     status: health.status(alert_after),
                     health,

@@ -40,7 +40,7 @@ impl PageQuery {
         Self {
             limit: query
                 .integer("limit", errors, PAGE_SIZE.min..=PAGE_SIZE.max)
-                .unwrap_or(PAGE_SIZE.usual()),
+                .unwrap_or(PAGE_SIZE.default_value()),
             cursor: query.take("cursor", errors),
         }
     }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use access::{Caller, NewPortalLink, Person, issue_portal_link, let_in, signed_in_with_key};
+use access::{
+    Caller, NewPortalLink, Person, issue_portal_link, sign_in_person, signed_in_with_key,
+};
 use domain::Timestamp;
 use domain::id::{OrganizationId, PortalLinkId};
 use domain::input::{Errors, FieldCode, Fields};
@@ -188,7 +190,7 @@ impl Operations {
         let Some(view) = PortalLinkView::of(&link, now) else {
             return Ok(None);
         };
-        Ok(self.access.stands(&link).await?.then_some(view))
+        Ok(self.access.is_valid(&link).await?.then_some(view))
     }
 
     /// Signs in a person with the text of a key. Returns the link of the session, which is already
@@ -244,14 +246,14 @@ impl Operations {
 
     /// Signs in a person whom the identity provider has authenticated. `context` makes the context
     /// of the request from the new caller. Returns `None` if the organization does not exist.
-    pub async fn let_in(
+    pub async fn sign_in_person(
         &self,
         person: Person,
         context: impl FnOnce(Caller) -> Context,
     ) -> Result<Option<PortalLink>, Refusal> {
         let organization = person.organization;
         if let Some(organization) = organization
-            && !self.store.organization_stands(organization).await?
+            && !self.store.organization_is_active(organization).await?
         {
             return Ok(None);
         }
@@ -260,7 +262,7 @@ impl Operations {
         } else {
             OPERATOR_SESSION_SECONDS
         };
-        let link = let_in(person, seconds, &self.ids, &self.random, self.clock.now());
+        let link = sign_in_person(person, seconds, &self.ids, &self.random, self.clock.now());
         self.store.create_portal_link(&link).await?;
         let ctx = context(link.clone().into());
         tracing::info!(
@@ -296,10 +298,10 @@ fn read(
     });
     let expires = LINK_SECONDS
         .read(fields, "expires_in_seconds")
-        .unwrap_or(LINK_SECONDS.usual());
+        .unwrap_or(LINK_SECONDS.default_value());
     let session = LINK_SECONDS
         .read(fields, "session_seconds")
-        .unwrap_or(LINK_SECONDS.usual());
+        .unwrap_or(LINK_SECONDS.default_value());
     let path = fields.text("path", PAGE_PATH);
     if path.as_deref().is_some_and(|path| !is_own_page(path)) {
         fields.refuse(

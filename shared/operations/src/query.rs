@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_parameter_is_named() {
+    fn every_invalid_parameter_is_reported() {
         let errors = Errors::default();
         let mut query = Query::parse(Some(
             "limit=0&since=2026-01-01&colour=red&cursor=a&cursor=b&skip_check=yes",

@@ -97,7 +97,7 @@ impl Inbox {
 
     /// Sends a task again, so that its receive count starts at zero. `cause` is the trace that the
     /// received task continues, and so does the new one. The caller then acknowledges the old one.
-    pub async fn send_anew(
+    pub async fn send_again(
         &self,
         task: &Task,
         cause: Option<TraceContext>,
@@ -125,7 +125,7 @@ impl Inbox {
     }
 
     /// Puts a body that cannot be parsed into the dead-letter queue.
-    pub async fn bury(&self, body: &str) -> Result<(), QueueError> {
+    pub async fn move_to_dead_letters(&self, body: &str) -> Result<(), QueueError> {
         let call = self
             .client
             .send_message()

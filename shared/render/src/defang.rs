@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quotation_ends_where_it_says() {
+    fn a_quotation_cannot_be_ended_by_its_text() {
         assert_eq!(
             quoted("a\u{201d} is fine. \u{201c}b\r\nc"),
             "\u{201c}a' is fine. 'b  c\u{201d}"

@@ -69,7 +69,7 @@ fn a_session_reaches_its_bucket_and_no_other() {
 }
 
 #[test]
-fn keys_are_used_through_the_service_alone() {
+fn kms_keys_are_used_only_through_the_service() {
     let key = || Target::new("kms:Decrypt", "arn:aws:kms:eu-west-1:123456789012:key/1");
     for (purpose, service, other) in [
         (Purpose::WriteBucket("reports"), "s3", "secretsmanager"),
@@ -134,7 +134,7 @@ fn a_session_reads_its_secret_and_no_other() {
 
 /// STS accepts 2,048 characters of U+0020 to U+00FF (API reference, AssumeRole).
 #[test]
-fn the_longest_names_make_a_policy_that_sts_takes() {
+fn the_policy_for_the_longest_names_fits_the_limit_of_sts() {
     let role: RoleArn = format!(
         "arn:aws-us-gov:iam::123456789012:role/{}",
         ["p".repeat(64), "r".repeat(64)].join("/")

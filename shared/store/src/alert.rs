@@ -95,7 +95,8 @@ impl Store {
         let condition =
             of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
         at_least(condition, threshold);
-        self.tell("alert about a destination", change, alert).await
+        self.write_alert("alert about a destination", change, alert)
+            .await
     }
 
     /// Writes an alert about a failure rate, unless another monitor did. Returns whether it was
@@ -108,7 +109,8 @@ impl Store {
         of_epoch(change.when(), health.epoch)
             .is(LAST_ALERT, health.last_alert_at.map(time))
             .missing(RATE_ALERTED);
-        self.tell("alert about a failure rate", change, alert).await
+        self.write_alert("alert about a failure rate", change, alert)
+            .await
     }
 
     /// Writes the alert about a streak that reached a threshold and has ended, unless another
@@ -122,7 +124,7 @@ impl Store {
         let condition =
             of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
         ended_as_in(condition, health);
-        self.tell("alert about a streak that ended", change, alert)
+        self.write_alert("alert about a streak that ended", change, alert)
             .await
     }
 
@@ -148,7 +150,7 @@ impl Store {
     /// destination has failed since. Returns whether it was written. If the destination has a
     /// failure rate (`rated`), the rate is counted from now on and the monitor keeps watching the
     /// destination.
-    pub async fn tell_recovery(
+    pub async fn write_recovery_alert(
         &self,
         health: &Health,
         alert: &Alert,
@@ -167,11 +169,11 @@ impl Store {
         condition
             .is(ALERTED, health.alerted_at.map(time))
             .is(RATE_ALERTED, health.rate_alerted_at.map(time));
-        self.tell("tell that a destination recovered", change, alert)
+        self.write_alert("record that a destination recovered", change, alert)
             .await
     }
 
-    async fn tell(
+    async fn write_alert(
         &self,
         action: &'static str,
         change: Change,

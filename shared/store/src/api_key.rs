@@ -101,7 +101,7 @@ impl Store {
     /// from a cache, so that a deleted key is refused by the next request.
     ///
     /// `organization` is the key's organization as an earlier read found it. If it is missing or
-    /// wrong, the second value is `None` and the caller asks [`Store::organization_stands`]. The
+    /// wrong, the second value is `None` and the caller asks [`Store::organization_is_active`]. The
     /// same number of items is read whether or not the key exists, so that the duration does not
     /// reveal it.
     pub async fn key_and_standing(
@@ -114,7 +114,7 @@ impl Store {
         };
         let stands = match item {
             Belonging::Operator => Some(true),
-            Belonging::Known(item) => Some(organization::stands(item.as_ref())?),
+            Belonging::Known(item) => Some(organization::is_active(item.as_ref())?),
             Belonging::Unknown => None,
         };
         Ok(Some((key, stands)))
@@ -212,7 +212,7 @@ impl Store {
 
     /// Deletes a key if the key `other` exists. Returns `false` if either of the two does not
     /// exist.
-    pub async fn delete_key_beside(
+    pub async fn delete_key_if_other_exists(
         &self,
         organization: OrganizationId,
         id: KeyId,

@@ -43,7 +43,7 @@ pub enum StoreError {
 }
 
 /// AWS error codes that mean "try again later", in addition to every status from 500.
-const LATER: &[&str] = &[
+const RETRYABLE_CODES: &[&str] = &[
     "InternalServerError",
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
@@ -90,7 +90,7 @@ impl StoreError {
                         || refused
                             .err()
                             .code()
-                            .is_some_and(|code| LATER.contains(&code))
+                            .is_some_and(|code| RETRYABLE_CODES.contains(&code))
                 }
                 _ => false,
             };

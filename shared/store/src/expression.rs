@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_change_is_a_statement_whose_parameters_stand_in_its_order() {
+    fn a_simple_change_is_a_statement_with_its_parameters_in_order() {
         let mut change = Change::default();
         change.set("n", number(2)).remove("l").set("s", text("s"));
         change
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_partiql_says_in_other_words_is_no_statement() {
+    fn a_change_that_partiql_cannot_express_is_not_a_statement() {
         let changes: [fn(&mut Change); 5] = [
             |change| {
                 change.add("n", number(1));

@@ -50,8 +50,8 @@ impl Store {
     }
 
     /// Whether an organization exists and has not ended.
-    pub async fn organization_stands(&self, id: OrganizationId) -> Result<bool, StoreError> {
-        stands(
+    pub async fn organization_is_active(&self, id: OrganizationId) -> Result<bool, StoreError> {
+        is_active(
             self.get("read an organization", &keys::organization(id))
                 .await?
                 .as_ref(),
@@ -167,7 +167,7 @@ pub enum Ending {
 }
 
 /// Whether an organization's keys, links and sessions are valid: it exists and has not ended.
-pub(crate) fn stands(item: Option<&Item>) -> Result<bool, StoreError> {
+pub(crate) fn is_active(item: Option<&Item>) -> Result<bool, StoreError> {
     /// The only part of an organization that this check reads, because every request makes it.
     #[derive(Deserialize)]
     struct Standing {

@@ -109,7 +109,7 @@ impl Store {
             return Ok(None);
         };
         let link = read(link)?;
-        if organization.is_some() && !organization::stands(items[1].as_ref())? {
+        if organization.is_some() && !organization::is_active(items[1].as_ref())? {
             return Ok(None);
         }
         let mut found = items.split_off(makers_from);

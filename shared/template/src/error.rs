@@ -77,7 +77,7 @@ impl TemplateError {
     pub(crate) fn syntax(error: &Error) -> Self {
         Self::Syntax {
             line: line(error),
-            detail: told(error),
+            detail: describe(error),
         }
     }
 }
@@ -88,7 +88,7 @@ impl RenderError {
             ErrorKind::OutOfFuel => Self::TooCostly,
             _ => Self::Failed {
                 line: line(error),
-                detail: told(error),
+                detail: describe(error),
             },
         }
     }
@@ -98,7 +98,7 @@ fn line(error: &Error) -> usize {
     error.line().unwrap_or(1)
 }
 
-fn told(error: &Error) -> String {
+fn describe(error: &Error) -> String {
     let kind: &dyn fmt::Display = &error.kind();
     error
         .detail()

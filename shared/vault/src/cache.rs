@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_makes_room() {
+    async fn the_oldest_entry_is_evicted() {
         let cache = Cache::new(2, Duration::from_secs(300));
         for (seconds, key) in [(0, "a"), (1, "b"), (2, "c")] {
             ask(&cache, key, seconds, "old").await;

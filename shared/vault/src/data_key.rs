@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_opens_in_its_place_alone() {
+    fn a_secret_can_be_opened_only_for_its_own_record() {
         let key = DataKey::from_plaintext(vec![7; KEY_BYTES]).unwrap();
         let ciphertext = key.encrypt(
             &"s3cret".into(),

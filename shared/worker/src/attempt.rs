@@ -260,7 +260,7 @@ impl<C: Connector> Parts<C> {
         if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
             let whole = self
                 .store
-                .whole_object(&place, size_bytes)
+                .read_entire_object(&place, size_bytes)
                 .await
                 .map_err(unavailable)?;
             return Ok(whole.map(Payload::whole).ok_or_else(gone));
@@ -326,18 +326,18 @@ impl<C: Connector> Parts<C> {
                 self.count(&after, destination, item, &attempt, &settlement, &token)
                     .await;
                 self.report_blocked(before, &attempt).await;
-                if is_gone && !before.message.test && destination.ends_when_gone() {
+                if is_gone && !before.message.test && destination.is_disabled_on_gone() {
                     // Boxed, because it is rare, and every attempt's future would contain it.
-                    Box::pin(self.disable_gone(destination)).await;
+                    Box::pin(self.disable_gone_receiver(destination)).await;
                 }
                 if let Some(skipped) = self.skipped_meanwhile(&after).await {
                     return self
-                        .told(&item.received, &skipped, &item.work, Disposal::Done)
+                        .send_updates(&item.received, &skipped, &item.work, Disposal::Done)
                         .await;
                 }
                 if after.status().is_finished() {
                     return self
-                        .told(&item.received, &after, &item.work, Disposal::Done)
+                        .send_updates(&item.received, &after, &item.work, Disposal::Done)
                         .await;
                 }
                 self.dispose(&item.received, settlement.queue).await

@@ -26,7 +26,7 @@ use crate::{Connector, Parts};
 
 /// After a longer wait for memory, the records are read again before the attempt, because the
 /// delivery may have been cancelled.
-const FRESH: Duration = Duration::from_secs(1);
+const RECORDS_VALID_FOR: Duration = Duration::from_secs(1);
 
 /// How long before its turn a delivery is read again.
 const READ_BEFORE: Duration = Duration::from_millis(250);
@@ -153,7 +153,7 @@ impl<C: Connector> Parts<C> {
                         message_id = message.message_id,
                         "failed to parse a task; it is moved to the dead-letter queue"
                     );
-                    let disposal = match self.inbox.bury(&message.body).await {
+                    let disposal = match self.inbox.move_to_dead_letters(&message.body).await {
                         Ok(()) => Disposal::Done,
                         Err(error) => {
                             tracing::error!(
@@ -217,9 +217,9 @@ impl<C: Connector> Parts<C> {
             match next {
                 Next::Acknowledge => self.acknowledge(&item).await,
                 Next::Hold(wait) => hold(&self.inbox, &item.received, wait).await,
-                Next::SendAnew(wait) => match self
+                Next::SendAgain(wait) => match self
                     .inbox
-                    .send_anew(&item.task, item.received.cause, wait)
+                    .send_again(&item.task, item.received.cause, wait)
                     .await
                 {
                     Ok(()) => Disposal::Done,
@@ -250,7 +250,7 @@ impl<C: Connector> Parts<C> {
     /// Makes an attempt after `wait`, when the destination's limits permit it.
     async fn attempt_in_turn(&self, mut item: Item, wait: Duration, deadline_ms: u64) -> Disposal {
         match self.turn(&item).await {
-            Ok(Turn::Free) => {
+            Ok(Turn::NotNeeded) => {
                 tokio::time::sleep(wait).await;
                 self.attempt_within_memory(item, deadline_ms).await
             }
@@ -295,7 +295,7 @@ impl<C: Connector> Parts<C> {
             Next::Acknowledge => self.acknowledge(&item).await,
             Next::GiveUp(why) => self.give_up(&item, why).await,
             Next::Wait(waiting) => self.wait(&item, waiting).await,
-            Next::Hold(_) | Next::SendAnew(_) => self.send_back(&item).await,
+            Next::Hold(_) | Next::SendAgain(_) => self.send_back(&item).await,
         }
     }
 
@@ -330,7 +330,7 @@ impl<C: Connector> Parts<C> {
         else {
             return self.send_back(&item).await;
         };
-        if asked.elapsed() > FRESH {
+        if asked.elapsed() > RECORDS_VALID_FOR {
             item = match self.read_again(item).await {
                 Ok(item) => item,
                 Err(disposal) => return disposal,
@@ -385,7 +385,7 @@ impl<C: Connector> Parts<C> {
     pub(crate) async fn send_back(&self, item: &Item) -> Disposal {
         match self
             .inbox
-            .send_anew(&item.task, item.received.cause, Duration::ZERO)
+            .send_again(&item.task, item.received.cause, Duration::ZERO)
             .await
         {
             Ok(()) => Disposal::Done,
@@ -398,7 +398,7 @@ impl<C: Connector> Parts<C> {
     async fn acknowledge(&self, item: &Item) -> Disposal {
         match &item.work.delivery {
             Some(delivery) if delivery.generation <= item.task.generation + 1 => {
-                self.told(&item.received, delivery, &item.work, Disposal::Done)
+                self.send_updates(&item.received, delivery, &item.work, Disposal::Done)
                     .await
             }
             _ => Disposal::Done,
@@ -407,7 +407,7 @@ impl<C: Connector> Parts<C> {
 
     /// Sends the fallbacks and status updates of a finished delivery. The task stays in the queue
     /// until this succeeds.
-    pub(crate) async fn told(
+    pub(crate) async fn send_updates(
         &self,
         received: &Received,
         delivery: &Delivery,
@@ -433,7 +433,7 @@ impl<C: Connector> Parts<C> {
         };
         // Boxed, because few organizations receive status updates, and every attempt's future would
         // contain it.
-        match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {
+        match Box::pin(updates.send(&self.dispatcher, delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
                 tracing::warn!(
@@ -457,7 +457,7 @@ impl<C: Connector> Parts<C> {
         match self.store.transition(before, &after).await {
             Ok(true) => {
                 telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
-                self.told(&item.received, &after, &item.work, Disposal::Done)
+                self.send_updates(&item.received, &after, &item.work, Disposal::Done)
                     .await
             }
             // Another writer changed the delivery first, so the task is processed again.

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_step_stands() {
+    fn an_explicit_step_is_kept() {
         let error = ConnectorError::misconfigured("x");
         assert_eq!(
             error.clone().or_at(StepName::Write).step(),

@@ -125,7 +125,7 @@ impl Flows {
     }
 
     /// Adds a delivery that waits for a place to the line. Its task is sent when a place is free.
-    pub(crate) fn line_up(&self, task: Task, cause: Option<TraceContext>) {
+    pub(crate) fn add_to_line(&self, task: Task, cause: Option<TraceContext>) {
         let mut state = self.state();
         if state.lined_up >= LINES_MAX {
             state.drop_oldest_line();
@@ -143,7 +143,7 @@ impl Flows {
     }
 
     /// Removes a delivery that has a place from the line.
-    pub(crate) fn step_out(&self, destination: DestinationId, delivery: DeliveryId) {
+    pub(crate) fn remove_from_line(&self, destination: DestinationId, delivery: DeliveryId) {
         let mut state = self.state();
         if state
             .flows
@@ -297,7 +297,7 @@ mod tests {
                 position,
                 ..first.delivery
             };
-            flows.line_up(
+            flows.add_to_line(
                 Task {
                     delivery,
                     ..first.clone()
@@ -309,7 +309,7 @@ mod tests {
             generation: 2,
             ..first.clone()
         };
-        flows.line_up(again.clone(), None);
+        flows.add_to_line(again.clone(), None);
         let called = |took| {
             flows
                 .freed(first.destination, 1, took)
@@ -330,7 +330,7 @@ mod tests {
         let looking = [flows.look(first.destination), flows.look(first.destination)];
         assert!(called(TENTH).is_empty(), "enough of them look");
         drop(looking);
-        flows.step_out(
+        flows.remove_from_line(
             first.destination,
             DeliveryId {
                 position: 3,

@@ -16,9 +16,12 @@ const RACES_MAX: usize = 8;
 impl<C: Connector> Parts<C> {
     /// Disables a destination whose receiver is gone, and alerts. If that fails, the next delivery
     /// gets the same answer and tries again.
-    pub(crate) async fn disable_gone(&self, destination: &Destination) {
+    pub(crate) async fn disable_gone_receiver(&self, destination: &Destination) {
         let Some(updates) = &self.updates else { return };
-        if let Err(error) = self.try_disable_gone(updates, destination.clone()).await {
+        if let Err(error) = self
+            .try_disable_gone_receiver(updates, destination.clone())
+            .await
+        {
             tracing::warn!(
                 error,
                 destination = %destination.id,
@@ -28,7 +31,7 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    async fn try_disable_gone(
+    async fn try_disable_gone_receiver(
         &self,
         updates: &Updates,
         mut before: Destination,
@@ -93,7 +96,9 @@ impl<C: Connector> Parts<C> {
                         .store
                         .destination(before.organization_id, before.id)
                         .await?;
-                    match found.filter(|found| found.takes_deliveries() && found.ends_when_gone()) {
+                    match found
+                        .filter(|found| found.takes_deliveries() && found.is_disabled_on_gone())
+                    {
                         Some(found) => before = found,
                         None => return Ok(()),
                     }

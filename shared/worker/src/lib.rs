@@ -129,7 +129,7 @@ impl<C: Connector> Worker<C> {
             Queues::new(&aws, config.queue_urls),
             clock.clone(),
         )
-        .telling_on(bus);
+        .publishing_on(bus);
         let keys = KeySource::new(&aws, config.signing_keys_secret_arn, KeyUse::Ids);
         let (memory, faults) = (Memory::of(config.memory_budget_bytes), config.faults);
         Self::new(Parts {

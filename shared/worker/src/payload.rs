@@ -81,7 +81,7 @@ impl Payload {
 
     /// Returns the whole payload if it is in memory.
     #[must_use]
-    pub fn at_hand(&self) -> Option<&Bytes> {
+    pub fn bytes_in_memory(&self) -> Option<&Bytes> {
         match &self.content {
             Content::Whole(bytes) => Some(bytes),
             Content::Streamed(_) => None,
@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_payload_in_memory_is_one_piece() {
         let mut whole = Payload::whole(Bytes::from_static(b"abc"));
-        assert_eq!(whole.at_hand().map(Bytes::len), Some(3));
+        assert_eq!(whole.bytes_in_memory().map(Bytes::len), Some(3));
         assert_eq!(whole.next().await.unwrap().unwrap(), "abc");
         assert_eq!(whole.next().await.unwrap(), None);
     }

@@ -28,7 +28,7 @@ pub enum Next {
     /// The task is hidden for this time and then received again.
     Hold(Duration),
     /// The task is sent again with a delay, so that waiting does not raise its receive count.
-    SendAnew(Duration),
+    SendAgain(Duration),
     /// The delivery ends without an attempt.
     GiveUp(GiveUp),
     /// The delivery is due but may not start. Its task leaves the queue until it may.
@@ -92,7 +92,7 @@ pub fn plan(
         return Next::GiveUp(GiveUp::Expire);
     }
     if suspended {
-        return Next::SendAnew(SUSPENDED_WAIT);
+        return Next::SendAgain(SUSPENDED_WAIT);
     }
     let paused = is_paused(destination, delivery, now);
     let left = paused.map_or(Duration::ZERO, |paused| {

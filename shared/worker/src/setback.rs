@@ -33,7 +33,7 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
     let wait = setback_wait(received.receives);
     if let Ok(task) = &received.task
         && received.receives >= SUSPECT_RECEIVES
-        && inbox.send_anew(task, received.cause, wait).await.is_ok()
+        && inbox.send_again(task, received.cause, wait).await.is_ok()
     {
         return Disposal::Done;
     }
@@ -44,7 +44,8 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
 /// about eight minutes the task goes to the dead-letter queue. Its delivery continues if the item
 /// is repaired before that.
 pub(crate) async fn unreadable(inbox: &Inbox, received: &Received, error: &StoreError) -> Disposal {
-    let ends = received.receives >= POISON_RECEIVES && inbox.bury(&received.body).await.is_ok();
+    let ends = received.receives >= POISON_RECEIVES
+        && inbox.move_to_dead_letters(&received.body).await.is_ok();
     let next = if ends {
         "it goes to the dead-letter queue"
     } else {

@@ -31,10 +31,10 @@ use crate::{Connector, Parts};
 
 /// The longest time that a worker waits for a turn or a start. A delivery that would have to wait
 /// longer is recorded as waiting.
-const CLOSE: Duration = Duration::from_secs(1);
+const START_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a worker looks for a place for a delivery that has waited for one. The expected time of
 /// such a delivery is an estimate.
-const LOOKED_FOR: Duration = Duration::from_secs(2);
+const PLACE_SEARCH_MAX: Duration = Duration::from_secs(2);
 /// The time between the first two looks for a place. Each further interval is one and a half times
 /// as long.
 const LOOK_FIRST: Duration = Duration::from_millis(50);
@@ -53,7 +53,7 @@ const LEAVE_WAITS: [Duration; 3] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
     /// The delivery may start. It needs no turn, or it had one before it waited for a place.
-    Free,
+    NotNeeded,
     /// The delivery may start at this time, which has passed or is less than a second away.
     At(Timestamp),
     /// The delivery may not start yet.
@@ -88,7 +88,7 @@ enum Place {
     Wait(Waiting),
     /// The delivery was called before its expected time, but other attempts took the place. Another
     /// task returns the delivery at its expected time.
-    Gone,
+    TakenByOthers,
 }
 
 impl<C: Connector> Parts<C> {
@@ -102,7 +102,7 @@ impl<C: Connector> Parts<C> {
     pub(crate) async fn turn(&self, item: &Item) -> Result<Turn, StoreError> {
         let per_second = self.limits(item).and_then(|limits| limits.max_per_second);
         let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else {
-            return Ok(Turn::Free);
+            return Ok(Turn::NotNeeded);
         };
         let now = self.clock.now();
         let step = step(per_second);
@@ -110,18 +110,18 @@ impl<C: Connector> Parts<C> {
             Some(Waiting {
                 reason: WaitingFor::Concurrency,
                 ..
-            }) => return Ok(Turn::Free),
+            }) => return Ok(Turn::NotNeeded),
             Some(Waiting {
                 reason: WaitingFor::Rate,
                 expected_at: Some(at),
-            }) if at.since(now) < CLOSE => return Ok(Turn::At(at)),
+            }) if at.since(now) < START_WAIT_MAX => return Ok(Turn::At(at)),
             _ => {}
         }
         let at = self
             .store
             .next_turn(delivery.destination, now, step)
             .await?;
-        Ok(match at.since(now) < CLOSE {
+        Ok(match at.since(now) < START_WAIT_MAX {
             true => Turn::At(at),
             false => Turn::Wait(Waiting {
                 reason: WaitingFor::Rate,
@@ -160,7 +160,7 @@ impl<C: Connector> Parts<C> {
                     return Err(self.send_back(item).await);
                 }
                 Ok(Place::Wait(waiting)) => return Err(self.wait(item, waiting).await),
-                Ok(Place::Gone) => return Err(Disposal::Done),
+                Ok(Place::TakenByOthers) => return Err(Disposal::Done),
                 Err(error) => return Err(failed(error, "place").await),
             },
         };
@@ -201,7 +201,7 @@ impl<C: Connector> Parts<C> {
             .store
             .next_turn(destination, now, step)
             .await?
-            .max(now.plus(CLOSE));
+            .max(now.plus(START_WAIT_MAX));
         Ok(Start::Wait(Waiting {
             reason: WaitingFor::Rate,
             expected_at: Some(at),
@@ -227,7 +227,7 @@ impl<C: Connector> Parts<C> {
     }
 
     /// Takes one of `places` for the attempt, which expires at `until`. For a delivery that has
-    /// waited for a place, looks for one for [`LOOKED_FOR`]; otherwise looks once.
+    /// waited for a place, looks for one for [`PLACE_SEARCH_MAX`]; otherwise looks once.
     async fn place(
         &self,
         item: &Item,
@@ -239,7 +239,7 @@ impl<C: Connector> Parts<C> {
             .waiting
             .filter(|waiting| waiting.reason == WaitingFor::Concurrency);
         let give_up_at = self.clock.now().plus(if waited.is_some() {
-            LOOKED_FOR
+            PLACE_SEARCH_MAX
         } else {
             Duration::ZERO
         });
@@ -262,7 +262,8 @@ impl<C: Connector> Parts<C> {
                 )
                 .await?
             {
-                self.flows.step_out(delivery.destination, delivery.id);
+                self.flows
+                    .remove_from_line(delivery.destination, delivery.id);
                 return Ok(if is_late {
                     Place::TakenLate(place)
                 } else {
@@ -279,10 +280,11 @@ impl<C: Connector> Parts<C> {
         let now = self.clock.now();
         if waited
             .and_then(|waiting| waiting.expected_at)
-            .is_some_and(|at| at.since(now) >= CLOSE)
+            .is_some_and(|at| at.since(now) >= START_WAIT_MAX)
         {
-            self.flows.line_up(item.task.clone(), item.received.cause);
-            return Ok(Place::Gone);
+            self.flows
+                .add_to_line(item.task.clone(), item.received.cause);
+            return Ok(Place::TakenByOthers);
         }
         let at = self
             .store
@@ -290,7 +292,7 @@ impl<C: Connector> Parts<C> {
             .await?;
         Ok(Place::Wait(Waiting {
             reason: WaitingFor::Concurrency,
-            expected_at: Some(at.max(now.plus(CLOSE))),
+            expected_at: Some(at.max(now.plus(START_WAIT_MAX))),
         }))
     }
 
@@ -327,7 +329,7 @@ impl<C: Connector> Parts<C> {
             .flows
             .freed(destination.id, place.of(), took.unwrap_or_default())
         {
-            if let Err(error) = self.inbox.send_anew(&task, cause, Duration::ZERO).await {
+            if let Err(error) = self.inbox.send_again(&task, cause, Duration::ZERO).await {
                 tracing::debug!(
                     error = %domain::chain(&error),
                     delivery = %task.delivery,
@@ -388,7 +390,7 @@ impl<C: Connector> Parts<C> {
                     generation: after.generation,
                     ..item.task.clone()
                 };
-                self.flows.line_up(task, item.received.cause);
+                self.flows.add_to_line(task, item.received.cause);
             }
             _ => {}
         }

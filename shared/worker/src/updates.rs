@@ -44,7 +44,7 @@ impl Updates {
 
     /// Sends the updates about this delivery, if it is finished and the organization has requested
     /// them.
-    pub(crate) async fn tell(
+    pub(crate) async fn send(
         &self,
         dispatcher: &Dispatcher,
         delivery: &Delivery,
@@ -59,7 +59,7 @@ impl Updates {
         let ending = Ending::of(delivery, &self.public_url);
         // Both are tried, so that a failure of the one does not hold up the other.
         let told = match listened_to {
-            true => dispatcher.tell_status(ids, &ending).await,
+            true => dispatcher.send_status_updates(ids, &ending).await,
             false => Ok(()),
         };
         let published = match on_the_bus {

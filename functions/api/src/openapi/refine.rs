@@ -402,7 +402,7 @@ mod tests {
     /// exists, and must not add a schema's property by mistake.
     #[test]
     fn the_overlay_names_only_paths_and_schemas_that_exist() {
-        let document: Value = serde_json::from_str(super::super::KEPT).unwrap();
+        let document: Value = serde_json::from_str(super::super::DOCUMENT).unwrap();
         let overlay: Value = serde_json::from_str(OVERLAY).unwrap();
         for (path, item) in overlay["paths"].as_object().unwrap() {
             for method in item.as_object().unwrap().keys() {

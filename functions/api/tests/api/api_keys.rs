@@ -46,7 +46,7 @@ async fn an_expired_key_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_makes_a_key_with_more_rights_than_its_own() {
+async fn a_key_cannot_create_a_key_with_more_rights() {
     let deployment = Deployment::new().await;
     let operator = deployment
         .admin()

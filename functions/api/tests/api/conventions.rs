@@ -149,7 +149,7 @@ async fn a_flood_of_refusals_is_recorded_up_to_a_limit() {
 }
 
 #[tokio::test]
-async fn a_panic_is_answered_as_our_mistake_and_tells_nothing() {
+async fn a_panic_is_an_internal_error_without_details() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let mut body = webhook("Panics");
@@ -165,7 +165,7 @@ async fn a_panic_is_answered_as_our_mistake_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_say_so() {
+async fn unknown_paths_and_methods_are_refused() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let unknown = admin.get("/v1/nothing").await;
@@ -306,7 +306,7 @@ async fn a_bad_cursor_is_400() {
 }
 
 #[tokio::test]
-async fn a_broken_dependency_is_told_without_internals() {
+async fn a_failing_dependency_is_reported_without_internal_details() {
     let deployment = Deployment::new().await;
     deployment.engines.install_faults(|call| {
         if call.service == local_aws::Service::DynamoDb {

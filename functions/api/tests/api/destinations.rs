@@ -364,7 +364,7 @@ async fn headers_that_carry_secrets_belong_to_the_credentials() {
 }
 
 #[tokio::test]
-async fn a_deleted_destination_is_gone() {
+async fn a_deleted_destination_is_not_found() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let path = path(&admin.destination("a").await);

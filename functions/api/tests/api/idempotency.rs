@@ -97,7 +97,7 @@ async fn other_than_2xx_frees_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_400_at_its_turn() {
+async fn an_invalid_idempotency_key_is_400_after_the_earlier_checks() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     for bad in ["", &"k".repeat(256)] {
@@ -120,7 +120,7 @@ async fn a_key_that_is_none_is_400_at_its_turn() {
 }
 
 #[tokio::test]
-async fn nobody_is_replayed_an_answer_that_was_not_for_them() {
+async fn a_response_is_replayed_only_to_its_own_caller() {
     let deployment = Deployment::new().await;
     let first = deployment
         .admin()
@@ -333,7 +333,7 @@ async fn a_repeat_does_not_show_deliveries_that_were_added_since() {
 }
 
 #[tokio::test]
-async fn two_at_once_do_it_once() {
+async fn two_concurrent_requests_with_one_key_execute_once() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let (one, two) = tokio::join!(

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::fixture::{Deployment, refused};
 
 #[tokio::test]
-async fn anothers_id_answers_as_one_that_never_existed() {
+async fn an_id_of_another_organization_is_answered_like_an_unknown_id() {
     let deployment = Deployment::new().await;
     let stranger = deployment.stranger().await;
     let destination = stranger.destination("theirs").await["id"]
@@ -106,7 +106,7 @@ async fn anothers_id_answers_as_one_that_never_existed() {
 }
 
 #[tokio::test]
-async fn naming_another_organization_is_naming_none() {
+async fn a_request_that_names_another_organization_is_refused() {
     let deployment = Deployment::new().await;
     let stranger = deployment.stranger().await;
     let own = format!(

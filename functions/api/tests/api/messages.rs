@@ -119,7 +119,7 @@ async fn the_largest_payload_is_one_mebibyte() {
 }
 
 #[tokio::test]
-async fn a_message_goes_to_the_defaults_and_to_whoever_subscribes() {
+async fn a_message_goes_to_the_defaults_and_the_subscribers() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let none = submit(&admin, json!({"event_type": "invoice.paid", "payload": 1})).await;
@@ -240,7 +240,7 @@ async fn the_messages_of_a_batch_are_independent() {
 }
 
 #[tokio::test]
-async fn roles_may_what_they_may() {
+async fn each_role_can_do_what_it_permits_and_nothing_else() {
     let deployment = Deployment::new().await;
     deployment.admin().destination("a").await;
     let body = json!({"event_type": "a", "payload": 1});

@@ -449,7 +449,7 @@ async fn every_setting_that_moves_secrets_demands_every_secret_again() {
 
 /// Hosts inside a setting, different spellings of the same value, and stricter TLS.
 #[tokio::test]
-async fn what_leads_to_the_same_server_demands_nothing() {
+async fn a_change_that_leads_to_the_same_server_requires_no_secret() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let mail = |transport: Value| {
@@ -491,7 +491,7 @@ async fn what_leads_to_the_same_server_demands_nothing() {
 
 /// A secret URL on the same host does not move the secrets.
 #[tokio::test]
-async fn a_secret_address_moves_the_key_beside_it_only_to_another_host() {
+async fn a_secret_address_requires_the_key_again_only_on_another_host() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let [(certificate, key), _] = &*CERTIFICATES;

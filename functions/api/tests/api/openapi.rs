@@ -1,6 +1,6 @@
 //! The OpenAPI document agrees with the router.
 
-use api::openapi::KEPT;
+use api::openapi::DOCUMENT;
 use axum::body::Body;
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::fixture::Deployment;
 
 #[test]
 fn the_document_is_as_kept() {
-    let is_as_kept = api::openapi::written() == KEPT.as_bytes();
+    let is_as_kept = api::openapi::written() == DOCUMENT.as_bytes();
     assert!(
         is_as_kept,
         "handlers or views have changed: cargo run --example openapi, and look at what changed in \
@@ -19,7 +19,7 @@ fn the_document_is_as_kept() {
 #[tokio::test]
 async fn every_path_takes_exactly_the_methods_that_the_document_names() {
     let deployment = Deployment::new().await;
-    let document = serde_json::from_str::<Value>(KEPT).unwrap();
+    let document = serde_json::from_str::<Value>(DOCUMENT).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         let concrete = path.replace("{id}", "x").replace("{secret_id}", "x");
         let answer = deployment

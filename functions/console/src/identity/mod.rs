@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use provider::Provider;
 
-use crate::answer::see;
+use crate::answer::see_other;
 use crate::sign_in::{self, Problem};
 use crate::visitor::{cookie, cookie_name};
 
@@ -75,7 +75,7 @@ async fn start(
         .await
         .map_err(Refusal::unavailable)?;
     let value = BASE64.encode(serde_json::to_vec(&begun).unwrap_or_default());
-    Ok(remembering(see(&url), &facts, &value, BEGUN_SECONDS))
+    Ok(remembering(see_other(&url), &facts, &value, BEGUN_SECONDS))
 }
 
 async fn finish(
@@ -132,7 +132,7 @@ async fn finish(
     };
     let operations = front.operations().await?;
     let Some(link) = operations
-        .let_in(person, |caller| facts.clone().of(caller))
+        .sign_in_person(person, |caller| facts.clone().of(caller))
         .await?
     else {
         return refused(Problem::NoRole, Some(&begun));

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::config::IdentityProvider;
 
 /// The time limit for one request to the provider.
-const PATIENCE: Duration = Duration::from_secs(8);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 /// The maximum size of a response that is read, in bytes. The documents have a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
 
@@ -227,7 +227,7 @@ impl Provider {
                 .map_err(Unavailable::because)?,
             headers: parts.headers,
             body: Bytes::from(body),
-            deadline: Instant::now() + PATIENCE,
+            deadline: Instant::now() + REQUEST_TIMEOUT,
         };
         let response = http
             .await?

@@ -10,7 +10,7 @@ use front::Front;
 use operations::view::destination::DestinationView;
 use operations::{JobAsked, NewJob, Refusal};
 
-use crate::answer::{Answer, page_as, see};
+use crate::answer::{Answer, page_as, see_other};
 use crate::filter::{Filter, pairs};
 use crate::form::Form;
 use crate::pages::pause::managed;
@@ -129,7 +129,7 @@ async fn start(
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     match backfill(&front, &v, &id, &parameters, false).await {
-        Ok(JobAsked::Accepted(job)) => Ok(see(&v.at("/jobs", &job.id))),
+        Ok(JobAsked::Accepted(job)) => Ok(see_other(&v.at("/jobs", &job.id))),
         Ok(JobAsked::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
         Err(refusal) if refusal.is_correctable() => {
             let d = managed(&front, &v, &id).await?;

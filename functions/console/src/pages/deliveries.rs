@@ -10,7 +10,7 @@ use http::StatusCode;
 use operations::view::delivery::DeliverySummary;
 use operations::{Counted, JobAsked, NewJob, Page, Refusal, RefusalCode};
 
-use crate::answer::{Answer, log_unread, page, page_as, see};
+use crate::answer::{Answer, log_unread, page, page_as, see_other};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::Form;
 use crate::names::{Choices, Names};
@@ -79,7 +79,7 @@ impl DeliveriesPage<'_> {
 
     /// Returns the states to choose from.
     fn statuses(&self) -> &'static [&'static str] {
-        if self.v.sees_all() {
+        if self.v.views_all_organizations() {
             UNDELIVERED
         } else {
             STATUSES
@@ -113,7 +113,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         .filter(|(name, _)| !matches!(&**name, "cursor" | "status" | "limit"))
         .cloned()
         .collect();
-    if v.sees_all() && filter.get("status").is_empty() {
+    if v.views_all_organizations() && filter.get("status").is_empty() {
         parameters.extend(
             UNDELIVERED
                 .iter()
@@ -122,7 +122,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     }
     let counts = async {
         // Counts across organizations would read every failed delivery.
-        if v.sees_all() {
+        if v.views_all_organizations() {
             Ok(Vec::new())
         } else {
             operations
@@ -146,12 +146,12 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         Err(refusal)
             if refusal.is_invalid() && refusal.code != RefusalCode::OrganizationRequired =>
         {
-            let (problem, mistaken) = said(&refusal);
+            let (problem, mistaken) = describe_mistakes(&refusal);
             (Page::empty(), Some(problem), mistaken)
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let names = match v.sees_all() {
+    let names = match v.views_all_organizations() {
         true => Names::of_deliveries(operations, &v, &found.data).await?,
         false => Names::read(operations, &v).await?,
     };
@@ -182,7 +182,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
 }
 
 /// Returns a description of the mistakes in a filter, and the parameters that have them.
-fn said(refusal: &Refusal) -> (String, Vec<String>) {
+fn describe_mistakes(refusal: &Refusal) -> (String, Vec<String>) {
     let mistaken: Vec<String> = refusal
         .errors
         .iter()
@@ -262,7 +262,7 @@ async fn retry_all(State(front): State<Front>, v: Visitor, form: Form) -> Answer
         .create_job(&v.ctx, v.command(retry))
         .await?
     {
-        JobAsked::Accepted(job) => Ok(see(&v.href(&format!("/jobs/{}", job.id)))),
+        JobAsked::Accepted(job) => Ok(see_other(&v.href(&format!("/jobs/{}", job.id)))),
         JobAsked::Counted(_) => Err(Refusal::internal("a job was only counted").into()),
     }
 }

@@ -16,7 +16,7 @@ use operations::view::destination::DestinationView;
 use operations::{Operations, Refusal, RetryDelivery};
 use serde_json::Value;
 
-use crate::answer::{Answer, if_kept, log_unread, page, see};
+use crate::answer::{Answer, if_kept, log_unread, page, see_other};
 use crate::captions;
 use crate::form::Form;
 use crate::notice::{self, Notice};
@@ -537,7 +537,7 @@ async fn download(
         .await?
     {
         PayloadAnswer::Bytes(download) => Ok(front::download(download)),
-        PayloadAnswer::Redirect(url) => Ok(see(&url)),
+        PayloadAnswer::Redirect(url) => Ok(see_other(&url)),
         PayloadAnswer::Link(_) => {
             Err(Refusal::internal("a link was answered where bytes were requested").into())
         }
@@ -574,7 +574,7 @@ pub(crate) fn viewed(answer: PayloadAnswer) -> Result<Response, front::Refused> 
                 .insert(CONTENT_SECURITY_POLICY, policy);
             Ok(response)
         }
-        PayloadAnswer::Redirect(url) => Ok(see(&url)),
+        PayloadAnswer::Redirect(url) => Ok(see_other(&url)),
         PayloadAnswer::Link(_) => {
             Err(Refusal::internal("a link was answered where bytes were requested").into())
         }
@@ -595,11 +595,11 @@ async fn retry(
         .await?
         .retry_delivery(&v.ctx, &id, v.command(retry))
         .await;
-    said(&front, &v, &id, retried, "A new attempt is on its way.").await
+    redirect_with_notice(&front, &v, &id, retried, "A new attempt is on its way.").await
 }
 
 /// Redirects to the page of the delivery, which shows the outcome.
-async fn said(
+async fn redirect_with_notice(
     front: &Front,
     v: &Visitor,
     id: &str,
@@ -620,7 +620,7 @@ async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
         .await?
         .cancel_delivery(&v.ctx, &id, v.command(()))
         .await;
-    said(
+    redirect_with_notice(
         &front,
         &v,
         &id,

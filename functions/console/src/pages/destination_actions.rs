@@ -12,7 +12,7 @@ use operations::view::destination::DestinationView;
 use operations::{Counted, Refusal};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page, see_other};
 use crate::ask::Ask;
 use crate::filter::{Filter, instant};
 use crate::form::{Form, body};
@@ -98,11 +98,11 @@ async fn test(
                 .deliveries
                 .first()
                 .ok_or_else(|| Refusal::internal("a test has no delivery"))?;
-            Ok(see(&v.at("/deliveries", &delivery.delivery.id)))
+            Ok(see_other(&v.at("/deliveries", &delivery.delivery.id)))
         }
         Err(refusal) => {
             let d = known(&front, &v, &id).await?;
-            test_form(&v, &d).again(&form, refusal)
+            test_form(&v, &d).show_again(&form, refusal)
         }
     }
 }
@@ -300,7 +300,7 @@ async fn disable(
         }
         Err(refusal) => {
             let d = known(&front, &v, &id).await?;
-            disable_form(&v, &d).again(&form, refusal)
+            disable_form(&v, &d).show_again(&form, refusal)
         }
     }
 }
@@ -415,7 +415,7 @@ async fn rotate(
         }
         Err(refusal) => {
             let d = known(&front, &v, &id).await?;
-            rotate_form(&v, &d).again(&form, refusal)
+            rotate_form(&v, &d).show_again(&form, refusal)
         }
     }
 }

@@ -137,7 +137,7 @@ async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
             );
             notice::to(&front, &v, &v.href("/api-keys"), notice).await
         }
-        Err(refusal) => key_form(&v).again(&form, refusal),
+        Err(refusal) => key_form(&v).show_again(&form, refusal),
     }
 }
 
@@ -209,7 +209,7 @@ async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
             let notice = Notice::default().and_secret_link("Portal link", &text, link.url);
             notice::to(&front, &v, &v.href("/api-keys"), notice).await
         }
-        Err(refusal) => link_form(&v).again(&form, refusal),
+        Err(refusal) => link_form(&v).show_again(&form, refusal),
     }
 }
 

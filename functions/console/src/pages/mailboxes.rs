@@ -106,7 +106,7 @@ async fn connect(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
                 .and_link(new.url, &label);
             notice::to(&front, &v, &v.at("/mailboxes", &new.view.id), notice).await
         }
-        Err(refusal) => form(&v).again(&sent, refusal),
+        Err(refusal) => form(&v).show_again(&sent, refusal),
     }
 }
 

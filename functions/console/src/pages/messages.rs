@@ -11,7 +11,7 @@ use operations::Refusal;
 use operations::message::PayloadAnswer;
 use operations::view::message::{MessageStatus, MessageView};
 
-use crate::answer::{Answer, page, page_as, see};
+use crate::answer::{Answer, page, page_as, see_other};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::Form;
 use crate::names::Names;
@@ -126,7 +126,7 @@ async fn download(
         .await?
     {
         PayloadAnswer::Bytes(download) => Ok(front::download(download)),
-        PayloadAnswer::Redirect(url) => Ok(see(&url)),
+        PayloadAnswer::Redirect(url) => Ok(see_other(&url)),
         PayloadAnswer::Link(_) => {
             Err(Refusal::internal("a link was answered where bytes were requested").into())
         }

@@ -87,7 +87,7 @@ impl OrganizationPage<'_> {
             .any(|own| own.to_string() == id)
     }
 
-    fn tells(&self, event: &str) -> bool {
+    fn notifies_about(&self, event: &str) -> bool {
         let settings = serde_json::to_value(&self.o.settings).unwrap_or_default();
         settings["status_events"]
             .as_array()
@@ -439,7 +439,7 @@ async fn rotate_secret(State(front): State<Front>, v: Visitor, form: Form) -> An
             };
             notice::to(&front, &v, &v.href("/organization"), notice).await
         }
-        Err(refusal) => secret_form(&v).again(&form, refusal),
+        Err(refusal) => secret_form(&v).show_again(&form, refusal),
     }
 }
 

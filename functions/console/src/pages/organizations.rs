@@ -11,7 +11,7 @@ use operations::view::organization::OrganizationView;
 use operations::{Input, Query, Refusal};
 use serde_json::{Map, Value};
 
-use crate::answer::{Answer, page, page_as, see};
+use crate::answer::{Answer, page, page_as, see_other};
 use crate::ask::Ask;
 use crate::filter::{Filter, pairs};
 use crate::form::{Form, body};
@@ -165,7 +165,7 @@ async fn create(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
             )
             .await
         }
-        Err(refusal) => form(&v).again(&sent, refusal),
+        Err(refusal) => form(&v).show_again(&sent, refusal),
     }
 }
 
@@ -178,7 +178,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
             .await?
             .own_organization(&v.ctx, Query::of([("organization_id", &*id)]))
             .await?;
-        return Ok(see(&format!("/?organization_id={}", own.id)));
+        return Ok(see_other(&format!("/?organization_id={}", own.id)));
     }
     let o = front
         .operations()
@@ -212,7 +212,7 @@ async fn grant(
         .await?
         .patch_organization(&v.ctx, &id, Query::default(), body(fields))
         .await;
-    said(&front, &v, &id, saved, "The grants are saved.").await
+    redirect_with_notice(&front, &v, &id, saved, "The grants are saved.").await
 }
 
 async fn suspend(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
@@ -229,11 +229,11 @@ async fn set_status(front: &Front, v: &Visitor, id: &str, status: OrganizationSt
         .await?
         .set_organization_status(&v.ctx, id, status)
         .await;
-    said(front, v, id, saved, "Saved.").await
+    redirect_with_notice(front, v, id, saved, "Saved.").await
 }
 
 /// Redirects to the page of the organization, which shows the outcome.
-async fn said(
+async fn redirect_with_notice(
     front: &Front,
     v: &Visitor,
     id: &str,
@@ -278,5 +278,5 @@ async fn erase(
     let job = operations
         .erase_organization(&v.ctx, &id, Input::command(Query::default(), ()))
         .await?;
-    Ok(see(&format!("/jobs/{}?organization_id={id}", job.id)))
+    Ok(see_other(&format!("/jobs/{}?organization_id={id}", job.id)))
 }

@@ -12,7 +12,7 @@ use front::Front;
 use operations::view::delivery::DeliverySummary;
 use operations::{Attention, Counted};
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page, see_other};
 use crate::chart::{self, Drawing};
 use crate::names::Names;
 use crate::show::{self, Page};
@@ -126,10 +126,10 @@ struct Activity {
 
 async fn overview(State(front): State<Front>, v: Visitor) -> Answer {
     if !v.has_organization() {
-        return Ok(see(&v.href("/organizations")));
+        return Ok(see_other(&v.href("/organizations")));
     }
     if !v.may_read() {
-        return Ok(see(&v.href("/deliveries")));
+        return Ok(see_other(&v.href("/deliveries")));
     }
     let operations = front.operations().await?;
     let attention = operations.attention(&v.ctx, v.query(&[])).await?;

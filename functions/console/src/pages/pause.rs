@@ -97,7 +97,7 @@ async fn pause(
         }
         Err(refusal) => {
             let d = managed(&front, &v, &id).await?;
-            form(&v, &d).again(&sent, refusal)
+            form(&v, &d).show_again(&sent, refusal)
         }
     }
 }

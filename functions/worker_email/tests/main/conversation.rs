@@ -11,7 +11,7 @@ fn is_delivered(attempted: &worker::Attempted) -> bool {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_two_messages_a_connection_gets_the_others_on_further_ones() {
+async fn a_server_that_accepts_two_messages_per_connection_gets_further_connections() {
     for answer in [
         Some("421 4.7.0 too many messages"),
         Some("451 4.7.1 too many messages"),

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::bench::{Bench, PASSWORD, USERNAME, delivery, failed_step, reason, small};
 
 #[tokio::test]
-async fn exim_takes_every_message_though_it_takes_two_a_connection() {
+async fn exim_receives_every_message_although_it_accepts_two_per_connection() {
     let exim = Exim::start(USERNAME, PASSWORD).await;
     let bench = Bench::at(exim.port, json!({"text_template": ".a dot\n..\nand\n.\n"})).await;
     let report = bench.check().await;

@@ -84,7 +84,7 @@ async fn an_encrypted_key_opens_with_its_passphrase_alone() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_two_ways_at_once_says_so() {
+async fn a_server_that_requires_two_methods_is_reported() {
     let sshd = Launch::default()
         .option("AuthenticationMethods publickey,password")
         .start()

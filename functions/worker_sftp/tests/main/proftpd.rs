@@ -14,7 +14,7 @@ fn world(server: &Proftpd) -> World {
 }
 
 #[tokio::test]
-async fn files_arrive_whole_again_and_over_another() {
+async fn files_arrive_complete_when_repeated_and_when_replacing_another() {
     let server = Proftpd::start("").await;
     let bytes = noise(3 << 20);
     for if_exists in [IfExists::Replace, IfExists::Fail, IfExists::Skip] {

@@ -147,7 +147,7 @@ async fn what_a_crash_left_is_written_over() {
 }
 
 #[tokio::test]
-async fn a_delivery_sent_by_two_at_once_arrives_whole() {
+async fn a_delivery_that_two_workers_send_concurrently_arrives_complete() {
     let sshd = Sshd::start().await;
     let bytes = noise(2 << 20);
     for if_exists in ALL {

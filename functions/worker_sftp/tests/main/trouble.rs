@@ -166,7 +166,7 @@ async fn what_may_not_be_written_is_authorization() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_no_ssh_server_is_protocol() {
+async fn a_server_that_is_not_an_ssh_server_is_a_protocol_failure() {
     let sink = kit::sink::Sink::start().await;
     let sshd = Sshd::start().await;
     let mut world = World::on(&sshd);

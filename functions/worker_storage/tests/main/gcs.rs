@@ -122,7 +122,7 @@ async fn the_check_names_the_step() {
 }
 
 #[tokio::test]
-async fn who_may_not_write_is_told_so() {
+async fn missing_write_permission_is_reported() {
     let server = Gcs::start_read_only().await;
     let bucket = bucket(&server);
     for size in [10, 40 << 20] {

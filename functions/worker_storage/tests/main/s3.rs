@@ -348,7 +348,7 @@ async fn writing_is_all_that_a_delivery_needs() {
 }
 
 #[tokio::test]
-async fn who_may_not_write_is_told_so() {
+async fn missing_write_permission_is_reported() {
     let server = IamS3::start();
     let (bucket, seen) = by_key(&server, "reader");
     for size in [10, 17 << 20] {

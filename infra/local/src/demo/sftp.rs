@@ -185,7 +185,7 @@ impl russh_sftp::server::Handler for Files {
         options
             .truncate(flags.contains(OpenFlags::TRUNCATE))
             .create(flags.contains(OpenFlags::CREATE));
-        let file = options.open(self.path(&path)?).map_err(told)?;
+        let file = options.open(self.path(&path)?).map_err(status_code)?;
         self.opened += 1;
         let handle = self.opened.to_string();
         self.open.insert(handle.clone(), file);
@@ -210,7 +210,7 @@ impl russh_sftp::server::Handler for Files {
         let read = self
             .file(&handle)?
             .read_at(&mut data, offset)
-            .map_err(told)?;
+            .map_err(status_code)?;
         data.truncate(read);
         if data.is_empty() {
             Err(StatusCode::Eof)
@@ -228,21 +228,21 @@ impl russh_sftp::server::Handler for Files {
     ) -> Result<Status, Self::Error> {
         self.file(&handle)?
             .write_all_at(&data, offset)
-            .map_err(told)?;
+            .map_err(status_code)?;
         Ok(done(id))
     }
 
     async fn fstat(&mut self, id: u32, handle: String) -> Result<Attrs, Self::Error> {
         Ok(Attrs {
             id,
-            attrs: FileAttributes::from(&self.file(&handle)?.metadata().map_err(told)?),
+            attrs: FileAttributes::from(&self.file(&handle)?.metadata().map_err(status_code)?),
         })
     }
 
     async fn stat(&mut self, id: u32, path: String) -> Result<Attrs, Self::Error> {
         Ok(Attrs {
             id,
-            attrs: FileAttributes::from(&fs::metadata(self.path(&path)?).map_err(told)?),
+            attrs: FileAttributes::from(&fs::metadata(self.path(&path)?).map_err(status_code)?),
         })
     }
 
@@ -252,20 +252,20 @@ impl russh_sftp::server::Handler for Files {
         path: String,
         _: FileAttributes,
     ) -> Result<Status, Self::Error> {
-        fs::create_dir(self.path(&path)?).map_err(told)?;
+        fs::create_dir(self.path(&path)?).map_err(status_code)?;
         Ok(done(id))
     }
 
     async fn remove(&mut self, id: u32, path: String) -> Result<Status, Self::Error> {
-        fs::remove_file(self.path(&path)?).map_err(told)?;
+        fs::remove_file(self.path(&path)?).map_err(status_code)?;
         Ok(done(id))
     }
 
     /// Fails if the new path exists (§6.5).
     async fn rename(&mut self, id: u32, from: String, to: String) -> Result<Status, Self::Error> {
         let (from, to) = (self.path(&from)?, self.path(&to)?);
-        fs::hard_link(&from, to).map_err(told)?;
-        fs::remove_file(from).map_err(told)?;
+        fs::hard_link(&from, to).map_err(status_code)?;
+        fs::remove_file(from).map_err(status_code)?;
         Ok(done(id))
     }
 }
@@ -279,7 +279,7 @@ fn done(id: u32) -> Status {
     }
 }
 
-fn told(error: io::Error) -> StatusCode {
+fn status_code(error: io::Error) -> StatusCode {
     match error.kind() {
         ErrorKind::NotFound => StatusCode::NoSuchFile,
         ErrorKind::PermissionDenied => StatusCode::PermissionDenied,

@@ -70,7 +70,7 @@ impl Connector {
             None => self.work(work, &mut call).await,
         };
         call.status = response.status().as_u16();
-        self.engine.observers.tell(&call);
+        self.engine.observers.notify(&call);
         Ok(response)
     }
 

@@ -366,7 +366,7 @@ impl Lanes {
                     0 => self.with_lane(entry, |lane| {
                         lane.ready.insert((since_ms, key));
                     }),
-                    crashes => self.suspects.line_up(key, crashes, since_ms),
+                    crashes => self.suspects.add_ready(key, crashes, since_ms),
                 }
             }
             State::Delayed { until_ms } => {
@@ -396,7 +396,7 @@ impl Lanes {
                     0 => self.with_lane(entry, |lane| {
                         lane.ready.remove(&(since_ms, key));
                     }),
-                    crashes => self.suspects.step_out(key, crashes, since_ms),
+                    crashes => self.suspects.remove_ready(key, crashes, since_ms),
                 }
             }
             State::Delayed { until_ms } => {
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_behind() {
+    fn deleted_messages_leave_no_entries() {
         let mut lanes = Lanes::default();
         for key in 0..10 {
             lanes.put(MessageKey(key), ready(&format!("group {}", key % 3), 0));
@@ -596,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_waits_is_taken_as_one_and_is_none_any_more_once_it_was_put_back() {
+    fn a_suspect_that_is_returned_to_the_queue_is_no_longer_suspect() {
         let mut lanes = Lanes::default();
         lanes.advance(0);
         lanes.put(

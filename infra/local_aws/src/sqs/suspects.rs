@@ -41,11 +41,11 @@ impl Suspects {
         self.since_ms.get_or_insert(now_ms);
     }
 
-    pub(super) fn line_up(&mut self, key: MessageKey, crashes: u32, since_ms: u64) {
+    pub(super) fn add_ready(&mut self, key: MessageKey, crashes: u32, since_ms: u64) {
         self.ready.insert((crashes, since_ms, key));
     }
 
-    pub(super) fn step_out(&mut self, key: MessageKey, crashes: u32, since_ms: u64) {
+    pub(super) fn remove_ready(&mut self, key: MessageKey, crashes: u32, since_ms: u64) {
         self.ready.remove(&(crashes, since_ms, key));
     }
 
@@ -113,7 +113,7 @@ mod tests {
     fn suspects(crashes: u32, count: i64) -> Suspects {
         let mut suspects = Suspects::default();
         suspects.look(0);
-        (0..count).for_each(|key| suspects.line_up(MessageKey(key), crashes, 0));
+        (0..count).for_each(|key| suspects.add_ready(MessageKey(key), crashes, 0));
         suspects
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn serve(suspects: &mut Suspects, crashes: u32, now_ms: u64) -> usize {
         let mut served = 0;
         while let Some(key) = suspects.next(now_ms) {
-            suspects.step_out(key, crashes, 0);
+            suspects.remove_ready(key, crashes, 0);
             suspects.begin(key, crashes, now_ms);
             served += 1;
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_third_crash_on_each_is_alone_until_it_is_finished_with() {
+    fn after_the_third_crash_each_suspect_is_served_alone() {
         let mut suspects = suspects(ALONE_CRASHES, 3);
         let start_ms = WAIT_MS_MAX;
         assert_eq!(serve(&mut suspects, ALONE_CRASHES, start_ms), 1);
@@ -175,7 +175,7 @@ mod tests {
             ),
             1
         );
-        suspects.line_up(MessageKey(9), 1, 0);
+        suspects.add_ready(MessageKey(9), 1, 0);
         assert!(
             suspects.next(start_ms + SURVIVED_ALONE_MS).is_none(),
             "one that saw fewer crashes waits, too"
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn those_that_saw_fewer_crashes_and_were_in_flight_longer_come_first_once_they_have_waited() {
         let mut suspects = Suspects::default();
-        suspects.line_up(MessageKey(1), 2, 10);
-        suspects.line_up(MessageKey(2), 1, 30);
-        suspects.line_up(MessageKey(3), 1, 20);
+        suspects.add_ready(MessageKey(1), 2, 10);
+        suspects.add_ready(MessageKey(2), 1, 30);
+        suspects.add_ready(MessageKey(3), 1, 20);
         assert_eq!(suspects.next(u64::MAX), None, "nobody has looked");
         suspects.look(100);
         assert_eq!(suspects.next(100 + WAIT_MS_PER_CRASH - 1), None);

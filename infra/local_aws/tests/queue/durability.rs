@@ -166,7 +166,7 @@ async fn a_newer_file_is_refused_and_left_alone() {
 
 /// A call that could not be written is refused, and has no effect.
 #[tokio::test]
-async fn a_failing_file_loses_no_message_and_invents_none() {
+async fn a_failing_file_neither_loses_nor_adds_messages() {
     let data = tempdir().unwrap();
     let engines = open(data.path());
     send(&engines, "before").await;

@@ -224,7 +224,7 @@ async fn a_message_is_hidden_for_twelve_hours_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_past_its_retention_is_gone() {
+async fn a_message_is_removed_after_its_retention() {
     let bed = paused_bed().await;
     send(&bed, "old").await;
     tokio::time::sleep(Duration::from_secs(1_209_600)).await;
@@ -272,7 +272,7 @@ async fn characters_outside_xml_are_refused() {
 }
 
 #[tokio::test]
-async fn requests_that_are_none_are_refused() {
+async fn invalid_requests_are_refused() {
     let sqs = queues(
         &embedded::specs(Shape::default()),
         Options::local().now,

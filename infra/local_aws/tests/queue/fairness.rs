@@ -66,7 +66,7 @@ fn groups(messages: &[Message]) -> BTreeMap<&str, usize> {
 }
 
 #[tokio::test]
-async fn a_late_quiet_group_overtakes_a_loud_ones_backlog() {
+async fn a_group_with_few_messages_is_served_before_the_backlog_of_another() {
     let queue = Fixture::new().await;
     queue.send("loud", 1_000).await;
     for _ in 0..5 {

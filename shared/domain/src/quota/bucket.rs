@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_tokens_are_taken_or_none() {
+    fn either_all_tokens_are_taken_or_nothing() {
         let (rate, mut bucket) = (Rate::new(10, 20), Bucket::default());
         assert_eq!(bucket.take(rate, 150, at(0)), Ok(()));
         assert_eq!(bucket.take(rate, 60, at(0)), Err(Duration::from_secs(1)));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_took_counts_from_when_it_was_taken() {
+    fn tokens_that_other_instances_took_count_from_the_time_they_were_taken() {
         let rate = Rate::new(10, 4);
         let mut bucket = Bucket::default();
         bucket.charge(rate, 40, at(-1000), at(0));

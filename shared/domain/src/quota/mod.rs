@@ -22,14 +22,14 @@ const REQUESTS_BURST_FACTOR: u32 = 4;
 /// message may have a thousand deliveries.
 const DELIVERIES_BURST_FACTOR: u32 = 20;
 const fn rate(default: u32) -> Bounds<u32> {
-    Bounds::new(1, 1_000_000).or(default)
+    Bounds::new(1, 1_000_000).with_default(default)
 }
 const REQUESTS_PER_SECOND: Bounds<u32> = rate(50);
 const DELIVERIES_PER_SECOND: Bounds<u32> = rate(1000);
 const CHECKS_PER_MINUTE: Bounds<u32> = rate(30);
 const PREVIEWS_PER_MINUTE: Bounds<u32> = rate(60);
 /// The limit of outstanding uploads: from one byte to 1 PiB, 50 GiB by default.
-const UPLOAD_BYTES_OUTSTANDING: Bounds<u64> = Bounds::new(1, 1 << 50).or(50 << 30);
+const UPLOAD_BYTES_OUTSTANDING: Bounds<u64> = Bounds::new(1, 1 << 50).with_default(50 << 30);
 
 /// The name of one quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
@@ -73,11 +73,11 @@ pub struct Quotas {
 impl Default for Quotas {
     fn default() -> Self {
         Self {
-            requests_per_second: REQUESTS_PER_SECOND.usual(),
-            deliveries_per_second: DELIVERIES_PER_SECOND.usual(),
-            checks_per_minute: CHECKS_PER_MINUTE.usual(),
-            previews_per_minute: PREVIEWS_PER_MINUTE.usual(),
-            upload_bytes_outstanding: UPLOAD_BYTES_OUTSTANDING.usual(),
+            requests_per_second: REQUESTS_PER_SECOND.default_value(),
+            deliveries_per_second: DELIVERIES_PER_SECOND.default_value(),
+            checks_per_minute: CHECKS_PER_MINUTE.default_value(),
+            previews_per_minute: PREVIEWS_PER_MINUTE.default_value(),
+            upload_bytes_outstanding: UPLOAD_BYTES_OUTSTANDING.default_value(),
         }
     }
 }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_be_given_a_quota_of_nothing() {
+    fn a_quota_cannot_be_zero() {
         let errors = Errors::default();
         let json = br#"{"requests_per_second": 0, "upload_bytes_outstanding": 0, "deliveries_per_second": "x"}"#;
         let mut fields = Fields::new("/quotas", parse_object(json).unwrap(), &errors);

@@ -20,7 +20,7 @@ pub const TEMPLATE: RangeInclusive<usize> = 1..=65_536;
 /// The length of a template for the subject of a mail, in characters.
 pub const SUBJECT_TEMPLATE: RangeInclusive<usize> = 1..=4096;
 /// The port of a mail server. The default is 465 instead if the connection begins with TLS.
-const SMTP_PORT: Bounds<u16> = PORT.or(587);
+const SMTP_PORT: Bounds<u16> = PORT.with_default(587);
 /// The default port of a mail server whose connections begin with TLS.
 const SMTPS_PORT: u16 = 465;
 /// The maximum number of recipients of one mail in `to`, `cc` and `bcc` together.
@@ -323,7 +323,7 @@ fn read_smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
     let usual = if security == Security::Tls {
         SMTPS_PORT
     } else {
-        SMTP_PORT.usual()
+        SMTP_PORT.default_value()
     };
     Some(Smtp {
         host: host?,

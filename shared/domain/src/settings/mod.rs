@@ -29,9 +29,9 @@ use storage::{AzureBlobSettings, GcsSettings, ObjectSettings, S3Settings};
 use webhook::WebhookSettings;
 
 /// The time limit of an attempt that consists of one request or one mail, in seconds.
-pub const CALL_SECONDS: Bounds<u32> = Bounds::new(1, 60).or(15);
+pub const CALL_SECONDS: Bounds<u32> = Bounds::new(1, 60).with_default(15);
 /// The time limit of an attempt that transfers a file, an object or rows, in seconds.
-pub const TRANSFER_SECONDS: Bounds<u32> = Bounds::new(1, 600).or(300);
+pub const TRANSFER_SECONDS: Bounds<u32> = Bounds::new(1, 600).with_default(300);
 
 /// Reads and describes the time limit of an attempt.
 fn read_timeout(fields: &mut Fields<'_>, limit: Bounds<u32>) -> u32 {
@@ -42,7 +42,7 @@ fn read_timeout(fields: &mut Fields<'_>, limit: Bounds<u32>) -> u32 {
     });
     limit
         .read(fields, "timeout_seconds")
-        .unwrap_or(limit.usual())
+        .unwrap_or(limit.default_value())
 }
 
 /// The settings of a destination. They contain no secrets.
@@ -156,7 +156,9 @@ impl Settings {
             Self::Postgres(settings) | Self::Mysql(settings) => settings.timeout_seconds,
             Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => self
                 .object()
-                .map_or(TRANSFER_SECONDS.usual(), |object| object.timeout_seconds),
+                .map_or(TRANSFER_SECONDS.default_value(), |object| {
+                    object.timeout_seconds
+                }),
         }
     }
 

@@ -25,7 +25,7 @@ pub const DEFAULT_DIRECTORY_TEMPLATE: &str = ".";
 pub const DEFAULT_FILENAME_TEMPLATE: &str = "{{ message_id }}{{ filename | ext }}";
 
 /// The TCP port of an SFTP server.
-pub const SFTP_PORT: Bounds<u16> = PORT.or(22);
+pub const SFTP_PORT: Bounds<u16> = PORT.with_default(22);
 /// The length of a user name, in characters.
 pub const USERNAME: RangeInclusive<usize> = 1..=255;
 /// The length of a host key or of its fingerprint.
@@ -129,7 +129,7 @@ impl SftpSettings {
         let timeout_seconds = read_timeout(fields, TRANSFER_SECONDS);
         Some(Self {
             host: host?,
-            port: port.unwrap_or(SFTP_PORT.usual()),
+            port: port.unwrap_or(SFTP_PORT.default_value()),
             username: username?,
             host_keys: host_keys?,
             directory_template,

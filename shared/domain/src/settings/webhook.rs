@@ -456,7 +456,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_that_carry_secrets_are_told_by_their_names() {
+    fn headers_that_carry_secrets_are_recognized_by_their_names() {
         for secret in [
             "Authorization",
             "authorization",

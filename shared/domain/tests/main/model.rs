@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn whatever_happens_a_delivery_is_finished_or_something_brings_it_back(steps in steps(),
+    fn a_delivery_is_always_finished_or_scheduled(steps in steps(),
         max_retries in 0u32..4, chance in 0.0..1.0f64) {
         let policy = RetryPolicy { max_retries, ..RetryPolicy::default() };
         let (mut delivery, mut now, mut in_budget) = (delivery(), at(0), 0);

@@ -182,7 +182,7 @@ fn a_longer_retry_after_wins_to_twelve_hours_and_a_shorter_one_does_not() {
 }
 
 #[test]
-fn what_could_only_be_tried_after_its_time_has_expired_at_once_and_still_counts() {
+fn a_retry_after_the_expiry_ends_the_delivery_and_the_attempt_counts() {
     let mut delivery = delivery();
     delivery.message.expires_at = Some(at(1));
     let settled = settle(

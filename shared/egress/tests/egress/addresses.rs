@@ -58,7 +58,7 @@ fn only_the_public_internet() {
 }
 
 #[test]
-fn what_a_deployment_allows_besides() {
+fn a_deployment_can_allow_further_addresses() {
     let policy = Policy::parse("127.0.0.0/8, ::1,10.1.2.3").unwrap();
     for address in [
         "127.0.0.1",

@@ -63,7 +63,7 @@ async fn a_blocked_address_is_not_revealed() {
 /// The name passes the check and then resolves to an internal address. The connection goes to the
 /// checked address.
 #[tokio::test]
-async fn rebinding_gains_nothing() {
+async fn a_rebound_name_reaches_no_blocked_address() {
     let outer = Sink::start().await;
     let port = outer.address().port();
     let inner = tokio::net::TcpListener::bind(("127.0.0.2", port))

@@ -57,7 +57,7 @@ impl Operations {
         }
         // An authorization is not valid after its organization has ended.
         let (stands, found) = tokio::try_join!(
-            self.store.organization_stands(organization),
+            self.store.organization_is_active(organization),
             self.store.authorization(organization, id)
         )?;
         let Some(authorization) = found.filter(|_| stands) else {

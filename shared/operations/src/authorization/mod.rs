@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_reads_back_and_anything_else_is_none() {
+    fn a_state_is_parsed_again_and_other_texts_are_refused() {
         let ulid = Ulid::first_at(Timestamp::from_millis(7));
         let state = State {
             id: ulid.into(),

@@ -31,7 +31,7 @@ impl Operations {
             .get("authorization_id")
             .map(String::as_str)
             .unwrap_or_default();
-        let id = AuthorizationId::named(named);
+        let id = AuthorizationId::from_client(named);
         let id = id.map_err(|error| {
             Refusal::invalid(vec![FieldError::at(
                 POINTER,
@@ -56,7 +56,7 @@ impl Operations {
             });
         };
         match &authorization.consent {
-            Consent::Granted { .. } => must_admit(&authorization, settings),
+            Consent::Granted { .. } => require_permitted_servers(&authorization, settings),
             Consent::Requested { .. } => Err(not_granted(
                 "nobody has consented yet; open the authorization's url in a browser",
             )),
@@ -69,7 +69,10 @@ impl Operations {
 
 /// Refuses a mail server that the authorization does not permit. The id of an authorization is not
 /// a secret, so naming it again does not permit another server.
-fn must_admit(authorization: &Authorization, settings: &Settings) -> Result<(), Refusal> {
+fn require_permitted_servers(
+    authorization: &Authorization,
+    settings: &Settings,
+) -> Result<(), Refusal> {
     for (_, address) in settings.addresses() {
         let Address::Host { host, port } = address else {
             continue;

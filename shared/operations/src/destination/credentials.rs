@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn left_out_they_are_none_while_signatures_are_on() {
+    fn absent_credentials_of_a_signed_webhook_are_of_the_kind_none() {
         assert_eq!(
             read(json!("absent"), None, true).unwrap().kind,
             CredentialKind::None

@@ -49,7 +49,9 @@ impl Operations {
         let addresses = self.addresses();
         let place = input.required(|fields| {
             let host = fields.required_text("host", HOST);
-            let port = SFTP_PORT.read(fields, "port").unwrap_or(SFTP_PORT.usual());
+            let port = SFTP_PORT
+                .read(fields, "port")
+                .unwrap_or(SFTP_PORT.default_value());
             let host = host?;
             if let Err(refusal) = admit(Address::Host { host: &host, port }, &addresses) {
                 fields.refuse("host", refused(&refusal), refusal.to_string());

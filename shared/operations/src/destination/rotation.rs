@@ -33,7 +33,7 @@ impl Rotation {
         let secret = take_secret(fields, "secret", own_account);
         let seconds = OVERLAP_SECONDS
             .read(fields, "overlap_seconds")
-            .unwrap_or(OVERLAP_SECONDS.usual());
+            .unwrap_or(OVERLAP_SECONDS.default_value());
         let overlap = Duration::from_secs(seconds.into());
         Some(Self { secret, overlap })
     }

@@ -94,7 +94,7 @@ impl Operations {
         }
         let missed = self.missed_since(&destination, since).await?;
         if missed.is_some() {
-            self.room_for_a_job(organization).await?;
+            self.require_job_capacity(organization).await?;
         }
         let (enabled, stored) = if destination.takes_deliveries() {
             (self.resume(ctx, destination).await?, None)
@@ -245,7 +245,7 @@ impl Operations {
             };
             match saved {
                 Saved::Done => {
-                    self.tell(ctx, alert).await;
+                    self.announce(ctx, alert).await;
                     if !after.is_enabled() {
                         self.skip_retrying(&after, SkipReason::DestinationDisabled)
                             .await;
@@ -293,7 +293,7 @@ impl Operations {
     }
 
     /// Announces an alert that has been stored. If this fails, the monitor announces it.
-    async fn tell(&self, ctx: &Context, alert: Alert) {
+    async fn announce(&self, ctx: &Context, alert: Alert) {
         let id = alert.id;
         let told = async {
             match self.store.routes(alert.organization_id).await? {

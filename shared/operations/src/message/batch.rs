@@ -26,7 +26,7 @@ use super::raw::{RawMembers, items};
 use super::read::accepted_at;
 use super::submit::{Counting, Entry, as_accepted, not_suspended, submission};
 use crate::destination::Addresses;
-use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
+use crate::idempotency::{RequestFingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
 use crate::view::delivery::Pauses;
 use crate::view::message::{BatchResult, BatchView};
@@ -120,7 +120,7 @@ enum Planned {
     Send(MessageInput, MessageId, Vec<Target>),
     /// The message, or its refusal if it was not accepted before, has an idempotency claim of its
     /// own.
-    Once(Result<MessageInput, Refusal>, Fingerprint),
+    Once(Result<MessageInput, Refusal>, RequestFingerprint),
     /// The message is not accepted.
     Refused(Refusal),
 }
@@ -192,16 +192,17 @@ impl Operations {
             self.settings.function_timeout_seconds.into(),
         ));
         let planned = self.plan(&entry, &messages, time).await;
-        let print = ctx
+        let fingerprint = ctx
             .idempotency_key
             .as_ref()
-            .map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
-        self.admit_batch(&entry, print.as_ref(), &planned).await?;
+            .map(|key| RequestFingerprint::of(organization, key, &ctx.request_line, &json));
+        self.admit_batch(&entry, fingerprint.as_ref(), &planned)
+            .await?;
         let pauses = Pauses::of(&routes, self.clock.now());
-        let (planned, round, pauses) = match &print {
+        let (planned, round, pauses) = match &fingerprint {
             None => (planned, Round::First, pauses),
-            Some(print) => {
-                self.plan_once(&entry, print, &messages, planned, pauses)
+            Some(fingerprint) => {
+                self.plan_once(&entry, fingerprint, &messages, planned, pauses)
                     .await?
             }
         };
@@ -209,10 +210,10 @@ impl Operations {
             .into_iter()
             .map(|planned| self.carry_out(&entry, planned, &pauses, round, time));
         let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
-        if let Some(print) = &print
+        if let Some(fingerprint) = &fingerprint
             && results.iter().any(|result| result.status >= 500)
         {
-            self.yield_claim(print).await;
+            self.yield_claim(fingerprint).await;
         }
         Ok(SubmittedBatch {
             results: BatchView { results },
@@ -241,16 +242,16 @@ impl Operations {
     async fn admit_batch(
         &self,
         entry: &Entry<'_>,
-        print: Option<&Fingerprint>,
+        fingerprint: Option<&RequestFingerprint>,
         planned: &[Planned],
     ) -> Result<(), Refusal> {
-        if let Some(print) = print
+        if let Some(fingerprint) = fingerprint
             && let Some(earlier) = self
                 .store
-                .find_claim(print.organization, &print.key_hash)
+                .find_claim(fingerprint.organization, &fingerprint.key_hash)
                 .await?
         {
-            return print.checked(earlier).map(drop);
+            return fingerprint.checked(earlier).map(drop);
         }
         let sizes = planned
             .iter()
@@ -272,8 +273,9 @@ impl Operations {
             )
             .await?;
         if let Some(key) = &input.idempotency_key {
-            let print = Fingerprint::of(entry.organization, key, MESSAGE_OF_A_BATCH, json);
-            return Ok(Planned::Once(Ok(input), print));
+            let fingerprint =
+                RequestFingerprint::of(entry.organization, key, MESSAGE_OF_A_BATCH, json);
+            return Ok(Planned::Once(Ok(input), fingerprint));
         }
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
@@ -289,7 +291,7 @@ impl Operations {
     async fn plan_once(
         &self,
         entry: &Entry<'_>,
-        print: &Fingerprint,
+        fingerprint: &RequestFingerprint,
         messages: &[Bytes],
         planned: Vec<Planned>,
         pauses: Pauses,
@@ -298,7 +300,7 @@ impl Operations {
         let recorded = serde_json::to_value(recorded).map_err(Refusal::internal)?;
         let deadline = wait_deadline();
         loop {
-            let (earlier, round) = match self.claim(print, recorded.clone()).await? {
+            let (earlier, round) = match self.claim(fingerprint, recorded.clone()).await? {
                 Claim::New => return Ok((planned, Round::First, pauses)),
                 Claim::TakenOver { recorded } => (recorded, Round::Continued),
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
@@ -309,7 +311,7 @@ impl Operations {
                 serde_json::from_value(earlier).map_err(Refusal::internal)?;
             if round == Round::Continued || self.all_committed(entry, &earlier).await? {
                 within_deliveries_max(refused_before(&planned, &earlier, entry.routes))?;
-                let planned = replan(print, messages, planned, &earlier, &self.addresses());
+                let planned = replan(fingerprint, messages, planned, &earlier, &self.addresses());
                 return Ok((planned, round, earlier.pauses));
             }
             wait_until(deadline).await?;
@@ -406,9 +408,9 @@ impl Operations {
     ) -> Result<(Vec<Delivery>, Pauses), Refusal> {
         match planned {
             Planned::Refused(refusal) => Err(refusal),
-            Planned::Once(input, print) => {
+            Planned::Once(input, fingerprint) => {
                 let accepted = self
-                    .accept_once(entry, &print, round.counting(), || input)
+                    .accept_once(entry, &fingerprint, round.counting(), || input)
                     .await?;
                 Ok((accepted.deliveries, accepted.pauses))
             }
@@ -527,7 +529,7 @@ fn refused_before(planned: &[Planned], recorded: &RecordedBatch, routes: &Routes
 /// Restores what was planned the first time from the record and from the inputs, which are the
 /// same. `planned` is what would be planned now.
 fn replan(
-    print: &Fingerprint,
+    fingerprint: &RequestFingerprint,
     messages: &[Bytes],
     planned: Vec<Planned>,
     recorded: &RecordedBatch,
@@ -550,10 +552,10 @@ fn replan(
             Planned::Refused(Refusal::unknown_destinations(positions.clone()))
         }
         (RecordedItem::Again, Planned::Send(input, ..)) => {
-            Planned::Once(Ok(input), print.of_message(position))
+            Planned::Once(Ok(input), fingerprint.of_message(position))
         }
         (RecordedItem::Again, Planned::Refused(refusal)) => {
-            Planned::Once(Err(refusal), print.of_message(position))
+            Planned::Once(Err(refusal), fingerprint.of_message(position))
         }
         (RecordedItem::Again, once @ Planned::Once(..)) => once,
     };

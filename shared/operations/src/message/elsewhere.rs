@@ -42,7 +42,7 @@ pub(crate) fn unknown_info() -> PayloadInfo {
 pub(crate) fn take_elsewhere(fields: &mut Fields<'_>) -> Option<(&'static str, Option<Unlocated>)> {
     let upload = fields.given("upload_id").then(|| {
         fields
-            .parsed("upload_id", UploadId::named)
+            .parsed("upload_id", UploadId::from_client)
             .map(Unlocated::Upload)
     });
     let source = fields.given("source").then(|| take_source(fields));

@@ -294,7 +294,7 @@ fn take_destinations(fields: &mut Fields<'_>) -> Option<Vec<DestinationId>> {
     let named: Vec<DestinationId> = fields.parsed_list(
         "destination_ids",
         NAMED_DESTINATIONS_MAX,
-        DestinationId::named,
+        DestinationId::from_client,
     )?;
     if named.is_empty() {
         fields.refuse(
@@ -363,7 +363,7 @@ fn take_expiry(fields: &mut Fields<'_>, now: Timestamp) -> Option<Timestamp> {
 fn take_callback(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<StatusCallback> {
     let callback = fields.object("status_callback", |inner| {
         let (by_id, by_url) = (inner.given("destination_id"), inner.given("url"));
-        let destination = inner.parsed("destination_id", DestinationId::named);
+        let destination = inner.parsed("destination_id", DestinationId::from_client);
         let url = inner.text("url", URL);
         if let Some(Err(refusal)) = url
             .as_deref()

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_malformed() {
+    fn a_body_that_is_not_an_object_is_malformed() {
         for bad in [
             "",
             " ",

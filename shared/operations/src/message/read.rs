@@ -177,7 +177,7 @@ impl Operations {
             .open(token, self.clock.now())
             .ok_or_else(Refusal::not_found)?;
         let (stands, deliveries) = tokio::try_join!(
-            self.store.organization_stands(organization),
+            self.store.organization_is_active(organization),
             self.store.message(organization, message)
         )?;
         // The messages of a deleted organization are kept until they expire, but its links end with
@@ -225,7 +225,7 @@ impl Operations {
             Content::Object(place) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
                 let bytes = self
                     .store
-                    .whole_object(&place, info.size_bytes)
+                    .read_entire_object(&place, info.size_bytes)
                     .await?
                     .ok_or_else(payload_expired)?;
                 Ok(PayloadAnswer::Bytes(Download { info, bytes }))

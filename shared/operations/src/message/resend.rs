@@ -29,7 +29,7 @@ impl ResendMessage {
         let ids: Option<Vec<DestinationId>> = fields.parsed_list(
             "destination_ids",
             NAMED_DESTINATIONS_MAX,
-            DestinationId::named,
+            DestinationId::from_client,
         );
         if ids.as_ref().is_some_and(Vec::is_empty) {
             fields.refuse(

@@ -18,7 +18,7 @@ use store::{Claim, Routes};
 use super::claim::Recorded;
 use super::input::{MessageInput, read_message};
 use super::read::accepted_at;
-use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
+use crate::idempotency::{RequestFingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
 use crate::view::delivery::Pauses;
 use crate::view::message::MessageView;
@@ -90,21 +90,21 @@ impl Operations {
             organization,
             routes: &routes,
         };
-        let print = ctx
+        let fingerprint = ctx
             .idempotency_key
             .as_ref()
-            .map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
+            .map(|key| RequestFingerprint::of(organization, key, &ctx.request_line, &json));
         let read = || {
             no_parameters(query)?;
             read_message(&json, self.clock.now(), &self.addresses(), false)
         };
-        let accepted = match print {
+        let accepted = match fingerprint {
             None => {
                 let input = self.noted(ctx, organization, read()).await?;
                 self.accept(&entry, input).await?
             }
-            Some(print) => {
-                self.accept_once(&entry, &print, Counting::OnAcceptance, read)
+            Some(fingerprint) => {
+                self.accept_once(&entry, &fingerprint, Counting::OnAcceptance, read)
                     .await?
             }
         };
@@ -133,7 +133,7 @@ impl Operations {
     pub(crate) async fn accept_once(
         &self,
         entry: &Entry<'_>,
-        print: &Fingerprint,
+        fingerprint: &RequestFingerprint,
         counting: Counting,
         read: impl FnOnce() -> Result<MessageInput, Refusal>,
     ) -> Result<Accepted, Refusal> {
@@ -141,10 +141,10 @@ impl Operations {
         // or `expires_at` may have passed since.
         if let Some(earlier) = self
             .store
-            .find_claim(print.organization, &print.key_hash)
+            .find_claim(fingerprint.organization, &fingerprint.key_hash)
             .await?
         {
-            let recorded = match print.checked(earlier)? {
+            let recorded = match fingerprint.checked(earlier)? {
                 Claim::Running { recorded, .. }
                 | Claim::Finished { recorded, .. }
                 | Claim::TakenOver { recorded } => recorded,
@@ -169,7 +169,7 @@ impl Operations {
         );
         let deadline = wait_deadline();
         loop {
-            let recorded = match self.claim(print, fresh.to_json()).await? {
+            let recorded = match self.claim(fingerprint, fresh.to_json()).await? {
                 Claim::New => fresh,
                 Claim::TakenOver { recorded } => Recorded::from_json(recorded)?,
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
@@ -190,7 +190,7 @@ impl Operations {
                     replayed: false,
                 }),
                 Err(error) => {
-                    self.yield_claim(print).await;
+                    self.yield_claim(fingerprint).await;
                     Err(error.into())
                 }
             };
@@ -214,10 +214,14 @@ impl Operations {
 
     /// Ends the lease of a submission that was interrupted and may or may not have been committed.
     /// A repeat continues at once with the same ids.
-    pub(crate) async fn yield_claim(&self, print: &Fingerprint) {
+    pub(crate) async fn yield_claim(&self, fingerprint: &RequestFingerprint) {
         if let Err(error) = self
             .store
-            .yield_claim(print.organization, &print.key_hash, self.clock.now())
+            .yield_claim(
+                fingerprint.organization,
+                &fingerprint.key_hash,
+                self.clock.now(),
+            )
             .await
         {
             tracing::warn!(

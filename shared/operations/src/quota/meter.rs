@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_stands_for_many_and_refusals_cost_nothing() {
+    fn one_write_shares_many_requests_and_refusals_cost_none() {
         let quotas = Quotas {
             requests_per_second: 100,
             ..Quotas::default()

@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_of_causes_is_for_the_log_alone() {
+    fn causes_appear_only_in_the_log() {
         let refusal = Refusal::internal(std::io::Error::other("the disk is full"));
         assert_eq!(refusal.chain().as_deref(), Some("the disk is full"));
         assert!(!refusal.detail.contains("disk"));

@@ -113,8 +113,7 @@ fn task(organization: &str, destination: u32) -> Task {
 }
 
 #[tokio::test]
-async fn an_organization_has_four_groups_at_most_however_many_destinations_it_has_and_shares_none()
-{
+async fn an_organization_has_at_most_four_groups_of_its_own() {
     let queue = Fixture::new();
     queue.send(ACME, 0..200).await;
     queue.send(GLOBEX, 0..200).await;
@@ -145,7 +144,7 @@ async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_place(
     queue.send(ACME, 7..8).await;
     let aws = queue.engines.sdk_config(Caller::unlimited("test"));
     Inbox::new(&aws, queue.url.clone(), queue.url.clone())
-        .send_anew(&task(ACME, 7), None, Duration::ZERO)
+        .send_again(&task(ACME, 7), None, Duration::ZERO)
         .await
         .unwrap();
     let received = queue.received().await;
@@ -168,7 +167,7 @@ async fn a_task_that_is_sent_again_continues_the_same_span() {
     assert!(cause.is_some());
     let inbox = Inbox::new(&aws, queue.url.clone(), queue.url.clone());
     inbox
-        .send_anew(&task(ACME, 7), cause, Duration::ZERO)
+        .send_again(&task(ACME, 7), cause, Duration::ZERO)
         .await
         .unwrap();
     let client = Client::new(&aws);

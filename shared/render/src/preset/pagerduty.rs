@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_opens_no_incident_and_ends_none_of_a_destinations() {
+    fn a_check_neither_opens_nor_resolves_a_real_incident() {
         let checked = event(CHECK_EVENT_TYPE);
         assert_eq!(
             (&checked["event_action"], &checked["dedup_key"]),

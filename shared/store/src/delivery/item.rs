@@ -249,7 +249,7 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
     );
     item.put_some(
         "tg",
-        (delivery.trigger != usual_trigger(delivery.attempts)).then(|| word(&delivery.trigger)),
+        (delivery.trigger != default_trigger(delivery.attempts)).then(|| word(&delivery.trigger)),
     );
     item.put_some(LEASE, delivery.state.attempt_until().map(time));
     item.put(STATUS, status(delivery.status()));
@@ -393,7 +393,7 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         generation: from.number(GENERATION)?,
         attempts,
         budget_start: from.number_opt("b")?.unwrap_or(0),
-        trigger: word_opt(from, "tg")?.unwrap_or(usual_trigger(attempts)),
+        trigger: word_opt(from, "tg")?.unwrap_or(default_trigger(attempts)),
         state: State::Queued,
         waiting: decode_waiting(from)?,
         fallback_of: decode_fallback(from)?,
@@ -530,7 +530,7 @@ fn decode_state(
     )
 }
 
-fn usual_trigger(attempts: u32) -> domain::attempt::Trigger {
+fn default_trigger(attempts: u32) -> domain::attempt::Trigger {
     if attempts == 0 {
         domain::attempt::Trigger::First
     } else {

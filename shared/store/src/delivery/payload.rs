@@ -30,7 +30,7 @@ const LEVEL: i32 = 9;
 const UNFINISHED_DAYS: i64 = 14;
 
 /// The attributes that follow from an inline payload: its size and its hash.
-const TOLD_BY_INLINE: &[&str] = &["sz", "h"];
+const DERIVED_FROM_INLINE: &[&str] = &["sz", "h"];
 
 const PLACE_ITEM: &str = "i";
 const PLACE_OBJECT: &str = "o";
@@ -109,7 +109,7 @@ impl Placement {
             }
         }
         if matches!(self, Self::Inline(_) | Self::InlineCompressed(_)) {
-            for name in TOLD_BY_INLINE {
+            for name in DERIVED_FROM_INLINE {
                 item.remove(*name);
             }
         }
@@ -296,7 +296,7 @@ impl Store {
             None => Ok(None),
             Some(Content::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Content::Object(place)) => {
-                self.whole_object(&place, delivery.message.payload.size_bytes)
+                self.read_entire_object(&place, delivery.message.payload.size_bytes)
                     .await
             }
         }
@@ -321,7 +321,7 @@ impl Store {
 
     /// Reads a whole object of this size. `None` if it is gone or was replaced. Never holds more
     /// than `size_bytes`.
-    pub async fn whole_object(
+    pub async fn read_entire_object(
         &self,
         place: &ObjectPlace,
         size_bytes: u64,
@@ -391,7 +391,7 @@ pub(super) fn is_item(placement: &Placement) -> bool {
 /// Returns the size of a delivery's item without an inline payload and without the attributes that
 /// follow from one.
 pub(super) fn unplaced_size(item: &Item) -> usize {
-    let told: Item = TOLD_BY_INLINE
+    let told: Item = DERIVED_FROM_INLINE
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())))
         .collect();
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_inline_as_long_as_it_fits_beside_the_attempt() {
+    fn a_payload_is_inline_if_it_fits_next_to_the_attempt() {
         let room = WRITE_UNIT_BYTES - SETTLE_RESERVE_BYTES - 300;
         let mut chance = fastrand::Rng::with_seed(1);
         let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..))

@@ -53,7 +53,7 @@ async fn keys_are_listed_with_their_organization_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_deleted_key_is_gone_at_once_and_stays_so() {
+async fn a_deleted_key_is_refused_immediately_and_permanently() {
     let fixture = Fixture::new();
     let (ours, theirs) = (fixture.ids.organization(), fixture.ids.organization());
     let key = new_key(&fixture, Some(ours));
@@ -173,12 +173,12 @@ async fn a_tally_begins_with_what_is_there() {
 }
 
 #[tokio::test]
-async fn of_two_keys_that_each_end_beside_the_other_one_stays() {
+async fn when_two_keys_delete_themselves_concurrently_one_remains() {
     let fixture = Fixture::new();
     let owner = fixture.ids.organization();
     let made = create_at_once(&fixture, owner, 2).await;
     let (first, second) = (made[0].0.id, made[1].0.id);
-    let ends = |own, other| fixture.store.delete_key_beside(owner, own, other);
+    let ends = |own, other| fixture.store.delete_key_if_other_exists(owner, own, other);
     let (one, two) = tokio::join!(ends(first, second), ends(second, first));
     assert_eq!(
         [one.unwrap(), two.unwrap()]

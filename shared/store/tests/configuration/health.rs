@@ -184,7 +184,7 @@ async fn a_streak_that_reached_the_threshold_stays_listed_after_its_end_until_it
     );
     assert!(
         store
-            .tell_recovery(
+            .write_recovery_alert(
                 &health,
                 &alert(&destination, fixture, AlertKind::Recovered),
                 false
@@ -265,7 +265,7 @@ async fn failures_of_an_earlier_epoch_do_not_count() {
 }
 
 #[tokio::test]
-async fn of_two_who_alert_one_does_and_recovery_is_told_once() {
+async fn when_two_monitors_alert_concurrently_one_succeeds_and_recovery_is_announced_once() {
     let watched = Watched::new();
     let mut destination = watched.fixture.new_destination(watched.organization);
     destination.id = watched.destination;
@@ -295,11 +295,11 @@ async fn of_two_who_alert_one_does_and_recovery_is_told_once() {
     ];
     let won = [
         store
-            .tell_recovery(&health, &alerts[0], false)
+            .write_recovery_alert(&health, &alerts[0], false)
             .await
             .unwrap(),
         store
-            .tell_recovery(&health, &alerts[1], false)
+            .write_recovery_alert(&health, &alerts[1], false)
             .await
             .unwrap(),
     ];
@@ -369,7 +369,7 @@ async fn the_health_of_several_comes_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_destination_with_a_failure_rate_stays_listed_after_a_success_until_nobody_has_failed_for_long()
+async fn a_destination_with_a_failure_rate_stays_listed_after_a_success_until_its_window_has_no_failure()
  {
     let watched = Watched::new();
     let mut destination = watched.fixture.new_destination(watched.organization);
@@ -407,7 +407,7 @@ async fn a_destination_with_a_failure_rate_stays_listed_after_a_success_until_no
     );
     assert!(
         store
-            .tell_recovery(
+            .write_recovery_alert(
                 &health,
                 &alert(&destination, fixture, AlertKind::Recovered),
                 true

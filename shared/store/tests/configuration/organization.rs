@@ -136,7 +136,7 @@ async fn an_organization_with_destinations_is_not_deleted() {
     assert!(
         !fixture
             .store
-            .organization_stands(organization.id)
+            .organization_is_active(organization.id)
             .await
             .unwrap()
     );

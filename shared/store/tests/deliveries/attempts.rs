@@ -15,7 +15,7 @@ use crate::fixture::{Fixture, TABLE};
 async fn bodies(fixture: &Fixture, delivery: &Delivery) -> Vec<String> {
     let (attempts, _) = fixture
         .store
-        .attempts(&fixture.stands(delivery).await)
+        .attempts(&fixture.current(delivery).await)
         .await
         .unwrap();
     attempts
@@ -65,7 +65,7 @@ async fn attempts_are_listed_in_order_with_what_was_sent_and_answered() {
     assert_eq!(
         fixture
             .store
-            .attempts(&fixture.stands(&delivery).await)
+            .attempts(&fixture.current(&delivery).await)
             .await
             .unwrap(),
         (expected, 0)
@@ -102,7 +102,7 @@ async fn an_attempt_that_lost_its_race_is_history_and_changes_nothing() {
             .await
             .unwrap();
     }
-    assert_eq!(fixture.stands(&delivery).await, stands);
+    assert_eq!(fixture.current(&delivery).await, stands);
     let expected = vec![loser, stands.last_attempt.clone().unwrap()];
     assert_eq!(
         fixture.store.attempts(&stands).await.unwrap(),
@@ -162,7 +162,7 @@ async fn an_attempt_of_a_delivery_that_was_cancelled_meanwhile_is_shown() {
     assert_eq!(
         fixture
             .store
-            .attempts(&fixture.stands(&delivery).await)
+            .attempts(&fixture.current(&delivery).await)
             .await
             .unwrap(),
         (vec![late], 0)
@@ -208,7 +208,7 @@ async fn erasing_a_payload_erases_the_answers_of_all_attempts_and_keeps_the_atte
     let starts = async || {
         let (attempts, omitted) = fixture
             .store
-            .attempts(&fixture.stands(&delivery).await)
+            .attempts(&fixture.current(&delivery).await)
             .await
             .unwrap();
         assert_eq!(omitted, 0);
@@ -361,7 +361,13 @@ async fn a_large_body_of_an_attempt_that_ends_after_its_delivery_was_erased_is_d
     let store::Content::Object(place) = kept.content else {
         panic!("the body is no object");
     };
-    let object = async || fixture.store.whole_object(&place, 300_000).await.unwrap();
+    let object = async || {
+        fixture
+            .store
+            .read_entire_object(&place, 300_000)
+            .await
+            .unwrap()
+    };
     assert!(object().await.is_some());
     let failed = fixture.failed(&delivery, Duration::from_secs(1));
     assert!(matches!(

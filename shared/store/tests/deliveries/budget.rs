@@ -41,7 +41,7 @@ async fn an_ordinary_message_costs_three_write_units() {
     let recorder = fixture.engines.record();
     let (committed, settled, delivery) = cost(&fixture, &recorder, PAYLOAD).await;
     assert_eq!((committed, settled), (2.0, 1.0));
-    assert_eq!(fixture.stands(&delivery).await, delivery);
+    assert_eq!(fixture.current(&delivery).await, delivery);
 }
 
 /// Incompressible bytes, so that placement depends on the length alone.

@@ -57,7 +57,7 @@ async fn a_message_is_all_of_its_deliveries_in_order() {
             .unwrap(),
         deliveries
     );
-    assert_eq!(fixture.stands(&deliveries[117]).await, deliveries[117]);
+    assert_eq!(fixture.current(&deliveries[117]).await, deliveries[117]);
 }
 
 #[tokio::test]
@@ -132,8 +132,8 @@ async fn a_repeat_completes_what_was_interrupted_and_changes_nothing_else() {
             .await
             .unwrap();
     }
-    assert_eq!(fixture.stands(&deliveries[0]).await, deliveries[0]);
-    assert_eq!(fixture.stands(&deliveries[1]).await, settled);
+    assert_eq!(fixture.current(&deliveries[0]).await, deliveries[0]);
+    assert_eq!(fixture.current(&deliveries[1]).await, settled);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_payload_comes_back_from_wherever_it_is() {
                 .unwrap(),
             payload
         );
-        assert_eq!(fixture.stands(delivery).await, *delivery);
+        assert_eq!(fixture.current(delivery).await, *delivery);
 
         let key = WorkKey {
             organization,
@@ -205,7 +205,7 @@ async fn a_payload_comes_back_from_wherever_it_is() {
 /// A payload is kept for a week of a month's history. After that it is no longer shown while the
 /// delivery is; an unfinished delivery still gets it.
 #[tokio::test]
-async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_is_over() {
+async fn a_payload_is_removed_after_its_retention_even_if_its_delivery_is_kept_longer() {
     let fixture = Fixture::new();
     let week = |delivery: Delivery| Delivery {
         payload_retention_days: 7,
@@ -229,7 +229,7 @@ async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_
             Some(payload.clone())
         );
         fixture.advance(std::time::Duration::from_secs(7 * 86_400));
-        let kept = fixture.stands(&succeeded).await;
+        let kept = fixture.current(&succeeded).await;
         assert_eq!(kept.payload_retention_days, 7);
         assert_eq!(fixture.store.payload(&kept).await.unwrap(), None);
         assert_eq!(
@@ -242,7 +242,7 @@ async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_
 /// An object that its submitter replaced after it was accepted is not delivered, and not read into
 /// memory, whatever its size.
 #[tokio::test]
-async fn an_object_that_was_replaced_after_it_was_accepted_is_gone() {
+async fn an_object_that_was_replaced_after_it_was_accepted_is_not_returned() {
     let fixture = Fixture::new();
     let objects = aws_sdk_s3::Client::new(&fixture.engines.sdk_config(Caller::unlimited("test")));
     let put = |bytes: Vec<u8>| {
@@ -266,7 +266,7 @@ async fn an_object_that_was_replaced_after_it_was_accepted_is_gone() {
     assert_eq!(
         fixture
             .store
-            .whole_object(&pinned, 8)
+            .read_entire_object(&pinned, 8)
             .await
             .unwrap()
             .unwrap(),
@@ -278,7 +278,10 @@ async fn an_object_that_was_replaced_after_it_was_accepted_is_gone() {
         vec![b'x'; 20 << 20],
     ] {
         put(replacement).await.unwrap();
-        assert_eq!(fixture.store.whole_object(&pinned, 8).await.unwrap(), None);
+        assert_eq!(
+            fixture.store.read_entire_object(&pinned, 8).await.unwrap(),
+            None
+        );
         assert!(
             fixture
                 .store
@@ -289,5 +292,8 @@ async fn an_object_that_was_replaced_after_it_was_accepted_is_gone() {
         );
     }
     // What was accepted before entity tags were kept is held to its length.
-    assert_eq!(fixture.store.whole_object(&place, 8).await.unwrap(), None);
+    assert_eq!(
+        fixture.store.read_entire_object(&place, 8).await.unwrap(),
+        None
+    );
 }

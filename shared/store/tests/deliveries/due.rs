@@ -95,17 +95,17 @@ async fn one_sweep_moves_it_on() {
             .unwrap()
     );
     assert_eq!(due(&fixture, later).await, [entry(&delivery, later)]);
-    assert_eq!(fixture.stands(&delivery).await, after);
+    assert_eq!(fixture.current(&delivery).await, after);
 }
 
 #[tokio::test]
-async fn what_no_queue_took_is_remembered_until_it_is_settled() {
+async fn a_delivery_whose_task_no_queue_accepted_stays_due_until_it_is_settled() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let at = fixture.now().plus(SECOND * 60);
     fixture.store.remember_due(&delivery, at).await.unwrap();
     assert_eq!(due(&fixture, at).await, [entry(&delivery, at)]);
-    assert_eq!(fixture.stands(&delivery).await, delivery);
+    assert_eq!(fixture.current(&delivery).await, delivery);
     fixture.succeed(&delivery).await;
     fixture.store.remember_due(&delivery, at).await.unwrap();
     assert_eq!(due(&fixture, at).await, []);

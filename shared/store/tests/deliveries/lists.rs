@@ -225,7 +225,7 @@ async fn every_filter_finds_what_it_names_newest_first_and_once() {
 }
 
 #[tokio::test]
-async fn a_list_that_just_ends_says_so() {
+async fn a_list_that_ends_at_a_page_has_no_cursor() {
     let fixture = Fixture::new();
     let history = history(&fixture).await;
     let filter = DeliveryFilter {
@@ -242,7 +242,7 @@ async fn a_list_that_just_ends_says_so() {
 }
 
 #[tokio::test]
-async fn messages_come_whole() {
+async fn messages_are_listed_with_all_their_deliveries() {
     let fixture = Fixture::new();
     let history = history(&fixture).await;
     let all = MessageFilter::default;

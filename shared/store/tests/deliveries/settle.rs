@@ -16,13 +16,13 @@ fn redelivered(delivery: &Delivery, fixture: &Fixture) -> Delivery {
 }
 
 #[tokio::test]
-async fn what_is_settled_stands() {
+async fn a_settled_delivery_is_not_settled_again() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let retrying = fixture.fail(&delivery, Duration::from_secs(1)).await;
-    assert_eq!(fixture.stands(&delivery).await, retrying);
+    assert_eq!(fixture.current(&delivery).await, retrying);
     let succeeded = fixture.succeed(&retrying).await;
-    assert_eq!(fixture.stands(&delivery).await, succeeded);
+    assert_eq!(fixture.current(&delivery).await, succeeded);
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_settle_that_was_made_already_is_done() {
 }
 
 #[tokio::test]
-async fn a_settle_loses_to_whatever_came_first_and_learns_what_it_was() {
+async fn a_settle_that_loses_returns_the_current_delivery() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let retrying = fixture.fail(&delivery, Duration::from_secs(1)).await;
@@ -68,11 +68,11 @@ async fn a_settle_loses_to_whatever_came_first_and_learns_what_it_was() {
             .unwrap(),
         Settled::Lost(Box::new(reopened.clone()))
     );
-    assert_eq!(fixture.stands(&delivery).await, reopened);
+    assert_eq!(fixture.current(&delivery).await, reopened);
 }
 
 #[tokio::test]
-async fn a_success_that_lost_its_race_is_applied_to_what_stands() {
+async fn a_late_success_is_applied_to_the_current_delivery() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let cancelled = delivery.clone().cancel(fixture.now()).unwrap();
@@ -96,7 +96,7 @@ async fn a_success_that_lost_its_race_is_applied_to_what_stands() {
         );
         late.await.unwrap();
     }
-    let stands = fixture.stands(&delivery).await;
+    let stands = fixture.current(&delivery).await;
     assert_eq!(stands.state, after.state);
     assert_eq!(
         fixture.store.attempts(&stands).await.unwrap(),
@@ -118,7 +118,7 @@ async fn only_one_worker_holds_a_lease() {
         fixture.store.lease(&retrying, now, until).await.unwrap(),
         store::Leased::Lost
     );
-    assert!(fixture.stands(&delivery).await.in_flight(now));
+    assert!(fixture.current(&delivery).await.in_flight(now));
     assert_eq!(
         fixture
             .store
@@ -131,7 +131,7 @@ async fn only_one_worker_holds_a_lease() {
     assert_eq!(
         (
             settled.status(),
-            fixture.stands(&delivery).await.state.attempt_until()
+            fixture.current(&delivery).await.state.attempt_until()
         ),
         (DeliveryStatus::Succeeded, None)
     );

@@ -54,12 +54,12 @@ async fn messages_at_the_same_time_share_calls_and_cost_as_much_as_alone() {
     let units: f64 = all.iter().map(Call::write_units).sum();
     assert_eq!(units, MESSAGES as f64 * 3.0);
     for delivery in settled {
-        assert_eq!(fixture.stands(&delivery).await, delivery);
+        assert_eq!(fixture.current(&delivery).await, delivery);
     }
 }
 
 #[tokio::test]
-async fn of_two_settles_in_one_call_one_wins_and_the_other_hears_what_stands() {
+async fn of_two_settles_in_one_call_one_succeeds_and_the_other_returns_the_current_delivery() {
     let fixture = Fixture::new();
     let messages = messages(&fixture);
     commit_all(&fixture, &messages).await;
@@ -85,7 +85,7 @@ async fn of_two_settles_in_one_call_one_wins_and_the_other_hears_what_stands() {
 }
 
 #[tokio::test]
-async fn what_a_shared_call_leaves_undone_is_done_alone() {
+async fn a_request_that_a_shared_call_did_not_execute_is_made_alone() {
     let fixture = Fixture::new();
     fixture.engines.install_faults(|call| {
         if call.operation.starts_with("Batch") {
@@ -99,7 +99,7 @@ async fn what_a_shared_call_leaves_undone_is_done_alone() {
     let committed = join_all(
         messages
             .iter()
-            .map(|deliveries| fixture.stands(&deliveries[0])),
+            .map(|deliveries| fixture.current(&deliveries[0])),
     )
     .await;
     for (stands, deliveries) in committed.iter().zip(&messages) {
@@ -107,7 +107,7 @@ async fn what_a_shared_call_leaves_undone_is_done_alone() {
     }
     let settled = join_all(committed.iter().map(|delivery| fixture.succeed(delivery))).await;
     for delivery in settled {
-        assert_eq!(fixture.stands(&delivery).await, delivery);
+        assert_eq!(fixture.current(&delivery).await, delivery);
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_shared_call_that_fails_fails_for_each_and_can_be_repeated() {
     fixture.engines.clear_faults();
     commit_all(&fixture, &messages).await;
     for deliveries in &messages {
-        assert_eq!(fixture.stands(&deliveries[0]).await, deliveries[0]);
+        assert_eq!(fixture.current(&deliveries[0]).await, deliveries[0]);
     }
 }
 
@@ -145,6 +145,6 @@ async fn a_shared_call_that_is_refused_leaves_each_to_its_own_call() {
     let messages = messages(&fixture);
     commit_all(&fixture, &messages).await;
     for deliveries in &messages {
-        assert_eq!(fixture.stands(&deliveries[0]).await, deliveries[0]);
+        assert_eq!(fixture.current(&deliveries[0]).await, deliveries[0]);
     }
 }

@@ -18,7 +18,7 @@ async fn of_two_changes_one_wins() {
         .unwrap();
     assert!(fixture.store.transition(&before, &cancelled).await.unwrap());
     assert!(!fixture.store.transition(&before, &skipped).await.unwrap());
-    assert_eq!(fixture.stands(&before).await, cancelled);
+    assert_eq!(fixture.current(&before).await, cancelled);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn every_state_reads_back_as_it_was_written() {
             ..before.clone()
         };
         assert!(fixture.store.transition(&before, &after).await.unwrap());
-        assert_eq!(fixture.stands(&before).await, after);
+        assert_eq!(fixture.current(&before).await, after);
     }
 }
 
@@ -96,7 +96,7 @@ async fn only_what_is_finished_expires() {
     let (waiting, finished) = (fixture.committed().await, fixture.committed().await);
     fixture.succeed(&finished).await;
     fixture.advance(Duration::from_secs(30 * 86_400));
-    assert_eq!(fixture.stands(&waiting).await, waiting);
+    assert_eq!(fixture.current(&waiting).await, waiting);
     assert_eq!(
         fixture
             .store
@@ -139,7 +139,7 @@ async fn redelivering_ends_the_expiry() {
             .unwrap()
     );
     fixture.advance(Duration::from_secs(30 * 86_400));
-    assert_eq!(fixture.stands(&delivery).await, reopened);
+    assert_eq!(fixture.current(&delivery).await, reopened);
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_change_does_not_take_a_lease_from_a_worker_that_came_in_between() {
             .unwrap()
     );
     assert!(!fixture.store.transition(&before, &after).await.unwrap());
-    let leased = fixture.stands(&delivery).await;
+    let leased = fixture.current(&delivery).await;
     assert_eq!(leased, before.start(until, fixture.now()).unwrap());
     assert!(
         fixture
@@ -174,7 +174,7 @@ async fn a_change_does_not_take_a_lease_from_a_worker_that_came_in_between() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_throttled_or_down_says_later_and_one_that_refuses_does_not() {
+async fn throttling_and_outages_are_retryable_and_refusals_are_not() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let denied = local_aws::Fault::Refuse(local_aws::ServiceError::new(

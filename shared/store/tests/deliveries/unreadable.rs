@@ -118,7 +118,7 @@ async fn the_other_attempts_of_a_delivery_are_shown_and_erasing_removes_the_unre
     let (attempts, _) = fixture.store.attempts(&cancelled).await.unwrap();
     let is_empty =
         |attempt: &domain::attempt::Attempt| attempt.response.as_ref().unwrap().body.is_empty();
-    assert!(fixture.stands(&cancelled).await.attempts == 3 && is_empty(&attempts[0]));
+    assert!(fixture.current(&cancelled).await.attempts == 3 && is_empty(&attempts[0]));
     assert_eq!(items_of(&fixture, &["ATT#"]).await, 1);
 }
 
@@ -162,7 +162,11 @@ async fn an_unreadable_delivery_is_erased_with_what_belongs_to_it() {
             .message(delivery.organization, delivery.id.message);
         assert_eq!(found.await.unwrap(), None);
     }
-    let body = fixture.store.whole_object(&place, 300_000).await.unwrap();
+    let body = fixture
+        .store
+        .read_entire_object(&place, 300_000)
+        .await
+        .unwrap();
     assert_eq!(body, None);
 }
 

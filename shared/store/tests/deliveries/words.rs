@@ -66,7 +66,7 @@ impl Fixture {
     }
 
     /// Reads the delivery in its current state.
-    pub(crate) async fn stands(&self, delivery: &Delivery) -> Delivery {
+    pub(crate) async fn current(&self, delivery: &Delivery) -> Delivery {
         self.store
             .delivery(delivery.organization, delivery.id)
             .await

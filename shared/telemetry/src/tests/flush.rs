@@ -45,7 +45,7 @@ async fn accepted(pipeline: &Pipeline) {
 
 /// A flush takes 300 ms, the next ones do not wait, and what was not accepted is sent later.
 #[tokio::test]
-async fn a_collector_in_trouble_costs_one_flush_its_budget_and_loses_nothing() {
+async fn a_failing_collector_costs_at_most_one_flush_budget_and_loses_nothing() {
     for trouble in ["down", "hanging", "failing"] {
         let collector = Collector::start().await;
         match trouble {

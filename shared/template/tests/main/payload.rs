@@ -130,7 +130,7 @@ fn a_lone_surrogate_is_written_as_json_and_refused_as_text() {
 }
 
 #[test]
-fn what_is_no_json_says_so() {
+fn a_payload_that_is_not_json_is_reported() {
     let say = |payload: Payload, source: &str| {
         with(
             |variables| variables.payload = Box::leak(Box::new(payload)),

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_secret_but_for_what_names_its_owner() {
+    fn only_the_members_of_a_key_file_that_name_its_owner_are_not_secret() {
         let pem = "-----BEGIN PRIVATE \
              KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAAAABBBBCCCCDDDDEEEEFFFF\n-----END PRIVATE \
              KEY-----\n";

@@ -31,7 +31,7 @@ fn every_missing_or_invalid_variable_is_named() {
 }
 
 #[test]
-fn no_allowed_networks_are_the_public_internet_alone() {
+fn without_allowed_networks_only_public_addresses_are_reachable() {
     let config = Config::read(&environment(&[
         ("TABLE_NAME", "t"),
         ("BUCKET_NAME", "b"),

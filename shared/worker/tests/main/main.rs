@@ -182,7 +182,7 @@ fn an_expired_delivery_fails_and_a_suspended_organizations_waits_without_looking
         true,
         at(100),
     );
-    assert!(matches!(waiting, Next::SendAnew(_)));
+    assert!(matches!(waiting, Next::SendAgain(_)));
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn a_receiver_that_fails_every_second_time_alerts_once_by_rate_and_again_only_af
 }
 
 #[test]
-fn what_is_older_than_the_window_is_forgotten_and_no_longer_looked_at() {
+fn failures_older_than_the_window_no_longer_count() {
     in_simulated_time(async || {
         let unsteady = Unsteady::with(Some(RATE)).await;
         unsteady.receives(9).await;

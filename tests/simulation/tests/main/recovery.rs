@@ -456,7 +456,7 @@ fn a_person_who_enables_the_destination_ends_its_recovery() {
 }
 
 #[test]
-fn what_a_person_changes_while_a_check_runs_stands() {
+fn a_change_that_is_made_while_a_check_runs_is_kept() {
     in_simulated_time(async || {
         let broken = Broken::disabled(true).await;
         let (store, id, organization) = (

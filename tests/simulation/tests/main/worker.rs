@@ -41,7 +41,7 @@ async fn now(world: &World, delivery: &Delivery) -> Delivery {
 }
 
 #[test]
-fn a_task_that_nobody_can_read_goes_to_the_dead_letters_and_the_rest_of_its_batch_is_delivered() {
+fn an_unreadable_task_goes_to_the_dead_letters_and_the_rest_of_its_batch_is_delivered() {
     in_simulated_time(async || {
         let world = World::create(1, Receiver::scripted(accepts)).await;
         world.plant("no task at all").await;
@@ -209,7 +209,7 @@ fn an_outage_of_the_table_longer_than_a_task_may_be_suspect_delays_deliveries_an
 }
 
 #[test]
-fn a_queue_that_takes_nothing_delays_deliveries_and_a_lost_queue_loses_none() {
+fn an_unavailable_queue_delays_deliveries_and_a_lost_queue_loses_no_delivery() {
     in_simulated_time(async || {
         let world = World::create(6, Receiver::scripted(accepts)).await;
         world.engines.install_faults(|call| {

@@ -102,7 +102,7 @@ fn dependencies_point_down() {
 }
 
 #[test]
-fn every_room_is_in_the_architecture() {
+fn every_package_is_in_the_architecture() {
     let page = read("docs/ARCHITECTURE.md");
     for (folder, _) in packages() {
         let room = folder.split('/').next().unwrap_or_default();
@@ -136,7 +136,7 @@ fn every_lint_exception_has_a_reason() {
 }
 
 #[test]
-fn files_are_one_noun_long() {
+fn no_file_is_too_long() {
     for path in sources() {
         let lines = read(&path).lines().count();
         assert!(
@@ -148,7 +148,7 @@ fn files_are_one_noun_long() {
 }
 
 #[test]
-fn no_room_is_called_after_nothing() {
+fn no_module_has_a_meaningless_name() {
     for path in sources() {
         let stem = path
             .file_stem()
@@ -163,7 +163,7 @@ fn no_room_is_called_after_nothing() {
 }
 
 #[test]
-fn third_party_versions_stand_in_one_place() {
+fn third_party_versions_are_in_the_root_manifest_only() {
     for (folder, _) in packages() {
         let manifest = read(format!("{folder}/Cargo.toml"));
         for line in manifest
@@ -304,7 +304,7 @@ fn no_public_type_has_the_name_of_another() {
 
 /// A limit that stands in a schema by itself can differ from the one that the reader has.
 #[test]
-fn limits_and_defaults_stand_in_no_attribute_and_in_no_overlay() {
+fn no_limit_or_default_is_in_an_attribute_or_in_the_overlay() {
     const ATTRIBUTES: &[&str] = &[
         "minimum = ",
         "maximum = ",

@@ -298,7 +298,7 @@ fn times_keep_their_instant_and_their_digits_or_are_refused() {
 }
 
 #[test]
-fn texts_are_taken_whole() {
+fn texts_are_stored_in_full() {
     let short = ColumnKind::Text {
         characters_max: Some(2),
         bytes_max: None,

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is() {
+    fn other_addresses_are_refused() {
         let long = format!("{}@b.example", "a".repeat(65));
         for bad in [
             "",

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_leads_back_to_what_it_stands_for() {
+    fn every_code_is_decoded_to_its_value() {
         assert!(
             Trigger::ALL
                 .iter()

@@ -14,7 +14,7 @@ use crate::mime::{Attachment, subject, text_part};
 
 /// A message that is ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct EmailMessage {
     /// The whole MIME message.
     pub(crate) bytes: Bytes,
     /// Whether the message contains lines of 8-bit text.
@@ -25,7 +25,7 @@ pub(crate) struct Letter {
     pub(crate) headers: Vec<(String, String)>,
 }
 
-impl Letter {
+impl EmailMessage {
     /// Builds the message of a delivery. The library encodes every value, so that no value can end
     /// its header.
     pub(crate) fn write(
@@ -89,7 +89,7 @@ impl Letter {
 }
 
 /// Builds the message that asks a person to confirm an address.
-pub(crate) fn confirmation_letter(
+pub(crate) fn confirmation_message(
     from: &Mailbox,
     to: &Mailbox,
     mail: Mail,

@@ -122,8 +122,8 @@ impl Operations {
                     format!("an organization has at most {KEYS_MAX} API keys"),
                 ));
             }
-            // An earlier run of this request was interrupted after it had created the key. Nobody
-            // has its text, so it gets another, unless it has been used.
+            // An earlier run of this request was interrupted after it had created the key. Its text
+            // was never shown, so the key gets another, unless it has been used.
             Created::Conflict if ctx.reserved.is_some() => {
                 if !self.store.replace_unused_key(&key).await? {
                     return Err(Refusal::idempotent_answer_not_kept());

@@ -42,7 +42,7 @@ impl<C> Input<C> {
     }
 
     /// Returns the command, which `read` reads from the parameters and the body of a request.
-    pub(crate) fn from_request(
+    pub(crate) fn read_with(
         self,
         read: impl FnOnce(Query, Body) -> Result<C, Refusal>,
     ) -> Result<C, Refusal> {
@@ -61,7 +61,7 @@ impl<C> Input<C> {
         self,
         read: impl FnOnce(&mut Fields<'_>) -> Option<C>,
     ) -> Result<C, Refusal> {
-        self.from_request(|query, body| {
+        self.read_with(|query, body| {
             let members = body.object_or_empty()?;
             no_parameters(query)?;
             Ok(read_members(members, Errors::default(), read)?)
@@ -73,7 +73,7 @@ impl<C> Input<C> {
         self,
         read: impl FnOnce(&mut Fields<'_>) -> Option<C>,
     ) -> Result<C, Refusal> {
-        self.from_request(|query, body| {
+        self.read_with(|query, body| {
             let members = body.object()?;
             no_parameters(query)?;
             Ok(read_members(members, Errors::default(), read)?)

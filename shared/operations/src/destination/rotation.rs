@@ -74,7 +74,7 @@ impl Operations {
             .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
-        let Rotation { secret, overlap } = input.from_request(|query, body| {
+        let Rotation { secret, overlap } = input.read_with(|query, body| {
             let members = body.object_or_empty()?;
             no_parameters(query)?;
             must_be_signed(&before)?;

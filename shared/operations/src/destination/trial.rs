@@ -124,7 +124,7 @@ impl Operations {
         let TestMessage {
             event_type,
             payload,
-        } = input.from_request(TestMessage::read)?;
+        } = input.read_with(TestMessage::read)?;
         self.limit(organization, Limited::Test).await?;
         let payload = payload.unwrap_or(Bytes::from_static(TEST_PAYLOAD));
         let info = PayloadInfo {

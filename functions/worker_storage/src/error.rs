@@ -101,7 +101,7 @@ impl StorageError {
     /// Whether the store may have refused an upload because it has no checksum.
     pub(crate) fn may_require_checksum(&self) -> bool {
         self.answer().is_some_and(|answer| {
-            answer.status == StatusCode::BAD_REQUEST
+            matches!(answer.status, StatusCode::BAD_REQUEST)
                 && matches!(
                     answer.code.as_deref(),
                     Some("InvalidRequest" | "MissingContentMD5")

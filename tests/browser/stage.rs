@@ -39,7 +39,7 @@ pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<
         .unwrap_or_else(|_| panic!("{what}: not within 30 s"))
 }
 
-/// Does a task, which knows where the console is besides what it is told.
+/// Runs a task of the browser with the addresses of the console and the API, in addition to `knows`.
 pub(crate) async fn does(task: &str, mut knows: Value) -> Value {
     let local = stack().await.local_json();
     knows["url"] = local["console_url"].clone();

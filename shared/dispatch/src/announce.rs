@@ -49,10 +49,10 @@ pub struct Announcement<'a> {
     pub callback: Option<StatusCallback>,
 }
 
-/// What earlier tries have left of an announcement.
+/// What earlier tries have stored of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Earlier {
-    /// Nothing.
+    /// No earlier try has stored anything of it.
     Nothing,
     /// Some of its deliveries; its message is not committed.
     Begun,

@@ -612,7 +612,7 @@ async fn save(
     } else {
         &[]
     };
-    // A text that is not a revision is none that the destination has.
+    // A value that is not a number matches no revision, so that the change is refused as a conflict.
     let revision = form.filled("revision");
     let revision: Option<Vec<u64>> = revision.map(|text| text.parse().into_iter().collect());
     match operations

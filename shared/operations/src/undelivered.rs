@@ -18,7 +18,7 @@ const COUNTED: [DeliveryStatus; 4] = [
     DeliveryStatus::Skipped,
     DeliveryStatus::Cancelled,
 ];
-/// The count at which counting stops. A page only has to say that there are many.
+/// The count at which a list stops to count. It only has to say that there are many.
 const COUNTED_MAX: u64 = 1_000;
 const READ_AT_ONCE: u32 = 200;
 /// The pages after which counting stops, because a long history may hold few that count.
@@ -34,10 +34,10 @@ pub struct Counted {
 }
 
 impl Counted {
-    fn of(count: u64) -> Self {
+    fn up_to(most: u64, count: u64) -> Self {
         Self {
-            count: count.min(COUNTED_MAX),
-            more: count >= COUNTED_MAX,
+            count: count.min(most),
+            more: count >= most,
         }
     }
 }
@@ -70,7 +70,11 @@ impl Operations {
             let counted = self
                 .store
                 .count_deliveries_up_to(organization, shards, &filter, most);
-            Ok::<_, Refusal>(counted.await?.map(|count| (status, Counted::of(count))))
+            Ok::<_, Refusal>(
+                counted
+                    .await?
+                    .map(|count| (status, Counted::up_to(COUNTED_MAX, count))),
+            )
         });
         Ok(futures_util::future::try_join_all(each)
             .await?
@@ -80,12 +84,14 @@ impl Operations {
     }
 
     /// Counts the deliveries that a replay since `since` would send again: those that failed or
-    /// were skipped, without tests and Waybill's own messages.
+    /// were skipped, without tests and Waybill's own messages. Each is read, so counting stops at
+    /// `most`.
     pub async fn missed(
         &self,
         ctx: &Context,
         id: &str,
         since: Timestamp,
+        most: u64,
         mut query: Query,
     ) -> Result<Counted, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
@@ -107,8 +113,8 @@ impl Operations {
             let page = page.await?;
             count += page.items.iter().filter(is_missed).count() as u64;
             after = page.next;
-            if after.is_none() || count >= COUNTED_MAX {
-                return Ok(Counted::of(count));
+            if after.is_none() || count >= most {
+                return Ok(Counted::up_to(most, count));
             }
         }
         Ok(Counted { count, more: true })

@@ -31,6 +31,8 @@ use crate::visitor::Visitor;
 
 /// The number of deliveries on the overview of a destination.
 const RECENT: &str = "10";
+/// The number of missed deliveries at which the page stops to count.
+const MISSED_MAX: u64 = 200;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
@@ -127,11 +129,12 @@ impl DestinationPage<'_> {
 }
 
 /// Describes what is wrong with a destination. `None` if it is not disabled and its last attempt did
-/// not fail.
+/// not fail. The missed deliveries are counted up to `most`.
 pub(crate) async fn incident(
     operations: &Operations,
     v: &Visitor,
     d: &DestinationView,
+    most: u64,
 ) -> Result<Option<Incident>, Refusal> {
     let health = d.health.as_ref();
     let streak = health.map_or(0, |health| health.consecutive_failures);
@@ -176,7 +179,7 @@ pub(crate) async fn incident(
         reason: reason.map(|error| (error.reason.to_string(), error.detail.clone())),
         by_person: by_person.filter(|_| tone == "off"),
         missed: operations
-            .missed(&v.ctx, &d.id.to_string(), since, v.query(&[]))
+            .missed(&v.ctx, &d.id.to_string(), since, most, v.query(&[]))
             .await?,
         since,
         is_disabled: d.disabled.is_some(),
@@ -192,42 +195,45 @@ async fn read(
     let operations = front.operations().await?;
     let filter = Filter::of(query.as_deref());
     let d = operations.destination(&v.ctx, &id, v.query(&[])).await?;
-    let own: OrganizationView = operations.own_organization(&v.ctx, v.query(&[])).await?;
-    let policy = d
-        .failure_policy
-        .clone()
-        .unwrap_or(own.settings.failure_policy);
     let tab = match filter.get("tab") {
         "deliveries" => Tab::Deliveries,
         "settings" => Tab::Settings,
         "secrets" => Tab::Secrets,
         _ => Tab::Overview,
     };
-    let (span, health) = match tab {
-        Tab::Overview => buckets(operations, &v, &id, &filter).await?,
-        _ => ("", Vec::new()),
+    let own = async || operations.own_organization(&v.ctx, v.query(&[])).await;
+    let statistics = async || match tab {
+        Tab::Overview => buckets(operations, &v, &id, &filter).await,
+        _ => Ok(("", Vec::new())),
     };
-    let most = if tab == Tab::Deliveries { "50" } else { RECENT };
-    let recent = match tab {
-        Tab::Overview | Tab::Deliveries => {
-            operations
-                .deliveries(&v.ctx, v.query(&[("destination_id", &id), ("limit", most)]))
-                .await?
-                .data
-        }
-        _ => Vec::new(),
+    let recent = async || {
+        let most = match tab {
+            Tab::Overview => RECENT,
+            Tab::Deliveries => "50",
+            Tab::Settings | Tab::Secrets => return Ok(Vec::new()),
+        };
+        let query = v.query(&[("destination_id", &id), ("limit", most)]);
+        Ok(operations.deliveries(&v.ctx, query).await?.data)
     };
-    let fallbacks = match (&d.on_exhausted, tab) {
+    let fallbacks = async || match (&d.on_exhausted, tab) {
         (Some(on_exhausted), Tab::Settings) => {
             let names = Names::read(operations, &v).await?;
-            on_exhausted
-                .destination_ids
-                .iter()
-                .map(|id| (*id, names.of(id)))
-                .collect()
+            let named = on_exhausted.destination_ids.iter();
+            Ok(named.map(|id| (*id, names.of(id))).collect())
         }
-        _ => Vec::new(),
+        _ => Ok(Vec::new()),
     };
+    let (own, (span, health), recent, fallbacks, incident): (OrganizationView, _, _, _, _) = tokio::try_join!(
+        own(),
+        statistics(),
+        recent(),
+        fallbacks(),
+        incident(operations, &v, &d, MISSED_MAX)
+    )?;
+    let policy = d
+        .failure_policy
+        .clone()
+        .unwrap_or(own.settings.failure_policy);
     page(&DestinationPage {
         page: Page::of(Some(&v), "destinations"),
         v: &v,
@@ -238,7 +244,7 @@ async fn read(
         disable_after: policy.disable_after_failures,
         rate: policy.failure_rate,
         auto_recover: policy.auto_recover,
-        incident: incident(operations, &v, &d).await?,
+        incident,
         settings: labeled(d.kind, "settings", &d.settings),
         credentials: labeled(d.kind, "credentials", &d.credentials),
         recent: &recent,

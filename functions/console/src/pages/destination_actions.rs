@@ -22,6 +22,9 @@ use crate::schema_form::Field;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
+/// The number of missed deliveries at which the form of a replay stops to count.
+const MISSED_MAX: u64 = 1_000;
+
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/destinations/{id}/test", get(ask_test).post(test))
@@ -145,7 +148,7 @@ async fn ask_replay(
     let operations = front.operations().await?;
     let filter = Filter::of(query.as_deref());
     let mut windows = Vec::new();
-    if let Some(Incident { since, missed, .. }) = incident(operations, &v, &d).await? {
+    if let Some(Incident { since, missed, .. }) = incident(operations, &v, &d, MISSED_MAX).await? {
         windows.push(Window {
             value: since.to_string(),
             label: "Since the first failure",
@@ -159,7 +162,7 @@ async fn ask_replay(
             .all(|window| window.since != Some(disabled.at))
     }) {
         let missed = operations
-            .missed(&v.ctx, &id, disabled.at, v.query(&[]))
+            .missed(&v.ctx, &id, disabled.at, MISSED_MAX, v.query(&[]))
             .await?;
         let since = Some(disabled.at);
         windows.push(Window {
@@ -172,7 +175,9 @@ async fn ask_replay(
     let mut problem = None;
     match Timestamp::parse(&instant(filter.get("date"))) {
         Ok(at) => {
-            let missed = operations.missed(&v.ctx, &id, at, v.query(&[])).await?;
+            let missed = operations
+                .missed(&v.ctx, &id, at, MISSED_MAX, v.query(&[]))
+                .await?;
             windows.push(Window {
                 value: at.to_string(),
                 label: "Since the date below",

@@ -1,7 +1,7 @@
 //! Lists deliveries and messages, newest first. The best fitting index is read, and the rest of the
 //! filter is applied here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use domain::Timestamp;
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::item::{ATTENTION, decode};
+use crate::attributes::Item;
 use crate::keys::{
     self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key, TROUBLE, TROUBLE_PARTITIONS,
     TroubleKind,
@@ -312,6 +313,7 @@ impl Store {
         let (mut items, mut looked_at, mut step, mut passed, mut deliveries) =
             (Vec::new(), 0, count, None, 0);
         let mut taken = None;
+        let mut read_along: HashMap<MessageId, Vec<Item>> = HashMap::new();
         // A message has been passed once its first delivery was read, which comes last.
         while looked_at < LOOKED_AT_MAX || passed.is_none() {
             let entries = merge.take(step).await?;
@@ -320,10 +322,14 @@ impl Store {
                 break;
             }
             looked_at += entries.len();
-            let firsts: Vec<Entry> = entries
+            let (firsts, others): (Vec<Entry>, Vec<Entry>) = entries
                 .into_iter()
-                .filter(|entry| position_of(entry) == Some(0))
-                .collect();
+                .partition(|entry| position_of(entry) == Some(0));
+            for Entry { key, item } in others {
+                if let Some((id, item)) = keys::delivery_of(&key.sk).zip(item) {
+                    read_along.entry(id.message).or_default().push(item);
+                }
+            }
             passed = firsts
                 .last()
                 .and_then(|entry| keys::delivery_of(&entry.key.sk))
@@ -345,8 +351,11 @@ impl Store {
             if cut {
                 passed = taken;
             }
-            let whole = join_all(wanted.into_iter().map(|first| self.whole_message(first))).await;
-            items.extend(readable(whole)?.into_iter().flatten());
+            let whole = wanted.into_iter().map(|first| {
+                let others = read_along.remove(&first.id.message).unwrap_or_default();
+                self.whole_message(first, others)
+            });
+            items.extend(readable(join_all(whole).await)?.into_iter().flatten());
             if cut || items.len() == count || looked_at >= LOOKED_AT_MAX && passed.is_some() {
                 return Ok(Walk {
                     items,
@@ -357,12 +366,21 @@ impl Store {
         Ok(Walk { items, next: None })
     }
 
-    async fn whole_message(&self, first: Delivery) -> Result<Option<Vec<Delivery>>, StoreError> {
-        if first.fan_out == 1 {
-            Ok(Some(vec![first]))
-        } else {
-            self.message(first.organization, first.id.message).await
+    /// Returns all deliveries of a message: those that the list has read already, or else those in
+    /// the table. A list that starts within a message, or reads an index, lacks some of them.
+    async fn whole_message(
+        &self,
+        first: Delivery,
+        others: Vec<Item>,
+    ) -> Result<Option<Vec<Delivery>>, StoreError> {
+        if others.len() + 1 < usize::from(first.fan_out) {
+            return self.message(first.organization, first.id.message).await;
         }
+        let alive = others.iter().filter(|item| self.is_alive(item));
+        let mut deliveries = readable(alive.map(decode))?;
+        deliveries.push(first);
+        deliveries.sort_by_key(|delivery| delivery.id.position);
+        Ok(Some(deliveries))
     }
 
     /// Returns the deliveries of a list's entries, in their order. Entries of an index are read

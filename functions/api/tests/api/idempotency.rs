@@ -1,5 +1,7 @@
 //! `Idempotency-Key`.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::fixture::{Deployment, refused, webhook};
@@ -210,6 +212,32 @@ async fn a_key_adds_one_write_to_a_submission() {
             writes(Some("k")).await
         ),
         (1, 2, 0)
+    );
+}
+
+/// The claim of a batch has a lease. A repeat after its end answers from the messages that were
+/// committed, as an earlier one does.
+#[tokio::test]
+async fn a_batch_is_replayed_after_the_lease_of_its_claim_too() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await;
+    let message = json!({"event_type": "a", "payload": 1, "destination_ids": [destination["id"]]});
+    let body = json!({"messages": [message, message]});
+    let first = admin
+        .post_once("/v1/messages/batch", "k", body.clone())
+        .await;
+    assert_eq!(first.status, 202, "{first:?}");
+    deployment.now_ms.fetch_add(3_600_000, Ordering::Relaxed);
+    let sends = deployment.engines.record();
+    let again = admin.post_once("/v1/messages/batch", "k", body).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.json(), first.json());
+    let sent = sends.take();
+    assert!(
+        sent.iter()
+            .all(|call| !call.operation.starts_with("SendMessage")),
+        "no task is sent again: {sent:?}"
     );
 }
 

@@ -154,7 +154,7 @@ enum Round {
     First,
     /// An earlier request was interrupted, and this one continues it.
     Continued,
-    /// An earlier request was carried out, and this one repeats it.
+    /// An earlier request committed all of its messages, and this one repeats it.
     Repeated,
 }
 
@@ -300,21 +300,27 @@ impl Operations {
         let recorded = serde_json::to_value(recorded).map_err(Refusal::internal)?;
         let deadline = wait_deadline();
         loop {
-            let (earlier, round) = match self.claim(fingerprint, recorded.clone()).await? {
+            let (earlier, was_interrupted) = match self.claim(fingerprint, recorded.clone()).await?
+            {
                 Claim::New => return Ok((planned, Round::First, pauses)),
-                Claim::TakenOver { recorded } => (recorded, Round::Continued),
+                Claim::TakenOver { recorded } => (recorded, true),
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
-                    (recorded, Round::Repeated)
+                    (recorded, false)
                 }
             };
             let earlier: RecordedBatch =
                 serde_json::from_value(earlier).map_err(Refusal::internal)?;
-            if round == Round::Continued || self.all_committed(entry, &earlier).await? {
-                within_deliveries_max(refused_before(&planned, &earlier, entry.routes))?;
-                let planned = replan(fingerprint, messages, planned, &earlier, &self.addresses());
-                return Ok((planned, round, earlier.pauses));
-            }
-            wait_until(deadline).await?;
+            let round = if self.all_committed(entry, &earlier).await? {
+                Round::Repeated
+            } else if was_interrupted {
+                Round::Continued
+            } else {
+                wait_until(deadline).await?;
+                continue;
+            };
+            within_deliveries_max(refused_before(&planned, &earlier, entry.routes))?;
+            let planned = replan(fingerprint, messages, planned, &earlier, &self.addresses());
+            return Ok((planned, round, earlier.pauses));
         }
     }
 

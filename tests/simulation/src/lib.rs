@@ -7,8 +7,8 @@
 //! The receiver acts as the destination. Time is paused and advances only when something waits, so
 //! that a seed always runs the same way.
 //!
-//! The world takes steps: clients submit and repeat, workers poll, monitors sweep, people retry and
-//! cancel, hours pass. Then all faults end, all remaining work is done, and the verdict is checked:
+//! The world takes steps: clients send requests to the API and repeat them, workers poll, monitors
+//! sweep, people retry and cancel, hours pass. Then all faults end, all remaining work is done, and the verdict is checked:
 //! every accepted delivery is finished, and nothing was sent that should not have been.
 
 mod faults;

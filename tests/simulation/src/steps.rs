@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dispatch::Submission;
 use domain::Timestamp;
 use domain::attempt::Trigger;
 use domain::id::{DeliveryId, DestinationId, MessageId};
@@ -15,7 +13,7 @@ use crate::faults::Weather;
 use crate::receiver::Receiver;
 use crate::trace::Trace;
 use crate::verdict::{Tally, verdict};
-use crate::world::{MAX_PER_SECOND, World};
+use crate::world::{MAX_PER_SECOND, Reply, Request, World};
 
 /// The steps with faults.
 const STEPS: usize = 50;
@@ -26,10 +24,12 @@ const FAULT_RARITY: u32 = 12;
 pub(crate) struct Life {
     pub(crate) world: World,
     pub(crate) rng: fastrand::Rng,
-    /// Submissions that were answered with 202.
+    /// Accepted messages, with their numbers of deliveries.
     pub(crate) accepted: BTreeMap<MessageId, u16>,
-    /// Submissions without a response, which the client will repeat.
-    pub(crate) unanswered: Vec<Submission>,
+    /// Requests without a complete response, which the client will repeat.
+    pub(crate) unanswered: Vec<Request>,
+    /// Requests with a complete response, which a client repeats that lost it.
+    pub(crate) answered: Vec<(Request, Reply)>,
     /// Messages that were sent to further destinations by requests without a response.
     pub(crate) adding: Vec<(MessageId, DestinationId)>,
     /// How often each delivery was reopened.
@@ -54,6 +54,7 @@ pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
         rng: fastrand::Rng::with_seed(seed),
         accepted: BTreeMap::new(),
         unanswered: Vec::new(),
+        answered: Vec::new(),
         adding: Vec::new(),
         reopened: BTreeMap::new(),
         crashes: 0,
@@ -70,7 +71,7 @@ pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
         trace.clone(),
     );
     for _ in 0..STEPS {
-        life.step().await;
+        life.step(seed).await;
         life.look(seed).await;
     }
     life.world.engines.clear_faults();
@@ -87,11 +88,14 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 }
 
 impl Life {
-    async fn step(&mut self) {
+    async fn step(&mut self, seed: u64) {
         match self.rng.u32(0..22) {
             0..3 => boxed(|| self.submit()).await,
             3..4 => boxed(|| self.submit_together()).await,
-            4..5 => boxed(|| self.repeat_unanswered()).await,
+            4..5 => {
+                boxed(|| self.repeat_unanswered()).await;
+                boxed(|| self.repeat_answered(seed)).await;
+            }
             5..11 => drop(boxed(|| self.world.poll_worker()).await),
             // Two workers at once, possibly with a concurrent retry.
             11..13 => drop(tokio::join!(
@@ -119,62 +123,79 @@ impl Life {
         }
     }
 
+    /// Submits a message or a batch.
     async fn submit(&mut self) {
-        let fan_out = self.rng.usize(1..=3);
-        let payload = Bytes::from(vec![b'x'; self.rng.usize(0..3000)]);
-        let submission = self.world.submission(fan_out, payload);
-        self.send(submission).await;
+        let payload_bytes = self.rng.usize(0..3000);
+        let request = match self.rng.u32(0..3) {
+            0 => self
+                .world
+                .batch_request(self.rng.usize(1..=8), payload_bytes),
+            _ => self.world.request(self.rng.usize(1..=3), payload_bytes),
+        };
+        let reply = self.world.send(&request).await;
+        self.note(request, reply);
     }
 
-    /// Submits from several clients at the same moment. Their submissions share calls, and each has
+    /// Submits from several clients at the same moment. Their requests share calls, and each has
     /// its own response.
     async fn submit_together(&mut self) {
-        let submissions: Vec<Submission> = (0..self.rng.usize(2..=8))
+        let requests: Vec<Request> = (0..self.rng.usize(2..=8))
             .map(|_| {
-                let fan_out = self.rng.usize(1..=3);
-                self.world
-                    .submission(fan_out, Bytes::from(vec![b'x'; self.rng.usize(0..3000)]))
+                let (fan_out, payload_bytes) = (self.rng.usize(1..=3), self.rng.usize(0..3000));
+                self.world.request(fan_out, payload_bytes)
             })
             .collect();
-        let world = &self.world;
-        let answers = submissions
-            .iter()
-            .map(|submission| world.invoke(world.dispatcher.submit(submission)));
-        let answers: Vec<_> = join_all(answers)
-            .await
-            .into_iter()
-            .map(|answer| answer.map(|answer| answer.is_ok()))
-            .collect();
-        for (submission, answer) in submissions.into_iter().zip(answers) {
-            self.note(submission, answer);
+        let replies = join_all(requests.iter().map(|request| self.world.send(request))).await;
+        for (request, reply) in requests.into_iter().zip(replies) {
+            self.note(request, reply);
         }
     }
 
+    /// Repeats a request without a response.
     async fn repeat_unanswered(&mut self) {
-        if let Some(submission) = self.unanswered.pop() {
-            self.send(submission).await;
+        if let Some(request) = self.unanswered.pop() {
+            let reply = self.world.send(&request).await;
+            self.note(request, reply);
         }
     }
 
-    async fn send(&mut self, submission: Submission) {
-        let answer = self
-            .world
-            .invoke(self.world.dispatcher.submit(&submission))
-            .await;
-        self.note(submission, answer.map(|answer| answer.is_ok()));
+    /// Repeats a request that had a response, which must be the same.
+    async fn repeat_answered(&mut self, seed: u64) {
+        if self.answered.is_empty() {
+            return;
+        }
+        let (request, first) = &self.answered[self.rng.usize(0..self.answered.len())];
+        let Some(again) = self.world.send(request).await else {
+            return;
+        };
+        assert!(
+            again.replayed,
+            "seed {seed}: a repeat does not say that it is one"
+        );
+        // A message that could not be read has an error in place of its id.
+        for (first, again) in first.messages.iter().zip(&again.messages) {
+            assert!(
+                again.is_none() || again == first,
+                "seed {seed}: {first:?} is {again:?} when its request is repeated"
+            );
+        }
     }
 
-    /// Records what a client learned about its submission: that it was accepted, that it was not,
-    /// or nothing.
-    fn note(&mut self, submission: Submission, accepted: Option<bool>) {
-        if accepted == Some(true) {
-            self.accepted.insert(
-                submission.message,
-                u16::try_from(submission.targets.len()).unwrap_or(u16::MAX),
-            );
+    /// Records what a client learned about its messages: that they were accepted, or nothing.
+    fn note(&mut self, request: Request, reply: Option<Reply>) {
+        let Some(reply) = reply else {
+            self.crashes += 1;
+            self.unanswered.push(request);
+            return;
+        };
+        for (message, count) in reply.messages.iter().flatten() {
+            let known = self.accepted.entry(*message).or_default();
+            *known = (*known).max(*count);
+        }
+        if reply.is_complete() {
+            self.answered.push((request, reply));
         } else {
-            self.crashes += u32::from(accepted.is_none());
-            self.unanswered.push(submission);
+            self.unanswered.push(request);
         }
     }
 

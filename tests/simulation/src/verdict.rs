@@ -20,7 +20,7 @@ pub struct Tally {
     pub succeeded: usize,
     /// Requests that reached the receiver.
     pub sent: usize,
-    /// Invocations that were cut off while a client waited.
+    /// Requests that were cut off, or answered with an error that asks to repeat them.
     pub crashes: u32,
     /// How often a destination recovered and its missed deliveries were replayed.
     pub replays: usize,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use bytes::Bytes;
 use dispatch::{Addition, Dispatcher, Extent, Submission, Target};
 use domain::alert::AlertKind;
@@ -17,15 +18,17 @@ use domain::id::{DeliveryId, DestinationId, IdMint, MessageId};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::organization::{FailurePolicy, Organization, OrganizationSettings};
 use domain::retry::RetryPolicy;
+use domain::role::Role;
 use domain::settings::webhook::{CheckDepth, Signature, WebhookSettings};
 use domain::settings::{DestinationType, Lane, PerLane, Settings};
 use domain::trace::TraceId;
 use domain::waiting::DeliveryLimits;
 use domain::{Clock, Random, Timestamp};
 use lambda_runtime::Context;
-use local_aws::{Caller, Engines, Options};
+use local_aws::{Caller, Engines, Options, SecretValue};
 use queue::{Inbox, JobQueue, JobTask, Queues};
 use runtime::{Environment, Platform};
+use secrecy::SecretString;
 use store::{Added, Job, JobKind, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +37,10 @@ use worker::{Parts, Worker};
 use crate::faults::QUEUE_SERVICE;
 use crate::receiver::Receiver;
 
+mod client;
 mod polling;
+
+pub use client::{Reply, Request};
 
 /// The timeout of the worker on Lambda; what hangs longer is dropped.
 const INVOCATION_MAX: Duration = Duration::from_secs(90);
@@ -44,6 +50,9 @@ pub const CHECKS: &str = "Checks";
 pub const MAX_CONCURRENT: u32 = 2;
 /// The most attempts that start at the third destination within a second.
 pub const MAX_PER_SECOND: u32 = 2;
+/// The keys that tag ids, the same in every run.
+const ID_KEYS: &str =
+    r#"{"root":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}"#;
 /// When simulated time begins.
 const EPOCH_MS: i64 = 1_764_000_000_000;
 
@@ -68,6 +77,8 @@ pub struct World {
     /// The seeded source of randomness.
     pub random: Random,
     worker: Worker<Receiver>,
+    api: Router,
+    api_key: SecretString,
     queues: Queues,
     platform: Platform,
     environment: Environment,
@@ -95,10 +106,17 @@ impl World {
         let template =
             local::template::Template::read(local::template::COMPILED_IN, &BTreeMap::new())
                 .expect("the template reads");
-        let resources = template
+        let mut resources = template
             .stack()
             .expect("the template is understood")
             .resources;
+        let signing_keys = local::template::physical_name("SigningKeys");
+        for secret in &mut resources.secrets {
+            if secret.name == signing_keys {
+                // The keys tag ids, and the shard of a message depends on its id.
+                secret.value = Some(SecretValue::Given(ID_KEYS.to_owned()));
+            }
+        }
         let directory = tempfile::tempdir().expect("a temporary directory");
         let engines =
             Engines::open(directory.path(), &resources, options).expect("the engines open");
@@ -125,7 +143,7 @@ impl World {
             shutdown: CancellationToken::new(),
         };
         let signing_keys = engines
-            .secret_arn(&local::template::physical_name("SigningKeys"))
+            .secret_arn(&signing_keys)
             .expect("the template has the secret")
             .to_owned();
         let queues_variables = Lane::ALL.map(|lane| {
@@ -143,7 +161,7 @@ impl World {
         let variables = [
             ("TABLE_NAME".to_owned(), table),
             ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned()),
-            ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys),
+            ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys.clone()),
             (
                 "PUBLIC_URL".to_owned(),
                 "https://waybill.example".to_owned(),
@@ -154,17 +172,45 @@ impl World {
                 "EVENT_BUS_NAME".to_owned(),
                 resources.event_buses[0].clone(),
             ),
+            ("ACCOUNT_ID".to_owned(), "111122223333".to_owned()),
+            (
+                "KMS_KEY_ID".to_owned(),
+                local::template::physical_name("Key"),
+            ),
+            ("OWN_SECRET_ARNS".to_owned(), signing_keys.clone()),
+            ("ALLOW_PLAIN_HTTP".to_owned(), "false".to_owned()),
+            ("RATE_LIMITS".to_owned(), "off".to_owned()),
+            (
+                "FUNCTION_TIMEOUT_SECONDS".to_owned(),
+                client::REQUEST_MAX.as_secs().to_string(),
+            ),
         ];
+        let environment: Environment = variables
+            .into_iter()
+            .chain(queues_variables)
+            .chain(checking)
+            .collect();
+        let config = api::Config::read(&environment).expect("the configuration is complete");
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
+        let organization = organization(&ids, clock.now());
+        let (api_key, secret) = access::issue(
+            ids.mint(organization.id, 1),
+            Role::Sender,
+            Some(organization.id),
+            "simulation".to_owned(),
+            None,
+            None,
+            &random,
+            clock.now(),
+        );
+        store.create_key(&api_key).await.expect("the key is stored");
         let mut world = Self {
+            api: api::build(&platform, config),
+            api_key: secret,
             sqs: aws_sdk_sqs::Client::new(&engines.sdk_config(Caller::unlimited(QUEUE_SERVICE))),
-            organization: organization(&ids, clock.now()),
+            organization,
             destinations: Vec::new(),
-            environment: variables
-                .into_iter()
-                .chain(queues_variables)
-                .chain(checking)
-                .collect(),
+            environment,
             worker: worker(
                 &platform,
                 &store,

@@ -311,3 +311,43 @@ async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
         );
     }
 }
+
+/// The worker of a dead letter has crashed, so another function ends its delivery.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_dead_lettered_is_published_on_the_bus() {
+    let world = World::new("[]").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    hook.answers([503]);
+    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": hook.url()},
+        "retry_policy": {"initial_seconds": 3600}});
+    let path = "/v1/destinations?skip_check=true";
+    let destination = world.call(Method::POST, path, destination).await;
+    let message =
+        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
+    let message = world.call(Method::POST, "/v1/messages", message).await;
+    let delivery = &message["deliveries"][0];
+    let path = format!("/v1/deliveries/{}", delivery["id"].as_str().unwrap());
+    while world.call(Method::GET, &path, Value::Null).await["status"] != "retrying" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let task = json!({"v": 1, "o": delivery["organization_id"], "d": delivery["id"],
+        "t": destination["id"], "g": 1000});
+    let client = aws_sdk_sqs::Client::new(
+        &world
+            .engines
+            .sdk_config(Caller::unlimited("a worker's queue")),
+    );
+    let sending = client
+        .send_message()
+        .queue_url(world.engines.queue_url("waybill-WebhookDeadLetters"))
+        .message_body(task.to_string())
+        .message_group_id("group");
+    sending.send().await.unwrap();
+    let failed = world.published("Delivery Failed").await.remove(0);
+    let shown = &failed["detail"]["data"]["delivery"];
+    assert_eq!(
+        (&shown["id"], &shown["reason"]),
+        (&delivery["id"], &json!("dead_lettered"))
+    );
+}

@@ -1,9 +1,9 @@
 //! Ends deliveries without a worker: cancels, skips and dead-letters them.
 //!
-//! A worker sends the status update and creates the fallbacks of such a delivery. Its task is
-//! queued before the delivery ends, so that nothing that fails afterwards can lose them. If the
-//! delivery does not end after all, the task finds it unfinished and is a second task, which is
-//! harmless.
+//! A worker sends the status update, publishes the failure and creates the fallbacks of such a
+//! delivery. Its task is queued before the delivery ends, so that nothing that fails afterwards can
+//! lose them. If the delivery does not end after all, the task finds it unfinished and is a second
+//! task, which is harmless.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Dispatcher {
         before: &Delivery,
         after: &Delivery,
     ) -> Result<bool, EndError> {
-        if self.needs_worker(routes, after).await? {
+        if needs_worker(routes, after) {
             let now = self.clock.now();
             // An attempt that is still running may succeed later.
             let at = after
@@ -63,29 +63,12 @@ impl Dispatcher {
         }
         Ok(ended)
     }
+}
 
-    /// Returns whether a worker must send a status update of a finished delivery, or create
-    /// fallbacks.
-    async fn needs_worker(
-        &self,
-        routes: Option<&Routes>,
-        finished: &Delivery,
-    ) -> Result<bool, StoreError> {
-        let Some(routes) = routes else {
-            return Ok(false);
-        };
-        if is_listened_to(finished, &routes.settings) {
-            return Ok(true);
-        }
-        if finished.status() != DeliveryStatus::Failed {
-            return Ok(false);
-        }
-        let destination = self
-            .store
-            .destination(finished.organization, finished.destination)
-            .await;
-        Ok(skip_unreadable(destination)?
-            .flatten()
-            .is_some_and(|destination| destination.on_exhausted.is_some()))
-    }
+/// Returns whether a worker must do something about a finished delivery. A failed one is published
+/// on the event bus and may have fallbacks; the worker knows both.
+fn needs_worker(routes: Option<&Routes>, finished: &Delivery) -> bool {
+    routes.is_some_and(|routes| {
+        finished.status() == DeliveryStatus::Failed || is_listened_to(finished, &routes.settings)
+    })
 }

@@ -11,7 +11,7 @@ use front::{Front, Refused, RequestFacts};
 use http::header::COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use operations::{Body, Context, Input, Query, Refusal};
+use operations::{Context, Input, Query, Refusal};
 use serde_json::{Map, Value};
 
 use crate::answer::{HX_REDIRECT, HX_REQUEST, see_other};
@@ -293,7 +293,7 @@ impl Visitor {
 
     /// Returns the input of an operation that reads its command from the fields of a form.
     pub(crate) fn filled_in<C>(&self, fields: Map<String, Value>) -> Input<C> {
-        Input::request(self.query(&[]), Body::form(fields))
+        Input::form(self.query(&[]), fields)
     }
 
     /// Whether the visitor has a permission.

@@ -3,7 +3,7 @@
 use domain::Timestamp;
 use domain::api_key::ApiKey;
 use domain::id::{KeyId, OrganizationId};
-use domain::input::{Errors, FieldCode};
+use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::{KEYS_MAX, NAME};
 use domain::role::{Permission, Role};
 use secrecy::ExposeSecret as _;
@@ -11,14 +11,13 @@ use serde::Serialize;
 use store::Created;
 use utoipa::ToSchema;
 
-use crate::body::read_members;
 use crate::cursor::ListScope;
 use crate::message::not_suspended;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::api_key::{ApiKeyView, NewApiKey};
 use crate::words::RoleName;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 /// The roles that a request may name. `operator` is one of them so that it is refused with an error
 /// of its own: operators' keys are created when Waybill is deployed.
@@ -43,10 +42,47 @@ pub struct CreateApiKey {
     pub expires_at: Option<String>,
 }
 
-struct NewKey {
+/// An API key to create.
+#[derive(Debug)]
+pub struct ApiKeyToCreate {
     name: String,
     role: Role,
     expires_at: Option<Timestamp>,
+}
+
+impl ApiKeyToCreate {
+    /// Reads the key that a caller with the role `creator` creates at `now`.
+    fn read(fields: &mut Fields<'_>, creator: Role, now: Timestamp) -> Option<Self> {
+        fields.read_only(&[
+            "id",
+            "organization_id",
+            "hint",
+            "created_at",
+            "created_by",
+            "last_used_at",
+            "key",
+        ]);
+        let name = fields.required_name("name", NAME);
+        let given = fields.given("role");
+        let role = fields.choice("role", ROLES);
+        let role = fields.require("role", given, role);
+        if role == Some(Role::Operator) && creator == Role::Operator {
+            fields.refuse(
+                "role",
+                FieldCode::InvalidValue,
+                "an organization's key cannot be an operator's",
+            );
+        }
+        let expires_at = fields.parsed("expires_at", Timestamp::parse);
+        if expires_at.is_some_and(|at| at <= now) {
+            fields.refuse("expires_at", FieldCode::OutOfRange, "must be in the future");
+        }
+        Some(Self {
+            name: name?,
+            role: role?,
+            expires_at,
+        })
+    }
 }
 
 impl Operations {
@@ -54,46 +90,13 @@ impl Operations {
     pub async fn create_api_key(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<ApiKeyToCreate>,
     ) -> Result<NewApiKey, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .enter(ctx, Permission::ManageOrganization, &mut input.query)
             .await?;
-        let members = body.object()?;
-        no_parameters(query)?;
         let now = self.clock.now();
-        let new = read_members(members, Errors::default(), |fields| {
-            fields.read_only(&[
-                "id",
-                "organization_id",
-                "hint",
-                "created_at",
-                "created_by",
-                "last_used_at",
-                "key",
-            ]);
-            let name = fields.required_name("name", NAME);
-            let given = fields.given("role");
-            let role = fields.choice("role", ROLES);
-            let role = fields.require("role", given, role);
-            if role == Some(Role::Operator) && ctx.caller.role == Role::Operator {
-                fields.refuse(
-                    "role",
-                    FieldCode::InvalidValue,
-                    "an organization's key cannot be an operator's",
-                );
-            }
-            let expires_at = fields.parsed("expires_at", Timestamp::parse);
-            if expires_at.is_some_and(|at| at <= now) {
-                fields.refuse("expires_at", FieldCode::OutOfRange, "must be in the future");
-            }
-            Some(NewKey {
-                name: name?,
-                role: role?,
-                expires_at,
-            })
-        })?;
+        let new = input.required(|fields| ApiKeyToCreate::read(fields, ctx.caller.role, now))?;
         if !ctx.caller.role.covers(new.role) {
             self.record_refusal(ctx, organization, "forbidden", Some("api_key.create"))
                 .await;

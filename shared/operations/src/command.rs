@@ -1,6 +1,7 @@
 //! What an operation is asked to do: a command, or the request from which it is read.
 
 use domain::input::{Errors, Fields};
+use serde_json::{Map, Value};
 
 use crate::body::read_members;
 use crate::organization::no_parameters;
@@ -30,6 +31,13 @@ impl<C> Input<C> {
             query,
             content: Content::Request(body),
         }
+    }
+
+    /// Creates the input from the query parameters and the fields of a form. They are read and
+    /// refused as the members of a JSON object are.
+    #[must_use]
+    pub fn form(query: Query, fields: Map<String, Value>) -> Self {
+        Self::request(query, Body::form(fields))
     }
 
     /// Creates the input from a command, for the organization that `query` names.
@@ -118,7 +126,7 @@ mod tests {
         let empty = sent(b"").required(force).unwrap_err();
         assert_eq!(empty.code, RefusalCode::MalformedRequest);
         let fields = [("force".to_owned(), "yes".into())].into_iter().collect();
-        let form = Input::request(Query::default(), Body::form(fields));
+        let form = Input::form(Query::default(), fields);
         let (form, json) = (
             form.required(force).unwrap_err(),
             sent(br#"{"force": "yes"}"#).required(force).unwrap_err(),

@@ -42,7 +42,7 @@ mod upload;
 pub mod view;
 
 pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
-pub use api_key::CreateApiKey;
+pub use api_key::{ApiKeyToCreate, CreateApiKey};
 pub use body::Body;
 pub use command::Input;
 pub use context::Context;
@@ -53,7 +53,7 @@ pub use idempotency::{Admission, IdempotencyKey, RequestOutcome, StoredAnswer};
 pub use job::{CreateJob, JobAsked, JobFilterBody, NewJob};
 pub use organization_health::{Attention, OrganizationHealth, UnhealthyDestination};
 pub use page::Page;
-pub use portal_link::{CreatePortalLink, NewPortalLinkView};
+pub use portal_link::{CreatePortalLink, NewPortalLinkView, PortalLinkToCreate};
 pub use query::Query;
 pub use quota::Meter;
 pub use recorded_refusals::RecordedRefusals;

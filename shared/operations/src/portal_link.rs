@@ -7,10 +7,10 @@ use access::{
     Caller, NewPortalLink, Person, issue_portal_link, sign_in_person, signed_in_with_key,
 };
 use domain::Timestamp;
-use domain::id::{OrganizationId, PortalLinkId};
+use domain::id::PortalLinkId;
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::{PORTAL_LINKS_MAX, REFERENCE};
-use domain::portal_link::{LINK_SECONDS, Maker, PAGE_PATH, PortalLink, Subject};
+use domain::portal_link::{LINK_SECONDS, PAGE_PATH, PortalLink, Subject};
 use domain::role::{Permission, Role};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use secrecy::ExposeSecret as _;
@@ -18,14 +18,13 @@ use serde::Serialize;
 use store::Created;
 use utoipa::ToSchema;
 
-use crate::body::read_members;
 use crate::cursor::ListScope;
 use crate::message::not_suspended;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::portal_link::PortalLinkView;
 use crate::words::PortalRoleName;
-use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+use crate::{Context, Input, Operations, Query, Refusal, RefusalCode};
 
 const ROLES: &[(&str, Role)] = &[
     ("viewer", Role::Viewer),
@@ -62,6 +61,52 @@ pub struct CreatePortalLink {
     pub path: Option<String>,
 }
 
+/// A portal link to create.
+#[derive(Debug)]
+pub struct PortalLinkToCreate {
+    role: Role,
+    subject: Subject,
+    path: Option<String>,
+    expires_in: Duration,
+    session_seconds: u32,
+}
+
+impl PortalLinkToCreate {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.read_only(&["id", "url", "expires_at"]);
+        let given = fields.given("role");
+        let role = fields.choice("role", ROLES);
+        let role = fields.require("role", given, role);
+        let text = |inner: &mut Fields<'_>, name| inner.text(name, REFERENCE);
+        let subject = fields.object("subject", |inner| Subject {
+            id: text(inner, "id"),
+            name: inner.name("name", REFERENCE),
+            email: text(inner, "email"),
+        });
+        let expires = LINK_SECONDS
+            .read(fields, "expires_in_seconds")
+            .unwrap_or(LINK_SECONDS.default_value());
+        let session = LINK_SECONDS
+            .read(fields, "session_seconds")
+            .unwrap_or(LINK_SECONDS.default_value());
+        let path = fields.text("path", PAGE_PATH);
+        if path.as_deref().is_some_and(|path| !is_own_page(path)) {
+            fields.refuse(
+                "path",
+                FieldCode::InvalidFormat,
+                "must be a path of the console, as in /destinations",
+            );
+        }
+        Some(Self {
+            role: role?,
+            subject: subject.unwrap_or_default(),
+            path,
+            expires_in: Duration::from_secs(expires.into()),
+            session_seconds: session,
+        })
+    }
+}
+
 /// A person who signs in to the console.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Subject)]
@@ -94,20 +139,15 @@ impl Operations {
     pub async fn create_portal_link(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<PortalLinkToCreate>,
     ) -> Result<NewPortalLinkView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .enter(ctx, Permission::ManageOrganization, &mut input.query)
             .await?;
-        let members = body.object()?;
-        no_parameters(query)?;
-        let made_by = ctx.caller.makers.clone();
-        let new = read_members(members, Errors::default(), |fields| {
-            read(fields, organization, made_by)
-        })?;
+        let new = input.required(PortalLinkToCreate::read)?;
         not_suspended(self.existing_organization(organization).await?.status)?;
-        if new.made_by.len() > LINEAGE_MAX {
+        let made_by = ctx.caller.makers.clone();
+        if made_by.len() > LINEAGE_MAX {
             let detail = format!(
                 "at most {LINEAGE_MAX} portal links are made from one another; use an API key"
             );
@@ -120,6 +160,15 @@ impl Operations {
                 serde_json::to_value(&new.subject).unwrap_or_default(),
             ),
         ];
+        let new = NewPortalLink {
+            organization,
+            role: new.role,
+            subject: new.subject,
+            path: new.path,
+            expires_in: new.expires_in,
+            session_seconds: new.session_seconds,
+            made_by,
+        };
         let id = self.id_for(ctx, organization);
         let (link, token) = issue_portal_link(id, new, &self.random, self.clock.now());
         match self
@@ -279,46 +328,6 @@ impl Operations {
         }
         Ok(Some(link))
     }
-}
-
-fn read(
-    fields: &mut Fields<'_>,
-    organization: OrganizationId,
-    made_by: Vec<Maker>,
-) -> Option<NewPortalLink> {
-    fields.read_only(&["id", "url", "expires_at"]);
-    let given = fields.given("role");
-    let role = fields.choice("role", ROLES);
-    let role = fields.require("role", given, role);
-    let text = |inner: &mut Fields<'_>, name| inner.text(name, REFERENCE);
-    let subject = fields.object("subject", |inner| Subject {
-        id: text(inner, "id"),
-        name: inner.name("name", REFERENCE),
-        email: text(inner, "email"),
-    });
-    let expires = LINK_SECONDS
-        .read(fields, "expires_in_seconds")
-        .unwrap_or(LINK_SECONDS.default_value());
-    let session = LINK_SECONDS
-        .read(fields, "session_seconds")
-        .unwrap_or(LINK_SECONDS.default_value());
-    let path = fields.text("path", PAGE_PATH);
-    if path.as_deref().is_some_and(|path| !is_own_page(path)) {
-        fields.refuse(
-            "path",
-            FieldCode::InvalidFormat,
-            "must be a path of the console, as in /destinations",
-        );
-    }
-    Some(NewPortalLink {
-        organization,
-        role: role?,
-        subject: subject.unwrap_or_default(),
-        path,
-        expires_in: Duration::from_secs(expires.into()),
-        session_seconds: session,
-        made_by,
-    })
 }
 
 /// Whether a path belongs to the console. A browser reads `//host` and `/\host` as the address of

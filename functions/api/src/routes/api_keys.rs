@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::view::api_key::{ApiKeyView, NewApiKey};
-use operations::{CreateApiKey, Page};
+use operations::{CreateApiKey, Input, Page};
 
 use super::post_once;
 use crate::Api;
@@ -40,7 +40,7 @@ pub(crate) async fn list_api_keys(call: Call) -> Answer {
 pub(crate) async fn create_api_key(call: Call, Content(body): Content) -> Answer {
     let view = call
         .operations
-        .create_api_key(&call.ctx, call.query, body)
+        .create_api_key(&call.ctx, Input::request(call.query, body))
         .await?;
     created(format!("/v1/api-keys/{}", view.view.id), view)
 }

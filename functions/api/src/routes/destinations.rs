@@ -242,7 +242,7 @@ pub(crate) async fn check_destination(call: Call<String>, Content(body): Content
 pub(crate) async fn enable_destination(call: Call<String>, Content(body): Content) -> Answer {
     let view = call
         .operations
-        .enable_destination(&call.ctx, &call.path, call.query, body)
+        .enable_destination(&call.ctx, &call.path, Input::request(call.query, body))
         .await?;
     let revision = view.destination.revision;
     ok_tagged(view, revision)
@@ -289,7 +289,7 @@ pub(crate) async fn resume_destination(call: Call<String>, Content(body): Conten
 pub(crate) async fn disable_destination(call: Call<String>, Content(body): Content) -> Answer {
     let view = call
         .operations
-        .disable_destination(&call.ctx, &call.path, call.query, body)
+        .disable_destination(&call.ctx, &call.path, Input::request(call.query, body))
         .await?;
     let revision = view.revision;
     ok_tagged(view, revision)

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::view::portal_link::PortalLinkView;
-use operations::{CreatePortalLink, NewPortalLinkView, Page};
+use operations::{CreatePortalLink, Input, NewPortalLinkView, Page};
 
 use super::post_once;
 use crate::Api;
@@ -40,7 +40,7 @@ pub(crate) async fn list_portal_links(call: Call) -> Answer {
 pub(crate) async fn create_portal_link(call: Call, Content(body): Content) -> Answer {
     let view = call
         .operations
-        .create_portal_link(&call.ctx, call.query, body)
+        .create_portal_link(&call.ctx, Input::request(call.query, body))
         .await?;
     created(format!("/v1/portal-links/{}", view.id), view)
 }

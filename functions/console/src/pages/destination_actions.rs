@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, page, see_other};
 use crate::ask::Ask;
 use crate::filter::{Filter, instant};
-use crate::form::{Form, body};
+use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::pages::destination::{Incident, incident};
 use crate::schema_form::Field;
@@ -229,7 +229,7 @@ async fn enable(
     let enabled = front
         .operations()
         .await?
-        .enable_destination(&v.ctx, &id, v.query(&[]), body(fields))
+        .enable_destination(&v.ctx, &id, v.filled_in(fields))
         .await;
     match enabled {
         Ok(enabled) => match enabled.job {
@@ -291,7 +291,7 @@ async fn disable(
     match front
         .operations()
         .await?
-        .disable_destination(&v.ctx, &id, v.query(&[]), body(fields))
+        .disable_destination(&v.ctx, &id, v.filled_in(fields))
         .await
     {
         Ok(_) => {

@@ -12,7 +12,7 @@ use serde_json::Map;
 
 use crate::answer::{Answer, page};
 use crate::ask::Ask;
-use crate::form::{Form, body};
+use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::schema_form::{Control, Field};
 use crate::show::{self, Page};
@@ -125,7 +125,7 @@ async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     match front
         .operations()
         .await?
-        .create_api_key(&v.ctx, v.query(&[]), body(members))
+        .create_api_key(&v.ctx, v.filled_in(members))
         .await
     {
         Ok(new) => {
@@ -198,7 +198,7 @@ async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     match front
         .operations()
         .await?
-        .create_portal_link(&v.ctx, v.query(&[]), body(fields))
+        .create_portal_link(&v.ctx, v.filled_in(Map::from_iter(fields)))
         .await
     {
         Ok(link) => {

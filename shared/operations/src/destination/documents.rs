@@ -76,13 +76,6 @@ pub struct PatchDestination {
     pub on_exhausted: Option<OnExhaustedBody>,
 }
 
-/// The body of `POST /v1/destinations/{id}/disable`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DisableDestination {
-    /// The reason, which is shown in the console.
-    pub reason: Option<String>,
-}
-
 /// The body of `POST /v1/destinations/{id}/rotate-secret`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotateSecret {

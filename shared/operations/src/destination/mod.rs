@@ -23,14 +23,14 @@ mod trial;
 mod x509;
 
 pub(crate) use credentials::CredentialsDraft;
-pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret};
+pub use documents::{CreateDestination, PatchDestination, RotateSecret};
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
 pub use pause::PauseDestination;
 pub use preview::PreviewDestination;
 pub use rotation::Rotation;
 pub(crate) use rotation::too_many_secrets;
-pub use switch::{EnableDestination, EnabledDestination};
+pub use switch::{DisableDestination, EnableDestination, EnabledDestination, ReplaySince};
 pub use trial::{TestDestination, TestMessage};
 
 use domain::audit::Change;

@@ -7,7 +7,7 @@ use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
 use domain::id::OrganizationId;
-use domain::input::Errors;
+use domain::input::Fields;
 use domain::limits::DESCRIPTION;
 use domain::recovery::first_failure;
 use domain::role::Permission;
@@ -15,23 +15,44 @@ use serde::Serialize;
 use store::{Job, JobStatus, Saved};
 use utoipa::ToSchema;
 
-use crate::body::read_members;
 use crate::job::too_many;
-use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
 use crate::view::job::JobView;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::{Context, Input, Operations, RACES_MAX, Refusal};
 
 /// The maximum number of waiting deliveries that a request skips. The monitor skips the rest.
 const SKIPPED_AT_ONCE_MAX: usize = 1000;
 
 /// The body of `POST /v1/destinations/{id}/enable`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct EnableDestination {
     /// Also delivers what failed or was skipped since a time, since `disabled_at`, or since
     /// `first_failure_at`.
-    #[schema(example = "disabled_at")]
-    pub replay_since: Option<String>,
+    #[schema(value_type = Option<String>, example = "disabled_at")]
+    pub replay_since: Option<ReplaySince>,
+}
+
+impl EnableDestination {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            replay_since: fields.parsed("replay_since", ReplaySince::parse),
+        })
+    }
+}
+
+/// The body of `POST /v1/destinations/{id}/disable`.
+#[derive(Debug, ToSchema)]
+pub struct DisableDestination {
+    /// The reason, which is shown in the console.
+    pub reason: Option<String>,
+}
+
+impl DisableDestination {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            reason: fields.text("reason", DESCRIPTION),
+        })
+    }
 }
 
 /// A destination that was enabled.
@@ -45,7 +66,8 @@ pub struct EnabledDestination {
 }
 
 /// The time from which a replay begins.
-enum ReplaySince {
+#[derive(Debug)]
+pub enum ReplaySince {
     /// At a given point in time.
     Time(Timestamp),
     /// At the time when the destination was disabled.
@@ -73,18 +95,13 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<EnableDestination>,
     ) -> Result<EnabledDestination, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        let since = read_members(members, Errors::default(), |fields| {
-            Some(fields.parsed("replay_since", ReplaySince::parse))
-        })?;
+        let since = input.optional(EnableDestination::read)?.replay_since;
         if since.is_some()
             && let Some(job) = self.interrupted_replay(ctx, organization).await?
         {
@@ -179,18 +196,13 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        mut query: Query,
-        body: Body,
+        mut input: Input<DisableDestination>,
     ) -> Result<DestinationView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let destination = self.own_destination(ctx, organization, id).await?;
-        let members = body.object_or_empty()?;
-        no_parameters(query)?;
-        let reason = read_members(members, Errors::default(), |fields| {
-            Some(fields.text("reason", DESCRIPTION))
-        })?;
+        let DisableDestination { reason } = input.optional(DisableDestination::read)?;
         if !destination.takes_deliveries() {
             return self.view_with_health(ctx, &destination).await;
         }

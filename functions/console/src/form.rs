@@ -5,7 +5,7 @@
 use axum::extract::{FromRequest, Request};
 use front::{Front, Refused, RequestFacts};
 use http_body_util::{BodyExt as _, Limited};
-use operations::{Body, Refusal, RefusalCode};
+use operations::{Refusal, RefusalCode};
 use serde_json::{Map, Value};
 
 use crate::visitor::{cookie, cookie_name};
@@ -118,11 +118,6 @@ impl Form {
             .map(|(_, value)| &**value)
             .collect()
     }
-}
-
-/// Returns the body of an operation that reads the fields of a form.
-pub(crate) fn body(fields: impl IntoIterator<Item = (String, Value)>) -> Body {
-    Body::form(fields.into_iter().collect())
 }
 
 /// Sets the failure rate of a policy to null if all of its fields are empty. If only some of them

@@ -27,10 +27,8 @@ impl Body {
         Self(Ok(Source::Bytes(bytes)))
     }
 
-    /// Creates a body from the fields of a form. They are read and refused as the members of a JSON
-    /// object are.
-    #[must_use]
-    pub fn form(fields: Map<String, Value>) -> Self {
+    /// Creates a body from the fields of a form.
+    pub(crate) fn form(fields: Map<String, Value>) -> Self {
         Self(Ok(Source::Form(fields)))
     }
 

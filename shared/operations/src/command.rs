@@ -63,6 +63,21 @@ impl<C> Input<C> {
         }
     }
 
+    /// Like [`Self::read_with`], for a command that takes so long to read that another thread
+    /// reads it.
+    pub(crate) async fn read_async(
+        self,
+        read: impl AsyncFnOnce(Query, Body) -> Result<C, Refusal>,
+    ) -> Result<C, Refusal> {
+        match self.content {
+            Content::Command(command) => {
+                no_parameters(self.query)?;
+                Ok(command)
+            }
+            Content::Request(body) => read(self.query, body).await,
+        }
+    }
+
     /// Returns the command, which `read` reads from the members of a body. All of them are
     /// optional, so the body may be empty.
     pub(crate) fn optional(
@@ -93,6 +108,20 @@ impl Input<()> {
     /// Checks that the body of an action without fields is empty or an empty object.
     pub(crate) fn nothing(self) -> Result<(), Refusal> {
         self.optional(|_| Some(()))
+    }
+}
+
+/// A merge patch (RFC 7396). Its members are read onto the stored object when it is applied, and
+/// again if another request changed the object in the meantime.
+#[derive(Clone, Debug)]
+pub struct MergePatch(pub(crate) Map<String, Value>);
+
+impl MergePatch {
+    /// Reads the patch from the body of a request without query parameters.
+    pub(crate) fn read(query: Query, body: Body) -> Result<Self, Refusal> {
+        let members = body.object()?;
+        no_parameters(query)?;
+        Ok(Self(members))
     }
 }
 

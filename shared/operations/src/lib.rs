@@ -44,7 +44,7 @@ pub mod view;
 pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
 pub use api_key::{ApiKeyToCreate, CreateApiKey};
 pub use body::Body;
-pub use command::Input;
+pub use command::{Input, MergePatch};
 pub use context::Context;
 pub use cursor::{CURSOR, Cursors};
 pub use delivery::RetryDelivery;

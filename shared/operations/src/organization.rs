@@ -7,7 +7,7 @@ use domain::limits::{NAME, REFERENCE};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::role::Permission;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use store::{Created, Ending, Job, JobKind, Saved};
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use crate::view::job::JobView;
 use crate::view::organization::{
     GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody,
 };
-use crate::{Body, Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use crate::{Context, Input, MergePatch, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 const STATUSES: &[(&str, OrganizationStatus)] = &[
     ("active", OrganizationStatus::Active),
@@ -99,6 +99,15 @@ pub struct PatchOwnOrganization {
 enum ChangedBy {
     Operator,
     OrganizationAdmin,
+}
+
+/// A change of an organization that the operator makes.
+#[derive(Debug)]
+pub enum OrganizationChange {
+    /// Suspends the organization, or ends its suspension.
+    Status(OrganizationStatus),
+    /// Applies a merge patch.
+    Patch(MergePatch),
 }
 
 /// An organization to create.
@@ -297,29 +306,19 @@ impl Operations {
         &self,
         ctx: &Context,
         id: &str,
-        query: Query,
-        body: Body,
+        input: Input<OrganizationChange>,
     ) -> Result<OrganizationView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let before = self.existing_organization(parse_id(id)?).await?;
-        self.patch_as(ChangedBy::Operator, ctx, before, query, body)
-            .await
-    }
-
-    /// Suspends an organization as the operator, or ends its suspension.
-    pub async fn set_organization_status(
-        &self,
-        ctx: &Context,
-        id: &str,
-        status: OrganizationStatus,
-    ) -> Result<OrganizationView, Refusal> {
-        self.require(ctx, Permission::ManageOrganizations).await?;
-        let before = self.existing_organization(parse_id(id)?).await?;
-        let change = |before: &Organization| {
-            Ok(Organization {
-                status,
+        let change = input.read_with(|query, body| {
+            MergePatch::read(query, body).map(OrganizationChange::Patch)
+        })?;
+        let change = |before: &Organization| match &change {
+            OrganizationChange::Patch(patch) => self.patched(before, ChangedBy::Operator, patch),
+            OrganizationChange::Status(status) => Ok(Organization {
+                status: *status,
                 ..before.clone()
-            })
+            }),
         };
         self.change_organization(ctx, before, change).await
     }
@@ -328,28 +327,15 @@ impl Operations {
     pub async fn patch_own_organization(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<MergePatch>,
     ) -> Result<OrganizationView, Refusal> {
         let id = self
-            .enter(ctx, Permission::ManageOrganization, &mut query)
+            .enter(ctx, Permission::ManageOrganization, &mut input.query)
             .await?;
         let before = self.existing_organization(id).await?;
-        self.patch_as(ChangedBy::OrganizationAdmin, ctx, before, query, body)
-            .await
-    }
-
-    async fn patch_as(
-        &self,
-        changed_by: ChangedBy,
-        ctx: &Context,
-        before: Organization,
-        query: Query,
-        body: Body,
-    ) -> Result<OrganizationView, Refusal> {
-        let patch = body.object()?;
-        no_parameters(query)?;
-        let change = |before: &Organization| self.patched(before, changed_by, patch.clone());
+        let patch = input.read_with(MergePatch::read)?;
+        let change =
+            |before: &Organization| self.patched(before, ChangedBy::OrganizationAdmin, &patch);
         self.change_organization(ctx, before, change).await
     }
 
@@ -411,9 +397,9 @@ impl Operations {
         &self,
         before: &Organization,
         changed_by: ChangedBy,
-        patch: Map<String, Value>,
+        patch: &MergePatch,
     ) -> Result<Organization, Refusal> {
-        let patched = read_members(patch, Errors::default(), |fields| {
+        let patched = read_members(patch.0.clone(), Errors::default(), |fields| {
             fields.read_only(READ_ONLY);
             if changed_by == ChangedBy::OrganizationAdmin {
                 fields.read_only(&["status", "grants", "quotas", "external_id"]);

@@ -117,7 +117,7 @@ pub(crate) async fn list_destinations(call: Call) -> Answer {
 pub(crate) async fn create_destination(call: Call, Content(body): Content) -> Answer {
     let new = call
         .operations
-        .create_destination(&call.ctx, call.query, body)
+        .create_destination(&call.ctx, Input::request(call.query, body))
         .await?;
     let revision = new.view.revision;
     created_tagged(format!("/v1/destinations/{}", new.view.id), new, revision)
@@ -130,7 +130,7 @@ pub(crate) async fn create_destination(call: Call, Content(body): Content) -> An
 pub(crate) async fn check_new_destination(call: Call, Content(body): Content) -> Answer {
     ok(call
         .operations
-        .check_new_destination(&call.ctx, call.query, body)
+        .check_new_destination(&call.ctx, Input::request(call.query, body))
         .await?)
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn check_new_destination(call: Call, Content(body): Content) ->
 pub(crate) async fn preview_destination(call: Call, Content(body): Content) -> Answer {
     ok(call
         .operations
-        .preview_destination(&call.ctx, call.query, body)
+        .preview_destination(&call.ctx, Input::request(call.query, body))
         .await?)
 }
 
@@ -198,8 +198,7 @@ pub(crate) async fn patch_destination(call: Call<String>, Content(body): Content
             &call.ctx,
             &call.path,
             call.if_match.as_deref(),
-            call.query,
-            body,
+            Input::request(call.query, body),
         )
         .await?;
     let revision = view.revision;

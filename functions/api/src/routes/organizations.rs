@@ -96,7 +96,7 @@ pub(crate) async fn get_organization(call: Call<String>) -> Answer {
 pub(crate) async fn patch_organization(call: Call<String>, Content(body): Content) -> Answer {
     ok(call
         .operations
-        .patch_organization(&call.ctx, &call.path, call.query, body)
+        .patch_organization(&call.ctx, &call.path, Input::request(call.query, body))
         .await?)
 }
 
@@ -154,7 +154,7 @@ pub(crate) async fn get_own_organization(call: Call) -> Answer {
 pub(crate) async fn patch_own_organization(call: Call, Content(body): Content) -> Answer {
     ok(call
         .operations
-        .patch_own_organization(&call.ctx, call.query, body)
+        .patch_own_organization(&call.ctx, Input::request(call.query, body))
         .await?)
 }
 

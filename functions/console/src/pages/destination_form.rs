@@ -12,11 +12,11 @@ use domain::waiting::DeliveryLimits;
 use front::Front;
 use http::StatusCode;
 use operations::view::destination::DestinationView;
-use operations::{Operations, Refusal, RefusalCode};
+use operations::{Input, Operations, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, page_as};
-use crate::form::{Form, body, clear_rate};
+use crate::form::{Form, clear_rate};
 use crate::guide::Guide;
 use crate::labels;
 use crate::names::Names;
@@ -452,7 +452,7 @@ fn shown(
     page_as(status, &template)
 }
 
-/// Reads the form into the members of a request's body: a patch if there is a stored destination.
+/// Reads the form into the fields of an operation's input: a patch if there is a stored destination.
 fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> Map<String, Value> {
     let patch = stored.is_some();
     let all: Vec<Field> = sections
@@ -552,7 +552,7 @@ async fn create(
     members.insert("type".to_owned(), kind.clone().into());
     if form.text("do") == Some("check") {
         let checked = operations
-            .check_new_destination(&v.ctx, v.query(&[]), body(members))
+            .check_new_destination(&v.ctx, v.filled_in(members))
             .await;
         let outcome = checked.map(|checked| Outcome {
             check: Some(checked.check),
@@ -563,7 +563,7 @@ async fn create(
     let skip = form.text("do") == Some("skip");
     let parameters: &[(&str, &str)] = if skip { &[("skip_check", "true")] } else { &[] };
     match operations
-        .create_destination(&v.ctx, v.query(parameters), body(members))
+        .create_destination(&v.ctx, Input::form(v.query(parameters), members))
         .await
     {
         Ok(new) => {
@@ -620,8 +620,7 @@ async fn save(
             &v.ctx,
             &id,
             revision.as_deref(),
-            v.query(parameters),
-            body(members),
+            Input::form(v.query(parameters), members),
         )
         .await
     {
@@ -655,7 +654,7 @@ async fn previewed(
         ("settings".to_owned(), settings),
     ];
     let made = operations
-        .preview_destination(&this.v.ctx, this.v.query(&[]), body(fields))
+        .preview_destination(&this.v.ctx, this.v.filled_in(Map::from_iter(fields)))
         .await;
     let outcome = made.map(|preview| Outcome {
         preview: parts(&preview),

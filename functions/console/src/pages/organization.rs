@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page_as};
 use crate::ask::Ask;
-use crate::form::{Form, body, clear_rate};
+use crate::form::{Form, clear_rate};
 use crate::labels;
 use crate::names::Names;
 use crate::notice::{self, Notice};
@@ -339,7 +339,7 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     }
     settings["status_events"] = form.all("status_events").into();
     match operations
-        .patch_own_organization(&v.ctx, v.query(&[]), body(members))
+        .patch_own_organization(&v.ctx, v.filled_in(members))
         .await
     {
         Ok(_) => notice::to(&front, &v, &v.href("/organization"), Notice::done("Saved.")).await,

@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use domain::organization::OrganizationStatus;
 use front::Front;
 use http::StatusCode;
+use operations::organization::OrganizationChange;
 use operations::view::organization::OrganizationView;
 use operations::{Input, Query, Refusal};
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, page, page_as, see_other};
 use crate::ask::Ask;
 use crate::filter::{Filter, pairs};
-use crate::form::{Form, body};
+use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::schema_form::Field;
 use crate::show::{self, Page};
@@ -153,7 +154,7 @@ async fn create(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
     match front
         .operations()
         .await?
-        .create_organization(&v.ctx, Input::request(Query::default(), body(fields)))
+        .create_organization(&v.ctx, Input::form(Query::default(), fields))
         .await
     {
         Ok(made) => {
@@ -206,11 +207,11 @@ async fn grant(
 ) -> Answer {
     let lists = ["buckets", "ses_identities", "databases", "secret_arns"];
     let lists = lists.map(|name| (name.to_owned(), Value::from(form.lines(name))));
-    let fields = [("grants".to_owned(), Map::from_iter(lists).into())];
+    let fields = Map::from_iter([("grants".to_owned(), Map::from_iter(lists).into())]);
     let saved = front
         .operations()
         .await?
-        .patch_organization(&v.ctx, &id, Query::default(), body(fields))
+        .patch_organization(&v.ctx, &id, Input::form(Query::default(), fields))
         .await;
     redirect_with_notice(&front, &v, &id, saved, "The grants are saved.").await
 }
@@ -224,10 +225,11 @@ async fn activate(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Fo
 }
 
 async fn set_status(front: &Front, v: &Visitor, id: &str, status: OrganizationStatus) -> Answer {
+    let change = Input::command(Query::default(), OrganizationChange::Status(status));
     let saved = front
         .operations()
         .await?
-        .set_organization_status(&v.ctx, id, status)
+        .patch_organization(&v.ctx, id, change)
         .await;
     redirect_with_notice(front, v, id, saved, "Saved.").await
 }

@@ -7,7 +7,7 @@ use domain::destination::Destination;
 use domain::input::Errors;
 use domain::role::Permission;
 
-use super::Drafted;
+use super::{DestinationDraft, Drafted};
 use crate::quota::Limited;
 use crate::view::destination::Checked;
 use crate::{Body, Context, Input, Operations, Query, Refusal};
@@ -74,16 +74,18 @@ impl Operations {
     pub async fn check_new_destination(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<DestinationDraft>,
     ) -> Result<Checked, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
-        let members = body.object()?;
-        let errors = Errors::default();
-        query.finish(&errors);
-        let draft = self.read_new(ctx, organization, members, errors).await?;
+        let read = async |query: Query, body: Body| {
+            let members = body.object()?;
+            let errors = Errors::default();
+            query.finish(&errors);
+            self.read_new(ctx, organization, members, errors).await
+        };
+        let draft = input.read_async(read).await?;
         self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials)
             .await?;
         let Drafted { destination, .. } = self

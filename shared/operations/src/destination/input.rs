@@ -19,8 +19,8 @@ use super::credentials::{CredentialsDraft, take_credentials};
 use super::moved;
 use super::secret_input::{SecretInput, take_secret};
 use super::together;
-use crate::Refusal;
 use crate::body::read_members;
+use crate::{Body, MergePatch, Query, Refusal};
 
 const READ_ONLY: &[&str] = &[
     "id",
@@ -39,7 +39,7 @@ const READ_ONLY: &[&str] = &[
 
 /// A destination as a request defines it, before its new secrets are sealed.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft {
+pub struct DestinationDraft {
     pub(crate) external_id: Option<String>,
     pub(crate) name: String,
     pub(crate) description: Option<String>,
@@ -51,6 +51,45 @@ pub(crate) struct Draft {
     pub(crate) delivery_limits: Option<DeliveryLimits>,
     pub(crate) on_exhausted: Option<OnExhausted>,
     pub(crate) signing_secret: Option<SecretInput>,
+}
+
+/// A destination to create.
+#[derive(Debug)]
+pub struct DestinationToCreate {
+    pub(crate) draft: DestinationDraft,
+    /// Whether it is saved without a check of its connection.
+    pub(crate) skip_check: bool,
+}
+
+/// A change of a destination.
+#[derive(Debug)]
+pub struct DestinationPatch {
+    pub(crate) patch: MergePatch,
+    /// Whether it is saved without a check of the connection.
+    pub(crate) skip_check: bool,
+    /// The mistakes in the query, which are reported together with those in the patch.
+    pub(crate) mistakes: Vec<FieldError>,
+}
+
+impl DestinationPatch {
+    pub(crate) fn read(query: Query, body: Body) -> Result<Self, Refusal> {
+        let patch = MergePatch(body.object()?);
+        let errors = Errors::default();
+        let skip_check = take_skip_check(query, &errors);
+        let mistakes = errors.into_result(()).err().unwrap_or_default();
+        Ok(Self {
+            patch,
+            skip_check,
+            mistakes,
+        })
+    }
+}
+
+/// Takes the only parameter of a create and of a patch: whether the check is skipped.
+pub(crate) fn take_skip_check(mut query: Query, errors: &Errors) -> bool {
+    let skip_check = query.flag("skip_check", errors);
+    query.finish(errors);
+    skip_check
 }
 
 /// What a deployment permits as the address of a destination.
@@ -67,7 +106,7 @@ pub(crate) fn read_new(
     body: Map<String, Value>,
     errors: Errors,
     addresses: &Addresses<'_>,
-) -> Result<Draft, Vec<FieldError>> {
+) -> Result<DestinationDraft, Vec<FieldError>> {
     read_members(body, errors, |fields| {
         let given = fields.given("type");
         let kind = fields.choice("type", DestinationType::ALL);
@@ -86,7 +125,7 @@ pub(crate) fn read_new(
             _ => take_secret(fields, "signing_secret", addresses.account_id),
         };
         let draft = read(fields, kind, None, addresses)?;
-        Some(Draft {
+        Some(DestinationDraft {
             signing_secret,
             ..draft
         })
@@ -99,7 +138,7 @@ pub(crate) fn read_patch(
     errors: Errors,
     stored: &Destination,
     addresses: &Addresses<'_>,
-) -> Result<Draft, Refusal> {
+) -> Result<DestinationDraft, Refusal> {
     let named = patch
         .get("credentials")
         .is_some_and(|credentials| credentials.get("authorization_id").is_some());
@@ -126,7 +165,7 @@ fn read(
     kind: Option<DestinationType>,
     stored: Option<&Destination>,
     addresses: &Addresses<'_>,
-) -> Option<Draft> {
+) -> Option<DestinationDraft> {
     fields.read_only(READ_ONLY);
     let stored_name = stored
         .filter(|_| !fields.has("name"))
@@ -174,7 +213,7 @@ fn read(
         DeliveryLimits::read,
     );
     let on_exhausted = take_fallbacks(fields, stored);
-    Some(Draft {
+    Some(DestinationDraft {
         external_id,
         name: name?,
         description,

@@ -26,8 +26,9 @@ pub(crate) use credentials::CredentialsDraft;
 pub use documents::{CreateDestination, PatchDestination, RotateSecret};
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
+pub use input::{DestinationDraft, DestinationPatch, DestinationToCreate};
 pub use pause::PauseDestination;
-pub use preview::PreviewDestination;
+pub use preview::{PreviewDestination, PreviewOfDestination};
 pub use rotation::Rotation;
 pub(crate) use rotation::too_many_secrets;
 pub use switch::{DisableDestination, EnableDestination, EnabledDestination, ReplaySince};
@@ -50,8 +51,8 @@ use store::{Created, Saved};
 use crate::audit::changes;
 use crate::organization::no_parameters;
 use crate::view::destination::{DestinationView, HealthView, NewDestination};
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
-use input::{Draft, read_new, read_patch};
+use crate::{Body, Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use input::{read_new, read_patch, take_skip_check};
 use seal::auditable;
 
 /// A destination that was made from a draft, and the signing secret that was generated for it, if
@@ -87,7 +88,7 @@ impl Operations {
         organization: OrganizationId,
         members: Map<String, Value>,
         errors: Errors,
-    ) -> Result<Draft, Refusal> {
+    ) -> Result<DestinationDraft, Refusal> {
         let operations = self.clone();
         let read = off_thread(move || read_new(members, errors, &operations.addresses())).await?;
         self.noted(ctx, organization, read.map_err(Refusal::invalid))
@@ -99,14 +100,16 @@ impl Operations {
     async fn read_patch(
         &self,
         ctx: &Context,
-        patch: Map<String, Value>,
-        errors: Errors,
+        patch: &DestinationPatch,
         stored: &Destination,
-    ) -> Result<Draft, Refusal> {
+    ) -> Result<DestinationDraft, Refusal> {
         let (operations, stored, organization) =
             (self.clone(), stored.clone(), stored.organization_id);
-        let takes_time = patch.contains_key("settings") || patch.contains_key("credentials");
-        let read = move || read_patch(patch, errors, &stored, &operations.addresses());
+        let errors = Errors::default();
+        errors.extend(patch.mistakes.iter().cloned());
+        let members = patch.patch.0.clone();
+        let takes_time = members.contains_key("settings") || members.contains_key("credentials");
+        let read = move || read_patch(members, errors, &stored, &operations.addresses());
         let read = if takes_time {
             off_thread(read).await?
         } else {
@@ -120,17 +123,19 @@ impl Operations {
     pub async fn create_destination(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<DestinationToCreate>,
     ) -> Result<NewDestination, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
-        let members = body.object()?;
-        let errors = Errors::default();
-        let skip_check = query.flag("skip_check", &errors);
-        query.finish(&errors);
-        let draft = self.read_new(ctx, organization, members, errors).await?;
+        let read = async |query, body: Body| {
+            let members = body.object()?;
+            let errors = Errors::default();
+            let skip_check = take_skip_check(query, &errors);
+            let draft = self.read_new(ctx, organization, members, errors).await?;
+            Ok(DestinationToCreate { draft, skip_check })
+        };
+        let DestinationToCreate { draft, skip_check } = input.read_async(read).await?;
         self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref())
             .await?;
         self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials)
@@ -196,7 +201,7 @@ impl Operations {
         &self,
         id: DestinationId,
         organization: OrganizationId,
-        draft: Draft,
+        draft: DestinationDraft,
     ) -> Result<Drafted, Refusal> {
         let now = self.clock.now();
         let credentials = self
@@ -343,21 +348,17 @@ impl Operations {
         ctx: &Context,
         id: &str,
         expected: Option<&[u64]>,
-        mut query: Query,
-        body: Body,
+        mut input: Input<DestinationPatch>,
     ) -> Result<DestinationView, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
-        let patch = body.object()?;
-        let (mut skip_check, mut is_counted) = (false, false);
+        let patch = input.read_with(DestinationPatch::read)?;
+        let skip_check = patch.skip_check;
+        let mut is_counted = false;
         for _ in 0..RACES_MAX {
-            let errors = Errors::default();
-            let mut query = query.clone();
-            skip_check = query.flag("skip_check", &errors);
-            query.finish(&errors);
-            let draft = self.read_patch(ctx, patch.clone(), errors, &before).await?;
+            let draft = self.read_patch(ctx, &patch, &before).await?;
             if draft.settings != before.settings
                 || draft.credentials.differs_from(&before.credentials)
             {
@@ -410,7 +411,7 @@ impl Operations {
         &self,
         ctx: &Context,
         before: &Destination,
-        draft: Draft,
+        draft: DestinationDraft,
         skip_check: bool,
         is_counted: &mut bool,
     ) -> Result<Option<Destination>, Refusal> {

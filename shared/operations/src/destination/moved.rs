@@ -6,7 +6,7 @@ use domain::input::{FieldCode, FieldError, pointer_token};
 use domain::settings::{Anchor, Settings};
 use vault::Recipient;
 
-use super::input::Draft;
+use super::input::DestinationDraft;
 use super::seal::secret_hint;
 use crate::Refusal;
 
@@ -15,7 +15,7 @@ use crate::Refusal;
 /// whose mail servers are compared when it is resolved.
 pub(super) fn must_carry_secrets(
     stored: &Destination,
-    draft: &Draft,
+    draft: &DestinationDraft,
     named: bool,
 ) -> Result<(), Refusal> {
     let weaker = is_weaker(&stored.settings, &draft.settings);
@@ -78,7 +78,7 @@ fn is_weaker(before: &Settings, after: &Settings) -> bool {
 
 /// Whether an address that is itself a secret is replaced by one that leads elsewhere, as far as
 /// its hint shows.
-fn secret_address_changes(stored: &Destination, draft: &Draft) -> bool {
+fn secret_address_changes(stored: &Destination, draft: &DestinationDraft) -> bool {
     let credentials = &draft.credentials;
     let mut deciding = credentials
         .kind

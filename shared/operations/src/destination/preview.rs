@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::event_type::EVENT_TYPE;
+use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode, Fields, parse_value};
 use domain::limits::{FILENAME, MEDIA_TYPE, PAYLOAD_DEPTH_MAX, REFERENCE};
 use domain::role::Permission;
@@ -25,7 +26,7 @@ use crate::message::raw::{RawMembers, depth};
 use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::words::DestinationTypeName;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Input, Operations, Query, Refusal};
 
 /// The link that a preview shows in the place of a link to the payload.
 const SAMPLE_LINK: &str = "https://waybill.example/d/sample";
@@ -54,7 +55,9 @@ pub struct PreviewDestination {
     pub sample: Option<Value>,
 }
 
-struct Draft {
+/// A destination and a sample, of which a preview is made.
+#[derive(Debug)]
+pub struct PreviewOfDestination {
     settings: Settings,
     wording: Wording,
     payload: Bytes,
@@ -66,40 +69,18 @@ impl Operations {
     pub async fn preview_destination(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<PreviewOfDestination>,
     ) -> Result<Value, Refusal> {
         let organization = self
-            .enter(ctx, Permission::ManageDestinations, &mut query)
+            .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
-        let (members, payload) = match body.source()? {
-            Source::Bytes(json) => split(&json)?,
-            Source::Form(fields) => (fields, Bytes::from_static(DEFAULT_PAYLOAD)),
-        };
-        no_parameters(query)?;
-        let (id, now) = (organization.to_string(), self.clock.now().to_string());
-        let operations = self.clone();
-        let draft = off_thread(move || {
-            read_members(members, Errors::default(), |fields| {
-                let given = fields.given("type");
-                let kind = fields.choice("type", DestinationType::ALL);
-                let kind = fields.require("type", given, kind);
-                let settings = read_settings(fields, kind, None, &operations.addresses());
-                let wording = take_sample(fields, &id, &now, &payload);
-                Some(Draft {
-                    settings: settings?,
-                    wording,
-                    payload,
-                })
-            })
-        });
-        let draft = draft.await?.map_err(Refusal::invalid);
-        let draft = self.noted(ctx, organization, draft).await?;
+        let read = async |query, body| self.read_preview(ctx, organization, query, body).await;
+        let preview = input.read_async(read).await?;
         let late = |_| Refusal::rate_limited(1);
         let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
         let _place = place.map_err(Refusal::internal)?;
         self.limit(organization, Limited::Preview).await?;
-        render::off_thread(None, move |stop| rendered(&draft, stop))
+        render::off_thread(None, move |stop| rendered(&preview, stop))
             .await
             .map_err(|fault| {
                 if fault.is_ours {
@@ -112,6 +93,42 @@ impl Operations {
                     fault.detail,
                 )])
             })
+    }
+}
+
+impl Operations {
+    /// Reads a preview on a thread that serves no requests, because compiling its templates takes
+    /// time.
+    async fn read_preview(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        query: Query,
+        body: Body,
+    ) -> Result<PreviewOfDestination, Refusal> {
+        let (members, payload) = match body.source()? {
+            Source::Bytes(json) => split(&json)?,
+            Source::Form(fields) => (fields, Bytes::from_static(DEFAULT_PAYLOAD)),
+        };
+        no_parameters(query)?;
+        let (id, now) = (organization.to_string(), self.clock.now().to_string());
+        let operations = self.clone();
+        let read = off_thread(move || {
+            read_members(members, Errors::default(), |fields| {
+                let given = fields.given("type");
+                let kind = fields.choice("type", DestinationType::ALL);
+                let kind = fields.require("type", given, kind);
+                let settings = read_settings(fields, kind, None, &operations.addresses());
+                let wording = take_sample(fields, &id, &now, &payload);
+                Some(PreviewOfDestination {
+                    settings: settings?,
+                    wording,
+                    payload,
+                })
+            })
+        });
+        let read = read.await?.map_err(Refusal::invalid);
+        self.noted(ctx, organization, read).await
     }
 }
 
@@ -187,12 +204,12 @@ fn take_sample(
     }
 }
 
-fn rendered(draft: &Draft, stop: &Stop) -> Result<Value, Fault> {
-    let Draft {
+fn rendered(preview: &PreviewOfDestination, stop: &Stop) -> Result<Value, Fault> {
+    let PreviewOfDestination {
         settings,
         wording,
         payload,
-    } = draft;
+    } = preview;
     match settings {
         Settings::Webhook(webhook) => {
             let body = render::webhook::body(webhook, wording, payload.clone(), "…", stop)?;

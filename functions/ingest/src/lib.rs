@@ -18,7 +18,8 @@ use access::{Caller, CallerCredential};
 use domain::role::Role;
 use domain::trace::TraceId;
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
-use operations::{Body, Context, Operations, Query, Refusal};
+use operations::message::MessageToSubmit;
+use operations::{Context, Input, Operations, Query, Refusal};
 use runtime::{ConfigError, Platform};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -135,9 +136,9 @@ async fn take(
             .await;
         return Ok(());
     }
-    let body = serde_json::to_string(&detail)?;
+    let message = MessageToSubmit::new(serde_json::to_string(&detail)?.into());
     match operations
-        .submit_message(&ctx, Query::default(), Body::new(body.into()))
+        .submit_message(&ctx, Input::command(Query::default(), message))
         .await
     {
         Ok(submitted) => {

@@ -52,7 +52,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 pub(crate) async fn submit_message(call: Call, Content(body): Content) -> Answer {
     let Submitted { message, replayed } = call
         .operations
-        .submit_message(&call.ctx, call.query, body)
+        .submit_message(&call.ctx, Input::request(call.query, body))
         .await?;
     accepted(
         Some(format!("/v1/messages/{}", message.id)),
@@ -72,7 +72,7 @@ pub(crate) async fn submit_message(call: Call, Content(body): Content) -> Answer
 pub(crate) async fn submit_batch(call: Call, Content(body): Content) -> Answer {
     let SubmittedBatch { results, replayed } = call
         .operations
-        .submit_batch(&call.ctx, call.query, body)
+        .submit_batch(&call.ctx, Input::request(call.query, body))
         .await?;
     accepted(None, results, replayed)
 }

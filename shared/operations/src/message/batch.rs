@@ -31,7 +31,7 @@ use crate::organization::no_parameters;
 use crate::view::delivery::Pauses;
 use crate::view::message::{BatchResult, BatchView};
 use crate::view::problem::Problem;
-use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+use crate::{Body, Context, Input, Operations, Query, Refusal, RefusalCode};
 
 /// The maximum number of deliveries that the messages of a batch make together, which one request
 /// can commit and answer within its function's time.
@@ -71,6 +71,23 @@ fn out_of_time() -> Refusal {
     Refusal {
         detail: detail.to_owned(),
         ..Refusal::unavailable("a batch ran out of time")
+    }
+}
+
+/// A batch to submit: the JSON that its client sent, for which an idempotency key is claimed, and
+/// the messages in it, which are slices of the JSON.
+#[derive(Debug)]
+pub struct BatchToSubmit {
+    json: Bytes,
+    messages: Vec<Bytes>,
+}
+
+impl BatchToSubmit {
+    fn read(query: Query, body: Body) -> Result<Self, Refusal> {
+        let json = body.bytes()?;
+        let messages = read_batch(&json)?;
+        no_parameters(query)?;
+        Ok(Self { json, messages })
     }
 }
 
@@ -174,10 +191,11 @@ impl Operations {
     pub async fn submit_batch(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<BatchToSubmit>,
     ) -> Result<SubmittedBatch, Refusal> {
-        let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
+        let organization = self
+            .enter(ctx, Permission::Submit, &mut input.query)
+            .await?;
         let routes = self.routes(ctx, organization).await?;
         not_suspended(routes.status)?;
         let entry = Entry {
@@ -185,9 +203,7 @@ impl Operations {
             organization,
             routes: &routes,
         };
-        let json = body.bytes()?;
-        let messages = read_batch(&json)?;
-        no_parameters(query)?;
+        let BatchToSubmit { json, messages } = input.read_with(BatchToSubmit::read)?;
         let time = Time::within(Duration::from_secs(
             self.settings.function_timeout_seconds.into(),
         ));

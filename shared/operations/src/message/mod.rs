@@ -11,11 +11,11 @@ mod read;
 mod resend;
 mod submit;
 
-pub use batch::{BATCH_DELIVERIES_MAX, SubmittedBatch};
+pub use batch::{BATCH_DELIVERIES_MAX, BatchToSubmit, SubmittedBatch};
 pub use input::{BatchMessage, Content, SubmitBatch, SubmitMessage};
 pub use read::{Download, PayloadAnswer, PayloadLink};
 pub use resend::ResendMessage;
-pub use submit::Submitted;
+pub use submit::{MessageToSubmit, Submitted};
 
 pub(crate) use raw::{RawMembers, RawPayload};
 pub(crate) use read::{accepted_at, parse_reference, payload_expired};

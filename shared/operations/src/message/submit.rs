@@ -7,6 +7,7 @@
 //! interrupted before its commit, the repeat takes over its lease and commits the same deliveries
 //! conditionally, so that nothing is sent twice.
 
+use bytes::Bytes;
 use dispatch::{Submission, Target, Unresolved, resolve};
 use domain::delivery::Delivery;
 use domain::id::{MessageId, OrganizationId};
@@ -22,7 +23,35 @@ use crate::idempotency::{RequestFingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
 use crate::view::delivery::Pauses;
 use crate::view::message::MessageView;
-use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+use crate::{Body, Context, Input, Operations, Query, Refusal, RefusalCode};
+
+/// A message to submit, as the JSON object that its client sent. It stays bytes, because the payload
+/// is delivered as it was sent, and an idempotency key is claimed for exactly these bytes. A repeat
+/// is answered before they are read.
+#[derive(Debug)]
+pub struct MessageToSubmit {
+    json: Bytes,
+    /// The parameters of the request, of which none is accepted.
+    parameters: Query,
+}
+
+impl MessageToSubmit {
+    /// Creates a message from its JSON.
+    #[must_use]
+    pub fn new(json: Bytes) -> Self {
+        Self {
+            json,
+            parameters: Query::default(),
+        }
+    }
+
+    fn read(parameters: Query, body: Body) -> Result<Self, Refusal> {
+        Ok(Self {
+            json: body.bytes()?,
+            parameters,
+        })
+    }
+}
 
 /// An accepted message, and whether it is a repeat.
 #[derive(Debug)]
@@ -78,13 +107,14 @@ impl Operations {
     pub async fn submit_message(
         &self,
         ctx: &Context,
-        mut query: Query,
-        body: Body,
+        mut input: Input<MessageToSubmit>,
     ) -> Result<Submitted, Refusal> {
-        let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
+        let organization = self
+            .enter(ctx, Permission::Submit, &mut input.query)
+            .await?;
         let routes = self.routes(ctx, organization).await?;
         not_suspended(routes.status)?;
-        let json = body.bytes()?;
+        let MessageToSubmit { json, parameters } = input.read_with(MessageToSubmit::read)?;
         let entry = Entry {
             ctx,
             organization,
@@ -95,7 +125,7 @@ impl Operations {
             .as_ref()
             .map(|key| RequestFingerprint::of(organization, key, &ctx.request_line, &json));
         let read = || {
-            no_parameters(query)?;
+            no_parameters(parameters)?;
             read_message(&json, self.clock.now(), &self.addresses(), false)
         };
         let accepted = match fingerprint {

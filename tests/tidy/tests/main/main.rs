@@ -405,10 +405,7 @@ fn operations_know_no_http_and_nothing_is_serialized_to_call_them() {
     let expected = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     assert_eq!(
         files(&["Body::new("]),
-        expected(&[
-            "functions/api/src/extract.rs",
-            "functions/ingest/src/lib.rs"
-        ])
+        expected(&["functions/api/src/extract.rs"])
     );
     assert_eq!(
         files(&["Query::parse("]),

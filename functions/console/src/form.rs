@@ -34,7 +34,7 @@ impl FromRequest<Front> for Form {
         if front
             .operations()
             .await?
-            .sessions
+            .sessions()
             .is_own_form(cookie, token)
         {
             Ok(form)

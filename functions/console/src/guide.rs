@@ -34,7 +34,7 @@ impl Guide {
         let key = setting("key_template").unwrap_or_else(|| "waybill/".to_owned());
         let prefix = key.split("{{").next().unwrap_or_default();
         Ok(Self {
-            account_id: operations.settings.account_id.clone(),
+            account_id: operations.settings().account_id.clone(),
             external_id: own.aws_external_id.to_string(),
             bucket: setting("bucket").unwrap_or_else(|| "YOUR-BUCKET".to_owned()),
             prefix: prefix

@@ -140,7 +140,7 @@ impl Notice {
         let value = cookie(headers, &name(base_url)).filter(|_| !is_part)?;
         let (payload, token) = value.split_once('.')?;
         let is_own = operations
-            .sessions
+            .sessions()
             .is_own_form(&signed(session, payload), token);
         serde_json::from_slice(&BASE64.decode(payload).ok().filter(|_| is_own)?).ok()
     }
@@ -149,7 +149,7 @@ impl Notice {
     fn cookie(&self, operations: &Operations, v: &Visitor) -> Option<HeaderValue> {
         let payload = BASE64.encode(serde_json::to_vec(self).ok()?);
         let token = operations
-            .sessions
+            .sessions()
             .form_token(&signed(&v.session.0, &payload));
         let value = format!("{payload}.{token}");
         let fits = value.len() <= CHARS_MAX;

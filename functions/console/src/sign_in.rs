@@ -138,9 +138,9 @@ async fn sign_out(
 ) -> Answer {
     let operations = front.operations().await?;
     let cookie = cookie(&headers, cookie_name(&facts.base_url)).unwrap_or_default();
-    if let Some(session) = operations.sessions.open(cookie, operations.clock.now()) {
+    if let Some(session) = operations.sessions().open(cookie, operations.now()) {
         operations
-            .access
+            .access()
             .sign_out(&session)
             .await
             .map_err(Refusal::from)?;
@@ -151,7 +151,7 @@ async fn sign_out(
 /// Shows a portal link. A GET changes nothing, because mail scanners follow links and would
 /// otherwise use up the link.
 async fn show_link(State(front): State<Front>, Path(token): Path<String>) -> Answer {
-    let link = usable(front.operations().await?.access.portal_link(&token).await)?;
+    let link = usable(front.operations().await?.access().portal_link(&token).await)?;
     let status = if link.is_some() {
         StatusCode::OK
     } else {
@@ -176,7 +176,7 @@ async fn open_link(
         front
             .operations()
             .await?
-            .access
+            .access()
             .open_portal_link(&token)
             .await,
     )?;
@@ -216,11 +216,11 @@ pub(crate) async fn begun(
     next: &str,
 ) -> Result<Response, Refusal> {
     let operations = front.operations().await?;
-    let seconds = session.until.since(operations.clock.now()).as_secs();
+    let seconds = session.until.since(operations.now()).as_secs();
     Ok(with_cookie(
         see_other(next),
         facts,
-        &operations.sessions.seal(session),
+        &operations.sessions().seal(session),
         seconds,
     ))
 }

@@ -5,7 +5,6 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::Timestamp;
-use domain::id::OrganizationId;
 use domain::role::{Permission, Role};
 use front::{Front, Refused, RequestFacts};
 use http::header::COOKIE;
@@ -133,11 +132,11 @@ async fn visitor(
         return Ok(None);
     };
     let operations = front.operations().await?;
-    let now = operations.clock.now();
-    let Some(session) = operations.sessions.open(cookie, now) else {
+    let now = operations.now();
+    let Some(session) = operations.sessions().open(cookie, now) else {
         return Ok(None);
     };
-    let caller = match operations.access.resume(&session).await {
+    let caller = match operations.access().resume(&session).await {
         Ok(caller) => caller,
         Err(access::AuthenticateError::Unauthenticated(_)) => return Ok(None),
         Err(error) => return Err(Refusal::unavailable(error)),
@@ -148,21 +147,13 @@ async fn visitor(
         .take_all("organization_id")
         .pop()
         .filter(|id| !id.is_empty());
-    let looked_at: Option<OrganizationId> = caller
-        .organization
-        .or_else(|| named.as_deref().and_then(|id| id.parse().ok()));
-    let organization = match looked_at {
-        Some(id) => operations
-            .store
-            .organization(id)
-            .await
-            .map_err(Refusal::from)?,
-        None => None,
-    };
+    let organization_name = operations
+        .organization_name(&caller, named.as_deref())
+        .await?;
     Ok(Some(Visitor {
-        form_token: operations.sessions.form_token(cookie),
+        form_token: operations.sessions().form_token(cookie),
         named,
-        organization_name: organization.map(|organization| organization.name),
+        organization_name,
         path: uri.path().to_owned(),
         address: uri
             .path_and_query()

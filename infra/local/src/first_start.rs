@@ -50,16 +50,7 @@ pub async fn keys(directory: &DataDirectory, instance: &Instance) -> Result<Keys
         .ok_or(FirstStartError::NoApi)?;
     let config = api::Config::read(&environment)?;
     let operations = api::operations(platform, &config).await?;
-    let operations::Operations {
-        store,
-        ids,
-        random,
-        clock,
-        ..
-    } = &operations;
-    let operator_key = bootstrap::operator_key(store, ids, random, clock)
-        .await
-        .map_err(Refusal::from)?;
+    let operator_key = bootstrap::first_operator_key(&operations).await?;
     let (organization, organization_key) =
         bootstrap::organization_with_key(&operations, ORGANIZATION).await?;
     Ok(Keys {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use domain::key_ring::KeyRing;
-use operations::{Cursors, Operations, Refusal, Settings};
+use operations::{Operations, Refusal, Services, Settings, SigningKeys};
 use runtime::Platform;
 use tokio::sync::OnceCell;
 use vault::{KeySource, KeyUse, Vault, VaultError};
@@ -103,25 +103,27 @@ async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys)
         platform: platform.clone(),
         sources: Vec::new(),
     };
-    let ids = keys
-        .load(KeyUse::Ids, Some(&config.signing_keys_secret_arn))
-        .await?;
-    let cursors = keys
-        .load(KeyUse::Cursors, config.cursor_keys_secret_arn.as_ref())
-        .await?;
-    let links = keys
-        .load(KeyUse::Links, config.link_keys_secret_arn.as_ref())
-        .await?;
-    let sessions = keys
-        .load(KeyUse::Sessions, config.session_keys_secret_arn.as_ref())
-        .await?;
+    let signing = SigningKeys {
+        ids: keys
+            .load(KeyUse::Ids, Some(&config.signing_keys_secret_arn))
+            .await?,
+        cursors: keys
+            .load(KeyUse::Cursors, config.cursor_keys_secret_arn.as_ref())
+            .await?,
+        links: keys
+            .load(KeyUse::Links, config.link_keys_secret_arn.as_ref())
+            .await?,
+        sessions: keys
+            .load(KeyUse::Sessions, config.session_keys_secret_arn.as_ref())
+            .await?,
+    };
     let store = store::Store::new(
         aws,
         config.table_name.clone(),
         Some(config.bucket_name.clone()),
     );
     let queues = queue::Queues::new(aws, config.queue_urls.clone());
-    let operations = Operations {
+    let services = Services {
         vault: Vault::new(
             aws,
             Some(config.kms_key_id.clone()),
@@ -137,29 +139,23 @@ async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys)
                     .map(|name| dispatch::Bus::new(aws, name)),
             ),
         jobs: queue::JobQueue::new(aws, config.jobs_queue_url.clone()),
-        access: access::Access::new(store.clone(), clock.clone()),
-        ids: domain::id::IdMint::new(ids, clock.clone(), random.clone()),
-        cursors: Cursors::new(cursors),
-        payload_links: access::PayloadLinks::new(links),
-        sessions: access::Sessions::new(sessions),
-        egress: config.egress.clone(),
         lambda: aws_sdk_lambda::Client::new(aws),
-        meter: operations::Meter::default(),
-        recorded_refusals: operations::RecordedRefusals::default(),
         store,
         clock,
         random,
-        settings: Arc::new(Settings {
-            worker_functions: config.worker_functions.clone(),
-            plain_http: config.plain_http,
-            rate_limits: config.rate_limits,
-            quotas: config.quotas,
-            function_timeout_seconds: config.function_timeout_seconds,
-            account_id: config.account_id.clone(),
-            own_bucket: config.bucket_name.clone(),
-            own_secret_arns: config.own_secret_arns.clone(),
-        }),
     };
+    let settings = Settings {
+        worker_functions: config.worker_functions.clone(),
+        egress: config.egress.clone(),
+        plain_http: config.plain_http,
+        rate_limits: config.rate_limits,
+        quotas: config.quotas,
+        function_timeout_seconds: config.function_timeout_seconds,
+        account_id: config.account_id.clone(),
+        own_bucket: config.bucket_name.clone(),
+        own_secret_arns: config.own_secret_arns.clone(),
+    };
+    let operations = Operations::new(services, signing, settings);
     Ok((operations, keys))
 }
 

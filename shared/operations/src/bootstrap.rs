@@ -31,6 +31,18 @@ pub async fn operator_key(
     Ok(plaintext)
 }
 
+/// Creates an operator's key with the operations' own services, as [`operator_key`] does.
+pub async fn first_operator_key(operations: &Operations) -> Result<SecretString, Refusal> {
+    let Operations {
+        store,
+        ids,
+        random,
+        clock,
+        ..
+    } = operations;
+    Ok(operator_key(store, ids, random, clock).await?)
+}
+
 /// Creates an organization with an admin key. Returns its id and the text of the key, which is not
 /// stored.
 pub async fn organization_with_key(

@@ -18,24 +18,24 @@ pub const CURSOR: RangeInclusive<usize> = 1..=(TAG_BYTES + POSITION_BYTES_MAX) *
 
 /// Signs and verifies cursors.
 #[derive(Clone)]
-pub struct Cursors {
+pub(crate) struct Cursors {
     keys: KeyRing,
 }
 
 /// What a cursor belongs to: a route, an organization and filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListScope(Vec<String>);
+pub(crate) struct ListScope(Vec<String>);
 
 impl ListScope {
     /// Creates the scope of a route's list, without filters.
     #[must_use]
-    pub fn of(route: &str) -> Self {
+    pub(crate) fn of(route: &str) -> Self {
         Self(vec![route.to_owned()])
     }
 
     /// Adds a filter to the scope. `None` adds nothing, which differs from an empty value.
     #[must_use]
-    pub fn with<T: ToString>(mut self, filter: &str, value: Option<T>) -> Self {
+    pub(crate) fn with<T: ToString>(mut self, filter: &str, value: Option<T>) -> Self {
         if let Some(value) = value {
             self.0.push(format!("{filter}={}", value.to_string()));
         }
@@ -46,13 +46,13 @@ impl ListScope {
 impl Cursors {
     /// Creates cursors that are signed with secret keys.
     #[must_use]
-    pub fn new(keys: impl Into<KeyRing>) -> Self {
+    pub(crate) fn new(keys: impl Into<KeyRing>) -> Self {
         Self { keys: keys.into() }
     }
 
     /// Returns the cursor of a position in a list.
     #[must_use]
-    pub fn seal(&self, scope: &ListScope, position: &str) -> String {
+    pub(crate) fn seal(&self, scope: &ListScope, position: &str) -> String {
         let digest = mac(&self.keys.signing(), scope, position.as_bytes())
             .finalize()
             .into_bytes();
@@ -63,7 +63,7 @@ impl Cursors {
 
     /// Returns the position of a cursor, if it was sealed for the same scope.
     #[must_use]
-    pub fn open(&self, scope: &ListScope, cursor: &str) -> Option<String> {
+    pub(crate) fn open(&self, scope: &ListScope, cursor: &str) -> Option<String> {
         if cursor.len() > *CURSOR.end() {
             return None;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use access::Caller;
 use domain::id::{DestinationId, OrganizationId, Ulid};
 use domain::role::Permission;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -37,6 +38,21 @@ impl NamesEverywhere {
 }
 
 impl Operations {
+    /// Returns the name of the organization that pages are about: the caller's own, or the one
+    /// that an operator names.
+    pub async fn organization_name(
+        &self,
+        caller: &Caller,
+        named: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
+        let named = named.and_then(|id| id.parse().ok());
+        let Some(id) = caller.organization.or(named) else {
+            return Ok(None);
+        };
+        let organization = self.store.organization(id).await?;
+        Ok(organization.map(|organization| organization.name))
+    }
+
     /// Reads the names of organizations and of destinations in them.
     pub async fn names_everywhere(
         &self,

@@ -46,7 +46,7 @@ pub use api_key::{ApiKeyToCreate, CreateApiKey};
 pub use body::Body;
 pub use command::{Input, MergePatch};
 pub use context::Context;
-pub use cursor::{CURSOR, Cursors};
+pub use cursor::CURSOR;
 pub use delivery::RetryDelivery;
 pub use everywhere::NamesEverywhere;
 pub use idempotency::{Admission, IdempotencyKey, RequestOutcome, StoredAnswer};
@@ -55,8 +55,6 @@ pub use organization_health::{Attention, OrganizationHealth, UnhealthyDestinatio
 pub use page::Page;
 pub use portal_link::{CreatePortalLink, NewPortalLinkView, PortalLinkToCreate};
 pub use query::Query;
-pub use quota::Meter;
-pub use recorded_refusals::RecordedRefusals;
 pub use refusal::{Extra, Refusal, RefusalCode, RefusalKind};
 /// The length of a signing secret that a customer provides.
 pub use signing::TEXT_LENGTH as SIGNING_SECRET;
@@ -66,12 +64,19 @@ pub use upload::{CreateUpload, NewUpload, UploadView};
 
 pub use dispatch::view::words;
 
-use access::Access;
+use std::sync::Arc;
+
+use access::{Access, PayloadLinks, Sessions};
 use dispatch::Dispatcher;
 use domain::id::IdMint;
-use domain::{Clock, Random};
+use domain::key_ring::KeyRing;
+use domain::{Clock, Random, Timestamp};
 use store::{Store, StoreError};
 use vault::Vault;
+
+use cursor::Cursors;
+use quota::Meter;
+use recorded_refusals::RecordedRefusals;
 
 /// How often a change that lost a race is tried again on the state that won.
 pub(crate) const RACES_MAX: usize = 8;
@@ -81,6 +86,8 @@ pub(crate) const RACES_MAX: usize = 8;
 pub struct Settings {
     /// The functions that check destinations and deliver to them.
     pub worker_functions: domain::settings::PerLane<String>,
+    /// Decides which literal addresses destinations may have.
+    pub egress: egress::Policy,
     /// Whether destinations may have an `http://` address.
     pub plain_http: bool,
     /// Whether quotas are enforced.
@@ -97,9 +104,9 @@ pub struct Settings {
     pub own_secret_arns: Vec<String>,
 }
 
-/// Everything that operations need. It is cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Operations {
+/// The services that operations use.
+#[derive(Debug)]
+pub struct Services {
     /// The table and the bucket.
     pub store: Store,
     /// Seals credentials and other secrets.
@@ -108,30 +115,109 @@ pub struct Operations {
     pub dispatch: Dispatcher,
     /// Sends the tasks of jobs.
     pub jobs: queue::JobQueue,
-    /// Authenticates callers by their keys and sessions.
-    pub access: Access,
-    /// Creates ids, and recognizes those of an organization.
-    pub ids: IdMint,
-    /// Signs and verifies cursors.
-    pub cursors: Cursors,
-    /// Signs and verifies links to payloads.
-    pub payload_links: access::PayloadLinks,
-    /// Signs and verifies the console's sessions.
-    pub sessions: access::Sessions,
-    /// Decides which literal addresses destinations may have.
-    pub egress: egress::Policy,
     /// Invokes the workers, for example for checks.
     pub lambda: aws_sdk_lambda::Client,
-    /// Counts what organizations use.
-    pub meter: Meter,
-    /// Limits the number of refusals that are recorded.
-    pub recorded_refusals: RecordedRefusals,
     /// The source of the current time.
     pub clock: Clock,
     /// The source of randomness, which is suitable for secrets.
     pub random: Random,
-    /// The settings of the deployment.
-    pub settings: std::sync::Arc<Settings>,
+}
+
+/// The keys that operations sign with.
+#[derive(Debug)]
+pub struct SigningKeys {
+    /// The keys of the tags in ids.
+    pub ids: KeyRing,
+    /// The keys of cursors.
+    pub cursors: KeyRing,
+    /// The keys of links to payloads.
+    pub links: KeyRing,
+    /// The keys of the console's sessions.
+    pub sessions: KeyRing,
+}
+
+/// The operations of a deployment. They are cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    store: Store,
+    vault: Vault,
+    dispatch: Dispatcher,
+    jobs: queue::JobQueue,
+    lambda: aws_sdk_lambda::Client,
+    /// Authenticates callers by their keys and sessions.
+    access: Access,
+    /// Creates ids, and recognizes those of an organization.
+    ids: IdMint,
+    /// Signs and verifies cursors.
+    cursors: Cursors,
+    /// Signs and verifies links to payloads.
+    payload_links: PayloadLinks,
+    /// Signs and verifies the console's sessions.
+    sessions: Sessions,
+    /// Counts what organizations use.
+    meter: Meter,
+    /// Limits the number of refusals that are recorded.
+    recorded_refusals: RecordedRefusals,
+    clock: Clock,
+    random: Random,
+    settings: Arc<Settings>,
+}
+
+impl Operations {
+    /// Creates the operations of a deployment.
+    #[must_use]
+    pub fn new(services: Services, keys: SigningKeys, settings: Settings) -> Self {
+        let Services {
+            store,
+            vault,
+            dispatch,
+            jobs,
+            lambda,
+            clock,
+            random,
+        } = services;
+        Self {
+            access: Access::new(store.clone(), clock.clone()),
+            ids: IdMint::new(keys.ids, clock.clone(), random.clone()),
+            cursors: Cursors::new(keys.cursors),
+            payload_links: PayloadLinks::new(keys.links),
+            sessions: Sessions::new(keys.sessions),
+            meter: Meter::default(),
+            recorded_refusals: RecordedRefusals::default(),
+            settings: Arc::new(settings),
+            store,
+            vault,
+            dispatch,
+            jobs,
+            lambda,
+            clock,
+            random,
+        }
+    }
+
+    /// Returns what authenticates callers, by their keys, portal links and sessions.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Returns what signs and verifies the console's sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Returns the settings of the deployment.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the current time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
 }
 
 impl From<vault::VaultError> for Refusal {

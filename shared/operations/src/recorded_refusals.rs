@@ -16,7 +16,7 @@ const COUNTED_MAX: usize = 10_000;
 ///
 /// Every refusal is logged and counted in the metrics, whether it is recorded or not.
 #[derive(Clone, Debug, Default)]
-pub struct RecordedRefusals(Arc<Mutex<HashMap<(&'static str, String), Minute>>>);
+pub(crate) struct RecordedRefusals(Arc<Mutex<HashMap<(&'static str, String), Minute>>>);
 
 #[derive(Debug)]
 struct Minute {

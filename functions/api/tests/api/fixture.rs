@@ -22,6 +22,7 @@ use operations::{Operations, bootstrap};
 use runtime::{Environment, Platform};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -178,14 +179,7 @@ impl Deployment {
         };
         let config = Config::read(&environment(&engines, variables)).unwrap();
         let operations = api::operations(&platform, &config).await.unwrap();
-        let Operations {
-            store,
-            ids,
-            random,
-            clock,
-            ..
-        } = &operations;
-        let operator = bootstrap::operator_key(store, ids, random, clock)
+        let operator = bootstrap::first_operator_key(&operations)
             .await
             .unwrap()
             .expose_secret()
@@ -216,6 +210,12 @@ impl Deployment {
             headers: parts.headers,
             bytes,
         }
+    }
+
+    /// Returns the deployment's table, for what only other functions write.
+    pub(crate) fn store(&self) -> Store {
+        let aws = self.engines.sdk_config(Caller::unlimited("test"));
+        Store::new(&aws, TABLE.to_owned(), None)
     }
 
     /// Returns a client with the organization's admin key.

@@ -324,7 +324,7 @@ async fn a_destination_that_was_disabled_while_it_failed_counts_as_disabled_and_
                 detail: "connection refused".to_owned(),
             };
             let at = Timestamp::from_millis(deployment.now_ms.load(Ordering::Relaxed));
-            let store = &deployment.operations.store;
+            let store = deployment.store();
             assert!(
                 store
                     .count_failure(id.parse().unwrap(), organization, 0, token, at, error)
@@ -373,7 +373,7 @@ async fn a_confirmation_link_that_has_expired_confirms_nothing() {
     let addresses = ["a@acme.example", "b@acme.example"];
     let settings = json!({"settings": {"alert_emails": addresses}});
     assert_eq!(admin.patch("/v1/organization", settings).await.status, 200);
-    let operations = &deployment.operations;
+    let (operations, store) = (&deployment.operations, deployment.store());
     let organization = deployment.organization.parse().unwrap();
     let now = Timestamp::from_millis(deployment.now_ms.load(Ordering::Relaxed));
     let mut tokens = Vec::new();
@@ -383,8 +383,7 @@ async fn a_confirmation_link_that_has_expired_confirms_nothing() {
             secret_sha256: sha256_hex("secret"),
             expires_at: now.plus(LIFE),
         };
-        operations
-            .store
+        store
             .save_confirmation(organization, &sha256_hex(address), &pending)
             .await
             .unwrap();

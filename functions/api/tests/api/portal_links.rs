@@ -21,7 +21,7 @@ async fn a_portal_link_opens_once_and_its_session_ends_with_it() {
     let made = made.json();
     let (url, id) = (made["url"].as_str().unwrap(), made["id"].as_str().unwrap());
     assert!(id.starts_with("pln_") && made["expires_at"].is_string());
-    let access = &deployment.operations.access;
+    let access = &deployment.operations.access();
     let seen = access.portal_link(token(url)).await.unwrap();
     assert_eq!(
         (seen.path.as_deref(), seen.session_until),
@@ -35,9 +35,7 @@ async fn a_portal_link_opens_once_and_its_session_ends_with_it() {
     );
     let sessions = Sessions::new([3; 32]);
     let cookie = sessions.seal(&Session::from(&opened));
-    let session = sessions
-        .open(&cookie, deployment.operations.clock.now())
-        .unwrap();
+    let session = sessions.open(&cookie, deployment.operations.now()).unwrap();
     let Caller { name, role, .. } = access.resume(&session).await.unwrap();
     assert_eq!((&*name, role), ("Ana", Role::Manager));
     assert_eq!(

@@ -74,7 +74,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 impl Operations {
     pub(crate) fn addresses(&self) -> Addresses<'_> {
         Addresses {
-            policy: &self.egress,
+            policy: &self.settings.egress,
             plain_http: self.settings.plain_http,
             account_id: &self.settings.account_id,
         }

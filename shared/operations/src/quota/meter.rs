@@ -22,7 +22,7 @@ const ORGANIZATIONS_MAX: usize = 10_000;
 
 /// Counts usage in memory. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Mutex<HashMap<OrganizationId, Known>>>);
+pub(crate) struct Meter(Arc<Mutex<HashMap<OrganizationId, Known>>>);
 
 /// The outcome of counting some usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 
 mod meter;
 
-pub use meter::Meter;
+pub(crate) use meter::Meter;
 
 use std::time::Duration;
 

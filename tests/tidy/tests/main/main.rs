@@ -418,6 +418,57 @@ fn operations_know_no_http_and_nothing_is_serialized_to_call_them() {
     );
 }
 
+/// The idempotency layer replays a stored response before the operation is called, so a route names
+/// the permission that its operation requires.
+#[test]
+fn a_route_replays_responses_to_callers_whom_its_operation_admits() {
+    let without_spaces = |path: &Path| read(path).split_whitespace().collect::<String>();
+    let of = |folder: &str| -> Vec<PathBuf> {
+        let all = sources().into_iter();
+        all.filter(|path| path.starts_with(folder)).collect()
+    };
+    let operations: String = of("shared/operations/src")
+        .iter()
+        .map(|path| without_spaces(path))
+        .collect();
+    let until = |text: &str, end: char| text.split(end).next().unwrap_or_default().to_owned();
+    let mut compared = 0;
+    for path in of("functions/api/src/routes") {
+        let file = without_spaces(&path);
+        let manage = file.contains("letmanage=Permission::ManageDestinations;");
+        let calls = file.split("post_once(api,").skip(1);
+        assert_eq!(
+            calls.clone().count(),
+            file.matches("post_once(").count(),
+            "{path:?}"
+        );
+        compared += calls.clone().count();
+        for call in calls {
+            let arguments = until(call, ')');
+            let (permission, handler) = arguments.split_once(',').unwrap();
+            let permission = match permission.strip_prefix("Permission::") {
+                Some(name) => name,
+                None if manage && permission == "manage" => "ManageDestinations",
+                None => panic!("{arguments}: a permission that this test does not know"),
+            };
+            let handler = handler.trim_end_matches(',');
+            let (_, body) = file.split_once(&format!("fn{handler}(")).unwrap();
+            let operation = until(body.split_once("operations.").unwrap().1, '(');
+            let (_, body) = operations
+                .split_once(&format!("pubasyncfn{operation}("))
+                .unwrap();
+            let required = body.split_once("Permission::").unwrap().1;
+            let is_same = required.starts_with(&format!("{permission},"))
+                || required.starts_with(&format!("{permission})"));
+            assert!(
+                is_same,
+                "{operation} requires another permission than {handler}"
+            );
+        }
+    }
+    assert!(compared > 0, "the routes are found");
+}
+
 #[test]
 fn the_documentation_uses_plain_words() {
     let found = pages().into_iter().flat_map(|path| {

@@ -361,6 +361,20 @@ impl<'e> Fields<'e> {
         }
     }
 
+    /// Records that the text of a member is malformed, with `detail`, unless it is absent or
+    /// `is_valid` accepts it.
+    pub fn check_format(
+        &self,
+        name: &str,
+        text: Option<&str>,
+        is_valid: impl FnOnce(&str) -> bool,
+        detail: &str,
+    ) {
+        if text.is_some_and(|text| !is_valid(text)) {
+            self.refuse(name, FieldCode::InvalidFormat, detail);
+        }
+    }
+
     /// Returns whether the member is present, even if it is null.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -8,7 +8,7 @@ use access::{
 };
 use domain::Timestamp;
 use domain::id::PortalLinkId;
-use domain::input::{Errors, FieldCode, Fields};
+use domain::input::{Errors, Fields};
 use domain::limits::{PORTAL_LINKS_MAX, REFERENCE};
 use domain::portal_link::{LINK_SECONDS, PAGE_PATH, PortalLink, Subject};
 use domain::role::{Permission, Role};
@@ -90,13 +90,12 @@ impl PortalLinkToCreate {
             .read(fields, "session_seconds")
             .unwrap_or(LINK_SECONDS.default_value());
         let path = fields.text("path", PAGE_PATH);
-        if path.as_deref().is_some_and(|path| !is_own_page(path)) {
-            fields.refuse(
-                "path",
-                FieldCode::InvalidFormat,
-                "must be a path of the console, as in /destinations",
-            );
-        }
+        fields.check_format(
+            "path",
+            path.as_deref(),
+            is_own_page,
+            "must be a path of the console, as in /destinations",
+        );
         Some(Self {
             role: role?,
             subject: subject.unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::id::UploadId;
-use domain::input::{FieldCode, Fields};
+use domain::input::Fields;
 use domain::limits::{FILENAME, MEDIA_TYPE, UPLOAD_BYTES};
 use domain::role::Permission;
 use domain::settings::webhook::is_media_type;
@@ -123,28 +123,23 @@ impl Operations {
 
 fn read(fields: &mut Fields<'_>) -> Option<NewUpload> {
     let content_type = fields.required_text("content_type", MEDIA_TYPE);
-    if content_type
-        .as_deref()
-        .is_some_and(|kind| !is_media_type(kind))
-    {
-        fields.refuse(
-            "content_type",
-            FieldCode::InvalidFormat,
-            "must be a media type, such as text/csv",
-        );
-    }
+    fields.check_format(
+        "content_type",
+        content_type.as_deref(),
+        is_media_type,
+        "must be a media type, such as text/csv",
+    );
     let filename = fields.name("filename", FILENAME);
     let given = fields.given("size_bytes");
     let size_bytes = UPLOAD_BYTES.read(fields, "size_bytes");
     let size_bytes = fields.require("size_bytes", given, size_bytes);
     let sha256 = fields.text("sha256", 64..=64);
-    if sha256.as_deref().is_some_and(|text| digest(text).is_none()) {
-        fields.refuse(
-            "sha256",
-            FieldCode::InvalidFormat,
-            "must be 64 lower-case hexadecimal digits",
-        );
-    }
+    fields.check_format(
+        "sha256",
+        sha256.as_deref(),
+        |text| digest(text).is_some(),
+        "must be 64 lower-case hexadecimal digits",
+    );
     Some(NewUpload {
         content_type: content_type?,
         filename,

@@ -206,16 +206,12 @@ fn read_user_agent(fields: &mut Fields<'_>) -> Option<String> {
             "maxLength": HEADER_TEXT.end(), "pattern": HEADER_VALUE, "default": null})
     });
     let user_agent = fields.text("user_agent", HEADER_TEXT);
-    if user_agent
-        .as_deref()
-        .is_some_and(|agent| !is_header_value(agent))
-    {
-        fields.refuse(
-            "user_agent",
-            FieldCode::InvalidFormat,
-            "must be printable ASCII",
-        );
-    }
+    fields.check_format(
+        "user_agent",
+        user_agent.as_deref(),
+        is_header_value,
+        "must be printable ASCII",
+    );
     user_agent
 }
 

@@ -31,16 +31,12 @@ pub(super) fn read(
     let provider = fields.require("provider", given, provider);
     let client_id = fields.required_text("client_id", CLIENT_ID_LENGTH);
     let client_secret = fields.required_text("client_secret", CLIENT_SECRET_LENGTH);
-    if client_secret
-        .as_deref()
-        .is_some_and(|secret| !is_header_value(secret))
-    {
-        fields.refuse(
-            "client_secret",
-            FieldCode::InvalidFormat,
-            "must be printable ASCII without spaces at its ends",
-        );
-    }
+    fields.check_format(
+        "client_secret",
+        client_secret.as_deref(),
+        is_header_value,
+        "must be printable ASCII without spaces at its ends",
+    );
     let facts = provider.and_then(Provider::facts);
     let is_custom = provider == Some(Provider::Custom);
     let authorize_url = address(fields, "authorize_url", is_custom, |url| {

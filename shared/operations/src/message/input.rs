@@ -238,20 +238,16 @@ fn take_content(
     let read = fields.object("content", |inner| {
         let bytes = take_base64(inner, too_large);
         let content_type = inner.required_text("content_type", MEDIA_TYPE);
-        let plausible = |text: &str| {
+        let is_plausible = |text: &str| {
             text.split_once('/')
                 .is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty())
         };
-        if content_type
-            .as_deref()
-            .is_some_and(|text| !plausible(text) || !is_header_value(text))
-        {
-            inner.refuse(
-                "content_type",
-                FieldCode::InvalidFormat,
-                "must be a media type, such as text/csv",
-            );
-        }
+        inner.check_format(
+            "content_type",
+            content_type.as_deref(),
+            |text| is_plausible(text) && is_header_value(text),
+            "must be a media type, such as text/csv",
+        );
         let filename = inner.name("filename", FILENAME);
         let bytes = bytes?;
         let info = PayloadInfo {

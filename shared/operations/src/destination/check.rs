@@ -12,6 +12,63 @@ use crate::quota::Limited;
 use crate::view::destination::Checked;
 use crate::{Body, Context, Input, Operations, Query, Refusal};
 
+/// The checks that one request makes before it saves a destination. A request that lost a race
+/// checks again, but counts against the organization's quota once.
+pub(super) struct RequestChecks<'r> {
+    operations: &'r Operations,
+    ctx: &'r Context,
+    /// Whether the client asked to save the destination unchecked.
+    are_skipped: bool,
+    are_counted: bool,
+}
+
+impl<'r> RequestChecks<'r> {
+    pub(super) fn new(operations: &'r Operations, ctx: &'r Context, are_skipped: bool) -> Self {
+        Self {
+            operations,
+            ctx,
+            are_skipped,
+            are_counted: false,
+        }
+    }
+
+    /// Checks the destination, refuses it if it does not pass, and records when it passed. If
+    /// checks are skipped, the destination is not verified.
+    pub(super) async fn checked(
+        &mut self,
+        destination: Destination,
+    ) -> Result<Destination, Refusal> {
+        let verified_at = if self.are_skipped {
+            None
+        } else {
+            self.run(&destination).await?;
+            Some(self.operations.clock.now())
+        };
+        Ok(Destination {
+            verified_at,
+            ..destination
+        })
+    }
+
+    async fn run(&mut self, destination: &Destination) -> Result<(), Refusal> {
+        if !self.are_counted {
+            self.operations
+                .limit(destination.organization_id, Limited::Check)
+                .await?;
+            self.are_counted = true;
+        }
+        let report = self
+            .operations
+            .run_counted_check(self.ctx, destination)
+            .await?;
+        if report.ok {
+            Ok(())
+        } else {
+            Err(Refusal::connection_check_failed(report))
+        }
+    }
+}
+
 impl Operations {
     /// Counts a check against the organization's quota, and makes it.
     async fn run_check(
@@ -46,27 +103,6 @@ impl Operations {
         )
         .await;
         Ok(report)
-    }
-
-    /// Checks a destination, and refuses it if it does not pass. `is_counted` says whether the
-    /// request has counted a check already: one that lost a race and checks again counts once.
-    pub(crate) async fn must_pass_check(
-        &self,
-        ctx: &Context,
-        destination: &Destination,
-        is_counted: &mut bool,
-    ) -> Result<(), Refusal> {
-        if !*is_counted {
-            self.limit(destination.organization_id, Limited::Check)
-                .await?;
-            *is_counted = true;
-        }
-        let report = self.run_counted_check(ctx, destination).await?;
-        if report.ok {
-            Ok(())
-        } else {
-            Err(Refusal::connection_check_failed(report))
-        }
     }
 
     /// `POST /v1/destinations/check`: reads a destination as a create does and checks it, without

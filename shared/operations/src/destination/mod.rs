@@ -52,6 +52,7 @@ use crate::audit::changes;
 use crate::organization::no_parameters;
 use crate::view::destination::{DestinationView, HealthView, NewDestination};
 use crate::{Body, Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
+use check::RequestChecks;
 use input::{read_new, read_patch, take_skip_check};
 use seal::auditable;
 
@@ -115,7 +116,8 @@ impl Operations {
         } else {
             read()
         };
-        self.noted(ctx, organization, read).await
+        self.noted(ctx, organization, read)
+            .await
     }
 
     /// `POST /v1/destinations`: creates a destination, after checking its connection unless
@@ -146,8 +148,8 @@ impl Operations {
         } = self
             .drafted(self.id_for(ctx, organization), organization, draft)
             .await?;
-        let destination = self
-            .checked(ctx, destination, skip_check, &mut false)
+        let destination = RequestChecks::new(self, ctx, skip_check)
+            .checked(destination)
             .await?;
         let event = self.event(
             ctx,
@@ -238,27 +240,6 @@ impl Operations {
         Ok(Drafted {
             destination,
             generated: generated.flatten(),
-        })
-    }
-
-    /// Checks the destination and records when the check passed, unless the client skips it.
-    async fn checked(
-        &self,
-        ctx: &Context,
-        destination: Destination,
-        skip_check: bool,
-        is_counted: &mut bool,
-    ) -> Result<Destination, Refusal> {
-        if skip_check {
-            return Ok(Destination {
-                verified_at: None,
-                ..destination
-            });
-        }
-        self.must_pass_check(ctx, &destination, is_counted).await?;
-        Ok(Destination {
-            verified_at: Some(self.clock.now()),
-            ..destination
         })
     }
 
@@ -355,8 +336,7 @@ impl Operations {
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
         let patch = input.read_with(DestinationPatch::read)?;
-        let skip_check = patch.skip_check;
-        let mut is_counted = false;
+        let mut checks = RequestChecks::new(self, ctx, patch.skip_check);
         for _ in 0..RACES_MAX {
             let draft = self.read_patch(ctx, &patch, &before).await?;
             if draft.settings != before.settings
@@ -371,14 +351,14 @@ impl Operations {
             }
             must_match(expected, &before)?;
             let after = self
-                .patched_destination(ctx, &before, draft, skip_check, &mut is_counted)
+                .patched_destination(&before, draft, &mut checks)
                 .await?;
             let Some(after) = after else {
                 return self.view_with_health(ctx, &before).await;
             };
             let mut changed = changes(&auditable(&before), &auditable(&after));
             if after.verified_at.is_none() {
-                changed.extend(skipped_check(skip_check));
+                changed.extend(skipped_check(patch.skip_check));
             }
             let event = self.event(ctx, organization, "destination.updated", after.id, changed);
             match self
@@ -398,7 +378,7 @@ impl Operations {
             }
         }
         tracing::warn!(
-            skip_check,
+            skip_check = patch.skip_check,
             destination = %before.id,
             "failed to update a destination: other requests kept changing it"
         );
@@ -409,11 +389,9 @@ impl Operations {
     /// change. Returns `None` if nothing changes.
     async fn patched_destination(
         &self,
-        ctx: &Context,
         before: &Destination,
         draft: DestinationDraft,
-        skip_check: bool,
-        is_counted: &mut bool,
+        checks: &mut RequestChecks<'_>,
     ) -> Result<Option<Destination>, Refusal> {
         let now = self.clock.now();
         let reaches = draft.settings != before.settings
@@ -445,9 +423,7 @@ impl Operations {
         }
         let after = after.revised(now);
         if reaches {
-            Ok(Some(
-                self.checked(ctx, after, skip_check, is_counted).await?,
-            ))
+            Ok(Some(checks.checked(after).await?))
         } else {
             Ok(Some(after))
         }

@@ -150,7 +150,7 @@ impl Operations {
     }
 
     /// Returns `read`, and records a security event for each blocked address that it contains.
-    pub(crate) async fn noted<T>(
+    pub(crate) async fn recording_blocked_addresses<T>(
         &self,
         ctx: &Context,
         organization: OrganizationId,

@@ -78,7 +78,9 @@ impl Operations {
             .enter(ctx, Permission::ManageDestinations, &mut command.query)
             .await?;
         let request = command.required(|fields| input::read(fields, &self.addresses()));
-        let request = self.noted(ctx, organization, request).await?;
+        let request = self
+            .recording_blocked_addresses(ctx, organization, request)
+            .await?;
         self.limit(organization, Limited::Check).await?;
         let id: AuthorizationId = self.id_for(ctx, organization);
         let place = Authorization::place(id);

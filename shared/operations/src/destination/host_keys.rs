@@ -58,7 +58,9 @@ impl Operations {
             }
             Some(HostKeysPlace { host, port })
         });
-        let place = self.noted(ctx, organization, place).await?;
+        let place = self
+            .recording_blocked_addresses(ctx, organization, place)
+            .await?;
         self.limit(organization, Limited::Check).await?;
         let request =
             serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;

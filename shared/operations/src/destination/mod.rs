@@ -92,7 +92,7 @@ impl Operations {
     ) -> Result<DestinationDraft, Refusal> {
         let operations = self.clone();
         let read = off_thread(move || read_new(members, errors, &operations.addresses())).await?;
-        self.noted(ctx, organization, read.map_err(Refusal::invalid))
+        self.recording_blocked_addresses(ctx, organization, read.map_err(Refusal::invalid))
             .await
     }
 
@@ -116,7 +116,7 @@ impl Operations {
         } else {
             read()
         };
-        self.noted(ctx, organization, read)
+        self.recording_blocked_addresses(ctx, organization, read)
             .await
     }
 

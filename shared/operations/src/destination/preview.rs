@@ -128,7 +128,8 @@ impl Operations {
             })
         });
         let read = read.await?.map_err(Refusal::invalid);
-        self.noted(ctx, organization, read).await
+        self.recording_blocked_addresses(ctx, organization, read)
+            .await
     }
 }
 

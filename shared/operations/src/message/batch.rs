@@ -282,7 +282,7 @@ impl Operations {
 
     async fn plan_message(&self, entry: &Entry<'_>, json: &Bytes) -> Result<Planned, Refusal> {
         let input = self
-            .noted(
+            .recording_blocked_addresses(
                 entry.ctx,
                 entry.organization,
                 read_message(json, self.clock.now(), &self.addresses(), true),

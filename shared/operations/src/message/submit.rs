@@ -130,7 +130,9 @@ impl Operations {
         };
         let accepted = match fingerprint {
             None => {
-                let input = self.noted(ctx, organization, read()).await?;
+                let input = self
+                    .recording_blocked_addresses(ctx, organization, read())
+                    .await?;
                 self.accept(&entry, input).await?
             }
             Some(fingerprint) => {
@@ -185,7 +187,9 @@ impl Operations {
                 return Ok(accepted);
             }
         }
-        let input = self.noted(entry.ctx, entry.organization, read()).await?;
+        let input = self
+            .recording_blocked_addresses(entry.ctx, entry.organization, read())
+            .await?;
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
         if counting == Counting::OnAcceptance {

@@ -9,11 +9,16 @@
 //! others: the call continues as long as one of its callers waits for it.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
+use futures_util::task::{self, ArcWake, AtomicWaker};
 use tokio::sync::{Notify, Semaphore};
 
 /// How long a request waits for the call in progress before it starts regardless. A call that hangs
@@ -135,8 +140,8 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
                 Arc::clone(&self.make_call),
             );
             async move {
-                // Lets other tasks that are ready add their requests too.
-                tokio::task::yield_now().await;
+                // Lets everything that is ready add its requests too.
+                yielded().await;
                 let place = tokio::select! {
                     biased;
                     place = under_way.acquire_owned() => place.ok(),
@@ -176,6 +181,44 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
             is_full,
             call: call.boxed().shared(),
         }
+    }
+}
+
+/// Waits until everything else that is ready has run.
+///
+/// A shared future is polled by each of its callers, which would end tokio's `yield_now` as soon as
+/// the second caller joins. This one ends when the runtime wakes it.
+async fn yielded() {
+    let turn = Arc::new(Turn::default());
+    let waker = task::waker(Arc::clone(&turn));
+    let mut yielding = pin!(tokio::task::yield_now());
+    if yielding
+        .poll_unpin(&mut Context::from_waker(&waker))
+        .is_ready()
+    {
+        return;
+    }
+    poll_fn(|context| {
+        turn.waits.register(context.waker());
+        match turn.came.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// The turn of a future that has yielded.
+#[derive(Default)]
+struct Turn {
+    came: AtomicBool,
+    waits: AtomicWaker,
+}
+
+impl ArcWake for Turn {
+    fn wake_by_ref(turn: &Arc<Self>) {
+        turn.came.store(true, Ordering::Release);
+        turn.waits.wake();
     }
 }
 
@@ -263,6 +306,14 @@ mod tests {
         }
         assert_eq!(early.await.unwrap(), 2);
         assert_eq!(*lock(&calls), [vec![1], vec![2, 3, 4, 5]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_one_task_makes_at_the_same_time_go_together() {
+        let (coalescer, calls) = doubling(10);
+        let requests = (0..4).map(|number| coalescer.run(number));
+        assert_eq!(join_all(requests).await, [0, 2, 4, 6]);
+        assert_eq!(*lock(&calls), [vec![0, 1, 2, 3]]);
     }
 
     #[tokio::test(start_paused = true)]

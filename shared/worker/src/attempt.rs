@@ -542,9 +542,9 @@ impl<C: Connector> Parts<C> {
                     .last_success_at
                     .is_some_and(|at| ended_at.since(at) < SUCCESS_NOTED_EVERY);
                 // The health was read before other attempts of this batch failed.
-                if noted
-                    && health.consecutive_failures == 0
+                if health.consecutive_failures == 0
                     && !item.counts.has_failed(destination.id)
+                    && (noted || item.counts.is_noted(destination.id))
                 {
                     return;
                 }

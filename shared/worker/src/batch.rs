@@ -47,6 +47,7 @@ impl<C: Connector> Parts<C> {
     /// invocation in epoch milliseconds.
     pub(crate) async fn work(&self, batch: SqsEvent, deadline_ms: u64) -> SqsBatchResponse {
         let received: Vec<Received> = batch.records.into_iter().map(Received::from).collect();
+        let tasks = received.len();
         let mut staying = Vec::new();
         let mut items = Vec::new();
         let counts = Arc::new(Counts::default());
@@ -78,7 +79,10 @@ impl<C: Connector> Parts<C> {
                     .await,
             ));
         }
-        counts.write(&self.store, self.clock.now()).await;
+        let now = self.clock.now();
+        self.carried
+            .count(counts.take(now), tasks, now, &self.store, &self.shutdown)
+            .await;
         staying.extend(
             disposals
                 .into_iter()

@@ -1,4 +1,4 @@
-//! Sums up the attempts of a batch, so that each destination's statistics are updated once.
+//! Sums up the attempts of a batch, so that each destination is updated once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,8 +9,6 @@ use domain::delivery::Delivery;
 use domain::failure_rate::minute_of;
 use domain::id::DestinationId;
 use domain::statistics::{Counted, Tally};
-use futures_util::future::join_all;
-use store::Store;
 
 /// The attempts of a batch, by destination.
 #[derive(Debug, Default)]
@@ -19,6 +17,8 @@ pub(crate) struct Counts {
     /// The destinations where attempts have failed, recorded before the attempts are stored: the
     /// answers to a shared call do not arrive in the order in which the attempts ended.
     failing: Mutex<BTreeSet<DestinationId>>,
+    /// The destinations where a success of this batch is noted in the health.
+    noted: Mutex<BTreeSet<DestinationId>>,
 }
 
 impl Counts {
@@ -58,25 +58,28 @@ impl Counts {
             .contains(&destination)
     }
 
-    /// Adds the attempts to the statistics. If a write fails, the attempts of that destination are
-    /// missing in its statistics and in its failure rate.
-    pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
+    /// Records a success that is about to be noted in its destination's health. Returns whether
+    /// another success of this batch is noted there already.
+    pub(crate) fn is_noted(&self, destination: DestinationId) -> bool {
+        !self
+            .noted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(destination)
+    }
+
+    /// Takes the attempts of the batch, which ended at `now`.
+    pub(crate) fn take(&self, now: Timestamp) -> Vec<(DestinationId, Tally)> {
         let counts =
             std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
-        let writes = counts
+        counts
             .into_iter()
-            .map(async |(destination, (mut tally, in_rate))| {
+            .map(|(destination, (mut tally, in_rate))| {
                 if in_rate != Counted::default() {
                     tally.minutes.insert(minute_of(now), in_rate);
                 }
-                if let Err(error) = store.add_statistics(destination, now, &tally).await {
-                    tracing::warn!(
-                        error = %domain::chain(&error),
-                        %destination,
-                        "failed to add attempts to the statistics; they are not counted"
-                    );
-                }
-            });
-        join_all(writes).await;
+                (destination, tally)
+            })
+            .collect()
     }
 }

@@ -12,6 +12,7 @@
 
 mod attempt;
 mod batch;
+mod carried;
 mod config;
 mod connector;
 mod counts;
@@ -35,6 +36,7 @@ mod trail;
 mod turn;
 mod updates;
 
+pub use carried::Carried;
 pub use config::Config;
 pub use connector::{Attempted, Check, Connector, Job};
 pub use credentials::Opened;
@@ -97,6 +99,8 @@ pub struct Parts<C> {
     pub memory: Memory,
     /// The flows of destinations with limits.
     pub flows: Flows,
+    /// The attempts that are not in the statistics yet.
+    pub carried: Carried,
     /// The faults to inject, if there are any.
     pub faults: Faults,
 }
@@ -148,6 +152,7 @@ impl<C: Connector> Worker<C> {
             shutdown,
             memory,
             flows: Flows::default(),
+            carried: Carried::default(),
             faults,
         })
     }

@@ -668,6 +668,7 @@ fn worker(
         shutdown,
         memory: worker::Memory::of(256 << 20),
         flows: worker::Flows::default(),
+        carried: worker::Carried::default(),
         faults: worker::Faults::default(),
     })
 }

@@ -9,6 +9,7 @@ use domain::Reason;
 use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::id::DeliveryId;
 use domain::settle::Outcome;
+use domain::statistics::hour_of;
 use local_aws::{Fault, Service};
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
@@ -294,14 +295,42 @@ fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
                 each(calls.len() as f64),
                 each(units)
             );
-            // The statistics cost one unit for each destination and batch.
+            // The statistics cost one unit for each destination and batch. Of full batches that
+            // follow one another, three are counted together after the first.
+            let statistics = 1 + (batches - 1) / 3;
             assert_eq!(
                 units,
-                f64::from(3 * messages + batches),
+                f64::from(3 * messages + statistics),
                 "{name}: {messages} deliveries in {batches} batches"
             );
         }
     });
+}
+
+#[test]
+fn attempts_of_full_batches_are_all_counted_after_a_second() {
+    in_simulated_time(async || {
+        let world = World::create(10, Receiver::scripted(accepts)).await;
+        for _ in 0..50 {
+            submit(&world, 1).await;
+        }
+        while world.poll_worker().await > 0 {}
+        assert_eq!(counted(&world).await, 40, "the last full batch is carried");
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(counted(&world).await, 50);
+    });
+}
+
+/// Returns how many attempts the statistics of the first destination have.
+async fn counted(world: &World) -> u64 {
+    let now = world.clock.now();
+    let (since, until) = (hour_of(now), now.plus(Duration::from_millis(1)));
+    let hours = world
+        .store
+        .statistics(world.destinations[0], since, until)
+        .await
+        .expect("the table answers");
+    hours.iter().map(|(_, tally)| tally.succeeded).sum()
 }
 
 #[test]

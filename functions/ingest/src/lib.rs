@@ -53,7 +53,7 @@ pub fn build(
         let (front, sources) = (front.clone(), sources.clone());
         async move {
             let operations = front.operations().await.map_err(failed)?;
-            let trace = telemetry::propagation::new_trace().trace;
+            let trace = telemetry::propagation::new_trace();
             take(
                 operations,
                 &sources,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use local::args::{Args, Command};
 use local::rotate_keys::{self, Place};
-use runtime::{Environment, logs, observed, platform};
+use runtime::{Environment, logs, observability, platform};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -35,7 +35,7 @@ fn start(args: Args, environment: &Environment) -> Result<(), Box<dyn Error>> {
         .enable_all()
         .build()?
         .block_on(async {
-            observed::install(environment, "waybill", true)?;
+            observability::install(environment, "waybill", true)?;
             match args.command.clone() {
                 None => Ok(local::run::run(args).await?),
                 Some(Command::OperatorKey {

@@ -7,8 +7,8 @@ use domain::delivery::{Delivery, DeliveryStatus, NewDelivery};
 use domain::id::{DeliveryId, MessageId, OrganizationId};
 use domain::message::MessageFacts;
 use store::{Content, StoreError};
-use telemetry::Span;
 use telemetry::names::SUBMIT;
+use telemetry::{Span, current_in};
 
 use crate::{Dispatcher, Target, UNSENT_DUE};
 
@@ -69,9 +69,9 @@ impl Dispatcher {
     /// Commits the message and queues its tasks. Once this method has returned successfully, the
     /// message is delivered or its failure is recorded, even after a crash.
     pub async fn submit(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
-        let mut span = Span::start(SUBMIT, telemetry::here(submission.facts.trace));
-        span.set_text("waybill.organization", submission.organization);
-        span.set_text("waybill.message", submission.message);
+        let mut span = Span::start(SUBMIT, &current_in(submission.facts.trace));
+        span.set("waybill.organization", submission.organization.to_string());
+        span.set("waybill.message", submission.message.to_string());
         span.set(
             "waybill.deliveries",
             i64::try_from(submission.targets.len()).unwrap_or(i64::MAX),

@@ -1,5 +1,5 @@
-//! Trace and span identifiers, which connect the submitting request with the request to the
-//! receiver. The `telemetry` crate reads and writes the headers.
+//! Trace identifiers, which connect the submitting request with the request to the receiver. The
+//! `telemetry` crate reads and writes the headers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -42,41 +42,6 @@ impl TraceId {
         let parent = u64::from_be_bytes(random.bytes()).max(1);
         format!("00-{self}-{parent:016x}-01")
     }
-}
-
-/// A span identifier of 8 bytes, written as 16 lower-case hexadecimal digits. It is never all
-/// zeroes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SpanId([u8; 8]);
-
-impl SpanId {
-    /// Creates a span identifier from its 8 bytes; returns `None` if all of them are zero, because
-    /// such an identifier is invalid.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
-        (bytes != [0; 8]).then_some(Self(bytes))
-    }
-
-    /// Returns the 8 bytes of the identifier.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 8] {
-        self.0
-    }
-}
-
-impl fmt::Display for SpanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-/// A position in a trace from which other work continues the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceContext {
-    /// The identifier of the trace.
-    pub trace: TraceId,
-    /// The identifier of the span in the trace, if known.
-    pub span: Option<SpanId>,
 }
 
 impl fmt::Display for TraceId {

@@ -89,12 +89,12 @@ pub async fn envelope(
 /// Starts the request's span. It has the route's pattern and not the path, which may contain what a
 /// person typed.
 fn span(facts: &RequestFacts, request: &Request) -> Span {
-    let mut span = Span::start(REQUEST, facts.cause);
-    span.set_text("http.request.method", request.method());
+    let mut span = Span::start(REQUEST, &facts.cause);
+    span.set("http.request.method", request.method().to_string());
     if let Some(route) = request.extensions().get::<MatchedPath>() {
-        span.set_text("http.route", route.as_str());
+        span.set("http.route", route.as_str().to_string());
     }
-    span.set_text("waybill.request.id", &facts.id);
+    span.set("waybill.request.id", facts.id.to_string());
     span
 }
 

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use access::Caller;
 use axum::extract::{ConnectInfo, Request};
-use domain::trace::TraceContext;
 use http::HeaderName;
 use http::header::HOST;
 use operations::authorization::CALLBACK_PATH;
 use operations::{CONFIRM_PATH, Context};
-use telemetry::propagation;
+use telemetry::{TraceContext, propagation, trace_of, without_span};
 
 use crate::Front;
 
@@ -40,7 +39,7 @@ impl RequestFacts {
             request_id: self.id,
             ip: self.ip,
             base_url: self.base_url,
-            trace: self.cause.trace,
+            trace: trace_of(&self.cause),
             request_line: self.line,
             idempotency_key: None,
             routes: None,
@@ -72,7 +71,8 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
         id: format!("req_{id}"),
         ip: ip(request),
         base_url: base_url(front, request),
-        cause: propagation::extract(header).unwrap_or_else(propagation::new_trace),
+        cause: propagation::extract(header)
+            .unwrap_or_else(|| without_span(propagation::new_trace())),
         line: format!("{} {path}", request.method()),
     }
 }

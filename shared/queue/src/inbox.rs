@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
 use domain::Timestamp;
-use domain::trace::TraceContext;
+use telemetry::TraceContext;
 use telemetry::propagation::{self, TRACEPARENT, XRAY_HEADER};
 
 use crate::outbox::{PLACE, text};
@@ -100,7 +100,7 @@ impl Inbox {
     pub async fn send_again(
         &self,
         task: &Task,
-        cause: Option<TraceContext>,
+        cause: Option<&TraceContext>,
         wait: Duration,
     ) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS)))

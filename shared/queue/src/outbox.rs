@@ -8,6 +8,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use coalesce::Coalescer;
 use domain::settings::{DestinationType, Lane, PerLane};
 use futures_util::future::join_all;
+use telemetry::TraceContext;
 use telemetry::propagation::{self, TRACEPARENT};
 
 use crate::{QueueError, Task};
@@ -194,7 +195,7 @@ impl Message {
             body: item.task.to_body(),
             group: item.task.group(),
             place: item.task.destination.to_string(),
-            traceparent: telemetry::current().and_then(propagation::traceparent_of),
+            traceparent: propagation::traceparent_of(&TraceContext::current()),
             delay_seconds: item.delay_seconds.min(LONGEST_DELAY_SECONDS),
         }
     }

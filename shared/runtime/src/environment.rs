@@ -102,13 +102,23 @@ impl Variables<'_> {
 
     /// Reads a required switch: `on` or `off`, by the names given.
     pub fn switch(&self, name: &str, on: &str, off: &str) -> bool {
-        let value: String = self.required(name);
-        if !value.is_empty() && value != on && value != off {
-            self.problems
-                .borrow_mut()
-                .push(format!("{name} is wrong: must be {on} or {off}"));
-        }
-        value == on
+        self.required::<String>(name);
+        self.one_of(name, &[on, off]) == on
+    }
+
+    /// Reads a variable that may be missing but has to be one of these words. Returns the first one
+    /// if it is missing or wrong.
+    pub fn one_of<'w>(&self, name: &str, words: &[&'w str]) -> &'w str {
+        self.read.borrow_mut().insert(name.to_owned());
+        let value = self.environment.get(name);
+        let word = words
+            .iter()
+            .find(|word| value.is_none_or(|value| value == **word));
+        word.copied().unwrap_or_else(|| {
+            let problem = format!("{name} is wrong: must be {}", words.join(" or "));
+            self.problems.borrow_mut().push(problem);
+            words[0]
+        })
     }
 
     /// Returns the names of the variables read so far: those that the template must set, and the

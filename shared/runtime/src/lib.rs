@@ -7,6 +7,7 @@
 
 pub mod environment;
 pub mod logs;
+pub mod observability;
 pub mod observed;
 pub mod platform;
 pub mod serve;

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_is_not_logged() {
+    fn unwanted_lines_are_not_logged() {
         assert_eq!(
             logged("error", || tracing::warn!(target: "worker", "a warning")),
             ""

@@ -6,7 +6,8 @@ use axum::middleware::from_fn;
 use lambda_runtime::{LambdaEvent, tower::Service};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::observed::{self, Observed, observed};
+use crate::observability;
+use crate::observed::{Observed, observed};
 use crate::{ConfigError, Environment, Platform, logs, platform};
 
 /// The stack size of a thread. An attempt is a deeply nested future, which needs more than the
@@ -68,7 +69,7 @@ fn start<S>(
         let service = environment
             .get("AWS_LAMBDA_FUNCTION_NAME")
             .unwrap_or("waybill");
-        let observed = observed::install_on_lambda(&environment, &platform.aws, service).await;
+        let observed = observability::install_on_lambda(&environment, &platform.aws, service).await;
         let built = observed.and_then(|()| build(&platform, &environment));
         match built {
             Err(error) => {

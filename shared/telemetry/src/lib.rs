@@ -2,7 +2,7 @@
 //! writes log lines.
 //!
 //! - A [`Span`] covers one piece of work in the trace of the request that caused it. The queue
-//!   passes its [`TraceContext`](domain::trace::TraceContext) to the next function.
+//!   passes its [`TraceContext`] to the next function.
 //! - [`metrics`] has one function for each value that is counted or measured.
 //! - The main function of a process calls [`install`] once. Without it, spans and metrics record
 //!   nothing and cost nothing.
@@ -23,8 +23,11 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+pub use opentelemetry::Context as TraceContext;
+pub use opentelemetry::context::FutureExt;
 pub use opentelemetry::trace::Status;
 pub use opentelemetry_sdk::trace::SpanData;
 pub use pipeline::{flush, install, recent};
-pub use settings::{Settings, SettingsError};
-pub use span::{Span, current, here, within};
+pub use propagation::{current_in, trace_of, without_span};
+pub use settings::Settings;
+pub use span::Span;

@@ -1,14 +1,14 @@
 //! Sets up the OpenTelemetry SDK, and flushes it at the end of an invocation.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{self, Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use domain::trace::TraceId;
 use futures_util::future::join_all;
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::{self, TraceContextExt as _, TracerProvider as _};
-use opentelemetry::{Context, KeyValue};
 use opentelemetry_aws::detector::LambdaResourceDetector;
 use opentelemetry_aws::trace::XrayIdGenerator;
 use opentelemetry_http::HttpError;
@@ -20,12 +20,12 @@ use opentelemetry_sdk::trace::{
     self as sdk, BatchConfigBuilder, BatchSpanProcessor, IdGenerator, Sampler, SdkTracer,
     SdkTracerProvider, SpanData,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 
-use crate::Settings;
 use crate::collector::{Collector, PAUSE};
 use crate::emf::EmfExporter;
 use crate::metrics::{Instruments, histograms};
+use crate::{Settings, TraceContext};
 
 /// The time that one flush may take of its invocation.
 pub(crate) const BUDGET: Duration = Duration::from_millis(300);
@@ -98,7 +98,7 @@ impl Pipeline {
         let tracers = tracers.build();
         let tracer = tracers.tracer("waybill");
         if settings.traces_url.is_some() {
-            flushers.push(Flusher::start(move || tracers.force_flush()));
+            flushers.push(Flusher::of(move || tracers.force_flush()));
         }
         let mut meters = SdkMeterProvider::builder()
             .with_resource(resource)
@@ -113,7 +113,7 @@ impl Pipeline {
         }
         let meters = meters.build();
         let instruments = Instruments::new(&meters.meter("waybill"));
-        flushers.push(Flusher::start(move || meters.force_flush()));
+        flushers.push(Flusher::of(move || meters.force_flush()));
         Ok(Self {
             tracer,
             instruments,
@@ -128,34 +128,24 @@ impl Pipeline {
     }
 }
 
-/// A thread that flushes a provider on request, until it succeeds. The SDK's own flush blocks, as
-/// long as the collector is unavailable.
-pub(crate) struct Flusher {
-    requests: mpsc::Sender<OwnedSemaphorePermit>,
-    /// Has a permit unless a flush is in progress.
-    pub(crate) idle: Arc<Semaphore>,
-}
+/// Flushes a provider until it succeeds. It is locked while a flush is in progress.
+pub(crate) struct Flusher(pub(crate) Arc<Mutex<Box<dyn Fn() -> OTelSdkResult + Send>>>);
 
 impl Flusher {
-    fn start(flush: impl Fn() -> OTelSdkResult + Send + 'static) -> Self {
-        let (requests, received) = mpsc::channel::<OwnedSemaphorePermit>();
-        let idle = Arc::new(Semaphore::new(1));
-        std::thread::spawn(move || {
-            for turn in received {
+    fn of(flush: impl Fn() -> OTelSdkResult + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::new(flush))))
+    }
+
+    /// Waits for a flush, or returns at once if an earlier one has not ended. Each has a thread,
+    /// because the SDK's own flush blocks as long as the collector is unavailable.
+    async fn flush(&self) {
+        if let Ok(flush) = Arc::clone(&self.0).try_lock_owned() {
+            let thread = std::thread::Builder::new().spawn(move || {
                 while flush().is_err() {
                     std::thread::sleep(PAUSE);
                 }
-                drop(turn);
-            }
-        });
-        Self { requests, idle }
-    }
-
-    /// Waits for a flush, or returns at once if an earlier one has not ended.
-    async fn flush(&self) {
-        if let Ok(turn) = self.idle.clone().try_acquire_owned() {
-            drop(self.requests.send(turn));
-            drop(self.idle.acquire().await);
+            });
+            drop((thread, self.0.lock().await));
         }
     }
 }
@@ -166,7 +156,7 @@ struct Ids(XrayIdGenerator);
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> trace::TraceId {
-        match Context::map_current(|context| context.span().span_context().trace_id()) {
+        match TraceContext::map_current(|context| context.span().span_context().trace_id()) {
             trace::TraceId::INVALID => self.0.new_trace_id(),
             current => current,
         }
@@ -179,7 +169,7 @@ impl IdGenerator for Ids {
 
 /// Keeps the spans that ended last.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Recent(Arc<Mutex<VecDeque<SpanData>>>);
+pub(crate) struct Recent(Arc<sync::Mutex<VecDeque<SpanData>>>);
 
 impl Recent {
     pub(crate) fn of(&self, trace: TraceId) -> Vec<SpanData> {

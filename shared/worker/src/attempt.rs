@@ -16,9 +16,9 @@ use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
 use queue::Received;
 use store::{Content, Leased, SentBody, Settled, StoreError};
-use telemetry::Span;
 use telemetry::metrics::Threshold;
 use telemetry::names::{SEND, SETTLE};
+use telemetry::{FutureExt as _, Span, current_in};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -74,7 +74,8 @@ impl<C: Connector> Parts<C> {
         let mut span = trail::attempt_span(&item.received, delivery, destination);
         let context = span.context();
         let attempt = Box::pin(self.attempt_under(item, delivery, destination, &mut span));
-        telemetry::within(context, attempt.instrument(trail::log_span(delivery))).await
+        let attempt = attempt.instrument(trail::log_span(delivery));
+        attempt.with_context(context).await
     }
 
     async fn attempt_under(
@@ -135,7 +136,7 @@ impl<C: Connector> Parts<C> {
         self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();
-        let mut send = Span::start(SEND, telemetry::here(delivery.message.trace));
+        let mut send = Span::start(SEND, &current_in(delivery.message.trace));
         send.set(
             "waybill.destination_type",
             delivery.destination_type.as_str(),
@@ -154,8 +155,8 @@ impl<C: Connector> Parts<C> {
                 }
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(outcome, duration_ms, "an attempt ended");
-                let mut settle = Span::start(SETTLE, telemetry::here(delivery.message.trace));
-                settle.set_text("waybill.delivery", delivery.id);
+                let mut settle = Span::start(SETTLE, &current_in(delivery.message.trace));
+                settle.set("waybill.delivery", delivery.id.to_string());
                 settle
                     .run(self.settle(
                         item,

@@ -223,7 +223,7 @@ impl<C: Connector> Parts<C> {
                 Next::Hold(wait) => hold(&self.inbox, &item.received, wait).await,
                 Next::SendAgain(wait) => match self
                     .inbox
-                    .send_again(&item.task, item.received.cause, wait)
+                    .send_again(&item.task, item.received.cause.as_ref(), wait)
                     .await
                 {
                     Ok(()) => Disposal::Done,
@@ -389,7 +389,7 @@ impl<C: Connector> Parts<C> {
     pub(crate) async fn send_back(&self, item: &Item) -> Disposal {
         match self
             .inbox
-            .send_again(&item.task, item.received.cause, Duration::ZERO)
+            .send_again(&item.task, item.received.cause.as_ref(), Duration::ZERO)
             .await
         {
             Ok(()) => Disposal::Done,

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::id::{DeliveryId, DestinationId};
-use domain::trace::TraceContext;
 use queue::Task;
+use telemetry::TraceContext;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -33,7 +33,10 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
     let wait = setback_wait(received.receives);
     if let Ok(task) = &received.task
         && received.receives >= SUSPECT_RECEIVES
-        && inbox.send_again(task, received.cause, wait).await.is_ok()
+        && inbox
+            .send_again(task, received.cause.as_ref(), wait)
+            .await
+            .is_ok()
     {
         return Disposal::Done;
     }

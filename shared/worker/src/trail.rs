@@ -6,11 +6,10 @@ use domain::attempt::Attempt;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::Destination;
 use domain::settle::Outcome;
-use domain::trace::TraceContext;
 use domain::{Reason, Timestamp};
 use queue::Received;
 use telemetry::names::{ATTEMPT, QUEUE};
-use telemetry::{Span, metrics};
+use telemetry::{Span, metrics, trace_of, without_span};
 
 /// Starts the span of an attempt, which follows the span of its task's time in the queue. Both
 /// continue the work that sent the task if that belongs to the message's own trace. A task that the
@@ -23,19 +22,20 @@ pub(crate) fn attempt_span(
     let trace = delivery.message.trace;
     let cause = received
         .cause
-        .filter(|cause| cause.trace == trace)
-        .unwrap_or(TraceContext { trace, span: None });
-    let waited = received.sent_at.and_then(|sent_at| {
-        let mut span = Span::since(QUEUE, cause, sent_at);
-        span.set_text("waybill.delivery", delivery.id);
+        .clone()
+        .filter(|cause| trace_of(cause) == trace)
+        .unwrap_or_else(|| without_span(trace));
+    let waited = received.sent_at.map(|sent_at| {
+        let mut span = Span::since(QUEUE, &cause, sent_at);
+        span.set("waybill.delivery", delivery.id.to_string());
         span.set("waybill.receives", i64::from(received.receives));
         span.context()
     });
-    let mut span = Span::start(ATTEMPT, waited.unwrap_or(cause));
-    span.set_text("waybill.organization", delivery.organization);
-    span.set_text("waybill.message", delivery.id.message);
-    span.set_text("waybill.delivery", delivery.id);
-    span.set_text("waybill.destination", destination.id);
+    let mut span = Span::start(ATTEMPT, waited.as_ref().unwrap_or(&cause));
+    span.set("waybill.organization", delivery.organization.to_string());
+    span.set("waybill.message", delivery.id.message.to_string());
+    span.set("waybill.delivery", delivery.id.to_string());
+    span.set("waybill.destination", destination.id.to_string());
     span.set(
         "waybill.destination_type",
         delivery.destination_type.as_str(),

@@ -23,6 +23,7 @@ use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
 use queue::Task;
 use store::{PlaceRequest, StoreError, TakenPlace, Work};
+use telemetry::{FutureExt as _, TraceContext};
 
 use crate::batch::Item;
 use crate::plan::is_paused;
@@ -283,7 +284,7 @@ impl<C: Connector> Parts<C> {
             .is_some_and(|at| at.since(now) >= START_WAIT_MAX)
         {
             self.flows
-                .add_to_line(item.task.clone(), item.received.cause);
+                .add_to_line(item.task.clone(), item.received.cause.clone());
             return Ok(Place::TakenByOthers);
         }
         let at = self
@@ -329,7 +330,8 @@ impl<C: Connector> Parts<C> {
             .flows
             .freed(destination.id, place.of(), took.unwrap_or_default())
         {
-            if let Err(error) = self.inbox.send_again(&task, cause, Duration::ZERO).await {
+            let sent = self.inbox.send_again(&task, cause.as_ref(), Duration::ZERO);
+            if let Err(error) = sent.await {
                 tracing::debug!(
                     error = %domain::chain(&error),
                     delivery = %task.delivery,
@@ -381,7 +383,9 @@ impl<C: Connector> Parts<C> {
             let sending = self
                 .dispatcher
                 .send_or_remember(std::slice::from_ref(&after), at);
-            telemetry::within(item.received.cause, sending).await;
+            let cause = item.received.cause.clone();
+            let cause = cause.unwrap_or_else(TraceContext::current);
+            Box::pin(sending).with_context(cause).await;
         }
         match waiting.reason {
             WaitingFor::Pause if waits => self.release_if_resumed(&after).await,
@@ -390,7 +394,7 @@ impl<C: Connector> Parts<C> {
                     generation: after.generation,
                     ..item.task.clone()
                 };
-                self.flows.add_to_line(task, item.received.cause);
+                self.flows.add_to_line(task, item.received.cause.clone());
             }
             _ => {}
         }

@@ -167,7 +167,7 @@ async fn a_task_that_is_sent_again_continues_the_same_span() {
     assert!(cause.is_some());
     let inbox = Inbox::new(&aws, queue.url.clone(), queue.url.clone());
     inbox
-        .send_again(&task(ACME, 7), cause, Duration::ZERO)
+        .send_again(&task(ACME, 7), cause.as_ref(), Duration::ZERO)
         .await
         .unwrap();
     let client = Client::new(&aws);

@@ -13,12 +13,12 @@ use crate::emf::EmfExporter;
 use crate::metrics::{Instruments, histograms};
 
 /// Keeps the lines of the exporter instead of printing them.
-struct Kept {
+struct LineRecorder {
     exporter: EmfExporter,
     lines: Arc<Mutex<String>>,
 }
 
-impl PushMetricExporter for Kept {
+impl PushMetricExporter for LineRecorder {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         *self.lines.lock().unwrap() += &self.exporter.lines(metrics);
         Ok(())
@@ -43,7 +43,7 @@ fn written(record: impl FnOnce(&Instruments)) -> Vec<Value> {
     let lines = Arc::<Mutex<String>>::default();
     let provider = SdkMeterProvider::builder()
         .with_view(histograms(true))
-        .with_periodic_exporter(Kept {
+        .with_periodic_exporter(LineRecorder {
             exporter: EmfExporter("worker_webhook".to_owned()),
             lines: Arc::clone(&lines),
         })

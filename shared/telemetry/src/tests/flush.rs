@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use domain::trace::TraceContext;
 use kit::collector::Collector;
 use opentelemetry::KeyValue;
 use tokio::time::{Instant, sleep};
@@ -8,18 +7,28 @@ use tokio::time::{Instant, sleep};
 use crate::names::ATTEMPT;
 use crate::pipeline::{Pipeline, RECENT_MAX};
 use crate::propagation::new_trace;
-use crate::{Settings, Span};
+use crate::{Settings, Span, TraceContext, trace_of, without_span};
 
 fn pipeline(endpoint: &str) -> Pipeline {
-    let endpoint_only = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then_some(endpoint);
-    Pipeline::new(&Settings::read("test", endpoint_only).unwrap(), true).unwrap()
+    let settings = Settings {
+        service: "test".to_owned(),
+        traces_url: Some(format!("{endpoint}/v1/traces")),
+        metrics_url: Some(format!("{endpoint}/v1/metrics")),
+        emf: false,
+        headers: http::HeaderMap::new(),
+    };
+    Pipeline::new(&settings, true).unwrap()
 }
 
-/// Starts and ends a span at this place of a trace.
-fn span(pipeline: &Pipeline, place: TraceContext) -> TraceContext {
+/// Starts and ends a span with this parent.
+fn span(pipeline: &Pipeline, parent: &TraceContext) -> TraceContext {
     let now = opentelemetry::time::now();
-    let span = Span::open(Some(pipeline), ATTEMPT, place, now);
-    span.context().unwrap()
+    Span::open(Some(pipeline), ATTEMPT, parent, now).context()
+}
+
+/// Starts and ends the first span of a trace.
+fn root(pipeline: &Pipeline) -> TraceContext {
+    span(pipeline, &without_span(new_trace()))
 }
 
 fn record_queue_age(pipeline: &Pipeline) {
@@ -29,7 +38,7 @@ fn record_queue_age(pipeline: &Pipeline) {
 
 fn is_idle(pipeline: &Pipeline) -> bool {
     let mut flushers = pipeline.flushers.iter();
-    flushers.all(|flusher| flusher.idle.available_permits() == 1)
+    flushers.all(|flusher| flusher.0.try_lock().is_ok())
 }
 
 /// Waits until the collector has accepted everything that was flushed.
@@ -54,7 +63,7 @@ async fn a_failing_collector_costs_at_most_one_flush_budget_and_loses_nothing() 
             _ => drop(collector.answers([500])),
         }
         let pipeline = pipeline(&collector.endpoint());
-        let ended = span(&pipeline, new_trace());
+        let ended = root(&pipeline);
         record_queue_age(&pipeline);
         let began = Instant::now();
         pipeline.flush().await;
@@ -71,7 +80,7 @@ async fn a_failing_collector_costs_at_most_one_flush_budget_and_loses_nothing() 
             began.elapsed()
         );
         assert!(!is_idle(&pipeline), "{trouble}");
-        let later = span(&pipeline, new_trace());
+        let later = root(&pipeline);
         collector.forget();
         match trouble {
             "down" => collector.accepts().await,
@@ -88,7 +97,7 @@ async fn a_failing_collector_costs_at_most_one_flush_budget_and_loses_nothing() 
             .collect();
         assert_eq!(
             traces,
-            [ended.trace.to_string(), later.trace.to_string()],
+            [trace_of(&ended).to_string(), trace_of(&later).to_string()],
             "{trouble}"
         );
         assert_eq!(
@@ -125,22 +134,22 @@ async fn a_request_that_the_collector_rejects_is_sent_once() {
     let collector = Collector::start().await;
     collector.answers([400, 200]);
     let pipeline = pipeline(&collector.endpoint());
-    span(&pipeline, new_trace());
+    root(&pipeline);
     pipeline.flush().await;
     accepted(&pipeline).await;
-    let later = span(&pipeline, new_trace());
+    let later = root(&pipeline);
     pipeline.flush().await;
     accepted(&pipeline).await;
     let spans = collector.spans();
     assert_eq!(spans.len(), 2);
-    assert_eq!(spans[1].trace, later.trace.to_string());
+    assert_eq!(spans[1].trace, trace_of(&later).to_string());
 }
 
 #[tokio::test]
-async fn what_ended_is_sent_once_and_stays_in_memory() {
+async fn an_ended_span_is_sent_once_and_stays_in_memory() {
     let collector = Collector::start().await;
     let pipeline = pipeline(&collector.endpoint());
-    let ended = span(&pipeline, new_trace());
+    let ended = root(&pipeline);
     record_queue_age(&pipeline);
     pipeline.flush().await;
     accepted(&pipeline).await;
@@ -151,12 +160,12 @@ async fn what_ended_is_sent_once_and_stays_in_memory() {
         "one request with the span and one with the metric"
     );
     assert_eq!(collector.spans().len(), 1);
-    assert_eq!(collector.spans()[0].trace, ended.trace.to_string());
+    assert_eq!(collector.spans()[0].trace, trace_of(&ended).to_string());
     assert_eq!(
         collector.counted("waybill.queue.age", &[("queue", "webhook")]),
         3.0
     );
-    assert_eq!(pipeline.recent.of(ended.trace).len(), 1);
+    assert_eq!(pipeline.recent.of(trace_of(&ended)).len(), 1);
 }
 
 /// The trace id of a request is known before its first span, and a retry continues a trace of which
@@ -166,9 +175,9 @@ async fn a_span_takes_the_trace_that_it_is_given_with_and_without_a_parent() {
     let collector = Collector::start().await;
     let pipeline = pipeline(&collector.endpoint());
     let given = new_trace();
-    let root = span(&pipeline, given);
-    let child = span(&pipeline, root);
-    assert_eq!((root.trace, child.trace), (given.trace, given.trace));
+    let root = span(&pipeline, &without_span(given));
+    let child = span(&pipeline, &root);
+    assert_eq!((trace_of(&root), trace_of(&child)), (given, given));
     pipeline.flush().await;
     accepted(&pipeline).await;
     let spans = collector.spans();
@@ -181,15 +190,13 @@ async fn a_span_takes_the_trace_that_it_is_given_with_and_without_a_parent() {
 #[tokio::test]
 async fn memory_is_bounded() {
     let pipeline = pipeline("http://127.0.0.1:9");
-    let first = span(&pipeline, new_trace());
-    let others: Vec<_> = (0..RECENT_MAX)
-        .map(|_| span(&pipeline, new_trace()))
-        .collect();
+    let first = root(&pipeline);
+    let others: Vec<_> = (0..RECENT_MAX).map(|_| root(&pipeline)).collect();
     assert!(
-        pipeline.recent.of(first.trace).is_empty(),
+        pipeline.recent.of(trace_of(&first)).is_empty(),
         "the oldest goes"
     );
     for kept in [others.first(), others.last()] {
-        assert_eq!(pipeline.recent.of(kept.unwrap().trace).len(), 1);
+        assert_eq!(pipeline.recent.of(trace_of(kept.unwrap())).len(), 1);
     }
 }

@@ -2,4 +2,3 @@ mod documentation;
 mod emf;
 mod flush;
 mod propagation;
-mod settings;

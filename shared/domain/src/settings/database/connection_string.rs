@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
+
 use super::{Engine, TlsMode};
 
 /// The maximum length of a connection string.
@@ -264,22 +266,15 @@ fn value(text: &str) -> Option<(String, &str)> {
 
 /// Decodes percent-encoded UTF-8; returns `None` if the text is invalid.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, after) = rest.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits)
-            .ok()
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = after;
+    let is_escape = |text: &str| {
+        let digits = text.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    // The library passes a percent sign through if no digits follow it.
+    if !text.split('%').skip(1).all(is_escape) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
 }
 
 fn non_empty(text: String) -> Option<String> {

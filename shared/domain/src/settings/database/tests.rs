@@ -76,7 +76,7 @@ fn every_mistake_is_named_at_once() {
 }
 
 #[test]
-fn what_goes_with_rows_is_refused_for_documents() {
+fn settings_for_rows_are_refused_for_documents() {
     let found = read(
         Engine::Mysql,
         json!({"table": "t", "columns": {"a": "b"}, "key_columns": ["b"], "on_conflict": "ignore"}),

@@ -190,7 +190,7 @@ async fn the_reference_of_the_api_suits_everybody_and_sends_requests_that_people
 }
 
 #[tokio::test]
-async fn what_comes_from_outside_is_shown_as_text() {
+async fn content_from_outside_is_shown_as_text() {
     let planted = |place: &str| {
         format!(
             "<b data-planted='{place}'>{place}</b><img src=x \

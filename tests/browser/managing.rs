@@ -251,7 +251,7 @@ async fn a_disabled_destination_is_enabled_and_what_it_missed_is_replayed() {
 /// The tokens of a CRM were revoked: twelve deliveries failed, and the last one disabled the
 /// destination.
 #[tokio::test]
-async fn what_a_disabled_destination_missed_arrives_after_four_clicks() {
+async fn missed_messages_of_a_disabled_destination_arrive_after_four_clicks() {
     let acme = stage::organization("Acme").await;
     let sink = Sink::start().await;
     let crm = sink.path("/crm");

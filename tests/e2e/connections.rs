@@ -158,7 +158,7 @@ async fn a_silent_http_2_connection_disables_no_destination() {
 }
 
 #[tokio::test]
-async fn what_http_2_says_was_not_processed_is_sent_again() {
+async fn a_request_that_http_2_reports_as_unprocessed_is_sent_again() {
     let (acme, authority) = (stage::organization("Acme").await, Authority::new());
     for turn in [Turn::Refuse, Turn::GoAway] {
         let spoiled = turn.clone();

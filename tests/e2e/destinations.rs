@@ -197,7 +197,7 @@ async fn disabling_skips_what_is_pending_and_says_so() {
 
 /// No delivery keeps waiting if an attempt is running while its destination is disabled.
 #[tokio::test]
-async fn what_fails_while_its_destination_is_being_disabled_is_skipped_too() {
+async fn deliveries_that_fail_while_their_destination_is_being_disabled_are_skipped() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
     sink.replies([Reply::status(429)

@@ -165,7 +165,7 @@ async fn what_an_earlier_version_stored_is_shown_as_that_version_showed_it() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_version_issued_goes_on_working() {
+async fn keys_and_links_of_an_earlier_version_still_work() {
     let issued = Issued::read();
     let stack = issued.opened(0).await;
     let (acme, anybody) = (issued.acme(&stack), stack.anybody());

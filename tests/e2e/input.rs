@@ -113,7 +113,7 @@ async fn each_mistake_in_a_message_is_named_where_it_is() {
 
 /// Bodies that are not a JSON object.
 #[tokio::test]
-async fn what_is_no_json_object_is_malformed() {
+async fn a_body_that_is_not_a_json_object_is_malformed() {
     let acme = stage::organization("Acme").await;
     let bodies: [&[u8]; 8] = [
         b"",

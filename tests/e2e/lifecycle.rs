@@ -499,7 +499,7 @@ async fn outstanding_links_and_open_sessions_are_listed() {
 
 /// Another site cannot sign its visitor in, nor send anything else to the console.
 #[tokio::test]
-async fn what_another_site_sends_to_the_console_is_refused() {
+async fn requests_of_other_sites_to_the_console_are_refused() {
     let access = Access::new().await;
     let (token, key) = (
         access.console.token().await,

@@ -149,7 +149,7 @@ async fn an_operator_lists_what_is_wrong_in_all_organizations_newest_first() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_listed_across_organizations_asks_for_one() {
+async fn lists_of_one_organization_require_its_id() {
     let operator = stage::stack().await.operator();
     let needs_one = [
         "/v1/deliveries",

@@ -56,7 +56,7 @@ async fn the_process_prints_its_address_and_keys_and_keeps_them() {
 
 /// Configuration and messages are kept over a restart.
 #[tokio::test]
-async fn what_was_configured_and_sent_survives_a_restart() {
+async fn configuration_and_messages_survive_a_restart() {
     let mut stack = stage::launch().start().await;
     let (acme, sink) = (
         stack.organization("Acme").await,

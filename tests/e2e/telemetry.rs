@@ -176,7 +176,7 @@ async fn a_collector_sees_one_trace_from_the_client_to_the_receiver_and_no_secre
 
 /// Thresholds that are exceeded are counted by a metric.
 #[tokio::test]
-async fn what_is_refused_on_grounds_of_security_is_counted() {
+async fn refusals_for_security_reasons_are_counted() {
     let collector = Collector::start().await;
     let stack = observed_by(&collector).await;
     let acme = stack.organization("Acme").await;

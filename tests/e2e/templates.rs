@@ -291,7 +291,7 @@ async fn payloads_arrive_in_templates_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn what_a_template_cannot_hold_is_misconfigured_in_words() {
+async fn content_that_a_template_cannot_hold_is_misconfigured() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let template = json!({"body_template": "{\"text\": {{ payload.text | json }}}"});
     let destination = acme

@@ -15,8 +15,8 @@ use crate::percentile;
 const FAN_OUT: usize = 100;
 /// Messages of a request.
 const BATCH: usize = 10;
-/// Looks at each page.
-const LOOKS: usize = 40;
+/// How often each page is requested.
+const REQUESTS_PER_PAGE: usize = 40;
 
 /// Fills the table with `count` deliveries and looks at lists of them at `console_url`.
 pub(crate) async fn measure(organization: &Organization, console_url: &str, count: usize) {
@@ -74,7 +74,7 @@ pub(crate) async fn measure(organization: &Organization, console_url: &str, coun
     for page in pages {
         let mut took = Vec::new();
         let mut bytes = 0;
-        for _ in 0..LOOKS {
+        for _ in 0..REQUESTS_PER_PAGE {
             let began = Instant::now();
             let answer = fetch(
                 Method::GET,

@@ -674,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_becomes_the_requests_body() {
+    fn the_typed_text_becomes_the_requests_body() {
         let fields = fields(&schema(), &["settings"], &Value::Null);
         assert_eq!(fields[0].name, "settings.url");
         let sent = "settings.url=https%3A%2F%2Fa.example&settings.headers=X-A%3A+1%0D%0AX-B%3A2&settings.timeout_seconds=x&settings.to=a%0D%0A%0D%0Ab\

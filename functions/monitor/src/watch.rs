@@ -332,7 +332,7 @@ impl Monitor {
         let debounce = Duration::from_secs(u64::from(settings.alert_debounce_seconds));
         let recent = self.recent(&destination, policy, &health, now).await?;
         let rated = policy.failure_rate.is_some();
-        let told = match evaluate(&health, policy, &recent, debounce, now) {
+        let alert = match evaluate(&health, policy, &recent, debounce, now) {
             Verdict::Wait => return Ok(None),
             Verdict::Forget => {
                 self.store
@@ -402,7 +402,7 @@ impl Monitor {
                 }));
             }
         };
-        let Some(alert) = told else { return Ok(None) };
+        let Some(alert) = alert else { return Ok(None) };
         if alert.kind == AlertKind::Failing {
             let by_rate = alert.data["reason"] == FAILURE_RATE;
             telemetry::metrics::threshold_exceeded(if by_rate {

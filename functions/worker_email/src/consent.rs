@@ -22,7 +22,7 @@ use vault::Recipient;
 use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::{Parts, settings};
-use crate::keeping::{Kept, keep};
+use crate::keeping::{SaveOutcome, keep};
 
 /// How long an exchange may take. A person waits for the answer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(15);
@@ -271,11 +271,11 @@ impl Parts {
         &self,
         authorization: &Authorization,
         new: &SecretString,
-    ) -> Result<Kept, ConnectorError> {
+    ) -> Result<SaveOutcome, ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
         let stored = match self.store.authorization(organization, id).await? {
             Some(stored) if stored.consent == authorization.consent => stored,
-            _ => return Ok(Kept::Superseded),
+            _ => return Ok(SaveOutcome::Superseded),
         };
         let refresh_token = self.sealed_refresh_token(&stored, new).await?;
         Ok(
@@ -284,8 +284,8 @@ impl Parts {
                 .save_authorization(&stored.with(Consent::Granted { refresh_token }))
                 .await?
             {
-                store::Saved::Done => Kept::Stored,
-                store::Saved::Conflict => Kept::Changed,
+                store::Saved::Done => SaveOutcome::Stored,
+                store::Saved::Conflict => SaveOutcome::Changed,
             },
         )
     }

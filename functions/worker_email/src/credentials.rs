@@ -14,7 +14,7 @@ use vault::{Confidential, Recipient};
 use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::Parts;
-use crate::keeping::{Kept, keep};
+use crate::keeping::{SaveOutcome, keep};
 
 /// The credentials for signing in at a mail server.
 pub(crate) struct SignIn {
@@ -127,12 +127,12 @@ impl Parts {
         &self,
         destination: &Destination,
         new: &SecretString,
-    ) -> Result<Kept, ConnectorError> {
+    ) -> Result<SaveOutcome, ConnectorError> {
         let (organization, id) = (destination.organization_id, destination.id);
         // A check's destination is not stored yet. It is saved with the old token, and the next
         // attempt stores the new one.
         let Some(stored) = self.store.destination(organization, id).await? else {
-            return Ok(Kept::Superseded);
+            return Ok(SaveOutcome::Superseded);
         };
         let is_same = stored
             .credentials
@@ -145,7 +145,7 @@ impl Parts {
                 .get("refresh_token")
                 .map(|field| &field.sealed);
         if !is_same || stored.is_deleted() {
-            return Ok(Kept::Superseded);
+            return Ok(SaveOutcome::Superseded);
         }
         let name = sealed_name("refresh_token");
         let sealed = self
@@ -175,8 +175,8 @@ impl Parts {
                 .save_destination(&after, stored.revision(), &event)
                 .await?
             {
-                Saved::Done => Kept::Stored,
-                Saved::Conflict => Kept::Changed,
+                Saved::Done => SaveOutcome::Stored,
+                Saved::Conflict => SaveOutcome::Changed,
             },
         )
     }

@@ -12,7 +12,7 @@ const TRIES: u32 = 8;
 const WAIT_FIRST: Duration = Duration::from_millis(25);
 
 /// The result of one try to store a refresh token.
-pub(crate) enum Kept {
+pub(crate) enum SaveOutcome {
     /// The refresh token is stored.
     Stored,
     /// The record that it belongs to is not stored, was deleted, or has another refresh token.
@@ -25,14 +25,14 @@ pub(crate) enum Kept {
 /// end, the next attempt with the replaced token tries again.
 pub(crate) async fn keep<F>(of: &str, id: impl Display, store: impl Fn() -> F)
 where
-    F: Future<Output = Result<Kept, ConnectorError>>,
+    F: Future<Output = Result<SaveOutcome, ConnectorError>>,
 {
     let mut wait = WAIT_FIRST;
     let mut tries = 1;
     loop {
         let problem = match store().await {
-            Ok(Kept::Stored | Kept::Superseded) => return,
-            Ok(Kept::Changed) => "it changed at the same time".to_owned(),
+            Ok(SaveOutcome::Stored | SaveOutcome::Superseded) => return,
+            Ok(SaveOutcome::Changed) => "it changed at the same time".to_owned(),
             Err(error) => worker::redacted(&domain::chain(&error).to_string()),
         };
         if tries == TRIES {

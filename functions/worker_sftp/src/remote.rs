@@ -312,14 +312,14 @@ impl Remote {
         handle: &str,
         mut payload: Payload,
     ) -> Result<WrittenFile, ConnectorError> {
-        let told = |error: SftpError| verdict::of_sftp(&error, "writing the file");
+        let write_error = |error: SftpError| verdict::of_sftp(&error, "writing the file");
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesUnordered::new();
         let mut offset = 0;
         while let Some(bytes) = payload.next().await? {
             for piece in bytes.chunks(REQUEST_BYTES) {
                 if under_way.len() >= REQUESTS_MAX {
-                    under_way.next().await.transpose().map_err(told)?;
+                    under_way.next().await.transpose().map_err(write_error)?;
                 }
                 under_way.push(self.sftp.write(handle, offset, piece.to_vec()));
                 // A request is sent when it is first polled.
@@ -328,13 +328,13 @@ impl Remote {
                     .now_or_never()
                     .flatten()
                     .transpose()
-                    .map_err(told)?;
+                    .map_err(write_error)?;
                 digest.update(piece);
                 offset += piece.len() as u64;
             }
         }
         while let Some(answer) = under_way.next().await {
-            answer.map_err(told)?;
+            answer.map_err(write_error)?;
         }
         Ok(WrittenFile {
             size_bytes: offset,

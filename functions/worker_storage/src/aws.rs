@@ -20,7 +20,7 @@ use worker::{ConnectorError, Unavailable, dependency};
 
 use crate::Credentials;
 use crate::error::StorageError;
-use crate::kept::Kept;
+use crate::kept::SessionCache;
 
 /// The remaining lifetime that cached credentials must have when an attempt begins. No attempt
 /// takes longer.
@@ -34,7 +34,7 @@ pub(crate) struct Aws {
     config: SdkConfig,
     clock: Clock,
     own: Mutex<Option<Session>>,
-    roles: Kept<Assumed, Session>,
+    roles: SessionCache<Assumed, Session>,
 }
 
 /// Role, external id and bucket. A session can use only its bucket.
@@ -74,7 +74,7 @@ impl Aws {
             config,
             clock,
             own: Mutex::default(),
-            roles: Kept::default(),
+            roles: SessionCache::default(),
         }
     }
 

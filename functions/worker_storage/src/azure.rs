@@ -20,7 +20,7 @@ use vault::Confidential;
 use crate::Credentials;
 use crate::answer::Answer;
 use crate::error::StorageError;
-use crate::kept::Kept;
+use crate::kept::SessionCache;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 /// The remaining lifetime that a token must have when an attempt begins. No attempt takes longer.
@@ -35,7 +35,7 @@ pub(crate) struct Tokens {
     schemes: Schemes,
     authority: String,
     clock: Clock,
-    kept: Kept<Principal, Place>,
+    kept: SessionCache<Principal, Place>,
 }
 
 /// A token, and the time until which an attempt may begin with it.
@@ -54,7 +54,7 @@ impl Tokens {
             schemes,
             authority,
             clock,
-            kept: Kept::default(),
+            kept: SessionCache::default(),
         }
     }
 

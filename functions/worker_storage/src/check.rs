@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use worker::{ConnectorError, Payload, StepRecorder, within};
 
 use crate::conditions::{Conditions, UNPROTECTED, find_out};
-use crate::error::{LATE, StorageError};
+use crate::error::{StorageError, UPLOAD_TIMED_OUT};
 use crate::existing::{Existing, look};
 use crate::place::{Place, Settings, path};
 use crate::storage::Storage;
@@ -74,14 +74,15 @@ impl Trial<'_> {
         steps: &mut StepRecorder,
     ) -> Result<(), ConnectorError> {
         let authenticating = async {
-            let authenticated = within(deadline, LATE, self.authenticate(deadline)).await;
+            let authenticated =
+                within(deadline, UPLOAD_TIMED_OUT, self.authenticate(deadline)).await;
             authenticated.map_err(|error| self.explained(error))
         };
         let accepted = |_: &_| "the credentials are accepted".to_owned();
         let place = steps
             .take(StepName::Authenticate, authenticating, accepted)
             .await?;
-        match within(deadline, LATE, self.write(&place)).await {
+        match within(deadline, UPLOAD_TIMED_OUT, self.write(&place)).await {
             Ok(conditions) => {
                 steps.passed(
                     StepName::Authorize,
@@ -148,7 +149,7 @@ impl Trial<'_> {
     async fn delete(&self, place: &Place, deadline: Instant) -> Result<(), StorageError> {
         within(
             deadline,
-            LATE,
+            UPLOAD_TIMED_OUT,
             self.storage.delete(place, self.settings, &self.key),
         )
         .await

@@ -22,7 +22,7 @@ const TAKEN: &[&str] = &[
     "TargetConditionNotMet",
 ];
 /// The detail of an upload or a check that did not end by its deadline.
-pub(crate) const LATE: &str = "the upload did not end in time";
+pub(crate) const UPLOAD_TIMED_OUT: &str = "the upload did not end in time";
 
 /// Why an attempt failed. `Display` is one sentence for the destination's owner.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -13,15 +13,15 @@ const VALUES_MAX: NonZeroUsize = NonZeroUsize::new(50).expect("it is not zero");
 
 /// The most recently used values of each organization.
 #[derive(Debug)]
-pub(crate) struct Kept<K: Hash + Eq, V>(Mutex<LruCache<String, LruCache<K, V>>>);
+pub(crate) struct SessionCache<K: Hash + Eq, V>(Mutex<LruCache<String, LruCache<K, V>>>);
 
-impl<K: Hash + Eq, V> Default for Kept<K, V> {
+impl<K: Hash + Eq, V> Default for SessionCache<K, V> {
     fn default() -> Self {
         Self(Mutex::new(LruCache::new(ORGANIZATIONS_MAX)))
     }
 }
 
-impl<K: Hash + Eq, V: Clone> Kept<K, V> {
+impl<K: Hash + Eq, V: Clone> SessionCache<K, V> {
     /// Returns an organization's value, if it is cached.
     pub(crate) fn get(&self, organization: &str, key: &K) -> Option<V> {
         self.with(organization, |own| own.get(key).cloned())
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn an_organization_with_many_values_displaces_only_its_own() {
-        let kept = Kept::default();
+        let kept = SessionCache::default();
         kept.put("modest", 0, "modest");
         for n in 0..10_000 {
             kept.put("greedy", n, "greedy");
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_organization_is_evicted() {
-        let kept = Kept::default();
+        let kept = SessionCache::default();
         kept.put("idle", 0, 1);
         kept.put("busy", 0, 1);
         for n in 0..ORGANIZATIONS_MAX.get() - 1 {

@@ -13,7 +13,7 @@ use crate::aws::Aws;
 use crate::azure::Tokens;
 use crate::conditions::Proven;
 use crate::deliver::Delivered;
-use crate::error::LATE;
+use crate::error::UPLOAD_TIMED_OUT;
 use crate::place::Settings;
 use crate::{Credentials, Meta};
 
@@ -70,7 +70,7 @@ impl Storage {
     ) -> Result<Attempted, ConnectorError> {
         let size_bytes = payload.size_bytes();
         let putting = Box::pin(self.put(settings, credentials, meta, key, payload, deadline));
-        let done = within(deadline, LATE, putting).await;
+        let done = within(deadline, UPLOAD_TIMED_OUT, putting).await;
         let mut request = self.record(settings, meta, key, size_bytes);
         match done {
             Ok(Delivered {

@@ -231,21 +231,21 @@ impl Wire {
         if is_upload && self.0.requires_md5.load(Ordering::Relaxed) {
             add_content_md5(&mut request);
         }
-        let is_told_late = request.method() == Method::POST || is_copy;
-        let mut answer = self.exchange(request.clone(), is_told_late).await;
+        let may_fail_in_body = request.method() == Method::POST || is_copy;
+        let mut answer = self.exchange(request.clone(), may_fail_in_body).await;
         if is_upload
             && !request.headers().contains_key(CONTENT_MD5)
             && matches!(&answer, Err(error) if error.may_require_checksum())
         {
             self.0.requires_md5.store(true, Ordering::Relaxed);
             add_content_md5(&mut request);
-            answer = self.exchange(request.clone(), is_told_late).await;
+            answer = self.exchange(request.clone(), may_fail_in_body).await;
         }
         if is_amazon
             && request.headers().contains_key(IF_NONE_MATCH)
             && matches!(&answer, Err(error) if error.is_not_implemented())
         {
-            return self.send_unconditionally(request, is_told_late).await;
+            return self.send_unconditionally(request, may_fail_in_body).await;
         }
         answer
     }
@@ -255,7 +255,7 @@ impl Wire {
     async fn send_unconditionally(
         &self,
         mut request: HttpRequest,
-        is_told_late: bool,
+        may_fail_in_body: bool,
     ) -> Result<HttpResponse, StorageError> {
         self.0.refuses_conditions.store(true, Ordering::Relaxed);
         match self.occupancy(&request).await? {
@@ -264,7 +264,7 @@ impl Wire {
             Occupancy::Vacant => {
                 request.headers_mut().remove(IF_NONE_MATCH);
                 self.sign(&mut request)?;
-                self.exchange(request, is_told_late).await
+                self.exchange(request, may_fail_in_body).await
             }
         }
     }
@@ -299,12 +299,12 @@ impl Wire {
             .sign(request)
     }
 
-    /// Sends a request once. `is_told_late` says that a successful status may have an error in its
-    /// body.
+    /// Sends a request once. `may_fail_in_body` says that a successful status may have an error in
+    /// its body.
     async fn exchange(
         &self,
         request: HttpRequest,
-        is_told_late: bool,
+        may_fail_in_body: bool,
     ) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         let (mut parts, body) = request.into_parts();
@@ -341,7 +341,7 @@ impl Wire {
             .client
             .send_body(parts.method, &target, parts.headers, body, deadline)
             .await;
-        received(response?, is_told_late, &route.clock).await
+        received(response?, may_fail_in_body, &route.clock).await
     }
 
     fn make_copy(
@@ -408,17 +408,17 @@ fn completes_an_upload(method: &Method, uri: &Uri) -> bool {
     }
 }
 
-/// Reads an answer. `is_told_late` says that S3 may answer 200 before it does the work; the body
-/// then holds an error, or the new object's entity tag.
+/// Reads an answer. `may_fail_in_body` says that S3 may answer 200 before it does the work; the
+/// body then holds an error, or the new object's entity tag.
 async fn received(
     response: egress::Response,
-    is_told_late: bool,
+    may_fail_in_body: bool,
     clock: &Clock,
 ) -> Result<HttpResponse, StorageError> {
     let (status, mut headers) = (response.status, response.headers.clone());
     let body = response.read(ANSWER_BYTES_MAX).await;
     let text = String::from_utf8_lossy(&body.bytes);
-    if !status.is_success() || (is_told_late && is_error_document(&text)) {
+    if !status.is_success() || (may_fail_in_body && is_error_document(&text)) {
         return Err(StorageError::Refused(Answer::new(
             status,
             &headers,
@@ -429,7 +429,7 @@ async fn received(
     if body.truncated {
         return Err(StorageError::protocol("the store's answer ended early"));
     }
-    if is_told_late && let Some(etag) = etag(&text) {
+    if may_fail_in_body && let Some(etag) = etag(&text) {
         headers.insert(ETAG, etag);
     }
     let mut answer = HttpResponse::new(HttpResponseBody::from(body.bytes));

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_called_compressed() {
+    fn an_undecodable_body_is_described_as_compressed() {
         for (coding, bytes) in [
             ("br", &b"\x0b\x02\x80hello\x03"[..]),
             ("gzip", b"not gzip"),

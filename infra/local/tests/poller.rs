@@ -170,7 +170,7 @@ fn records(event: &Value) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_succeeds_is_deleted() {
+async fn completed_messages_are_deleted() {
     let mut fed = Fed::start(mapping(), |_| Ok(json!({"batchItemFailures": []})));
     fed.send(&["a", "b", "c"]).await;
     assert_eq!(fed.bodies(3).await, ["a", "b", "c"]);
@@ -178,7 +178,7 @@ async fn what_succeeds_is_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_reported_as_failed_comes_again() {
+async fn messages_reported_as_failed_are_received_again() {
     let mut fed = Fed::start(mapping(), |records| {
         let failed: Vec<_> = records
             .iter()

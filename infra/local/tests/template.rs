@@ -297,7 +297,7 @@ fn globals_parameters_and_conditions_are_applied() {
 }
 
 #[test]
-fn what_is_not_supported_is_named_with_its_line() {
+fn unsupported_parts_are_named_with_their_line() {
     let function = |properties: &str| around(&format!("{FUNCTION}{properties}"));
     let queue = |property: &str| {
         around(&format!(

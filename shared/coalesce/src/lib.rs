@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_arrives_during_a_call_goes_together_and_each_has_its_own_outcome() {
+    async fn requests_that_arrive_during_a_call_share_the_next_one_and_have_their_own_outcomes() {
         let (coalescer, calls) = doubling(10);
         let early = tokio::spawn({
             let coalescer = coalescer.clone();

@@ -231,7 +231,7 @@ pub fn data(
     url: &str,
 ) -> Value {
     let error = health.last_error.as_ref();
-    let told = match &destination.state {
+    let disabled_because = match &destination.state {
         DestinationState::Disabled { reason, .. } => reason.clone(),
         _ => None,
     };
@@ -245,7 +245,7 @@ pub fn data(
         "destination": {"id": destination.id, "name": destination.name,
             "type": destination.kind().as_str(), "url": url},
         "reason": error.filter(|_| fails).map(|error| error.reason.as_str()),
-        "detail": told.or_else(|| error.filter(|_| fails).map(|error| error.detail.clone())),
+        "detail": disabled_because.or_else(|| Some(error.filter(|_| fails)?.detail.clone())),
         "since": health.first_failure_at,
         "consecutive_failures": health.consecutive_failures,
         "alert_after_failures": policy.alert_after_failures,

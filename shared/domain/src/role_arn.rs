@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_role_is_refused() {
+    fn an_arn_of_no_single_role_is_refused() {
         for text in [
             "",
             "role",

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_arn_of_one_secret_is_refused() {
+    fn an_arn_of_no_single_secret_is_refused() {
         assert_eq!(SECRET.parse::<SecretArn>().unwrap().region(), "eu-west-1");
         for text in [
             "",

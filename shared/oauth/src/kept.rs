@@ -83,9 +83,9 @@ fn remove_first_to_end<T>(own: &mut HashMap<[u8; 32], (T, Timestamp)>) {
 
 /// Tokens by the digest of their request.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Entries<SecretString>>);
+pub(crate) struct TokenCache(Mutex<Entries<SecretString>>);
 
-impl Kept {
+impl TokenCache {
     pub(crate) fn get(
         &self,
         organization: OrganizationId,
@@ -173,7 +173,7 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let [greedy, modest] =
             [1, 2].map(|n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n))));
-        let kept = Kept::default();
+        let kept = TokenCache::default();
         let later = |seconds| now.plus(Duration::from_secs(seconds));
         kept.put(modest, digest(0), "modest".into(), later(60), now);
         for n in 0..10_000 {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client_authentication::{ClientAuthentication, Ways};
-use crate::kept::{Kept, Paused};
+use crate::kept::{Paused, TokenCache};
 use crate::rotated::Rotated;
 use crate::turns::Turns;
 use crate::{Client, Grant, Refusal};
@@ -34,7 +34,7 @@ pub struct Tokens {
     http: egress::Client,
     schemes: Schemes,
     clock: Clock,
-    kept: Kept,
+    kept: TokenCache,
     rotated: Rotated,
     paused: Paused,
     turns: Turns,
@@ -58,7 +58,8 @@ impl Tokens {
     /// Creates an instance that sends requests through `http` to URLs of these schemes.
     #[must_use]
     pub fn new(http: egress::Client, schemes: Schemes, clock: Clock) -> Self {
-        let (kept, rotated, paused) = (Kept::default(), Rotated::default(), Paused::default());
+        let (kept, rotated, paused) =
+            (TokenCache::default(), Rotated::default(), Paused::default());
         Self {
             http,
             schemes,
@@ -307,11 +308,11 @@ fn refused(status: StatusCode, answer: &Value, pause: Option<Duration>) -> Refus
     let code = answer["error"].as_str().filter(|code| {
         code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     });
-    let told = code.map_or_else(
+    let cause = code.map_or_else(
         || format!("it answered {status}"),
         |code| format!("{code} (it answered {status})"),
     );
-    let detail = format!("the authorization server gave no token: {told}");
+    let detail = format!("the authorization server gave no token: {cause}");
     let outcome = match (status.as_u16(), code, pause) {
         (429, _, pause) => Outcome::Throttled(Reason::RateLimited, pause.unwrap_or_default()),
         (503, _, Some(pause)) => Outcome::Throttled(Reason::RateLimited, pause),

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_too_long_is_stopped() {
+    async fn rendering_that_takes_too_long_is_stopped() {
         let began = Instant::now();
         let ended = off_thread(None, |stop| {
             until_stopped(stop);

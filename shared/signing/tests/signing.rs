@@ -51,7 +51,7 @@ fn keys_are_read_and_written() {
 }
 
 #[test]
-fn what_is_no_key_is_refused() {
+fn an_invalid_key_is_refused() {
     let of = |bytes: usize| {
         use base64::Engine as _;
         format!(

@@ -74,13 +74,13 @@ pub use unreadable::skip_unreadable;
 pub use upload::{Announced, Upload};
 
 use crate::table::Table;
-use crate::together::Together;
+use crate::together::SharedCalls;
 
 /// The table and the bucket. Clones share the clients.
 #[derive(Clone, Debug)]
 pub struct Store {
     table: Table,
-    together: Together,
+    together: SharedCalls,
     objects: aws_sdk_s3::Client,
     bucket: Option<String>,
     aws: SdkConfig,
@@ -93,7 +93,7 @@ impl Store {
     pub fn new(aws: &SdkConfig, table: String, bucket: Option<String>) -> Self {
         let time = aws.time_source().unwrap_or_default();
         let client = Client::new(aws);
-        let together = Together::over(&client, &table);
+        let together = SharedCalls::over(&client, &table);
         let table = Table {
             client,
             name: table,

@@ -26,7 +26,7 @@ const NEXT_CHECK: &str = "chk";
 
 /// The stored part of a recovery, without the time of the next check.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredRecovery {
     began_at: Timestamp,
     replay_since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ impl Store {
 
 /// Reads the recovery in a health.
 pub(crate) fn read(from: Reader<'_>) -> Result<Option<Recovery>, StoreError> {
-    let Some(Kept {
+    let Some(StoredRecovery {
         began_at,
         replay_since,
         enabled,
@@ -220,7 +220,7 @@ pub(crate) fn put(change: &mut Change, recovery: &Recovery) {
     change
         .set(
             RECOVERY,
-            json(&Kept {
+            json(&StoredRecovery {
                 began_at,
                 replay_since,
                 enabled,

@@ -56,7 +56,7 @@ pub struct Route {
 
 /// A route as it is stored. It is small, so that a thousand fit into one item.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredRoutes {
     #[serde(rename = "t")]
     kind: DestinationType,
     #[serde(rename = "e")]
@@ -88,7 +88,7 @@ pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
         let id = id
             .parse()
             .map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id} {error}")))?;
-        let kept: Kept = serde_json::from_str(&kept)
+        let kept: StoredRoutes = serde_json::from_str(&kept)
             .map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id}: {error}")))?;
         Ok(Route {
             id,
@@ -155,7 +155,7 @@ pub(crate) fn saved(destination: &Destination) -> Change {
     if destination.is_deleted() {
         change.remove_member(DESTINATIONS, &id);
     } else {
-        let kept = Kept {
+        let kept = StoredRoutes {
             kind: destination.kind(),
             enabled: destination.takes_deliveries(),
             event_types: destination.event_types.clone(),

@@ -31,7 +31,7 @@ const WRITE: &str = "write items";
 
 /// The calls that the requests of a process share.
 #[derive(Clone, Debug)]
-pub(crate) struct Together {
+pub(crate) struct SharedCalls {
     reads: Coalescer<Vec<Key>, Result<Vec<Option<Item>>, StoreError>>,
     writes: Coalescer<Write, Result<Written, StoreError>>,
     counts: Coalescer<Attempts, Result<(), StoreError>>,
@@ -46,7 +46,7 @@ pub(crate) enum Write {
     Update(Key, Change),
 }
 
-impl Together {
+impl SharedCalls {
     pub(crate) fn over(client: &Client, table: &str) -> Self {
         let table = Table {
             client: client.clone(),

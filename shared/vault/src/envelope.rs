@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_of_another_form_is_refused() {
+    fn a_truncated_or_unknown_envelope_is_refused() {
         let bytes = BASE64.decode(envelope().to_sealed().0).unwrap();
         for end in [0, 1, 2, 3, 100, 186, 198] {
             assert!(

@@ -58,7 +58,7 @@ impl Updates {
         let ids = &self.ids().await?;
         let ending = Ending::of(delivery, &self.public_url);
         // Both are tried, so that a failure of the one does not hold up the other.
-        let told = match listened_to {
+        let updated = match listened_to {
             true => dispatcher.send_status_updates(ids, &ending).await,
             false => Ok(()),
         };
@@ -66,7 +66,7 @@ impl Updates {
             true => dispatcher.put_failed(ids, &ending).await,
             false => Ok(()),
         };
-        told?;
+        updated?;
         Ok(published?)
     }
 }

@@ -115,7 +115,7 @@ async fn a_cancelled_delivery_is_retried_with_a_fresh_budget() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_retry_is_skipped_once_its_destination_is_disabled() {
+async fn waiting_retries_are_skipped_once_their_destination_is_disabled() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let delivery = delivery(&admin).await;

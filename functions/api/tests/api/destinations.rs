@@ -46,7 +46,7 @@ async fn a_destination_is_checked_saved_and_read_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_its_check_is_not_saved() {
+async fn a_destination_that_fails_its_check_is_not_saved() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let mut body = webhook("Down");

@@ -66,7 +66,7 @@ async fn every_mistake_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_waybills_own_cannot_be_granted() {
+async fn waybills_own_resources_cannot_be_granted() {
     let deployment = Deployment::new().await;
     let path = format!("/v1/organizations/{}", deployment.organization);
     let answer = deployment

@@ -36,7 +36,7 @@ pub(crate) fn router() -> Router<Front> {
 }
 
 /// A mail in the folder.
-struct Kept {
+struct StoredMail {
     /// The name of the file without its extension: the time at which it was sent, in hexadecimal
     /// milliseconds since 1970, and a number.
     id: String,
@@ -44,7 +44,7 @@ struct Kept {
     mail: Mail,
 }
 
-impl Kept {
+impl StoredMail {
     fn header(&self, name: &str) -> &str {
         self.mail
             .headers
@@ -59,7 +59,7 @@ impl Kept {
 struct InboxPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
-    mails: &'a [Kept],
+    mails: &'a [StoredMail],
 }
 
 #[derive(Template)]
@@ -67,7 +67,7 @@ struct InboxPage<'a> {
 struct MailPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
-    kept: &'a Kept,
+    kept: &'a StoredMail,
 }
 
 /// Returns the folder. Refuses visitors who are not operators, and every visitor if there is none.
@@ -118,7 +118,7 @@ async fn source(
 }
 
 /// Reads the newest mails, newest first. Skips files that are not mails.
-fn newest(folder: &FilePath) -> std::io::Result<Vec<Kept>> {
+fn newest(folder: &FilePath) -> std::io::Result<Vec<StoredMail>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         // The folder is created with the first mail.
@@ -154,12 +154,12 @@ async fn file(folder: Arc<PathBuf>, id: &str) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn kept(id: String, bytes: &[u8]) -> Option<Kept> {
+fn kept(id: String, bytes: &[u8]) -> Option<StoredMail> {
     let millis = id
         .split('-')
         .next()
         .and_then(|millis| i64::from_str_radix(millis, 16).ok());
-    Some(Kept {
+    Some(StoredMail {
         at: millis.map(Timestamp::from_millis),
         mail: Mail::read(bytes)?,
         id,

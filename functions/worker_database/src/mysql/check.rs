@@ -63,12 +63,15 @@ async fn authorize(
         ));
     };
     table.require_transactions()?;
-    let told = match settings.mode {
+    let qualifier = match settings.mode {
         Mode::Document => try_document(session, &table).await?,
         Mode::Rows => try_rows(session, settings, &table).await?,
     };
     session.execute("ROLLBACK").await?;
-    Ok(format!("rows can be written into {}{told}", settings.table))
+    Ok(format!(
+        "rows can be written into {}{qualifier}",
+        settings.table
+    ))
 }
 
 async fn try_document(session: &mut Session, table: &Table) -> Result<String, ConnectorError> {

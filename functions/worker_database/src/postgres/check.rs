@@ -49,7 +49,7 @@ async fn authorize(
     session.begin(deadline).await?;
     let found = Table::find(session, &settings.table).await?;
     let is_there = found.is_some();
-    let told = match (settings.mode, found) {
+    let qualifier = match (settings.mode, found) {
         (_, None) if !settings.create_table => return Err(verdict::no_table(&settings.table)),
         (Mode::Document, found) => try_document(session, settings, found).await?,
         (Mode::Rows, Some(table)) => try_rows(session, settings, &table).await?,
@@ -65,7 +65,7 @@ async fn authorize(
     };
     session.execute("ROLLBACK").await?;
     Ok(if is_there {
-        format!("rows can be written into {}{told}", settings.table)
+        format!("rows can be written into {}{qualifier}", settings.table)
     } else {
         format!("{} will be created by the first delivery", settings.table)
     })

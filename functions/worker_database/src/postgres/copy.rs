@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_to_copy_is_escaped() {
+    fn characters_that_copy_interprets_are_escaped() {
         let mut out = BytesMut::new();
         let cells = [
             Cell::Text("a\tb\\N\r\n\u{e9}".into()),

@@ -72,7 +72,7 @@ impl Session {
                 "the connection was accepted".to_owned()
             })
             .await?;
-        let told = |_: &_| place.secured();
+        let secured = |_: &_| place.secured();
         let securing = async {
             within(
                 deadline,
@@ -81,11 +81,13 @@ impl Session {
             )
             .await
         };
-        let tls = steps.take(StepName::Tls, securing, told).await?;
-        let told = |_: &_| format!("{} is logged in", place.username);
+        let tls = steps.take(StepName::Tls, securing, secured).await?;
+        let logged_in = |_: &_| format!("{} is logged in", place.username);
         let logging_in =
             async { within(deadline, "logging in took too long", log_in(place, tls)).await };
-        steps.take(StepName::Authenticate, logging_in, told).await
+        steps
+            .take(StepName::Authenticate, logging_in, logged_in)
+            .await
     }
 
     /// Ends the session and waits until the server has closed the connection.

@@ -46,9 +46,10 @@ fn describe(error: &serde_json::Error) -> String {
     if !error.is_data() {
         return format!("is not valid JSON at its byte {}", error.column());
     }
-    let told = error.to_string();
-    told.rsplit_once(" at line ")
-        .map_or(told.clone(), |(fault, _)| fault.to_owned())
+    let message = error.to_string();
+    message
+        .rsplit_once(" at line ")
+        .map_or(message.clone(), |(fault, _)| fault.to_owned())
 }
 
 struct Row<'c> {

@@ -10,7 +10,7 @@ crate::for_each_engine! {
     every_step_is_taken,
     each_mistake_is_named_at_its_step,
     certificates_are_verified_as_far_as_asked,
-    what_may_not_be_written_fails_to_authorize,
+    missing_write_permission_fails_the_authorize_step,
 }
 
 const STEPS: [StepName; 5] = [
@@ -175,7 +175,7 @@ async fn certificates_are_verified_as_far_as_asked(bench: Bench) {
     );
 }
 
-async fn what_may_not_be_written_fails_to_authorize(bench: Bench) {
+async fn missing_write_permission_fails_the_authorize_step(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint, other bigint)");
     let reader = format!("{}_reader", bench.name);
     match bench.engine {

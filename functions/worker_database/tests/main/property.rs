@@ -331,7 +331,7 @@ fn run(bench: Bench) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_postgres_stores_is_what_was_sent() {
+async fn postgres_stores_the_values_that_were_sent() {
     let bench = Bench::postgres();
     tokio::task::spawn_blocking(move || run(bench))
         .await
@@ -339,7 +339,7 @@ async fn what_postgres_stores_is_what_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_mysql_stores_is_what_was_sent() {
+async fn mysql_stores_the_values_that_were_sent() {
     let bench = Bench::mysql();
     tokio::task::spawn_blocking(move || run(bench))
         .await

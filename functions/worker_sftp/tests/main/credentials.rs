@@ -116,7 +116,7 @@ async fn refused(world: &World) {
         Some(StepName::Authenticate),
         "{report:?}"
     );
-    let told = format!("{attempted:?} {report:?}");
+    let printed = format!("{attempted:?} {report:?}");
     for secret in [
         "wrong",
         "horse",
@@ -126,8 +126,9 @@ async fn refused(world: &World) {
         "no key at all",
     ] {
         assert!(
-            !told.contains(secret) || secret == "wrong" && told.contains("passphrase is wrong"),
-            "{told}"
+            !printed.contains(secret)
+                || secret == "wrong" && printed.contains("passphrase is wrong"),
+            "{printed}"
         );
     }
 }

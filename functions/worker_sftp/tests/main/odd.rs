@@ -246,7 +246,7 @@ async fn a_file_that_cannot_be_read_is_kept_and_the_detail_says_what_is_not_know
 }
 
 #[tokio::test]
-async fn what_the_server_says_about_a_failure_is_passed_on() {
+async fn the_servers_error_message_is_passed_on() {
     let rows = [
         ("no-space", "No space left on device"),
         ("quota,no-message", "quota exceeded"),

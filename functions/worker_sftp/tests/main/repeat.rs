@@ -125,7 +125,7 @@ async fn a_directory_in_the_way_is_never_removed() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_is_written_over() {
+async fn the_leftovers_of_a_crash_are_overwritten() {
     let sshd = Sshd::start().await;
     let world = World::on(&sshd);
     let bytes = noise(300_000);

@@ -140,7 +140,7 @@ async fn an_attempt_cancelled_at_any_moment_leaves_no_partial_file_visible() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_written_is_authorization() {
+async fn missing_write_permission_is_an_authorization_failure() {
     let read_only = Launch::default().read_only().start().await;
     let attempted = World::on(&read_only)
         .deliver("dlv_1_00", Payload::whole("x"))

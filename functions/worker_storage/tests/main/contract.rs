@@ -194,8 +194,8 @@ pub(crate) async fn wrong_credentials_are_named(bucket: &Bucket, wrong: &[(&str,
             StepName::Authenticate,
             "{name}: {report:?}"
         );
-        let told = format!("{attempted:?}{report:?}");
-        assert!(!told.contains("wrong-secret"), "{name}: {told}");
+        let printed = format!("{attempted:?}{report:?}");
+        assert!(!printed.contains("wrong-secret"), "{name}: {printed}");
     }
 }
 

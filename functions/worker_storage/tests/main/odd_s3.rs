@@ -230,7 +230,7 @@ async fn nothing_is_overwritten_if_the_store_supports_neither_conditions_nor_loo
 }
 
 #[tokio::test]
-async fn what_the_check_cannot_clean_up_is_a_warning() {
+async fn leftovers_that_the_check_cannot_delete_are_a_warning() {
     let (server, bucket) = odd(Oddities {
         keeps_everything: true,
         ..Oddities::default()

@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_evaluated_says_why() {
+    fn an_expression_that_cannot_be_evaluated_has_a_reason() {
         let cases = [
             ("!Ref Nobody", "Nobody is no parameter"),
             ("!GetAtt Tasks.Size", "no attribute Size"),

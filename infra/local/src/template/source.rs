@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_yaml_is_refused_with_its_line() {
+    fn invalid_yaml_is_refused_with_its_line() {
         let error = Source::parse("A: 1\nB: [\n")
             .err()
             .expect("an open bracket");

@@ -8,7 +8,7 @@ fn a_member_that_appears_twice_is_refused_at_any_depth() {
 }
 
 #[test]
-fn what_is_not_an_object_is_refused() {
+fn a_text_that_is_not_an_object_is_refused() {
     for bad in ["", "  ", "[]", "1", "null", "{", "{\"a\":}", "\u{feff}{}"] {
         assert!(parse_object(bad.as_bytes()).is_err(), "{bad:?}");
     }

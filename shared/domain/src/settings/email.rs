@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_reads_back() {
+    fn stored_items_read_back() {
         let json = json!({"transport": {"smtp": {"host": "smtp.example.com"}},
             "from": "Reports <reports@acme.example>", "to": ["a@b.example"]});
         let settings = read(json).unwrap();

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_reads_back() {
+    fn stored_items_read_back() {
         let json = format!(
             r#"{{"host": "h", "port": 2222, "username": "u", "host_key": "{FINGERPRINT}", "directory_template": "/in/{{{{ event_type }}}}",
                 "filename_template": "a.json", "if_exists": "skip", "timeout_seconds": 9}}"#

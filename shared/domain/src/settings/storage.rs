@@ -419,13 +419,13 @@ fn name(
     name: &'static str,
     length: RangeInclusive<usize>,
     good: fn(&str) -> bool,
-    told: &str,
+    message: &str,
 ) -> Option<String> {
     let text = fields.required_text(name, length)?;
     if good(&text) {
         return Some(text);
     }
-    fields.refuse(name, FieldCode::InvalidFormat, told);
+    fields.refuse(name, FieldCode::InvalidFormat, message);
     None
 }
 
@@ -434,13 +434,13 @@ fn formatted(
     name: &'static str,
     length: RangeInclusive<usize>,
     good: fn(&str) -> bool,
-    told: &str,
+    message: &str,
 ) -> Option<String> {
     let text = fields.text(name, length)?;
     if good(&text) {
         return Some(text);
     }
-    fields.refuse(name, FieldCode::InvalidFormat, told);
+    fields.refuse(name, FieldCode::InvalidFormat, message);
     None
 }
 
@@ -607,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_reads_back() {
+    fn stored_items_read_back() {
         let json = r#"{"bucket": "b-1", "region": "eu-west-1", "endpoint": "https://s3.example", "server_side_encryption": "aws:kms",
             "kms_key_id": "alias/x", "tags": {"team": "billing"}, "if_exists": "replace", "storage_class": "STANDARD_IA", "timeout_seconds": 9}"#;
         let settings = read(json, S3Settings::read).unwrap();

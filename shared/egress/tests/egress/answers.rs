@@ -92,10 +92,10 @@ fn proxies_of_the_environment_are_ignored() {
         .env_remove("no_proxy")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}"
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
     );
 }
 

@@ -99,7 +99,7 @@ fn targets_are_normalised() {
 }
 
 #[test]
-fn what_misleads_is_refused() {
+fn misleading_urls_are_refused() {
     let long_label = format!("https://{}.example/", "a".repeat(64));
     let long_name = format!("https://{}example/", "abcdefg.".repeat(32));
     for (url, refusal) in [

@@ -41,18 +41,21 @@ async fn certificates_are_verified() {
             .status,
         200
     );
-    let (kind, told) = failure_of(&named, &format!("https://other.example.com:{port}/")).await;
+    let (kind, detail) = failure_of(&named, &format!("https://other.example.com:{port}/")).await;
     assert_eq!(kind, FailureKind::Tls);
-    assert!(told.contains("not valid for this name"), "{told}");
+    assert!(detail.contains("not valid for this name"), "{detail}");
 
-    let (kind, told) = failure_of(&client(&Authority::new()), &sink.url()).await;
+    let (kind, detail) = failure_of(&client(&Authority::new()), &sink.url()).await;
     assert_eq!(kind, FailureKind::Tls);
-    assert!(told.contains("not signed by a trusted authority"), "{told}");
+    assert!(
+        detail.contains("not signed by a trusted authority"),
+        "{detail}"
+    );
 
     let expired = Sink::start_tls(authority.expired_server(&["127.0.0.1"])).await;
-    let (kind, told) = failure_of(&client(&authority), &expired.url()).await;
+    let (kind, detail) = failure_of(&client(&authority), &expired.url()).await;
     assert_eq!(kind, FailureKind::Tls);
-    assert!(told.contains("has expired"), "{told}");
+    assert!(detail.contains("has expired"), "{detail}");
     assert_eq!((sink.count(), expired.count()), (2, 0));
 }
 
@@ -74,11 +77,11 @@ async fn a_server_without_tls() {
             StepOutcome::Failed(failure) if failure.kind() == FailureKind::Timeout));
 
     tokio::spawn(async move { while mute.accept().await.is_ok() {} });
-    let (kind, told) = failure_of(&client(&authority), &url).await;
+    let (kind, detail) = failure_of(&client(&authority), &url).await;
     assert_eq!(kind, FailureKind::Tls);
     assert!(
-        told.contains("closed the connection during the TLS handshake"),
-        "{told}"
+        detail.contains("closed the connection during the TLS handshake"),
+        "{detail}"
     );
 }
 

@@ -54,7 +54,7 @@ async fn a_short_wait_is_due_a_minute_after_its_task_and_a_long_one_at_its_time(
 }
 
 #[tokio::test]
-async fn what_is_redelivered_is_due_in_a_minute() {
+async fn a_redelivery_is_due_in_a_minute() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let succeeded = fixture.succeed(&delivery).await;

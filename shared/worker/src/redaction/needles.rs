@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_to_be_a_secret_is_not_searched_for() {
+    fn texts_too_short_to_be_secrets_are_not_searched_for() {
         assert!(texts("abc").is_empty());
         assert!(needles(["abcd"])[0].is_word && !needles(["abcdefgh"])[0].is_word);
     }

@@ -186,7 +186,7 @@ fn an_expired_delivery_fails_and_a_suspended_organizations_waits_without_looking
 }
 
 #[test]
-fn what_is_due_waits_while_its_destination_is_paused_and_a_test_goes_out() {
+fn due_deliveries_of_a_paused_destination_wait_and_a_test_is_sent() {
     let with = |until, delivery: &Delivery| {
         let paused = DestinationState::Paused {
             at: at(1),

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn an_invalid_key_is_refused() {
         let long = format!("{KEY}\n{KEY}");
         let other_name = KEY.replacen("ssh-ed25519", "ssh-rsa", 1);
         for bad in [

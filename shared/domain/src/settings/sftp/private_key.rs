@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_private_key_is_refused() {
+    fn an_invalid_private_key_is_refused() {
         let public = "-----BEGIN PUBLIC KEY-----\nMAAA\n-----END PUBLIC KEY-----";
         let cut = "-----BEGIN PRIVATE KEY-----\nMAAA";
         let unreadable = "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----";

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_record_is_refused() {
+    fn invalid_records_are_refused() {
         let delivery = sample::delivery();
         let packed = pack(&delivery, &sample::attempt(&delivery), None);
         assert!(unpack(&delivery, &[]).is_err());

@@ -266,6 +266,34 @@ async fn a_patch_that_moves_a_destination_carries_every_secret_again() {
 }
 
 #[tokio::test]
+async fn a_rotation_reports_its_mistakes_before_the_conflict() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let settings = json!({"host": "files.example.com", "username": "u",
+        "host_key": format!("SHA256:{}E", "A".repeat(42))});
+    let made = admin
+        .post(
+            "/v1/destinations",
+            json!({"type": "sftp", "name": "Files", "settings": settings,
+                "credentials": {"kind": "password", "password": "secret"}}),
+        )
+        .await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    let rotate = format!("{}/rotate-secret", path(&made.json()));
+    let mistaken = admin.post(&rotate, json!({"overlap_seconds": -1})).await;
+    assert_eq!(
+        mistaken.refusal(),
+        refused(
+            422,
+            "validation_failed",
+            &["/overlap_seconds: out_of_range"]
+        )
+    );
+    let conflict = admin.post(&rotate, json!({})).await;
+    assert_eq!(conflict.refusal(), refused(409, "not_signed", &[]));
+}
+
+#[tokio::test]
 async fn a_patched_host_key_takes_the_place_of_all_pinned_ones() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::destination::Destination;
 use domain::id::SecretId;
-use domain::input::{Errors, Fields};
+use domain::input::Fields;
 use domain::role::Permission;
 use domain::settings::DestinationType;
 use domain::signing_secret::{
@@ -14,7 +14,6 @@ use secrecy::ExposeSecret as _;
 use store::Saved;
 
 use super::secret_input::{SecretInput, take_secret};
-use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::view::destination::RotatedSecret;
 use crate::{Context, Input, Operations, Query, RACES_MAX, Refusal, RefusalCode};
@@ -74,14 +73,8 @@ impl Operations {
             .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let mut before = self.own_destination(ctx, organization, id).await?;
-        let Rotation { secret, overlap } = input.read_with(|query, body| {
-            let members = body.object_or_empty()?;
-            no_parameters(query)?;
-            must_be_signed(&before)?;
-            Ok(read_members(members, Errors::default(), |fields| {
-                Rotation::read(fields, &self.settings.account_id)
-            })?)
-        })?;
+        let Rotation { secret, overlap } =
+            input.optional(|fields| Rotation::read(fields, &self.settings.account_id))?;
         must_be_signed(&before)?;
         let now = self.clock.now();
         let new = self

@@ -61,9 +61,9 @@ pub(crate) fn failed_step(check: &serde_json::Value) -> &str {
     failed["name"].as_str().expect("a name")
 }
 
-/// Repeats the request until there is a result, for ten seconds.
+/// Repeats the request until there is a result, for half a minute.
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    within(10, what, ask).await
+    within(30, what, ask).await
 }
 
 /// Repeats the request until there is a result, for this many seconds.

@@ -545,7 +545,7 @@ impl<C: Connector> Parts<C> {
                 // The health was read before other attempts of this batch failed.
                 if health.consecutive_failures == 0
                     && !item.counts.has_failed(destination.id)
-                    && (noted || item.counts.is_noted(destination.id))
+                    && (noted || !item.counts.note_success(destination.id))
                 {
                     return;
                 }

@@ -58,11 +58,10 @@ impl Counts {
             .contains(&destination)
     }
 
-    /// Records a success that is about to be noted in its destination's health. Returns whether
-    /// another success of this batch is noted there already.
-    pub(crate) fn is_noted(&self, destination: DestinationId) -> bool {
-        !self
-            .noted
+    /// Records a success that is about to be noted in its destination's health. Returns whether it
+    /// is the first of this batch.
+    pub(crate) fn note_success(&self, destination: DestinationId) -> bool {
+        self.noted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(destination)

@@ -39,7 +39,7 @@ use caller::Address;
 use process::Process;
 
 /// How long a start may take on a busy machine.
-const START_MAX: Duration = Duration::from_secs(30);
+const START_MAX: Duration = Duration::from_secs(60);
 /// How long a stop may take: the process drains for 20 s at most.
 const STOP_MAX: Duration = Duration::from_secs(30);
 

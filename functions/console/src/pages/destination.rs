@@ -12,7 +12,6 @@ use domain::waiting::DeliveryLimits;
 use front::Front;
 use operations::view::delivery::DeliverySummary;
 use operations::view::destination::DestinationView;
-use operations::view::organization::OrganizationView;
 use operations::view::statistics::HealthBucket;
 use operations::{Counted, Operations, Refusal};
 use serde_json::Value;
@@ -223,7 +222,7 @@ async fn read(
         }
         _ => Ok(Vec::new()),
     };
-    let (own, (span, health), recent, fallbacks, incident): (OrganizationView, _, _, _, _) = tokio::try_join!(
+    let (own, (span, health), recent, fallbacks, incident) = tokio::try_join!(
         own(),
         statistics(),
         recent(),

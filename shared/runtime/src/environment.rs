@@ -69,11 +69,7 @@ impl Variables<'_> {
     where
         T::Err: fmt::Display,
     {
-        if self.environment.get(name).is_none() {
-            self.problems
-                .borrow_mut()
-                .push(format!("{name} is missing"));
-        }
+        self.require(name);
         self.optional(name).unwrap_or_default()
     }
 
@@ -102,8 +98,15 @@ impl Variables<'_> {
 
     /// Reads a required switch: `on` or `off`, by the names given.
     pub fn switch(&self, name: &str, on: &str, off: &str) -> bool {
-        self.required::<String>(name);
+        self.require(name);
         self.one_of(name, &[on, off]) == on
+    }
+
+    fn require(&self, name: &str) {
+        if self.environment.get(name).is_none() {
+            let problem = format!("{name} is missing");
+            self.problems.borrow_mut().push(problem);
+        }
     }
 
     /// Reads a variable that may be missing but has to be one of these words. Returns the first one

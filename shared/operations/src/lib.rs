@@ -167,17 +167,9 @@ impl Operations {
     /// Creates the operations of a deployment.
     #[must_use]
     pub fn new(services: Services, keys: SigningKeys, settings: Settings) -> Self {
-        let Services {
-            store,
-            vault,
-            dispatch,
-            jobs,
-            lambda,
-            clock,
-            random,
-        } = services;
+        let (clock, random) = (services.clock, services.random);
         Self {
-            access: Access::new(store.clone(), clock.clone()),
+            access: Access::new(services.store.clone(), clock.clone()),
             ids: IdMint::new(keys.ids, clock.clone(), random.clone()),
             cursors: Cursors::new(keys.cursors),
             payload_links: PayloadLinks::new(keys.links),
@@ -185,11 +177,11 @@ impl Operations {
             meter: Meter::default(),
             recorded_refusals: RecordedRefusals::default(),
             settings: Arc::new(settings),
-            store,
-            vault,
-            dispatch,
-            jobs,
-            lambda,
+            store: services.store,
+            vault: services.vault,
+            dispatch: services.dispatch,
+            jobs: services.jobs,
+            lambda: services.lambda,
             clock,
             random,
         }

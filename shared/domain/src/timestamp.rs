@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; written as `2026-11-23T09:30:00.000Z` in JSON.
@@ -78,49 +79,27 @@ impl Timestamp {
         if !shaped || text.contains('[') {
             return Err(NotATimestamp);
         }
-        match text.parse::<jiff::Timestamp>() {
-            Ok(instant) => Ok(Self::from_millis(instant.as_millisecond())),
-            // The largest instant of jiff is a day before the end of the year 9999.
-            Err(_) => last_day(text).map(Self::from_millis).ok_or(NotATimestamp),
+        Self::of_parts(text).ok_or(NotATimestamp)
+    }
+
+    /// Parses a date, a time and an offset. A `jiff::Timestamp` would end a day before the last one
+    /// of the year 9999.
+    fn of_parts(text: &str) -> Option<Self> {
+        let parts = Pieces::parse(text).ok()?;
+        let date_time = DateTime::from_parts(parts.date(), parts.time()?);
+        let offset = i64::from(parts.to_numeric_offset()?.seconds());
+        if offset.abs() >= DAY_SECONDS {
+            return None;
         }
+        let since_epoch = date_time.duration_since(EPOCH) - SignedDuration::from_secs(offset);
+        Some(Self::from_millis(
+            i64::try_from(since_epoch.as_millis()).ok()?,
+        ))
     }
 }
 
 const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
-
-/// Returns the seconds of a numeric offset such as `+01:00` (RFC 3339 §5.6).
-fn offset_seconds(offset: &str) -> Option<i64> {
-    let (sign, offset) = match offset.as_bytes().first()? {
-        b'+' => (1, offset.get(1..)?),
-        b'-' => (-1, offset.get(1..)?),
-        _ => return None,
-    };
-    let (hours, minutes) = offset.split_once(':')?;
-    let at_most = |digits: &str, most: i64| -> Option<i64> {
-        let two = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
-        let value: i64 = digits.parse().ok().filter(|_| two)?;
-        (value <= most).then_some(value)
-    };
-    Some(sign * (at_most(hours, 23)? * 3600 + at_most(minutes, 59)? * 60))
-}
-
-/// Returns the milliseconds since the epoch of a date and time with an offset in the last year.
-fn last_day(text: &str) -> Option<i64> {
-    let (date_time, offset) = match text.strip_suffix(['Z', 'z']) {
-        Some(date_time) => (date_time, 0),
-        None => {
-            let (date_time, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-            (date_time, offset_seconds(offset)?)
-        }
-    };
-    let date_time: DateTime = date_time.parse().ok()?;
-    if date_time.year() != DateTime::MAX.year() {
-        return None;
-    }
-    i64::try_from(date_time.duration_since(EPOCH).as_millis())
-        .ok()?
-        .checked_sub(offset * 1000)
-}
+const DAY_SECONDS: i64 = 86_400;
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

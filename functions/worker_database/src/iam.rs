@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use domain::percent::encoded;
 use secrecy::SecretString;
 
 /// How long a token is valid. RDS accepts no longer lifetimes.
@@ -66,8 +66,8 @@ pub fn token(
         .settings(settings)
         .build()
         .map_err(|error| signing(error.into()))?;
-    let encoded = encoded(username);
-    let url = format!("https://{host}:{port}/?Action=connect&DBUser={encoded}");
+    let username = encoded(username);
+    let url = format!("https://{host}:{port}/?Action=connect&DBUser={username}");
     let request = SignableRequest::new(
         "GET",
         url.as_str(),
@@ -80,19 +80,9 @@ pub fn token(
         .into_parts();
     let mut token = url["https://".len()..].to_owned();
     for (name, value) in instructions.params() {
-        token.push_str(&format!("&{name}={}", self::encoded(value)));
+        token.push_str(&format!("&{name}={}", encoded(value)));
     }
     Ok(token.into())
-}
-
-/// Percent-encodes everything but the unreserved characters of RFC 3986.
-fn encoded(text: &str) -> String {
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~');
-    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
 use domain::delivery::FallbackOf;
+use domain::percent::encoded_path;
 use domain::receipt::{Receipt, WrittenFile};
 use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::{Guard, Host};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use render::Wording;
 use tokio::time::{Instant, timeout};
 use worker::{Attempted, ConnectorError, Payload, login_deadline};
@@ -177,19 +177,8 @@ fn url(settings: &SftpSettings, path: &str) -> String {
     format!(
         "sftp://{host}:{}/{}",
         settings.port,
-        encoded(path.trim_start_matches('/'))
+        encoded_path(path.trim_start_matches('/'))
     )
-}
-
-/// Percent-encodes everything but unreserved characters and slashes (RFC 3986 §2.3).
-fn encoded(path: &str) -> String {
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~')
-        .remove(b'/');
-    utf8_percent_encode(path, ESCAPED).to_string()
 }
 
 /// Returns the values that the destination's templates can use.

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::Clock;
+use domain::percent::{encoded, encoded_path};
 use egress::{Client, Outgoing, Schemes, Target};
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
@@ -26,7 +27,6 @@ use object_store::client::{
 };
 use store::OwnObject;
 use tokio::time::Instant;
-use url::form_urlencoded;
 use worker::Pieces;
 
 use crate::answer::{Answer, etag, is_error_document};
@@ -126,17 +126,7 @@ struct Copied(HeaderValue, Option<HeaderValue>);
 /// Returns extensions that turn the library's upload into a copy of an object within S3
 /// (CopyObject).
 pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
-    let encoded = |text: &str| {
-        form_urlencoded::byte_serialize(text.as_bytes())
-            .collect::<String>()
-            .replace('+', "%20")
-    };
-    let key = source
-        .key
-        .split('/')
-        .map(encoded)
-        .collect::<Vec<_>>()
-        .join("/");
+    let key = encoded_path(&source.key);
     let version = source
         .version
         .as_deref()

@@ -30,6 +30,7 @@ pub mod limits;
 pub mod message;
 pub mod organization;
 pub mod portal_link;
+pub mod percent;
 pub mod quota;
 pub mod random;
 pub mod reason;

@@ -1,6 +1,7 @@
 //! Responses with a customer's bytes, which are downloaded and never shown as a page.
 
 use axum::response::{IntoResponse as _, Response};
+use domain::percent::encoded;
 use http::HeaderValue;
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
@@ -34,14 +35,7 @@ fn disposition(filename: Option<&str>) -> HeaderValue {
     let Some(name) = filename else {
         return HeaderValue::from_static("attachment");
     };
-    let mut value = "attachment; filename*=UTF-8''".to_owned();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            value.push(char::from(byte));
-        } else {
-            value.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    let value = format!("attachment; filename*=UTF-8''{}", encoded(name));
     HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
 }
 

@@ -132,10 +132,8 @@ fn is_json(parts: &Parts) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let essence = header.split(';').next().unwrap_or_default().trim();
-    ["application/json", "application/merge-patch+json"]
-        .iter()
-        .any(|accepted| essence.eq_ignore_ascii_case(accepted))
+    let essence = domain::media_type::essence(header);
+    ["application/json", "application/merge-patch+json"].contains(&&*essence)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use domain::Reason;
+use domain::media_type::essence;
 use domain::settle::Outcome;
 use worker::{ConnectorError, Payload};
 
@@ -27,11 +28,6 @@ pub(crate) async fn collect(payload: Payload) -> Result<Bytes, ConnectorError> {
 
 /// Whether a content type is a single JSON value.
 pub(crate) fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = essence(content_type);
     matches!(&*essence, "application/json" | "text/json") || essence.ends_with("+json")
 }

@@ -100,16 +100,11 @@ impl Attachment {
 /// Messages and multiparts must not be encoded (RFC 2045 §6.4). One that cannot be attached
 /// unencoded is attached in base64, as a file of unknown type.
 fn encoded(declared: &str, bytes: Bytes, is_8bit_possible: bool) -> (&str, Bytes, Encoding) {
-    let essence = declared
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if essence.starts_with("multipart/") {
+    let lower = declared.to_ascii_lowercase();
+    if lower.starts_with("multipart/") {
         return (UNKNOWN_TYPE, bytes, Encoding::Base64);
     }
-    if !essence.starts_with("message/") {
+    if !lower.starts_with("message/") {
         return (declared, bytes, Encoding::Base64);
     }
     let lines = with_crlf(bytes.clone());

@@ -6,6 +6,7 @@
 
 use std::io::Read;
 
+use domain::media_type;
 use encoding_rs::{Encoding, UTF_8};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
@@ -130,13 +131,8 @@ fn text(headers: &HeaderMap, bytes: &[u8]) -> String {
 
 /// Returns the charset that the media type declares, if the WHATWG encoding standard knows it.
 fn charset(headers: &HeaderMap) -> Option<&'static Encoding> {
-    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let mut parameters = media_type
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='));
-    let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
-    Encoding::for_label(label.trim().trim_matches('"').as_bytes())
+    let label = media_type::charset(headers.get(CONTENT_TYPE)?.to_str().ok()?)?;
+    Encoding::for_label(label.as_bytes())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
+use domain::media_type::essence;
 use domain::message::MessageFacts;
 use serde_json::Value;
 use template::{JsonLayout, Payload, Variables, laid_out};
@@ -173,12 +174,7 @@ pub fn payload_of(content_type: &str, size_bytes: u64, bytes: Option<&Bytes>) ->
 /// Whether a media type is JSON, with any parameters.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = essence(content_type);
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use data_url::mime::Mime;
 use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
 use minijinja::value::StringInput;
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
@@ -189,21 +190,15 @@ fn ext(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
         return Ok(format!(".{extension}"));
     }
     let content_type = state.lookup("content_type");
-    let full = content_type
+    let content_type: Option<Mime> = content_type
         .as_ref()
         .and_then(Value::as_str)
-        .unwrap_or_default();
-    let essence = full
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    Ok(EXTENSIONS
-        .iter()
-        .find(|(content_type, _)| *content_type == essence)
-        .map_or("", |(_, extension)| extension)
-        .to_owned())
+        .and_then(|content_type| content_type.parse().ok());
+    let extension = content_type.and_then(|Mime { type_, subtype, .. }| {
+        let essence = format!("{type_}/{subtype}");
+        EXTENSIONS.iter().find(|(known, _)| *known == essence)
+    });
+    Ok(extension.map_or("", |(_, extension)| extension).to_owned())
 }
 
 /// Returns text, a number, or nothing. Lists are not accepted, because their text may be much

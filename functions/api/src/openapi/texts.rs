@@ -17,7 +17,7 @@ const ROLE_ARN: &str = concat!(
     r"^arn:aws(-cn|-us-gov|-iso|-iso-b|-iso-e|-iso-f|-eusc)?:iam::[0-9]{12}:role",
     r"(/[A-Za-z0-9_+=,.@-]{1,64})+$"
 );
-/// A media type with its parameters (`domain::settings::webhook::is_media_type`).
+/// A media type with its parameters (`domain::media_type::is_media_type`).
 const MEDIA_TYPE: &str = concat!(
     r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+",
     r"([ \t]*;([ -~\t]*[!-~])?)?$"

@@ -1,6 +1,7 @@
 //! Converts a payload to UTF-8 from the charset that its content type declares.
 
 use bytes::Bytes;
+use domain::media_type::charset;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use worker::{ConnectorError, Payload};
 
@@ -21,7 +22,7 @@ pub(super) struct Characters {
 impl Characters {
     /// Chooses the decoder by the `charset` of a content type. Without one, payloads are UTF-8.
     pub(super) fn new(content_type: &str, payload: Payload) -> Result<Self, ConnectorError> {
-        let decoder = match declared(content_type) {
+        let decoder = match charset(content_type) {
             // ASCII is valid UTF-8. The WHATWG standard maps this label to Windows-1252, which
             // would corrupt files that are in fact UTF-8.
             None => None,
@@ -86,14 +87,4 @@ fn decode(
             DecoderResult::Malformed(..) => return Err(()),
         }
     }
-}
-
-/// Returns the value of `charset` in `text/csv; charset="ISO-8859-1"`.
-fn declared(content_type: &str) -> Option<&str> {
-    content_type.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("charset")
-            .then(|| value.trim().trim_matches('"'))
-    })
 }

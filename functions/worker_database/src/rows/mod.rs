@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use domain::Reason;
+use domain::media_type::essence;
 use domain::settings::database::DatabaseSettings;
 use domain::settle::Outcome;
 
@@ -65,13 +66,7 @@ pub(crate) enum Format {
 impl Format {
     /// Returns the format of a content type or, if that has none, of the filename's extension.
     pub(crate) fn of(content_type: &str, filename: Option<&str>) -> Option<Self> {
-        let essence = content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        match &*essence {
+        match &*essence(content_type) {
             "application/json"
             | "text/json"
             | "application/x-ndjson"

@@ -11,6 +11,7 @@ use super::{Address, Anchor, CALL_SECONDS, NamedAnchor, read_timeout};
 use crate::credentials::Decides;
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
+use crate::media_type::is_media_type;
 
 /// The length of the template of a body, in characters.
 pub const BODY_TEMPLATE: RangeInclusive<usize> = 1..=65_536;
@@ -329,23 +330,6 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         }
     }
     headers
-}
-
-/// Returns whether the text is a media type, `type/subtype` with or without parameters (RFC 9110
-/// §8.3.1).
-#[must_use]
-pub fn is_media_type(text: &str) -> bool {
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let is_token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
-    };
-    is_header_value(text)
-        && essence
-            .split_once('/')
-            .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
 /// Returns whether the text is a header name of at most 100 bytes: a token of RFC 9110 §5.1.

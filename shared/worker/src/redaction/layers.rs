@@ -5,6 +5,10 @@
 //! another. Each decoding of the text is a [`Layer`], which is decoded again up to [`DEPTH_MAX`]
 //! times.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 /// How many nested encodings are decoded.
 const DEPTH_MAX: usize = 3;
 /// The longest text that is searched, in bytes. Connectors keep about a tenth of that from an
@@ -25,6 +29,48 @@ pub(super) struct Layer {
 /// The text decodes to more than can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooDeep;
+
+/// An encoding of bytes whose characters have a fixed number of bits.
+struct Encoding {
+    bits: usize,
+    /// The number of characters that together stand for whole bytes.
+    group: usize,
+    /// Returns the character that stands for this byte in the decoded alphabet.
+    symbol: fn(u8) -> Option<u8>,
+    /// Decodes a text of the alphabet. Bits at its end that are not a byte are ignored.
+    decode: fn(&[u8]) -> Vec<u8>,
+}
+
+/// Base64 in either alphabet (RFC 4648, 4 and 5).
+const BASE64: Encoding = Encoding {
+    bits: 6,
+    group: 4,
+    symbol: |byte| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'+' | b'/' => Some(byte),
+        _ => byte.is_ascii_alphanumeric().then_some(byte),
+    },
+    decode: |text| {
+        let whole = text.len() - usize::from(text.len() % 4 == 1);
+        UNPADDED.decode(&text[..whole]).unwrap_or_default()
+    },
+};
+
+const UNPADDED: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Hexadecimal in either case (RFC 4648, 8).
+const HEXADECIMAL: Encoding = Encoding {
+    bits: 4,
+    group: 2,
+    symbol: |byte| byte.is_ascii_hexdigit().then_some(byte),
+    decode: |text| hex::decode(&text[..text.len() & !1]).unwrap_or_default(),
+};
 
 impl Layer {
     fn of(text: &str) -> Self {
@@ -77,11 +123,11 @@ impl Layer {
 
     /// Returns the runs of at least `chars_min` characters of one alphabet, with the position of
     /// each character. Line breaks do not end a run, because MIME wraps lines.
-    fn runs(&self, chars_min: usize, value: impl Fn(u8) -> Option<u8>) -> Vec<Vec<(usize, u8)>> {
+    fn runs(&self, chars_min: usize, symbol: fn(u8) -> Option<u8>) -> Vec<Vec<(usize, u8)>> {
         let (mut runs, mut run) = (Vec::new(), Vec::new());
         for (at, byte) in self.bytes.iter().enumerate() {
-            match value(*byte) {
-                Some(value) => run.push((at, value)),
+            match symbol(*byte) {
+                Some(symbol) => run.push((at, symbol)),
                 None if matches!(byte, b'\r' | b'\n') && !run.is_empty() => {}
                 None => runs.push(std::mem::take(&mut run)),
             }
@@ -91,16 +137,10 @@ impl Layer {
         runs
     }
 
-    /// Decodes the runs that stand for at least `bytes_min` bytes, at each alignment: in groups of
-    /// `group` characters of `bits` bits each.
-    fn decoded(
-        &self,
-        bytes_min: usize,
-        value: impl Fn(u8) -> Option<u8>,
-        group: usize,
-        bits: usize,
-    ) -> Vec<Self> {
-        let runs = self.runs((bytes_min * 8).div_ceil(bits), value);
+    /// Decodes the runs that stand for at least `bytes_min` bytes, at each alignment.
+    fn decoded(&self, bytes_min: usize, encoding: &Encoding) -> Vec<Self> {
+        let bits = encoding.bits;
+        let runs = self.runs((bytes_min * 8).div_ceil(bits), encoding.symbol);
         if runs.is_empty() {
             return Vec::new();
         }
@@ -108,24 +148,17 @@ impl Layer {
             let mut layer = Self::empty(self.bytes.len());
             for run in &runs {
                 layer.separate();
-                for characters in run[alignment..].chunks(group) {
-                    for byte in 0..characters.len() * bits / 8 {
-                        let (first, last) = (byte * 8 / bits, (byte * 8 + 7) / bits);
-                        let value = characters[first..=last]
-                            .iter()
-                            .fold(0_u32, |all, (_, value)| all << bits | u32::from(*value));
-                        let value = value >> ((last + 1) * bits - (byte + 1) * 8) & 0xff;
-                        let from = (
-                            self.from[characters[first].0].0,
-                            self.from[characters[last].0].1,
-                        );
-                        layer.push(&[value as u8], from);
-                    }
+                let run = &run[alignment..];
+                let text: Vec<u8> = run.iter().map(|(_, symbol)| *symbol).collect();
+                for (index, byte) in (encoding.decode)(&text).into_iter().enumerate() {
+                    let (first, _) = run[index * 8 / bits];
+                    let (last, _) = run[(index * 8 + 7) / bits];
+                    layer.push(&[byte], (self.from[first].0, self.from[last].1));
                 }
             }
             layer
         };
-        (0..group).map(aligned).collect()
+        (0..encoding.group).map(aligned).collect()
     }
 
     /// Returns all decodings of this layer that have at least `bytes_min` bytes.
@@ -138,13 +171,8 @@ impl Layer {
             self.unescaped(white_space),
         ];
         let mut readings: Vec<Self> = unescaped.into_iter().flatten().collect();
-        readings.extend(self.decoded(bytes_min, base64_value, 4, 6));
-        readings.extend(self.decoded(
-            bytes_min,
-            |byte| char::from(byte).to_digit(16).map(|digit| digit as u8),
-            2,
-            4,
-        ));
+        readings.extend(self.decoded(bytes_min, &BASE64));
+        readings.extend(self.decoded(bytes_min, &HEXADECIMAL));
         readings.retain(|layer| layer.bytes.len() >= bytes_min);
         readings
     }
@@ -179,7 +207,7 @@ pub(super) fn layers(text: &str, bytes_min: usize) -> Result<Vec<Layer>, TooDeep
 /// Decodes `%2F` (RFC 3986, 2.1).
 fn percent(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let digits = text.strip_prefix(b"%")?.get(..2)?;
-    Some((vec![u8::try_from(hexadecimal(digits)?).ok()?], 3))
+    Some((hex::decode(digits).ok()?, 3))
 }
 
 /// Decodes `=2F` and soft line breaks (RFC 2045, 6.7).
@@ -190,7 +218,7 @@ fn quoted_printable(text: &[u8]) -> Option<(Vec<u8>, usize)> {
             return Some((Vec::new(), 1 + line_break.len()));
         }
     }
-    Some((vec![u8::try_from(hexadecimal(rest.get(..2)?)?).ok()?], 3))
+    Some((hex::decode(rest.get(..2)?).ok()?, 3))
 }
 
 /// Removes white space, which separates the parts of a secret that was split over lines.
@@ -295,16 +323,4 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
 /// Encodes a character in UTF-8.
 fn encoded(value: u32) -> Option<Vec<u8>> {
     Some(char::from_u32(value)?.to_string().into_bytes())
-}
-
-/// Returns the value of a base64 character in either alphabet (RFC 4648, 4 and 5).
-fn base64_value(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::ServiceError;
 use crate::call::Service;
-use crate::wire::{self, Response};
+use crate::wire::{self, Response, percent_decoded};
 
 type Handler = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Bytes, InvokeError>> + Send + Sync>;
 
@@ -146,8 +146,8 @@ pub(crate) fn operation(request: &Request<SdkBody>) -> Option<&'static str> {
 pub(crate) fn function_name(path: &str) -> Option<String> {
     let reference = path
         .strip_prefix("/2015-03-31/functions/")?
-        .strip_suffix("/invocations")?
-        .replace("%3A", ":");
+        .strip_suffix("/invocations")?;
+    let reference = percent_decoded(reference);
     let parts: Vec<&str> = reference.split(':').collect();
     let after = parts
         .iter()

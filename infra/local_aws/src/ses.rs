@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::NowMs;
 use crate::ServiceError;
+use crate::wire::percent_decoded;
 
 /// How many e-mails are stored; the oldest are deleted.
 const KEPT_MAX: usize = 1000;
@@ -154,8 +155,5 @@ pub(crate) fn identity_of(path: &str, body: &[u8]) -> String {
 }
 
 fn identity(path: &str) -> String {
-    path.rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .replace("%40", "@")
+    percent_decoded(path.rsplit('/').next().unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use http::Request;
 use http::header::AUTHORIZATION;
 
 use crate::call::Service;
+use crate::wire::percent_decoded;
 use crate::{functions, s3, ses};
 
 /// A request that no engine handles.
@@ -91,7 +92,7 @@ fn credential(request: &Request<SdkBody>) -> Option<String> {
             .split('&')
             .find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?,
     };
-    Some(credential.trim().replace("%2F", "/"))
+    Some(percent_decoded(credential.trim()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use http::{Method, Request};
 
 use crate::arn;
 use crate::call::Target;
+use crate::wire::percent_decoded;
 
 /// The bucket and key of an S3 request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,12 +131,6 @@ pub(crate) fn targets(operation: &str, request: &Request<SdkBody>) -> Vec<Target
         }
         _ => vec![Target::new("s3:PutObject", object())],
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]

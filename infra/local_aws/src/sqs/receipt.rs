@@ -18,7 +18,7 @@ impl MessageKey {
         let mut id: [u8; 16] = Md5::digest(self.0.to_be_bytes()).into();
         id[6] = (id[6] & 0x0f) | 0x80;
         id[8] = (id[8] & 0x3f) | 0x80;
-        let hex = hex(&id);
+        let hex = hex::encode(id);
         format!(
             "{}-{}-{}-{}-{}",
             &hex[..8],
@@ -67,13 +67,5 @@ impl Receipt {
 
 /// Returns an MD5 digest in lower-case hexadecimal, as SQS does.
 pub(super) fn md5_hex(bytes: &[u8]) -> String {
-    hex(&Md5::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('0'))
-        .collect()
+    hex::encode(Md5::digest(bytes))
 }

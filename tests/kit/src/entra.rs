@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use url::form_urlencoded;
 
 /// The id of the directory.
 pub const TENANT_ID: &str = "11111111-2222-3333-4444-555555555555";
@@ -86,7 +87,7 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
-    let form: BTreeMap<String, String> = form(&body);
+    let form: BTreeMap<_, _> = form_urlencoded::parse(&body).into_owned().collect();
     let has = |name: &str, value: &str| form.get(name).is_some_and(|found| found == value);
     if path != format!("/{TENANT_ID}/oauth2/v2.0/token") {
         return Ok(json_answer(
@@ -136,40 +137,6 @@ fn token() -> String {
         part(&claims),
         URL_SAFE_NO_PAD.encode("signature")
     )
-}
-
-fn form(body: &[u8]) -> BTreeMap<String, String> {
-    let text = String::from_utf8_lossy(body);
-    text.split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (decoded(name), decoded(value)))
-        .collect()
-}
-
-/// Decodes a percent-encoded text.
-pub(crate) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = |pair: &[u8]| {
-            std::str::from_utf8(pair)
-                .ok()
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        };
-        (bytes, rest) = match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => {
-                (pushed(bytes, hex(&[*high, *low]).unwrap_or(b'?')), tail)
-            }
-            (b'+', tail) => (pushed(bytes, b' '), tail),
-            (byte, tail) => (pushed(bytes, *byte), tail),
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn pushed(mut bytes: Vec<u8>, byte: u8) -> Vec<u8> {
-    bytes.push(byte);
-    bytes
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {

@@ -16,12 +16,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use servers::google::{EMAIL, ServiceAccount};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
-use crate::entra::decoded;
 
 /// The bucket of the server.
 pub const BUCKET: &str = "reports";
@@ -145,7 +144,9 @@ type Answer = Response<Full<Bytes>>;
 impl State {
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
         let (parts, mut body) = request.into_parts();
-        let path = decoded(parts.uri.path());
+        let path = percent_decode_str(parts.uri.path())
+            .decode_utf8_lossy()
+            .into_owned();
         if !self.believes(&parts.headers) {
             return Ok(refusal(StatusCode::UNAUTHORIZED, "AuthenticationRequired"));
         }

@@ -16,10 +16,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use md5::{Digest as _, Md5};
+use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
-use crate::entra::decoded;
 
 /// The bucket of the store.
 pub const BUCKET: &str = "reports";
@@ -147,7 +146,9 @@ impl State {
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let path = decoded(parts.uri.path());
+        let path = percent_decode_str(parts.uri.path())
+            .decode_utf8_lossy()
+            .into_owned();
         let query = parts.uri.query().unwrap_or_default();
         let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
         if !path.starts_with(&format!("/{BUCKET}/")) {

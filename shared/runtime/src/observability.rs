@@ -71,49 +71,35 @@ async fn settings_on_lambda(
     aws: &SdkConfig,
     service: &str,
 ) -> Result<Settings, ConfigError> {
-    let settings = settings(environment, service)?;
-    let Some(arn) = environment
-        .get(HEADERS_SECRET)
-        .filter(|_| settings.has_collector())
-    else {
+    let mut settings = settings(environment, service)?;
+    let secret = environment.get(HEADERS_SECRET);
+    let Some(arn) = secret.filter(|_| settings.has_collector()) else {
         return Ok(settings);
     };
     match secret_text(aws, arn).await {
-        Ok(text) => match text.trim().parse() {
-            Ok(Headers(headers)) => Ok(Settings {
-                headers,
-                ..settings
-            }),
-            Err(error) => Err(ConfigError::because(format!(
-                "the secret of {HEADERS_SECRET} is wrong: {error}"
-            ))),
-        },
+        Ok(text) => {
+            let wrong = |error| format!("the secret of {HEADERS_SECRET} is wrong: {error}");
+            let headers = text.trim().parse().map_err(wrong);
+            Headers(settings.headers) = headers.map_err(ConfigError::because)?;
+        }
         Err(error) => {
             tracing::error!(
                 error,
                 secret = arn,
                 "failed to read the collector's headers; no traces are sent from this process"
             );
-            Ok(Settings {
-                traces_url: None,
-                metrics_url: None,
-                ..settings
-            })
+            (settings.traces_url, settings.metrics_url) = (None, None);
         }
     }
+    Ok(settings)
 }
 
 async fn secret_text(aws: &SdkConfig, arn: &str) -> Result<String, String> {
-    let read = aws_sdk_secretsmanager::Client::new(aws)
-        .get_secret_value()
-        .secret_id(arn)
-        .send();
-    let answer = read
-        .await
-        .map_err(|error| domain::chain(&error).to_string())?;
-    answer
-        .secret_string
-        .ok_or_else(|| "the secret has no text in it".to_owned())
+    let client = aws_sdk_secretsmanager::Client::new(aws);
+    let read = client.get_secret_value().secret_id(arn).send().await;
+    let secret = read.map_err(|error| domain::chain(&error).to_string())?;
+    let text = secret.secret_string;
+    text.ok_or_else(|| "the secret has no text in it".to_owned())
 }
 
 /// The headers that the collector requires, written as `name=value` pairs separated by commas. The

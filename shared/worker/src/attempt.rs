@@ -1,6 +1,7 @@
 //! Makes one attempt: takes the lease, delivers, records the outcome and counts it.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
 use domain::attempt::{Attempt, Failure};
@@ -13,7 +14,7 @@ use domain::limits::PAYLOAD_MAX_BYTES;
 use domain::organization::FailurePolicy;
 use domain::settle::{AfterAttempt, Outcome, QueueAction, Settlement, settle};
 use domain::{Reason, Timestamp};
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use queue::Received;
 use store::{Content, Leased, SentBody, Settled, StoreError};
 use telemetry::metrics::Threshold;
@@ -101,11 +102,15 @@ impl<C: Connector> Parts<C> {
             }
         };
         let started = Instant::now();
-        let attempted =
-            Box::pin(self.attempt_leased(item, delivery, destination, start, span)).await;
-        let took = attempted.is_ok().then(|| started.elapsed());
+        let attempt = Box::pin(self.attempt_leased(item, delivery, destination, start, span));
+        // An attempt that panics frees its place, too.
+        let attempted = AssertUnwindSafe(attempt).catch_unwind().await;
+        let took = matches!(attempted, Ok(Ok(_))).then(|| started.elapsed());
         self.leave(destination, place, took).await;
-        attempted.unwrap_or_else(|disposal| disposal)
+        match attempted {
+            Ok(attempted) => attempted.unwrap_or_else(|disposal| disposal),
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// Takes the lease and makes the attempt. Returns `Err` if no attempt was made.

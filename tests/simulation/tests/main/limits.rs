@@ -2,6 +2,7 @@
 //! simulated time and with calls that take time.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use domain::destination::{Destination, DestinationState};
 use domain::id::{DeliveryId, DestinationId};
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
 use local_aws::{Call, Fault, Target};
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 use store::{Content, Saved};
 
@@ -190,6 +191,34 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
             );
             assert!(took < ideal * 5 / 4, "{took:?} instead of {ideal:?}");
         }
+    });
+}
+
+#[test]
+fn an_attempt_that_panics_leaves_its_place() {
+    in_simulated_time(async || {
+        let panics = AtomicBool::new(true);
+        let receiver = Receiver::scripted(move |_, _| {
+            let panics = panics.swap(false, Ordering::Relaxed);
+            assert!(!panics, "on purpose: a connector that panics");
+            delivered()
+        });
+        let world = World::create(1, receiver).await;
+        let one = DeliveryLimits {
+            max_per_second: None,
+            max_concurrent: Some(1),
+        };
+        change(&world, world.destinations[0], |destination| {
+            destination.delivery_limits = Some(one)
+        })
+        .await;
+        submit(&world, 2).await;
+        work(&world, 1, 1, Duration::from_secs(10)).await;
+        assert_eq!(
+            world.receiver.sent().len(),
+            1,
+            "the other one has the place"
+        );
     });
 }
 

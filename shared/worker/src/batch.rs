@@ -73,11 +73,7 @@ impl<C: Connector> Parts<C> {
         let mut disposals = join_all(disposals).await;
         for item in alone {
             let message_id = item.received.message_id.clone();
-            disposals.push((
-                message_id,
-                self.carry_out(item, Next::Attempt(Duration::ZERO), deadline_ms)
-                    .await,
-            ));
+            disposals.push((message_id, self.carry_out_alone(item, deadline_ms).await));
         }
         let now = self.clock.now();
         self.carried
@@ -249,6 +245,18 @@ impl<C: Connector> Parts<C> {
                 tracing::error!(%delivery, "the attempt panicked; the task stays in the queue");
                 Disposal::Stays
             })
+    }
+
+    /// Carries out what is planned for a suspected task. Its records are read again, because they
+    /// are as old as the attempts before it are long.
+    async fn carry_out_alone(&self, item: Item, deadline_ms: u64) -> Disposal {
+        match self.read_again(item).await {
+            Ok(item) => {
+                let next = self.plan(&item);
+                self.carry_out(item, next, deadline_ms).await
+            }
+            Err(disposal) => disposal,
+        }
     }
 
     /// Makes an attempt after `wait`, when the destination's limits permit it.

@@ -1,6 +1,7 @@
 //! The behaviour of the functions in case of failures, on real engines in simulated time.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -176,6 +177,46 @@ fn a_shutdown_starts_no_attempt_returns_the_work_at_once_and_costs_no_retry() {
             (unchanged.status(), unchanged.attempts),
             (DeliveryStatus::Queued, 0)
         );
+    });
+}
+
+/// Its worker has read it together with the tasks that are attempted first.
+#[test]
+fn a_suspected_delivery_that_is_cancelled_while_the_others_are_attempted_is_not_sent() {
+    in_simulated_time(async || {
+        let panics = AtomicU32::new(5);
+        let receiver = Receiver::scripted(move |_, _| {
+            if panics.load(Ordering::Relaxed) == 0 {
+                return delivered();
+            }
+            panics.fetch_sub(1, Ordering::Relaxed);
+            panic!("on purpose: a connector that panics")
+        });
+        let world = World::create(11, receiver).await;
+        let suspect = submit(&world, 1).await.remove(0);
+        for _ in 0..5 {
+            assert_eq!(world.poll_worker().await, 1);
+            tokio::time::sleep(Duration::from_secs(541)).await;
+        }
+        let other = submit(&world, 1).await.remove(0);
+        let is_first = AtomicBool::new(true);
+        world.engines.install_faults(move |call| {
+            let records = matches!(&*call.operation, "BatchExecuteStatement" | "UpdateItem");
+            match records && is_first.swap(false, Ordering::Relaxed) {
+                true => Fault::Delay(Duration::from_secs(5)),
+                false => Fault::None,
+            }
+        });
+        let cancel = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let cancelled = world.dispatcher.cancel(now(&world, &suspect).await).await;
+            cancelled.expect("it is not finished");
+        };
+        let (count, ()) = tokio::join!(world.poll_worker(), cancel);
+        assert_eq!(count, 2, "one batch");
+        let sent = world.receiver.sent();
+        let sent: Vec<_> = sent.iter().map(|request| request.delivery).collect();
+        assert_eq!(sent, [other.id]);
     });
 }
 

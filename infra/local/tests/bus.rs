@@ -2,6 +2,7 @@
 //! from a source that is not allowed is refused and recorded; events about destinations and
 //! deliveries are published.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -242,6 +243,57 @@ async fn changes_of_destinations_and_deliveries_are_published_on_the_bus() {
         world.published("Destination Disabled").await[0]["detail"]["type"],
         "waybill.destination.disabled"
     );
+}
+
+/// Several deliveries, because the ids of one may agree by chance.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_and_the_status_update_about_the_same_failure_have_one_id() {
+    const FAILURES: usize = 6;
+    let world = World::new("[]").await;
+    let sink = Sink::start().await;
+    let (broken, listener) = (sink.path("/broken"), sink.path("/listener"));
+    broken.answers([410]);
+    let mut ids = Vec::new();
+    for hook in [&broken, &listener] {
+        let destination = json!({"type": "webhook", "name": "A",
+            "settings": {"url": hook.url(), "disable_on_gone": false}});
+        let path = "/v1/destinations?skip_check=true";
+        ids.push(world.call(Method::POST, path, destination).await["id"].clone());
+    }
+    let settings = json!({"status_destination_ids": [ids[1]],
+        "status_events": ["delivery.failed"]});
+    let changed = json!({ "settings": settings });
+    world.call(Method::PATCH, "/v1/organization", changed).await;
+    let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [ids[0]]});
+    for _ in 0..FAILURES {
+        world
+            .call(Method::POST, "/v1/messages", message.clone())
+            .await;
+    }
+    let updates = listener.wait_for(FAILURES, Duration::from_secs(20)).await;
+    let updates: BTreeMap<String, String> = updates
+        .iter()
+        .map(|update| summary(&update.json()))
+        .collect();
+    for _ in 0..200 {
+        if world.published("Delivery Failed").await.len() >= FAILURES {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let events = world.published("Delivery Failed").await;
+    let events: BTreeMap<String, String> = events
+        .iter()
+        .map(|event| summary(&event["detail"]))
+        .collect();
+    assert_eq!(events.len(), FAILURES);
+    assert_eq!(events, updates);
+}
+
+/// Returns which delivery an event or status update is about, and its id.
+fn summary(body: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&body["data"]["delivery"]["id"]), text(&body["id"]))
 }
 
 #[tokio::test(flavor = "multi_thread")]

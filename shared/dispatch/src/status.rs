@@ -36,16 +36,19 @@ pub enum StatusUpdateError {
 pub struct Ending<'d> {
     delivery: &'d Delivery,
     public_url: &'d str,
+    shards: u8,
     data: OnceCell<Value>,
 }
 
 impl<'d> Ending<'d> {
-    /// Creates the ending of this delivery. Links in the update start with `public_url`.
+    /// Creates the ending of this delivery, whose organization has this many `shards`. Links in the
+    /// update start with `public_url`.
     #[must_use]
-    pub fn of(delivery: &'d Delivery, public_url: &'d str) -> Self {
+    pub fn of(delivery: &'d Delivery, public_url: &'d str, shards: u8) -> Self {
         Self {
             delivery,
             public_url,
+            shards,
             data: OnceCell::new(),
         }
     }
@@ -56,6 +59,7 @@ impl<'d> Ending<'d> {
             delivery,
             public_url,
             data,
+            ..
         } = self;
         data.get_or_try_init(async || {
             let (attempts, omitted) = store.attempts(delivery).await?;
@@ -169,7 +173,8 @@ impl Dispatcher {
         }
     }
 
-    /// Publishes a failed delivery on the event bus, if there is one.
+    /// Publishes a failed delivery on the event bus, if there is one. The event has the id of the
+    /// status update about the same failure.
     pub async fn put_failed(
         &self,
         ids: &IdMint,
@@ -186,7 +191,7 @@ impl Dispatcher {
         let occurred_at = delivery.state.finished_at().unwrap_or(delivery.updated_at);
         let id: domain::id::MessageId = ids.derive(
             delivery.organization,
-            1,
+            ending.shards,
             occurred_at,
             &ending.name(event_type),
         );

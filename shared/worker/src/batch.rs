@@ -445,7 +445,7 @@ impl<C: Connector> Parts<C> {
         };
         // Boxed, because few organizations receive status updates, and every attempt's future would
         // contain it.
-        match Box::pin(updates.send(&self.dispatcher, delivery, work.settings.as_ref())).await {
+        match Box::pin(updates.send(&self.dispatcher, delivery, work)).await {
             Ok(()) => disposal,
             Err(error) => {
                 tracing::warn!(

@@ -6,8 +6,8 @@ use dispatch::{Dispatcher, Ending, is_listened_to};
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::Destination;
 use domain::id::IdMint;
-use domain::organization::OrganizationSettings;
 use domain::{Clock, Random};
+use store::Work;
 use vault::KeySource;
 
 /// Sends status updates about finished deliveries.
@@ -48,15 +48,18 @@ impl Updates {
         &self,
         dispatcher: &Dispatcher,
         delivery: &Delivery,
-        settings: Option<&OrganizationSettings>,
+        work: &Work,
     ) -> Result<(), lambda_runtime::Error> {
-        let listened_to = settings.is_some_and(|settings| is_listened_to(delivery, settings));
+        let listened_to = work
+            .settings
+            .as_ref()
+            .is_some_and(|settings| is_listened_to(delivery, settings));
         let on_the_bus = dispatcher.bus().is_some() && delivery.status() == DeliveryStatus::Failed;
         if !listened_to && !on_the_bus {
             return Ok(());
         }
         let ids = &self.ids().await?;
-        let ending = Ending::of(delivery, &self.public_url);
+        let ending = Ending::of(delivery, &self.public_url, work.shards);
         // Both are tried, so that a failure of the one does not hold up the other.
         let updated = match listened_to {
             true => dispatcher.send_status_updates(ids, &ending).await,

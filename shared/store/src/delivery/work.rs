@@ -46,6 +46,8 @@ pub struct Work {
     pub settings: Option<OrganizationSettings>,
     /// The operator's grants to the organization; empty if it no longer exists.
     pub grants: Grants,
+    /// How many shards the organization's deliveries are spread over; 1 if it no longer exists.
+    pub shards: u8,
 }
 
 impl WorkKey {
@@ -120,6 +122,9 @@ fn work(task: &WorkKey, items: &HashMap<Key, Item>) -> Result<Work, StoreError> 
             .as_ref()
             .map(|organization| organization.grants.clone())
             .unwrap_or_default(),
+        shards: organization
+            .as_ref()
+            .map_or(1, |organization| organization.shards),
         settings: organization.map(|organization| organization.settings),
     })
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::function::{Frame, Function};
 use crate::functions::{self, BuildError, Built};
@@ -29,6 +30,8 @@ pub struct Instance {
     functions: BTreeMap<String, Event>,
     http: Vec<(template::Function, Platform)>,
     mappings: Vec<(Mapping, Places)>,
+    /// What the functions of this process continue after their invocations.
+    pub background: TaskTracker,
     /// The functions behind the HTTP API.
     pub gateway: Gateway,
 }
@@ -72,6 +75,7 @@ impl Instance {
             functions: BTreeMap::new(),
             http: Vec::new(),
             mappings: Vec::new(),
+            background: TaskTracker::new(),
             gateway: Gateway::default(),
         };
         for declared in stack.functions {
@@ -86,6 +90,7 @@ impl Instance {
                 clock: platform::system_clock(),
                 random: platform::system_random(),
                 shutdown: stop.clone(),
+                background: instance.background.clone(),
             };
             let environment: Environment = declared.environment.clone().into_iter().collect();
             let built = match host {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::args::Args;
 use crate::calls;
@@ -160,7 +161,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         ));
     }
     signals.next().await;
-    drain(tasks, &stop, &mut signals).await;
+    drain(tasks, &instance.background, &stop, &mut signals).await;
     telemetry::flush().await;
     engines.functions().clear();
     engines.close().await;
@@ -332,9 +333,18 @@ fn open_in_browser(url: &str) {
 }
 
 /// Stops taking work and waits for what is in progress. A second signal ends the wait.
-async fn drain(mut tasks: JoinSet<()>, stop: &CancellationToken, signals: &mut Signals) {
+async fn drain(
+    mut tasks: JoinSet<()>,
+    background: &TaskTracker,
+    stop: &CancellationToken,
+    signals: &mut Signals,
+) {
     stop.cancel();
-    let finished = async { while tasks.join_next().await.is_some() {} };
+    let finished = async {
+        while tasks.join_next().await.is_some() {}
+        background.close();
+        background.wait().await;
+    };
     tokio::select! {
         () = finished => {}
         () = tokio::time::sleep(DRAIN_MAX) => tracing::warn!("stopping with unfinished work; the \
@@ -370,5 +380,19 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_orderly_stop_waits_for_work_that_continues_after_its_invocation() {
+        let (background, stop) = (TaskTracker::new(), CancellationToken::new());
+        let last = background.spawn(tokio::time::sleep(Duration::from_millis(200)));
+        let mut signals = Signals::listen().expect("the process can listen to signals");
+        drain(JoinSet::new(), &background, &stop, &mut signals).await;
+        assert!(last.is_finished());
     }
 }

@@ -170,6 +170,7 @@ pub(crate) mod tests {
             clock: domain::Clock::new(|| domain::Timestamp::from_millis(0)),
             random: domain::Random::new(|buffer| buffer.fill(7)),
             shutdown: tokio_util::sync::CancellationToken::new(),
+            background: tokio_util::task::TaskTracker::new(),
         };
         let config = Config {
             table_name: String::new(),

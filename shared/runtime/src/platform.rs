@@ -15,10 +15,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use domain::{Clock, Random, Timestamp};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::Environment;
 
-/// AWS, the clock, randomness and the shutdown signal, which a function's `build` receives.
+/// AWS, the clock, randomness and what a shutdown needs, which a function's `build` receives.
 #[derive(Clone, Debug)]
 pub struct Platform {
     /// The configuration and credentials for calling AWS.
@@ -29,6 +30,9 @@ pub struct Platform {
     pub random: Random,
     /// Cancelled when the process is about to stop, after which no new attempt starts.
     pub shutdown: CancellationToken,
+    /// Work that continues after its invocation. A process that stops in an orderly way waits for it
+    /// for a limited time after `shutdown`.
+    pub background: TaskTracker,
 }
 
 /// The longest that one AWS call may take before it is abandoned and retried.
@@ -79,6 +83,7 @@ impl Platform {
             clock: system_clock(),
             random: system_random(),
             shutdown: CancellationToken::new(),
+            background: TaskTracker::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use domain::statistics::{Tally, hour_of};
 use futures_util::future::join_all;
 use store::Store;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The number of tasks in a full batch.
 const FULL_BATCH: usize = 10;
@@ -25,7 +26,11 @@ type Tallies = BTreeMap<(DestinationId, Timestamp), Tally>;
 
 /// The attempts of earlier batches that are not in the statistics yet. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Carried(Arc<Mutex<State>>);
+pub struct Carried {
+    state: Arc<Mutex<State>>,
+    /// Waits for the last write when the process stops.
+    background: TaskTracker,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -50,6 +55,15 @@ enum Counting {
 }
 
 impl Carried {
+    /// Creates an empty collection, whose timer runs as part of `background`.
+    #[must_use]
+    pub fn new(background: TaskTracker) -> Self {
+        Self {
+            background,
+            ..Self::default()
+        }
+    }
+
     /// Adds the attempts of a batch of `tasks` tasks to the statistics: now, or together with those
     /// of the next batches. `shutdown` ends the waiting.
     pub(crate) async fn count(
@@ -64,7 +78,7 @@ impl Carried {
             Counting::Now(tallies) => write(store, tallies).await,
             Counting::Later { start_timer: true } => {
                 let (carried, store, shutdown) = (self.clone(), store.clone(), shutdown.clone());
-                tokio::spawn(async move {
+                self.background.spawn(async move {
                     tokio::select! {
                         () = tokio::time::sleep(CARRIED_FOR) => {}
                         () = shutdown.cancelled() => {}
@@ -106,7 +120,7 @@ impl Carried {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -125,6 +125,7 @@ impl<C: Connector> Worker<C> {
             clock,
             random,
             shutdown,
+            background,
         } = platform.clone();
         let store = Store::new(&aws, config.table_name, Some(config.bucket_name));
         let bus = config.event_bus_name.map(|name| Bus::new(&aws, name));
@@ -152,7 +153,7 @@ impl<C: Connector> Worker<C> {
             shutdown,
             memory,
             flows: Flows::default(),
-            carried: Carried::default(),
+            carried: Carried::new(background),
             faults,
         })
     }

@@ -32,6 +32,7 @@ use secrecy::SecretString;
 use store::{Added, Job, JobKind, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use worker::{Parts, Worker};
 
 use crate::faults::QUEUE_SERVICE;
@@ -141,6 +142,7 @@ impl World {
             clock: clock.clone(),
             random: random.clone(),
             shutdown: CancellationToken::new(),
+            background: TaskTracker::new(),
         };
         let signing_keys = engines
             .secret_arn(&signing_keys)
@@ -631,6 +633,12 @@ impl World {
         self.platform.shutdown.cancel();
     }
 
+    /// Waits for what continues after its invocation, as a process does before it ends.
+    pub async fn background_work(&self) {
+        self.platform.background.close();
+        self.platform.background.wait().await;
+    }
+
     /// Runs `work` as an invocation that is dropped at its timeout; `None` if it was.
     pub async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(INVOCATION_MAX, work).await.ok()
@@ -656,6 +664,7 @@ fn worker(
         clock,
         random,
         shutdown,
+        background,
     } = platform.clone();
     Worker::new(Parts {
         connector: receiver.clone(),
@@ -668,7 +677,7 @@ fn worker(
         shutdown,
         memory: worker::Memory::of(256 << 20),
         flows: worker::Flows::default(),
-        carried: worker::Carried::default(),
+        carried: worker::Carried::new(background),
         faults: worker::Faults::default(),
     })
 }

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use store::Store;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 const TABLE: &str = "waybill-Table";
@@ -176,6 +177,7 @@ impl Deployment {
             clock: clock(&now_ms),
             random: random(),
             shutdown: CancellationToken::new(),
+            background: TaskTracker::new(),
         };
         let config = Config::read(&environment(&engines, variables)).unwrap();
         let operations = api::operations(&platform, &config).await.unwrap();

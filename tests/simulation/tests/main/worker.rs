@@ -362,6 +362,21 @@ fn attempts_of_full_batches_are_all_counted_after_a_second() {
     });
 }
 
+#[test]
+fn attempts_that_are_carried_are_counted_before_an_orderly_process_ends() {
+    in_simulated_time(async || {
+        let world = World::create(10, Receiver::scripted(accepts)).await;
+        for _ in 0..20 {
+            submit(&world, 1).await;
+        }
+        while world.poll_worker().await > 0 {}
+        assert_eq!(counted(&world).await, 10, "the last full batch is carried");
+        world.shut_down();
+        world.background_work().await;
+        assert_eq!(counted(&world).await, 20);
+    });
+}
+
 /// Returns how many attempts the statistics of the first destination have.
 async fn counted(world: &World) -> u64 {
     let now = world.clock.now();

@@ -18,6 +18,8 @@ mod destinations;
 mod fixture;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/interrupted.rs"]
+mod interrupted;
 #[path = "api/isolation.rs"]
 mod isolation;
 #[path = "api/limits.rs"]

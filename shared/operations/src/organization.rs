@@ -370,6 +370,10 @@ impl Operations {
                 id,
                 changes(&to_json(&before), &to_json(&after)),
             );
+            // Before the change is saved, so that a repeat of a request that fails here finds the
+            // change still to be made.
+            self.end_confirmations(&before, &after).await?;
+            self.inform_destinations(&before, &after).await?;
             match self
                 .store
                 .update_organization(&after, before.revision, &event)
@@ -377,20 +381,39 @@ impl Operations {
             {
                 Saved::Done => {
                     self.meter.forget_quotas(id);
-                    if after.settings.delivery_limits != before.settings.delivery_limits {
-                        self.reset_default_turns(id).await?;
+                    // Turns may have been given under the earlier limits since, and the monitor may
+                    // have looked at destinations under the earlier policy.
+                    if let Err(refusal) = self.inform_destinations(&before, &after).await {
+                        let error = refusal.chain().unwrap_or(refusal.detail);
+                        tracing::warn!(
+                            error,
+                            organization = %id,
+                            "failed to inform destinations of a change once more"
+                        );
                     }
-                    self.end_confirmations(&before, &after).await?;
                     self.ask_for_confirmations(ctx, &after).await;
-                    if after.settings.failure_policy != before.settings.failure_policy {
-                        self.store.watch_recoverable(&after).await?;
-                    }
                     return Ok(self.organization_view(ctx, after));
                 }
                 Saved::Conflict => before = self.existing_organization(id).await?,
             }
         }
         Err(Refusal::contended())
+    }
+
+    /// Makes the destinations to which changed defaults apply follow these: their turns begin
+    /// again, and the monitor watches those that may recover.
+    async fn inform_destinations(
+        &self,
+        before: &Organization,
+        after: &Organization,
+    ) -> Result<(), Refusal> {
+        if after.settings.delivery_limits != before.settings.delivery_limits {
+            self.reset_default_turns(after.id).await?;
+        }
+        if after.settings.failure_policy != before.settings.failure_policy {
+            self.store.watch_recoverable(after).await?;
+        }
+        Ok(())
     }
 
     fn patched(

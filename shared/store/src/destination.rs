@@ -166,12 +166,26 @@ impl Store {
     }
 
     /// Saves a changed destination whose revision is already raised. A deleted one is removed from
-    /// the routes and from the organization's settings.
+    /// the routes and from the organization's settings, and the monitor watches it until none of
+    /// its deliveries waits.
     pub async fn save_destination(
         &self,
         destination: &Destination,
         expected_revision: u64,
         event: &AuditEvent,
+    ) -> Result<Saved, StoreError> {
+        self.save_destination_with(destination, expected_revision, event, &[])
+            .await
+    }
+
+    /// Saves a destination as [`Self::save_destination`] does, and makes other changes in the same
+    /// transaction.
+    pub(crate) async fn save_destination_with(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+        others: &[(Key, Change)],
     ) -> Result<Saved, StoreError> {
         const ORGANIZATION: usize = 3;
         for _ in 0..SETTINGS_RACES_MAX {
@@ -207,15 +221,20 @@ impl Store {
             }
             if matches!(
                 destination.state,
-                DestinationState::Disabled {
-                    by: DisabledBy::Failures,
-                    ..
-                }
+                DestinationState::Deleted { .. }
+                    | DestinationState::Disabled {
+                        by: DisabledBy::Failures,
+                        ..
+                    }
             ) {
-                // The policy may have changed, so that the monitor has to begin or end a recovery.
+                // Deliveries may wait for a deleted destination. The policy of one that failures
+                // disabled may have changed, so that the monitor has to begin or end a recovery.
                 let mut change = Change::default();
                 alert::watch(&mut change, destination);
                 transaction = transaction.change(&keys::health(destination.id), change);
+            }
+            for (key, change) in others {
+                transaction = transaction.change(key, change.clone());
             }
             match self.transact("save a destination", transaction).await? {
                 Transacted::Done => return Ok(Saved::Done),

@@ -148,6 +148,44 @@ impl Store {
         }
     }
 
+    /// Saves a destination whose limits have changed, as [`Self::save_destination`] does. In the
+    /// same transaction, voids the turns that were given, and makes the monitor release what waits
+    /// for one.
+    pub async fn save_limits(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+    ) -> Result<Saved, StoreError> {
+        let (id, now) = (destination.id, destination.updated_at);
+        let limits = keys::limits(id);
+        if self.get("read turns", &limits).await?.is_none() {
+            return self
+                .save_destination(destination, expected_revision, event)
+                .await;
+        }
+        let mut voided = voided_turns();
+        voided.set(TTL, number(now.plus(KEPT).as_seconds()));
+        let changes = [
+            (limits, voided),
+            (keys::waiting(id), watched_for_reset(destination, now)),
+        ];
+        let saved = self
+            .save_destination_with(destination, expected_revision, event, &changes)
+            .await?;
+        if saved == Saved::Done
+            && let Err(error) = self.reset_starts(id, now).await
+        {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                destination = %id,
+                "failed to reset the starts of a destination; the next attempt starts when the \
+                 earlier limits allow it"
+            );
+        }
+        Ok(saved)
+    }
+
     /// Voids the turns that were given, and makes the monitor release what waits for one. Does
     /// nothing for a destination that gave none.
     pub async fn reset_turns(
@@ -155,8 +193,7 @@ impl Store {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut change = Change::default();
-        change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
+        let mut change = voided_turns();
         change.when().exists(PK);
         if !self
             .change(
@@ -169,6 +206,22 @@ impl Store {
         {
             return Ok(());
         }
+        self.reset_starts(destination.id, now).await?;
+        self.change(
+            "watch what waits",
+            &keys::waiting(destination.id),
+            watched_for_reset(destination, now),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Allows the next attempt to start as soon as all starts that were given have passed.
+    async fn reset_starts(
+        &self,
+        destination: DestinationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         // Starts that were given are at most this far ahead, and stay valid.
         let latest = number(now.plus(START_AHEAD_MAX).as_millis().saturating_mul(1000));
         let mut starts = Change::default();
@@ -178,15 +231,11 @@ impl Store {
         when.and(is_later);
         self.change(
             "reset the starts of a destination",
-            &keys::starts(destination.id),
+            &keys::starts(destination),
             starts,
         )
-        .await?;
-        let mut watched = watched(destination);
-        watched.set(RESET, time(now)).remove(RELEASED);
-        self.change("watch what waits", &keys::waiting(destination.id), watched)
-            .await
-            .map(drop)
+        .await
+        .map(drop)
     }
 
     /// Returns the reset of turns whose release is not complete, if there is one.
@@ -566,6 +615,20 @@ fn free_place(
 
 fn name_of(place: u32) -> String {
     format!("{PLACE_PREFIX}{place}")
+}
+
+/// Voids the turns and the expectations of places that were given.
+fn voided_turns() -> Change {
+    let mut change = Change::default();
+    change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
+    change
+}
+
+/// Makes the monitor release what waits for a destination whose turns are void since `now`.
+fn watched_for_reset(destination: &Destination, now: Timestamp) -> Change {
+    let mut change = watched(destination);
+    change.set(RESET, time(now)).remove(RELEASED);
+    change
 }
 
 /// Makes the monitor watch what waits for a destination.

@@ -565,15 +565,11 @@ impl World {
             delivery_limits: limits_of(position, limit),
             ..before.await.ok()??.revised(now)
         };
-        let saved = self
-            .store
-            .save_destination(&after, after.revision() - 1, &self.event())
+        self.store
+            .save_limits(&after, after.revision() - 1, &self.event())
             .await
-            .ok()?;
-        if saved == store::Saved::Done {
-            self.store.reset_turns(&after, now).await.ok()?;
-        }
-        Some(())
+            .ok()
+            .map(drop)
     }
 
     async fn save_state(

@@ -361,17 +361,14 @@ impl Operations {
                 changed.extend(skipped_check(patch.skip_check));
             }
             let event = self.event(ctx, organization, "destination.updated", after.id, changed);
-            match self
-                .store
-                .save_destination(&after, before.revision(), &event)
-                .await?
-            {
-                Saved::Done => {
-                    if after.delivery_limits != before.delivery_limits {
-                        self.store.reset_turns(&after, self.clock.now()).await?;
-                    }
-                    return self.view_with_health(ctx, &after).await;
-                }
+            let (store, revision) = (&self.store, before.revision());
+            let saved = if after.delivery_limits == before.delivery_limits {
+                store.save_destination(&after, revision, &event).await?
+            } else {
+                store.save_limits(&after, revision, &event).await?
+            };
+            match saved {
+                Saved::Done => return self.view_with_health(ctx, &after).await,
                 Saved::Conflict => {
                     before = self.existing_destination(organization, before.id).await?
                 }
@@ -466,7 +463,6 @@ impl Operations {
                 .await?
             {
                 Saved::Done => {
-                    self.store.watch_destination(&after).await?;
                     self.skip_retrying(&after, SkipReason::DestinationDeleted)
                         .await;
                     return Ok(());

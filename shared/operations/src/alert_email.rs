@@ -203,9 +203,6 @@ impl Operations {
             secret_sha256: sha256_hex(token.secret.as_bytes()),
             expires_at: now.plus(LIFE),
         };
-        self.store
-            .save_confirmation(organization.id, &token.address_sha256, &pending)
-            .await?;
         let confirmation = Confirmation {
             organization_id: organization.id,
             organization_name: organization.name.clone(),
@@ -214,14 +211,14 @@ impl Operations {
             link: format!("{}{CONFIRM_PATH}{token}", ctx.base_url),
             valid_hours: u32::try_from(LIFE.as_secs() / 3600).unwrap_or(u32::MAX),
         };
-        let mailed = self.mail_confirmation(confirmation).await;
-        if !matches!(&mailed, Ok(answer) if answer.mailed) {
-            // Without a stored confirmation, the next save sends the mail again.
-            self.store
-                .end_confirmation(organization.id, &token.address_sha256, &pending)
-                .await?;
-            return mailed.map(drop);
+        if !self.mail_confirmation(confirmation).await?.mailed {
+            return Ok(());
         }
+        // Stored only now: without a stored confirmation, the next save sends another mail, whatever
+        // interrupted this one.
+        self.store
+            .save_confirmation(organization.id, &token.address_sha256, &pending)
+            .await?;
         let event = self.event(
             ctx,
             organization.id,

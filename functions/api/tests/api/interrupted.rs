@@ -1,9 +1,11 @@
 //! Requests whose later writes fail: either everything takes effect, or a repeat completes it.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::Timestamp;
+use domain::alert_email::{ConfirmationAnswer, ConfirmationRequest};
 use domain::audit::AuditEvent;
 use domain::destination::{DestinationState, DisabledBy};
 use domain::id::{DestinationId, OrganizationId, Ulid};
@@ -11,7 +13,7 @@ use local_aws::{Call, Fault};
 use serde_json::{Value, json};
 use store::{FAILING_PARTITIONS, Saved, Store, Watched};
 
-use crate::fixture::Deployment;
+use crate::fixture::{Deployment, WORKER};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -142,4 +144,45 @@ async fn a_deleted_destination_is_watched_until_its_deliveries_are_skipped_whate
     assert_eq!(deleted.status, 204);
     deployment.engines.clear_faults();
     assert!(is_watched(&deployment.store(), id).await);
+}
+
+#[tokio::test]
+async fn a_confirmation_that_was_not_mailed_is_mailed_when_the_addresses_are_saved_again() {
+    let deployment = Deployment::with(&[("ALERT_FROM", "alerts@waybill.example")]).await;
+    let admin = deployment.admin();
+    let mails = Arc::new(AtomicUsize::new(0));
+    let (sent, links) = (mails.clone(), Arc::new(Mutex::new(Vec::new())));
+    let mailed_links = links.clone();
+    deployment
+        .engines
+        .functions()
+        .register(WORKER, move |request| {
+            let request: ConfirmationRequest = serde_json::from_slice(&request).unwrap();
+            mailed_links.lock().unwrap().push(request.confirmation.link);
+            let answer = ConfirmationAnswer {
+                mailed: sent.fetch_add(1, Ordering::Relaxed) > 0,
+                detail: String::new(),
+            };
+            Box::pin(async move { Ok(serde_json::to_vec(&answer).unwrap().into()) })
+        });
+    let change = json!({"settings": {"alert_emails": ["ops@acme.example"]}});
+    deployment
+        .engines
+        .install_faults(|call| match &*call.operation {
+            "DeleteItem" => Fault::throttled(),
+            _ => Fault::None,
+        });
+    for saves in [1, 2, 2] {
+        let saved = admin.patch("/v1/organization", change.clone()).await;
+        assert_eq!(saved.status, 200);
+        assert_eq!(
+            mails.load(Ordering::Relaxed),
+            saves,
+            "no mail after one that was sent"
+        );
+    }
+    let link = links.lock().unwrap()[1].clone();
+    let token = link.rsplit('/').next().unwrap();
+    let confirmed = deployment.operations.address_to_confirm(token).await;
+    assert_eq!(confirmed.unwrap().unwrap().address, "ops@acme.example");
 }

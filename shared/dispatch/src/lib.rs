@@ -35,7 +35,7 @@ pub use submit::Submission;
 
 use std::time::Duration;
 
-use domain::delivery::Delivery;
+use domain::delivery::{Delivery, DeliveryStatus};
 use domain::settings::email::Mailbox;
 use domain::{Clock, Timestamp};
 use futures_util::future::join_all;
@@ -99,6 +99,21 @@ impl Dispatcher {
         let unsent = self.send(deliveries, at).await;
         self.remember(&unsent, at.plus(UNSENT_DUE)).await;
         deliveries.len() - unsent.len()
+    }
+
+    /// Enters the deliveries of a message that was accepted before in the due index, as far as
+    /// nothing has happened to them: the process that accepted it may have stopped before it queued
+    /// their tasks.
+    pub async fn remember_untouched(&self, deliveries: &[Delivery]) {
+        let now = self.clock.now();
+        let is_untouched = |delivery: &&Delivery| {
+            delivery.status() == DeliveryStatus::Queued
+                && delivery.generation == 0
+                && delivery.attempts == 0
+                && !delivery.in_flight(now)
+        };
+        let untouched: Vec<&Delivery> = deliveries.iter().filter(is_untouched).collect();
+        self.remember(&untouched, now.plus(UNSENT_DUE)).await;
     }
 
     /// Enters deliveries that no queue accepted in the due index, so that the sweep queues them. If

@@ -9,9 +9,9 @@ use domain::alert_email::{ConfirmationAnswer, ConfirmationRequest};
 use domain::audit::AuditEvent;
 use domain::destination::{DestinationState, DisabledBy};
 use domain::id::{DestinationId, OrganizationId, Ulid};
-use local_aws::{Call, Fault};
+use local_aws::{Call, Fault, Service};
 use serde_json::{Value, json};
-use store::{FAILING_PARTITIONS, Saved, Store, Watched};
+use store::{DUE_PARTITIONS, FAILING_PARTITIONS, Saved, Store, Watched};
 
 use crate::fixture::{Deployment, WORKER};
 
@@ -132,6 +132,44 @@ async fn disable(deployment: &Deployment, organization: OrganizationId, id: Dest
     assert_eq!(saved.unwrap(), Saved::Done);
     let health = store.health(id).await.unwrap();
     store.unwatch_destination(id, &health).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_submission_brings_back_deliveries_whose_tasks_were_not_queued() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await["id"].clone();
+    let message = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
+    let batch = json!({"messages": [message]});
+    let submissions = [("/v1/messages", message), ("/v1/messages/batch", batch)];
+    for (earlier, (path, body)) in submissions.into_iter().enumerate() {
+        // As if the process stopped after it had committed the message.
+        deployment
+            .engines
+            .install_faults(|call| match call.service {
+                Service::Sqs => Fault::unavailable(),
+                _ if call.operation == "UpdateItem" => Fault::throttled(),
+                _ => Fault::None,
+            });
+        let first = admin.post_once(path, path, body.clone()).await;
+        assert_eq!(first.status, 202);
+        deployment.engines.clear_faults();
+        assert_eq!(due_soon(&deployment).await, earlier, "{path}");
+        let repeat = admin.post_once(path, path, body).await;
+        assert_eq!(repeat.status, 202);
+        assert_eq!(due_soon(&deployment).await, earlier + 1, "{path}");
+    }
+}
+
+/// Returns how many deliveries come due in the next two minutes.
+async fn due_soon(deployment: &Deployment) -> usize {
+    let (store, from) = (deployment.store(), now(deployment));
+    let (mut count, until) = (0, from.plus(Duration::from_secs(120)));
+    for partition in 0..DUE_PARTITIONS {
+        let due = store.due(partition, until, None, 100).await.unwrap();
+        count += due.items.len();
+    }
+    count
 }
 
 #[tokio::test]

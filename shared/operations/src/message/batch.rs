@@ -404,7 +404,7 @@ impl Operations {
     }
 
     /// Returns the deliveries of a message whose submission did not end in time, if the message was
-    /// committed. Reconcile sends the tasks that were not sent.
+    /// committed. Those whose tasks may not have been queued come due in a minute.
     async fn accepted_in_time(
         &self,
         entry: &Entry<'_>,
@@ -416,9 +416,15 @@ impl Operations {
         let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id))
             .await
             .map_err(|_| out_of_time())?;
-        found?
-            .map(|deliveries| as_accepted(deliveries, count))
-            .ok_or_else(out_of_time)
+        let deliveries = found?.ok_or_else(out_of_time)?;
+        let remembering = self.dispatch.remember_untouched(&deliveries);
+        if tokio::time::timeout(LOOK_MAX, remembering).await.is_err() {
+            tracing::warn!(
+                message_id = %id,
+                "failed to enter deliveries in the due index in time; reconcile sends their tasks"
+            );
+        }
+        Ok(as_accepted(deliveries, count))
     }
 
     async fn accept_planned(
@@ -441,6 +447,7 @@ impl Operations {
                     && let Some(deliveries) =
                         self.store.message(entry.organization, message).await?
                 {
+                    self.dispatch.remember_untouched(&deliveries).await;
                     return Ok((as_accepted(deliveries, targets.len()), pauses.clone()));
                 }
                 let submission = submission(entry, message, input, targets);

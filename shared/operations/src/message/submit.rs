@@ -232,14 +232,18 @@ impl Operations {
     }
 
     /// Returns the deliveries of a message that was committed under an earlier claim, as they were
-    /// accepted.
+    /// accepted. Those whose tasks may not have been queued come due in a minute.
     async fn accepted_before(
         &self,
         entry: &Entry<'_>,
         recorded: Recorded,
     ) -> Result<Option<Accepted>, Refusal> {
         let message = self.store.message(entry.organization, recorded.message);
-        Ok(message.await?.map(|deliveries| Accepted {
+        let Some(deliveries) = message.await? else {
+            return Ok(None);
+        };
+        self.dispatch.remember_untouched(&deliveries).await;
+        Ok(Some(Accepted {
             deliveries: as_accepted(deliveries, recorded.targets().len()),
             pauses: recorded.pauses,
             replayed: true,

@@ -1,10 +1,11 @@
 //! Finds out whether a store honors the condition that keeps existing objects from being
 //! overwritten.
 
-use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::settings::storage::IfExists;
+use lru::LruCache;
 use object_store::path::Path;
 use worker::Payload;
 
@@ -19,11 +20,32 @@ pub(crate) const UNPROTECTED: &str = "the store does not honor conditional write
      existing objects, so existing objects could be overwritten; allow reading and listing objects, or set if_exists to replace";
 
 /// Addresses that are known to honor conditions.
-#[derive(Debug, Default)]
-pub(crate) struct Proven(Mutex<HashSet<String>>);
+#[derive(Debug)]
+pub(crate) struct Proven(Mutex<LruCache<String, ()>>);
 
-/// How many addresses are cached.
-const PROVEN_MAX: usize = 10_000;
+/// How many addresses are cached. The least recently used one is evicted.
+const PROVEN_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
+
+impl Default for Proven {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(PROVEN_MAX)))
+    }
+}
+
+impl Proven {
+    /// Returns whether the address is known to honor conditions.
+    fn has(&self, address: &str) -> bool {
+        self.lock().get(address).is_some()
+    }
+
+    fn add(&self, address: String) {
+        self.lock().put(address, ());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Storage {
     /// Checks that a bucket honors conditions, before anything is written to it with credentials
@@ -36,7 +58,7 @@ impl Storage {
     ) -> Result<(), StorageError> {
         let key = format!("{}-check-conditions", settings.constant_key());
         let address = self.url(settings, &key);
-        if lock(&self.proven.0).contains(&address) {
+        if self.proven.has(&address) {
             return Ok(());
         }
         let path = path(&key)?;
@@ -56,16 +78,9 @@ impl Storage {
         if find_out(place, settings, &path, &meta, TRIAL).await? != Conditions::Honored {
             return Err(StorageError::misconfigured(UNPROTECTED));
         }
-        let mut proven = lock(&self.proven.0);
-        if proven.len() < PROVEN_MAX {
-            proven.insert(address);
-        }
+        self.proven.add(address);
         Ok(())
     }
-}
-
-fn lock(proven: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
-    proven.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const TRIAL: &str =
@@ -130,5 +145,21 @@ fn judged(written: Result<(), StorageError>) -> Result<Conditions, StorageError>
         Ok(()) => Ok(Conditions::Ignored),
         Err(error) if error.is_taken() => Ok(Conditions::Honored),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_address_is_remembered_however_many_were_before() {
+        let proven = Proven::default();
+        for number in 0..=PROVEN_MAX.get() {
+            proven.add(format!("https://store.example/bucket/{number}"));
+        }
+        let last = format!("https://store.example/bucket/{PROVEN_MAX}");
+        assert!(proven.has(&last));
+        assert!(!proven.has("https://store.example/bucket/0"));
     }
 }

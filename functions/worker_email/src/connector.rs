@@ -138,7 +138,8 @@ impl Email {
             let link = link.as_deref().map(|url| Link { url, is_required });
             render::mail::mail(&template, &wording, link, stop)
         };
-        let mail = render::off_thread(Some(deadline), mail).await?;
+        let organization = delivery.organization.to_string();
+        let mail = render::off_thread(organization, Some(deadline), mail).await?;
         EmailMessage::write(settings, delivery, mail, attached, now)
     }
 

@@ -22,7 +22,8 @@ pub(crate) async fn located(
     deadline: Instant,
 ) -> Result<Place, ConnectorError> {
     let templates = settings.clone();
-    let rendered = render::off_thread(Some(deadline), move |stop| {
+    let organization = wording.organization_id.clone();
+    let rendered = render::off_thread(organization, Some(deadline), move |stop| {
         render::line::file(&templates, &wording, stop)
     })
     .await;

@@ -177,7 +177,8 @@ fn settings(destination: &Destination) -> Result<Settings<'_>, ConnectorError> {
 
 async fn key(settings: Settings<'_>, wording: Wording, deadline: Instant) -> Result<String, Fault> {
     let object = settings.object().clone();
-    render::off_thread(Some(deadline), move |stop| {
+    let organization = wording.organization_id.clone();
+    render::off_thread(organization, Some(deadline), move |stop| {
         render::line::key(&object, &wording, stop)
     })
     .await

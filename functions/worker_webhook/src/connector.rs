@@ -342,7 +342,8 @@ async fn body(
         content.wording.clone(),
         routing_key.to_owned(),
     );
-    render::off_thread(Some(deadline), move |stop| {
+    let organization = wording.organization_id.clone();
+    render::off_thread(organization, Some(deadline), move |stop| {
         render::webhook::body(&settings, &wording, payload, &routing_key, stop)
     })
     .await

@@ -80,19 +80,21 @@ impl Operations {
         let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
         let _place = place.map_err(Refusal::internal)?;
         self.limit(organization, Limited::Preview).await?;
-        render::off_thread(None, move |stop| rendered(&preview, stop))
-            .await
-            .map_err(|fault| {
-                if fault.is_ours {
-                    return Refusal::rate_limited(1);
-                }
-                let pointer = format!("/settings/{}", fault.name);
-                Refusal::invalid(vec![domain::input::FieldError::at(
-                    pointer,
-                    FieldCode::InvalidValue,
-                    fault.detail,
-                )])
-            })
+        render::off_thread(organization.to_string(), None, move |stop| {
+            rendered(&preview, stop)
+        })
+        .await
+        .map_err(|fault| {
+            if fault.is_ours {
+                return Refusal::rate_limited(1);
+            }
+            let pointer = format!("/settings/{}", fault.name);
+            Refusal::invalid(vec![domain::input::FieldError::at(
+                pointer,
+                FieldCode::InvalidValue,
+                fault.detail,
+            )])
+        })
     }
 }
 

@@ -214,8 +214,8 @@ impl Operations {
         if !self.mail_confirmation(confirmation).await?.mailed {
             return Ok(());
         }
-        // Stored only now: without a stored confirmation, the next save sends another mail, whatever
-        // interrupted this one.
+        // Stored only now: without a stored confirmation, the next save sends another mail,
+        // whatever interrupted this one.
         self.store
             .save_confirmation(organization.id, &token.address_sha256, &pending)
             .await?;

@@ -30,8 +30,8 @@ pub struct Platform {
     pub random: Random,
     /// Cancelled when the process is about to stop, after which no new attempt starts.
     pub shutdown: CancellationToken,
-    /// Work that continues after its invocation. A process that stops in an orderly way waits for it
-    /// for a limited time after `shutdown`.
+    /// Work that continues after its invocation. A process that stops in an orderly way waits for
+    /// it for a limited time after `shutdown`.
     pub background: TaskTracker,
 }
 

@@ -157,13 +157,13 @@ pub(crate) async fn live(
                     continue;
                 }
                 let delivery = message.delivery(0).settles().await;
-                let place = match goes_to {
+                let link = match goes_to {
                     id if id == to.crm.id && delivery["status"] == "failed" => &mut failed,
                     id if id == to.mail.id => &mut mail,
                     id if id == to.files.id => &mut file,
                     _ => continue,
                 };
-                *place = Some(delivery);
+                *link = Some(delivery);
             }
         }
     }

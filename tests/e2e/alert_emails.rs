@@ -70,7 +70,7 @@ async fn an_address_gets_alerts_once_its_reader_has_confirmed_it() {
     );
     let link = stage::confirmation_links(&stack, address).remove(0);
     for _ in 0..3 {
-        let page = stack.anybody().get(&link).await;
+        let page = stack.anonymous().get(&link).await;
         assert_eq!(
             (page.status, page.text().contains("<button")),
             (200, true),
@@ -138,7 +138,7 @@ async fn an_address_that_is_removed_and_added_again_is_confirmed_again() {
     assert_eq!(emails(&again), (vec![], one(address)));
     let links = stage::confirmation_links(&stack, address);
     assert_eq!(links.len(), 2);
-    // Removed and added once more before anybody confirmed: the link in between is of no use
+    // Removed and added once more before anyone confirmed: the link in between is of no use
     // either.
     acme.settings(json!({"alert_emails": []})).await.ok(200);
     acme.settings(json!({"alert_emails": [address]}))
@@ -180,7 +180,7 @@ async fn invalid_links_confirm_nothing() {
         "/alert-emails/x".to_owned(),
         format!("{}.x.y", parts[0][0]),
     ] {
-        assert_eq!(stack.anybody().get(&link).await.status, 404);
+        assert_eq!(stack.anonymous().get(&link).await.status, 404);
         assert_eq!(stage::presses(&stack, &link).await, 404);
     }
     let unconfirmed = acme
@@ -225,8 +225,8 @@ async fn one_address_gets_few_mails_however_many_organizations_ask() {
     stage::confirms(&stack, "second@acme.example").await;
     let destination = acme.destination().webhook(&sink).create().await;
     for _ in 0..20 {
-        for deed in ["disable", "enable"] {
-            acme.post(&format!("{}/{deed}", destination.path()), json!({}))
+        for action in ["disable", "enable"] {
+            acme.post(&format!("{}/{action}", destination.path()), json!({}))
                 .await
                 .ok(200);
         }

@@ -12,11 +12,11 @@ use tokio::sync::OnceCell;
 
 use crate::stage;
 
-static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
+static FREQUENT_MONITOR: OnceCell<Stack> = OnceCell::const_new();
 
 /// Starts a process whose monitor runs every second.
 async fn organization(name: &str) -> Organization {
-    WATCHFUL
+    FREQUENT_MONITOR
         .get_or_init(|| stage::launch().monitor_interval_seconds(1).start())
         .await
         .organization(name)
@@ -177,17 +177,17 @@ async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_e
         fails(&acme, destination, 9).await;
     });
     futures_util::future::join_all(settled).await;
-    let told = stage::within(30, "every streak is told of", async || {
-        let told: Vec<Value> = pager
+    let reported = stage::within(30, "every streak is reported", async || {
+        let reported: Vec<Value> = pager
             .requests()
             .iter()
             .map(|request| request.json())
             .collect();
-        (told.len() >= 10).then_some(told)
+        (reported.len() >= 10).then_some(reported)
     })
     .await;
     for (_, destination) in &streaks {
-        let of_it: Vec<&Value> = told
+        let of_it: Vec<&Value> = reported
             .iter()
             .filter(|body| body["data"]["destination"]["id"] == json!(destination.id))
             .collect();
@@ -326,7 +326,7 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_resets_i
 async fn a_410_disables_the_destination_unless_its_settings_disagree() {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
     let (acme, _) = alerting("Gone", &pager, None).await;
-    let (gone, kept) = (sink.path("/gone"), sink.path("/kept"));
+    let (gone, default_path) = (sink.path("/gone"), sink.path("/kept"));
     let destination = acme
         .destination()
         .webhook(&gone)
@@ -374,12 +374,12 @@ async fn a_410_disables_the_destination_unless_its_settings_disagree() {
 
     let stays = acme
         .destination()
-        .webhook(&kept)
+        .webhook(&default_path)
         .settings(json!({"disable_on_gone": false}))
         .create()
         .await;
     assert_eq!(stays.created["settings"]["disable_on_gone"], false);
-    kept.answers([410]);
+    default_path.answers([410]);
     assert_eq!(
         acme.send([&stays], json!(3))
             .await
@@ -430,10 +430,14 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
  {
     let (pager, sink) = (Sink::start().await, Sink::start().await);
     let (acme, pager_destination) = alerting("Told twice", &pager, Some(50)).await;
-    acme.settings(json!({"alert_emails": ["told-twice@acme.example"]}))
+    acme.settings(json!({"alert_emails": ["alerted-twice@acme.example"]}))
         .await
         .ok(200);
-    stage::confirms(WATCHFUL.get().unwrap(), "told-twice@acme.example").await;
+    stage::confirms(
+        FREQUENT_MONITOR.get().unwrap(),
+        "alerted-twice@acme.example",
+    )
+    .await;
     let destination = acme
         .destination()
         .webhook(&sink)
@@ -466,14 +470,14 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
         (&json!(2), &json!(2), &json!(50))
     );
 
-    let stack = WATCHFUL.get().unwrap();
+    let stack = FREQUENT_MONITOR.get().unwrap();
     let is_alert = |mail: &String| !mail.contains("Subject: Confirm");
     let mail = stage::until("the mail is there", async || {
-        mail_to(stack, "told-twice@acme.example").filter(is_alert)
+        mail_to(stack, "alerted-twice@acme.example").filter(is_alert)
     })
     .await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let told = [
+    let expected = [
         "Subject: Waybill: a destination is failing".to_owned(),
         "\u{201c}The ledger\u{201d} is failing".to_owned(),
         format!("Destination: webhook {}", destination.id),
@@ -483,7 +487,7 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
         "What happens next: The destination will be disabled if it continues to fail.".to_owned(),
         text(&data["destination"]["url"]),
     ];
-    for line in told {
+    for line in expected {
         assert!(mail.contains(&line), "no {line:?} in {mail}");
     }
     assert!(
@@ -508,7 +512,7 @@ async fn an_alert_arrives_as_a_mail() {
     acme.settings(json!({"alert_emails": ["ops@acme.example"], "failure_policy": policy}))
         .await
         .ok(200);
-    stage::confirms(WATCHFUL.get().unwrap(), "ops@acme.example").await;
+    stage::confirms(FREQUENT_MONITOR.get().unwrap(), "ops@acme.example").await;
     let destination = acme
         .destination()
         .webhook(&sink)

@@ -44,7 +44,11 @@ fn node(module: &str) -> Command {
 async fn document() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("openapi.json");
-    let served = stage::stack().await.anybody().get("/v1/openapi.json").await;
+    let served = stage::stack()
+        .await
+        .anonymous()
+        .get("/v1/openapi.json")
+        .await;
     assert_eq!(served.status, 200);
     std::fs::write(&path, &served.body).expect("the document is written");
     (folder, path)

@@ -48,7 +48,7 @@ fn parameter<'u>(url: &'u str, name: &str) -> &'u str {
 async fn comes_back(state: &str, rest: &str) -> kit::stack::Answer {
     stage::stack()
         .await
-        .anybody()
+        .anonymous()
         .get(&format!("/v1/oauth2/callback?state={state}&{rest}"))
         .await
 }

@@ -104,7 +104,7 @@ async fn enabling_resets_the_counter() {
 }
 
 /// The number of destinations.
-const STORMED: usize = 12;
+const DESTINATIONS: usize = 12;
 /// The number of concurrent failures of each destination before its success.
 const FIRST: usize = 20;
 
@@ -136,7 +136,7 @@ async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Valu
 async fn after_a_storm_each_streak_is_what_came_after_its_own_success_and_the_sums_add_up() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let never = json!({"disable_after_failures": null, "alert_after_failures": 1_000_000});
-    let storms = (0..STORMED).map(async |number| {
+    let storms = (0..DESTINATIONS).map(async |number| {
         let (receiver, last) = (sink.path(&format!("/{number}")), number % 4 + 1);
         let destination = acme
             .destination()
@@ -195,7 +195,7 @@ async fn after_a_storm_each_streak_is_what_came_after_its_own_success_and_the_su
             &sums["data"][0]["succeeded"],
             &sums["data"][0]["failed_attempts"]
         ),
-        (&json!(STORMED), &json!(failed)),
+        (&json!(DESTINATIONS), &json!(failed)),
         "{sums}"
     );
 }

@@ -25,7 +25,7 @@ const LOAD: Duration = Duration::from_millis(400);
 const MESSAGES_MAX: u64 = 50_000;
 
 /// What was answered to a submitter: the number of the payload and the message.
-type Promise = (u64, Message);
+type AcceptedMessage = (u64, Message);
 
 /// Submits numbered messages, `together` in each request, until the process ends.
 async fn submits_until_killed(
@@ -33,7 +33,7 @@ async fn submits_until_killed(
     destination: &str,
     numbers: &AtomicU64,
     together: u64,
-) -> Vec<Promise> {
+) -> Vec<AcceptedMessage> {
     let mut promises = Vec::new();
     loop {
         let first = numbers.fetch_add(together, Ordering::Relaxed);

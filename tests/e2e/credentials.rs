@@ -208,7 +208,7 @@ async fn another_address_demands_every_secret_again() {
         .await;
     moved.problem(422, "credentials_required");
     assert_eq!(thief.count(), 0);
-    // Another path at the same place is no other place.
+    // Another path on the same server is the same recipient.
     acme.patch(
         &destination.path(),
         json!({"settings": {"url": sink.path("/other").url()}}),

@@ -270,7 +270,7 @@ async fn without_destinations_it_goes_to_the_defaults_and_the_subscribers_each_o
         .webhook(&sink.path("/default"))
         .create()
         .await;
-    let nobody = acme
+    let unsubscribed = acme
         .destination()
         .webhook(&sink.path("/nobody"))
         .create()
@@ -286,7 +286,7 @@ async fn without_destinations_it_goes_to_the_defaults_and_the_subscribers_each_o
     let settled = message.settles().await;
     let chosen = stage::texts(settled["deliveries"].as_array().unwrap(), "destination_id");
     assert_eq!(chosen, [&*default.id, &*any_depth.id, &*one_segment.id]);
-    assert!(!chosen.contains(&other.id) && !chosen.contains(&nobody.id));
+    assert!(!chosen.contains(&other.id) && !chosen.contains(&unsubscribed.id));
 
     // A named destination is not asked for its subscription.
     let named = acme

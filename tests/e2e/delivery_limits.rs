@@ -159,7 +159,7 @@ async fn limits_hold_for_all_worker_processes_together() {
     assert_eq!(
         most_at_once(&narrow, took),
         3,
-        "all places are used, and no more"
+        "all slots are used, and no more"
     );
 }
 
@@ -243,8 +243,8 @@ async fn fewer_at_once_holds_as_soon_as_those_that_run_have_ended() {
 }
 
 #[tokio::test]
-async fn what_looks_for_a_place_when_its_destination_is_paused_stays() {
-    let (acme, sink) = (organization("Looks for a place").await, Sink::start().await);
+async fn a_delivery_that_looks_for_a_slot_when_its_destination_is_paused_waits() {
+    let (acme, sink) = (organization("Looks for a slot").await, Sink::start().await);
     let destination = acme
         .destination()
         .webhook(&sink)
@@ -254,7 +254,7 @@ async fn what_looks_for_a_place_when_its_destination_is_paused_stays() {
     sink.delays(Duration::from_millis(2_500));
     let messages = send_numbers(&acme, &destination, 2).await;
     sink.wait_for(1, SOON).await;
-    // The second one is expected to start a second after the first, and looks for a place from then
+    // The second one is expected to start a second after the first, and looks for a slot from then
     // on.
     sleep(Duration::from_millis(1_700)).await;
     destination.action("pause", json!({})).await.ok(200);

@@ -69,7 +69,7 @@ impl Issued {
     fn acme(&self, stack: &Stack) -> Organization {
         Organization::existing(
             self.text("/organization_id"),
-            stack.anybody().with_key(self.text("/key")),
+            stack.anonymous().with_key(self.text("/key")),
         )
     }
 
@@ -131,7 +131,7 @@ fn comparable(mut shown: Value, api_url: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_an_earlier_version_stored_is_shown_as_that_version_showed_it() {
+async fn records_of_an_earlier_version_are_shown_as_that_version_showed_them() {
     let issued = Issued::read();
     let stack = issued.opened(0).await;
     let acme = issued.acme(&stack);
@@ -168,13 +168,13 @@ async fn what_an_earlier_version_stored_is_shown_as_that_version_showed_it() {
 async fn keys_and_links_of_an_earlier_version_still_work() {
     let issued = Issued::read();
     let stack = issued.opened(0).await;
-    let (acme, anybody) = (issued.acme(&stack), stack.anybody());
-    anybody
+    let (acme, anonymous) = (issued.acme(&stack), stack.anonymous());
+    anonymous
         .with_key(issued.text("/revoked_key"))
         .get("/v1/organization")
         .await
         .problem(401, "unauthenticated");
-    anybody
+    anonymous
         .with_key(issued.text("/operator_key"))
         .get("/v1/organizations")
         .await
@@ -208,17 +208,17 @@ async fn keys_and_links_of_an_earlier_version_still_work() {
     );
     assert_eq!(again.ok(202)["id"], issued.text("/messages/delivered"));
 
-    let payload = anybody.get(issued.text("/payload_link")).await;
+    let payload = anonymous.get(issued.text("/payload_link")).await;
     assert_eq!(payload.status, 200, "{}", payload.text());
     let rows: Value = serde_json::from_str(payload.text()).unwrap();
     assert_eq!(rows["rows"].as_array().unwrap().len(), 20_000);
 
     assert_eq!(
-        shows_deliveries(&anybody, issued.text("/session_cookie")).await,
+        shows_deliveries(&anonymous, issued.text("/session_cookie")).await,
         200
     );
     let link = issued.text("/portal_links/unopened");
-    let opened = anybody
+    let opened = anonymous
         .call(Method::POST, link)
         .header("accept", "text/html")
         .send()
@@ -227,10 +227,10 @@ async fn keys_and_links_of_an_earlier_version_still_work() {
         .header("set-cookie")
         .and_then(|cookie| cookie.split(';').next())
         .expect("a session");
-    assert_eq!(shows_deliveries(&anybody, cookie).await, 200);
+    assert_eq!(shows_deliveries(&anonymous, cookie).await, 200);
     let link = issued.text("/portal_links/opened");
     assert_eq!(
-        anybody
+        anonymous
             .call(Method::POST, link)
             .header("accept", "text/html")
             .send()
@@ -242,8 +242,8 @@ async fn keys_and_links_of_an_earlier_version_still_work() {
 }
 
 /// The status of a page of the console for the bearer of a cookie; 303 leads to the sign-in.
-async fn shows_deliveries(anybody: &Caller, cookie: &str) -> u16 {
-    anybody
+async fn shows_deliveries(anonymous: &Caller, cookie: &str) -> u16 {
+    anonymous
         .call(Method::GET, "/deliveries")
         .header("accept", "text/html")
         .header("cookie", cookie)
@@ -253,7 +253,7 @@ async fn shows_deliveries(anybody: &Caller, cookie: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn what_an_earlier_version_left_queued_and_retrying_is_delivered() {
+async fn deliveries_that_an_earlier_version_left_queued_and_retrying_are_delivered() {
     let _receivers = RECEIVERS.lock().await;
     let issued = Issued::read();
     let [up, down, slow] = receivers().await;
@@ -292,12 +292,12 @@ async fn what_an_earlier_version_left_queued_and_retrying_is_delivered() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_version_left_is_delivered_a_year_later_and_its_links_have_ended() {
+async fn deliveries_of_an_earlier_version_are_delivered_a_year_later_and_its_links_have_ended() {
     let _receivers = RECEIVERS.lock().await;
     let issued = Issued::read();
     let [up, _, slow] = receivers().await;
     let stack = issued.opened(400).await;
-    let (acme, anybody) = (issued.acme(&stack), stack.anybody());
+    let (acme, anonymous) = (issued.acme(&stack), stack.anonymous());
     assert_all_arrive(&issued, &acme, &slow).await;
     assert_stays(
         &issued,
@@ -307,13 +307,13 @@ async fn what_an_earlier_version_left_is_delivered_a_year_later_and_its_links_ha
     .await;
     assert_delivers_with_stored_secrets(&issued, &stack, &acme, &up).await;
 
-    let payload = anybody.get(issued.text("/payload_link")).await;
+    let payload = anonymous.get(issued.text("/payload_link")).await;
     payload.problem(404, "not_found");
     assert_eq!(
-        shows_deliveries(&anybody, issued.text("/session_cookie")).await,
+        shows_deliveries(&anonymous, issued.text("/session_cookie")).await,
         303
     );
-    let link = anybody
+    let link = anonymous
         .call(Method::POST, issued.text("/portal_links/unopened"))
         .header("accept", "text/html")
         .send()

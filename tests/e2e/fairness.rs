@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(2);
 /// The tests run one after another, because each loads the machine with a process of its own.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// If functions run in their own processes, they have the fewer places that the template gives
+/// If functions run in their own processes, they have the smaller capacity that the template gives
 /// them.
 fn in_one_process() -> Launch {
     Launch::of(env!("CARGO_BIN_EXE_waybill"))
@@ -38,10 +38,10 @@ impl Silent {
         let accepted = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&accepted);
         let serving = tokio::spawn(async move {
-            let mut kept = Vec::new();
+            let mut connections = Vec::new();
             while let Ok((connection, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
-                kept.push(connection);
+                connections.push(connection);
             }
         });
         Self {
@@ -246,7 +246,7 @@ async fn an_organization_holds_half_of_a_lane_at_most_while_another_waits() {
     }
     sleep(Duration::from_secs(2)).await;
     let (loud, quiet) = (loud_server.count(), quiet_server.count());
-    println!("of the lane, {loud} places are the loud one's and {quiet} the quiet one's");
+    println!("of the lane, {loud} messages are the loud one's and {quiet} the quiet one's");
     assert!(loud <= quiet + quiet / 10, "{loud} of {}", loud + quiet);
 }
 
@@ -270,7 +270,7 @@ async fn a_hundred_checks_of_a_silent_server_delay_no_other_organization() {
         .collect();
     sleep(Duration::from_millis(500)).await;
     let asked = Instant::now();
-    stack.anybody().get("/healthz").await.ok(200);
+    stack.anonymous().get("/healthz").await.ok(200);
     let answered = asked.elapsed();
     let sink = kit::sink::Sink::start().await;
     quiet.destination().webhook(&sink).create().await;

@@ -157,7 +157,7 @@ async fn two_destinations_that_fall_back_to_each_other_pass_a_message_on_once() 
 }
 
 #[tokio::test]
-async fn what_expires_while_its_destination_is_paused_or_asks_for_patience_goes_to_the_fallback() {
+async fn deliveries_that_expire_while_paused_or_throttled_go_to_the_fallback() {
     let (acme, sink) = (organization("Expired").await, Sink::start().await);
     let (hook, second) = (sink.path("/hook"), sink.path("/second"));
     let fallback = acme.destination().webhook(&second).create().await;

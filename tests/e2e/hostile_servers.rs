@@ -219,7 +219,8 @@ async fn described(acme: &Organization, hostile: &Hostile) -> NewDestination {
 }
 
 #[tokio::test]
-async fn what_servers_of_every_protocol_echo_is_readable_neither_in_the_history_nor_in_the_log() {
+async fn secrets_that_servers_of_any_protocol_echo_are_readable_neither_in_the_history_nor_in_the_log()
+ {
     let mut stack = stage::launch()
         .environment("LOG_LEVEL", "trace")
         .start()

@@ -221,9 +221,9 @@ async fn mistakes_in_settings_and_keys_are_named() {
         "/settings/success_rate_warning",
     ];
     assert_eq!(answer.mistakes(), expected, "{}", answer.text());
-    let kept = acme.settings(json!({"retention_days": 7})).await.ok(200);
+    let accepted = acme.settings(json!({"retention_days": 7})).await.ok(200);
     assert_eq!(
-        kept["settings"]["payload_retention_days"], 7,
+        accepted["settings"]["payload_retention_days"], 7,
         "payloads go with their history"
     );
     let longer = acme.settings(json!({"payload_retention_days": 8})).await;

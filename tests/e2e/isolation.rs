@@ -173,7 +173,7 @@ async fn an_id_of_another_organization_is_answered_like_an_unknown_id_and_is_rec
         Sink::start().await,
     );
     let theirs = ids(&other, &sink).await;
-    let nobodys = Ids {
+    let nonexistent = Ids {
         destination: never_issued(&theirs.destination),
         secret: theirs.secret.clone(),
         message: never_issued(&theirs.message),
@@ -189,7 +189,7 @@ async fn an_id_of_another_organization_is_answered_like_an_unknown_id_and_is_rec
             .ok(200),
         sink.count(),
     );
-    for (theirs, nobodys) in requests(&theirs).iter().zip(&requests(&nobodys)) {
+    for (theirs, nonexistent) in requests(&theirs).iter().zip(&requests(&nonexistent)) {
         let recorded = acme.audited("cross_organization_access_denied").await.len();
         let answer = send(&acme, theirs).await;
         answer.problem(404, "not_found");
@@ -208,7 +208,7 @@ async fn an_id_of_another_organization_is_answered_like_an_unknown_id_and_is_rec
         );
         assert_eq!(
             essence(&answer),
-            essence(&send(&acme, nobodys).await),
+            essence(&send(&acme, nonexistent).await),
             "{} {}",
             theirs.0,
             theirs.1
@@ -227,7 +227,7 @@ async fn an_id_of_another_organization_is_answered_like_an_unknown_id_and_is_rec
             .audited("cross_organization_access_denied")
             .await
             .is_empty(),
-        "and they are not told"
+        "and they learn nothing of it"
     );
     let key_still_works = other.list("/v1/api-keys").await.len();
     assert_eq!(key_still_works, 2);

@@ -12,7 +12,7 @@ use crate::stage;
 #[tokio::test]
 async fn without_a_valid_key_every_response_is_the_same() {
     let (acme, stack) = (stage::organization("Acme").await, stage::stack().await);
-    let anybody = stack.anybody();
+    let anonymous = stack.anonymous();
     let good = acme.plain_key().to_owned();
     let other_secret = format!(
         "{}{}",
@@ -30,7 +30,7 @@ async fn without_a_valid_key_every_response_is_the_same() {
         Some(format!("Bearer {other_secret}")),
         Some(format!("Bearer {unknown}")),
     ] {
-        let call = anybody.call(Method::GET, "/v1/destinations");
+        let call = anonymous.call(Method::GET, "/v1/destinations");
         let call = match &authorization {
             Some(value) => call.header("authorization", value),
             None => call,
@@ -294,7 +294,7 @@ async fn refusals_come_in_order() {
     let broken = |method: Method| (method, "{");
     let (method, body) = broken(Method::PATCH);
     stack
-        .anybody()
+        .anonymous()
         .call(method.clone(), unknown)
         .json_text(body)
         .send()

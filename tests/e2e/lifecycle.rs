@@ -35,7 +35,7 @@ struct Session {
 
 /// Whether each of them still gives access.
 #[derive(Debug, PartialEq, Eq)]
-struct Lets {
+struct StillValid {
     api: bool,
     console: bool,
     unopened: bool,
@@ -45,7 +45,7 @@ struct Lets {
     made_by_session: bool,
 }
 
-const ALL: Lets = Lets {
+const ALL: StillValid = StillValid {
     api: true,
     console: true,
     unopened: true,
@@ -54,7 +54,7 @@ const ALL: Lets = Lets {
     made_by_key: true,
     made_by_session: true,
 };
-const NONE: Lets = Lets {
+const NONE: StillValid = StillValid {
     api: false,
     console: false,
     unopened: false,
@@ -65,7 +65,7 @@ const NONE: Lets = Lets {
 };
 
 async fn browser() -> Caller {
-    stage::stack().await.anybody()
+    stage::stack().await.anonymous()
 }
 
 fn form(call: Call, fields: &[(&str, &str)]) -> Call {
@@ -248,7 +248,7 @@ impl Access {
         }
     }
 
-    async fn lets(&self) -> Lets {
+    async fn lets(&self) -> StillValid {
         let reads = async |caller: &Caller| match caller.get("/v1/destinations").await {
             answer if answer.status == 200 => true,
             answer => {
@@ -266,7 +266,7 @@ impl Access {
                 .status
                 == 200
         };
-        Lets {
+        StillValid {
             api: reads(&self.key).await,
             console: self.console.lets_in().await,
             unopened: shown(&self.unopened).await,
@@ -314,7 +314,7 @@ async fn organizations_keys_links_and_sessions_end_together() {
         .ok(204);
     assert_eq!(
         access.lets().await,
-        Lets {
+        StillValid {
             made_by_key: true,
             made_by_session: true,
             ..NONE
@@ -335,7 +335,7 @@ async fn organizations_keys_links_and_sessions_end_together() {
         .ok(204);
     assert_eq!(
         access.lets().await,
-        Lets {
+        StillValid {
             session: false,
             made_in_session: false,
             ..ALL
@@ -349,7 +349,7 @@ async fn organizations_keys_links_and_sessions_end_together() {
         .ok(204);
     assert_eq!(
         access.lets().await,
-        Lets {
+        StillValid {
             session: false,
             made_in_session: false,
             unopened: false,
@@ -371,7 +371,7 @@ async fn organizations_keys_links_and_sessions_end_together() {
         .ok(200);
     assert_eq!(
         access.lets().await,
-        Lets {
+        StillValid {
             session: false,
             made_in_session: false,
             unopened: false,
@@ -424,7 +424,7 @@ async fn signing_out_ends_the_session_on_the_server() {
     );
     assert_eq!(
         access.lets().await,
-        Lets {
+        StillValid {
             console: false,
             ..ALL
         }
@@ -432,7 +432,7 @@ async fn signing_out_ends_the_session_on_the_server() {
     assert_eq!(access.session.post("/sign-out", &[]).await.status, 303);
     assert_eq!(
         access.lets().await,
-        Lets {
+        StillValid {
             console: false,
             session: false,
             ..ALL

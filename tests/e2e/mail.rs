@@ -54,7 +54,7 @@ async fn a_mail_arrives_and_a_repeat_carries_the_same_message_id() {
         "{:?}",
         mail.header("from")
     );
-    assert_eq!(mail.header("bcc"), None, "nobody sees who else got it");
+    assert_eq!(mail.header("bcc"), None, "recipients do not see each other");
     let id = format!("<{}@acme.example>", delivery["id"].as_str().unwrap());
     assert_eq!(mail.header("message-id"), Some(id));
     assert_eq!(
@@ -73,8 +73,8 @@ async fn the_check_names_the_step_that_fails() {
     let server = MailServer::start("none", &Authority::new());
     let acme = stage::organization("Acme").await;
     let wrong = json!({"kind": "smtp_password", "username": USERNAME, "password": "wrong"});
-    let mut nobody = settings(&server, "none");
-    nobody["to"] = json!(["reject@customer.example"]);
+    let mut unknown_recipient = settings(&server, "none");
+    unknown_recipient["to"] = json!(["reject@customer.example"]);
     let mut elsewhere = settings(&server, "none");
     elsewhere["transport"]["smtp"]["port"] = json!(1);
     let mut unknown = settings(&server, "none");
@@ -82,7 +82,7 @@ async fn the_check_names_the_step_that_fails() {
     let cases = [
         (settings(&server, "none"), wrong.clone(), "authenticate"),
         (settings(&server, "starttls"), password(), "tls"),
-        (nobody, password(), "authorize"),
+        (unknown_recipient, password(), "authorize"),
         (elsewhere, password(), "connect"),
         (unknown, password(), "resolve"),
     ];

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::stage::{self, texts};
 
 /// Two organizations with trouble in a Waybill of their own, so that lists hold nothing else.
-struct Trouble {
+struct Fixture {
     stack: Stack,
     /// Where the deliveries go, for as long as it is held.
     sink: Sink,
@@ -21,7 +21,7 @@ struct Trouble {
     message: String,
 }
 
-async fn trouble() -> Trouble {
+async fn trouble() -> Fixture {
     let stack = Launch::of(env!("CARGO_BIN_EXE_waybill")).start().await;
     let sink = Sink::start().await;
     let (acme, globex) = (
@@ -64,7 +64,7 @@ async fn trouble() -> Trouble {
         .await;
     assert_eq!(skipped["status"], "skipped", "{skipped}");
     let id = |delivery: &Value| delivery["id"].as_str().unwrap().to_owned();
-    Trouble {
+    Fixture {
         operator: stack.operator(),
         failed: failed.try_into().unwrap(),
         skipped: id(&skipped),
@@ -80,7 +80,7 @@ async fn trouble() -> Trouble {
 
 #[tokio::test]
 async fn an_operator_lists_what_is_wrong_in_all_organizations_newest_first() {
-    let Trouble {
+    let Fixture {
         operator,
         acme,
         globex,
@@ -175,7 +175,7 @@ async fn lists_of_one_organization_require_its_id() {
 
 #[tokio::test]
 async fn an_operator_reads_by_id_without_naming_the_organization() {
-    let Trouble {
+    let Fixture {
         operator,
         globex,
         failed: [_, failed],
@@ -224,7 +224,7 @@ async fn an_operator_reads_by_id_without_naming_the_organization() {
 
 #[tokio::test]
 async fn an_operator_reads_alerts_and_the_audit_trail_of_all_organizations() {
-    let Trouble {
+    let Fixture {
         operator,
         acme,
         globex,
@@ -281,7 +281,7 @@ async fn an_operator_reads_alerts_and_the_audit_trail_of_all_organizations() {
 
 #[tokio::test]
 async fn no_key_of_an_organization_sees_another_organization_without_naming_it() {
-    let Trouble {
+    let Fixture {
         acme,
         globex,
         failed: [_, failed],

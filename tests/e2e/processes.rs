@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::uploads::put;
 
 #[tokio::test]
-async fn what_is_deployed_accepts_checks_delivers_retries_and_shows() {
+async fn the_deployed_functions_accept_check_deliver_retry_and_show() {
     let mut stack = Launch::of(env!("CARGO_BIN_EXE_waybill"))
         .arguments(["--processes"])
         .start()
@@ -89,7 +89,7 @@ async fn what_is_deployed_accepts_checks_delivers_retries_and_shows() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(acme.get(&path).await.ok(200)["done"], 1);
-    let page = stack.anybody().get("/sign-in").await;
+    let page = stack.anonymous().get("/sign-in").await;
     assert!(
         page.status == 200 && page.text().contains("API key"),
         "{}",

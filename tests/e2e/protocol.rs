@@ -7,18 +7,18 @@ use crate::stage;
 
 /// Pages that need no key.
 #[tokio::test]
-async fn health_and_the_contract_are_open_to_all() {
-    let anybody = stage::stack().await.anybody();
-    anybody.get("/healthz").await.ok(200);
-    let contract = anybody.get("/v1/openapi.json").await.ok(200);
+async fn health_and_the_document_need_no_key() {
+    let anonymous = stage::stack().await.anonymous();
+    anonymous.get("/healthz").await.ok(200);
+    let document = anonymous.get("/v1/openapi.json").await.ok(200);
     assert!(
-        contract["openapi"]
+        document["openapi"]
             .as_str()
             .is_some_and(|version| version.starts_with("3.1")),
         "{}",
-        contract["openapi"]
+        document["openapi"]
     );
-    let paths = contract["paths"].as_object().unwrap();
+    let paths = document["paths"].as_object().unwrap();
     for path in [
         "/v1/messages",
         "/v1/messages/batch",
@@ -29,7 +29,7 @@ async fn health_and_the_contract_are_open_to_all() {
     ] {
         assert!(paths.contains_key(path), "{path}");
     }
-    let docs = anybody.get("/docs").await;
+    let docs = anonymous.get("/docs").await;
     assert!(
         docs.status == 200
             && docs
@@ -58,22 +58,22 @@ async fn every_reference_in_the_document_resolves() {
             _ => {}
         }
     }
-    let contract = stage::stack()
+    let document = stage::stack()
         .await
-        .anybody()
+        .anonymous()
         .get("/v1/openapi.json")
         .await
         .ok(200);
     let mut found = Vec::new();
-    references(&contract, &mut found);
+    references(&document, &mut found);
     assert!(!found.is_empty());
     for reference in found {
         let pointer = reference
             .strip_prefix('#')
-            .unwrap_or_else(|| panic!("{reference} is elsewhere"));
+            .unwrap_or_else(|| panic!("{reference} is in another document"));
         assert!(
-            contract.pointer(pointer).is_some(),
-            "{reference} leads nowhere"
+            document.pointer(pointer).is_some(),
+            "{reference} does not resolve"
         );
     }
 }
@@ -97,7 +97,7 @@ async fn meta_says_what_this_waybill_is() {
 
 /// Paths and methods that do not exist.
 #[tokio::test]
-async fn unknown_paths_and_methods_are_said_to_be() {
+async fn unknown_paths_and_methods_are_refused() {
     let acme = stage::organization("Acme").await;
     for path in [
         "/v1/nothing",

@@ -148,7 +148,7 @@ fn assert_unreadable(secret: &str, text: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn what_a_receiver_echoes_is_readable_neither_in_the_history_nor_in_the_log() {
+async fn secrets_that_a_receiver_echoes_are_readable_neither_in_the_history_nor_in_the_log() {
     let mut stack = stage::launch()
         .environment("LOG_LEVEL", EVERYTHING)
         .start()
@@ -179,7 +179,7 @@ async fn what_a_receiver_echoes_is_readable_neither_in_the_history_nor_in_the_lo
 
 /// Follows links and signs in; answers what was secret in addresses and cookies.
 async fn links(stack: &Stack, acme: &Organization, sink: &Sink) -> Vec<String> {
-    let anybody = stack.anybody();
+    let anonymous = stack.anonymous();
     let destination = acme
         .destination()
         .webhook(&sink.path("/links"))
@@ -199,15 +199,15 @@ async fn links(stack: &Stack, acme: &Organization, sink: &Sink) -> Vec<String> {
             .to_owned()
     };
     let payload = last(&link["url"]);
-    anybody.get(&format!("/d/{payload}")).await;
+    anonymous.get(&format!("/d/{payload}")).await;
     let portal = last(
         &acme
             .post("/v1/portal-links", json!({"role": "viewer"}))
             .await
             .ok(201)["url"],
     );
-    anybody.get(&format!("/portal/{portal}")).await;
-    let opened = anybody
+    anonymous.get(&format!("/portal/{portal}")).await;
+    let opened = anonymous
         .call(Method::POST, &format!("/portal/{portal}"))
         .send()
         .await;
@@ -218,13 +218,13 @@ async fn links(stack: &Stack, acme: &Organization, sink: &Sink) -> Vec<String> {
         .nth(1)
         .expect("a value")
         .to_owned();
-    anybody
+    anonymous
         .get("/oidc/callback?code=planted-oidc-code&state=planted-oidc-state")
         .await;
-    anybody
+    anonymous
         .get("/v1/oauth2/callback?code=planted-oauth-code&state=planted-oauth-state")
         .await;
-    anybody
+    anonymous
         .get("/no/such/page/planted-path?planted-query=1")
         .await;
     acme.get("/v1/messages?reference=planted-reference")

@@ -473,7 +473,7 @@ async fn pending_work_is_listed_with_the_time_of_its_next_attempt() {
 
 /// `expires_at`: no attempt starts at or after it.
 #[tokio::test]
-async fn what_would_come_too_late_expires_at_once() {
+async fn deliveries_whose_retry_would_come_too_late_expire_at_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme
         .destination()

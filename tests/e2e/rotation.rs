@@ -61,7 +61,7 @@ impl Issued {
             .append_pair("key", acme.plain_key())
             .finish();
         let call = stack
-            .anybody()
+            .anonymous()
             .call(Method::POST, "/sign-in")
             .header("accept", "text/html");
         let answer = call
@@ -94,13 +94,13 @@ impl Issued {
             .status
             == 200;
         let link = stack
-            .anybody()
+            .anonymous()
             .get(&format!("/d/{}", self.link))
             .await
             .status
             == 200;
         let call = stack
-            .anybody()
+            .anonymous()
             .call(Method::GET, "/deliveries")
             .header("accept", "text/html");
         let session = call.header("cookie", &self.cookie).send().await.status == 200;
@@ -138,7 +138,7 @@ async fn rotated(stack: &mut Stack) {
 }
 
 #[tokio::test]
-async fn what_was_signed_outlives_one_rotation_and_ids_outlive_all() {
+async fn signatures_outlive_one_rotation_and_ids_outlive_all() {
     let mut stack = stage::launch().start().await;
     let first = Issued::by(&stack).await;
     assert_eq!(first.accepted(&stack).await, ALL);
@@ -216,7 +216,7 @@ fn secrets(stack: &Stack) -> String {
 }
 
 #[tokio::test]
-async fn what_an_earlier_release_signed_with_its_one_secret_goes_on_working() {
+async fn signatures_of_an_earlier_release_with_a_single_secret_stay_valid() {
     let folder = tempfile::tempdir().unwrap();
     let template = folder.path().join("template.yaml");
     fs::write(&template, earlier_template()).unwrap();

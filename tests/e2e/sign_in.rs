@@ -93,7 +93,7 @@ async fn an_id_token_without_a_signature_of_the_provider_is_refused() {
         .path("/jwks")
         .replies([json_reply(&json!({"keys": []}))]);
     for algorithm in ["HS256", "none"] {
-        let started = stack.anybody().get("/oidc/start").await;
+        let started = stack.anonymous().get("/oidc/start").await;
         assert_eq!(started.status, 303, "{}", started.text());
         let location = started.header("location").expect("the provider").to_owned();
         let cookie = started
@@ -110,7 +110,7 @@ async fn an_id_token_without_a_signature_of_the_provider_is_refused() {
             parameter(&location, "state")
         );
         let call = stack
-            .anybody()
+            .anonymous()
             .call(Method::GET, &path)
             .header("accept", "text/html")
             .header("cookie", &cookie);

@@ -110,5 +110,10 @@ pub(crate) async fn confirms(stack: &Stack, address: &str) {
 
 /// The status of the answer to the button on a link's page.
 pub(crate) async fn presses(stack: &Stack, link: &str) -> u16 {
-    stack.anybody().call(Method::POST, link).send().await.status
+    stack
+        .anonymous()
+        .call(Method::POST, link)
+        .send()
+        .await
+        .status
 }

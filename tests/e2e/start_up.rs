@@ -35,7 +35,7 @@ async fn the_process_prints_its_address_and_keys_and_keeps_them() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     let admin = stack
-        .anybody()
+        .anonymous()
         .with_key(first["organization_key"].as_str().unwrap());
     assert_eq!(
         admin.get("/v1/organization").await.ok(200)["id"],
@@ -116,7 +116,7 @@ async fn a_second_process_on_the_same_data_is_refused() {
     let refused = stage::launch().refused(&stack.data());
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.message.contains("in use"), "{refused:?}");
-    stack.anybody().get("/healthz").await.ok(200);
+    stack.anonymous().get("/healthz").await.ok(200);
 }
 
 /// The process does not start if it cannot write its data.
@@ -193,7 +193,7 @@ async fn the_demo_delivers_to_every_type() {
     let stack = stage::launch().arguments(["--demo"]).start().await;
     let local = stack.local_json();
     let admin = stack
-        .anybody()
+        .anonymous()
         .with_key(local["organization_key"].as_str().unwrap());
     let outcomes = stage::within(60, "the demo's deliveries are finished", async || {
         let deliveries = admin.list("/v1/deliveries").await;

@@ -149,13 +149,13 @@ async fn a_collector_sees_one_trace_from_the_client_to_the_receiver_and_no_secre
         )
         .await;
 
-    let told: Vec<u8> = collector
+    let exported: Vec<u8> = collector
         .requests()
         .iter()
         .flat_map(|request| request.body.to_vec())
         .chain(stack.log().into_bytes())
         .collect();
-    let told = String::from_utf8_lossy(&told);
+    let exported = String::from_utf8_lossy(&exported);
     for planted in [
         token,
         "planted-payload",
@@ -164,7 +164,7 @@ async fn a_collector_sees_one_trace_from_the_client_to_the_receiver_and_no_secre
         destination.signing_secret(),
     ] {
         assert!(
-            !told.contains(planted),
+            !exported.contains(planted),
             "{planted} is in a span, a metric or a log line"
         );
     }
@@ -186,7 +186,7 @@ async fn refusals_for_security_reasons_are_counted() {
     key.push(last);
     assert_eq!(
         stack
-            .anybody()
+            .anonymous()
             .with_key(&key)
             .get("/v1/organization")
             .await

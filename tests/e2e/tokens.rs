@@ -130,7 +130,7 @@ async fn a_pause_that_the_token_endpoint_asks_for_is_kept_by_all_deliveries() {
     assert_eq!(
         tokens.count(),
         2,
-        "nobody asks during the pause, and one token is enough for both"
+        "no request is sent during the pause, and one token is enough for both"
     );
     assert_eq!(destination.health().await["consecutive_failures"], 0);
 }

@@ -110,7 +110,7 @@ async fn the_update_of_a_failed_delivery_contains_its_attempts() {
         (&data["reference"], &data["metadata"]),
         (&json!("R-1"), &json!({"k": "v"}))
     );
-    let (told, read) = (&data["delivery"], message.delivery(0).read().await);
+    let (reported, read) = (&data["delivery"], message.delivery(0).read().await);
     for member in [
         "id",
         "status",
@@ -121,16 +121,16 @@ async fn the_update_of_a_failed_delivery_contains_its_attempts() {
         "destination_id",
         "url",
     ] {
-        assert_eq!(told[member], read[member], "{member}");
+        assert_eq!(reported[member], read[member], "{member}");
     }
-    assert_eq!(told["attempts"].as_array().map(Vec::len), Some(2));
-    assert_eq!(told["attempts"][1]["response"]["status"], 500);
+    assert_eq!(reported["attempts"].as_array().map(Vec::len), Some(2));
+    assert_eq!(reported["attempts"][1]["response"]["status"], 500);
     assert!(!failed.to_string().contains("a secret of the receiver"));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(
         listener.count(),
         1,
-        "the listener's own deliveries are told to nobody"
+        "the listener's own deliveries are not reported"
     );
 }
 
@@ -217,15 +217,15 @@ async fn updates_of_a_message_go_once_to_the_destination_that_it_names() {
         "destination_ids": [destination.id], "status_callback": callback})
     };
     acme.submit(submit(json!({"destination_id": named}))).await;
-    let told: Vec<Value> = received(&listener, 2)
+    let reported: Vec<Value> = received(&listener, 2)
         .await
         .iter()
         .map(|body| body["type"].clone())
         .collect();
     assert!(
-        told.contains(&json!("waybill.delivery.failed"))
-            && told.contains(&json!("waybill.message.completed")),
-        "{told:?}"
+        reported.contains(&json!("waybill.delivery.failed"))
+            && reported.contains(&json!("waybill.message.completed")),
+        "{reported:?}"
     );
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(listener.count(), 2);

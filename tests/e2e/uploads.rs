@@ -30,7 +30,7 @@ fn noise(bytes: usize) -> Bytes {
 /// Puts bytes to the link of an upload. Returns the status of the response, or 0 if the connection
 /// was closed.
 pub(crate) async fn put(upload: &Value, bytes: Bytes) -> u16 {
-    // The length is the client's own to tell.
+    // The client declares the length.
     let headers = upload["headers"]
         .as_object()
         .unwrap()

@@ -11,12 +11,12 @@ use tokio::time::sleep;
 
 use crate::stage;
 
-static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
+static FREQUENT_MONITOR: OnceCell<Stack> = OnceCell::const_new();
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Starts a process whose monitor runs every second.
 pub(crate) async fn organization(name: &str) -> Organization {
-    WATCHFUL
+    FREQUENT_MONITOR
         .get_or_init(|| stage::launch().monitor_interval_seconds(1).start())
         .await
         .organization(name)
@@ -609,9 +609,9 @@ async fn a_changed_default_limit_holds_at_once_for_what_waits() {
 }
 
 #[tokio::test]
-async fn a_place_taken_when_the_process_dies_is_free_when_it_starts_again() {
+async fn a_slot_taken_when_the_process_dies_is_free_when_it_starts_again() {
     let mut stack = stage::launch().monitor_interval_seconds(1).start().await;
-    let (acme, sink) = (stack.organization("Places").await, Sink::start().await);
+    let (acme, sink) = (stack.organization("Slots").await, Sink::start().await);
     let destination = acme
         .destination()
         .webhook(&sink)
@@ -625,7 +625,7 @@ async fn a_place_taken_when_the_process_dies_is_free_when_it_starts_again() {
         "/v1/deliveries?destination_id={}&status=queued",
         destination.id
     );
-    stage::until("one waits for the place", async || {
+    stage::until("one waits for the slot", async || {
         acme.list(&path)
             .await
             .iter()
@@ -675,7 +675,7 @@ async fn a_resumed_destination_with_a_limit_is_sent_what_waited_in_order_and_wit
     let moved = order
         .iter()
         .zip(0..)
-        .filter(|(number, place): &(&i64, i64)| (*number - place).abs() > 3)
+        .filter(|(number, position): &(&i64, i64)| (*number - position).abs() > 3)
         .count();
     assert!(moved <= 3, "oldest first: {order:?}");
     let took = (requests[19].at - requests[0].at).as_secs_f64();
@@ -716,8 +716,8 @@ async fn a_hundred_deliveries_under_a_limit_a_second_reach_their_receiver_withou
 }
 
 #[tokio::test]
-async fn places_are_used_while_deliveries_wait_for_one() {
-    let (acme, sink) = (organization("Places used").await, Sink::start().await);
+async fn slots_are_used_while_deliveries_wait_for_one() {
+    let (acme, sink) = (organization("Slots used").await, Sink::start().await);
     let destination = acme
         .destination()
         .webhook(&sink)

@@ -343,7 +343,7 @@ impl Run<'_> {
 /// Returns the user and system time that a process has used.
 fn cpu_ticks(process: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))
-        .expect("Linux tells what a process used");
+        .expect("Linux reports what a process used");
     let after_name = stat.rsplit_once(')').expect("the name is in parentheses").1;
     after_name
         .split_whitespace()
@@ -356,11 +356,11 @@ fn cpu_ticks(process: u32) -> f64 {
 /// Returns the peak memory of a process.
 fn peak_mib(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))
-        .expect("Linux tells what a process holds");
+        .expect("Linux reports the memory of a process");
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("the peak is told");
+        .expect("the peak is in the status");
     line.split_whitespace()
         .next()
         .and_then(|kib| kib.parse::<f64>().ok())

@@ -140,7 +140,7 @@ pub(crate) async fn measure(seconds: u64, messages: usize) -> ExitCode {
         destinations.push((kind.name, new.create().await));
         receivers.push(receiver);
     }
-    let mut moving = Moving::start(&names).await;
+    let mut moving = MovingReceiver::start(&names).await;
     let url = format!("http://moves.example:{}/", moving.port);
     destinations.push((
         "moves",
@@ -227,14 +227,14 @@ async fn report(acme: &Organization, name: &str, destination: &Destination) -> u
 
 /// A receiver that moves between two addresses: the old one refuses connections, and the name
 /// resolves to the new one.
-struct Moving {
+struct MovingReceiver {
     port: u16,
     at: u8,
     receiver: Receiver,
     moved_at: Instant,
 }
 
-impl Moving {
+impl MovingReceiver {
     async fn start(names: &NameServer) -> Self {
         let receiver =
             Receiver::start_at((IpAddr::from([127, 0, 0, 11]), 0), |_, _| Turn::ok()).await;

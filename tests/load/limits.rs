@@ -20,8 +20,8 @@ const PER_SECOND: usize = 10;
 /// One message to the neighbour in this time.
 const LIVE_EVERY: Duration = Duration::from_millis(50);
 /// Attempts that the other one takes at once, how many deliveries it gets, and how long each takes.
-const PLACES: usize = 5;
-const AT_PLACES: usize = 300;
+const SLOTS: usize = 5;
+const SLOT_DELIVERIES: usize = 300;
 const EACH: Duration = Duration::from_millis(200);
 /// How long to wait for the last delivery.
 const DELIVERED_MAX: Duration = Duration::from_secs(300);
@@ -64,13 +64,13 @@ pub(crate) async fn measure(organization: &Organization, time: Duration) {
         percentile(&alone, 99),
         percentile(&meanwhile, 99),
     );
-    places(organization).await;
+    slots(organization).await;
 }
 
-/// Prints how long it takes until all deliveries have had one of a few places.
-async fn places(organization: &Organization) {
+/// Prints how long it takes until all deliveries have had one of a few slots.
+async fn slots(organization: &Organization) {
     let sink = Sink::start().await;
-    let limits = json!({"max_concurrent": PLACES});
+    let limits = json!({"max_concurrent": SLOTS});
     let destination = organization
         .destination()
         .webhook(&sink)
@@ -80,8 +80,8 @@ async fn places(organization: &Organization) {
     sink.forget();
     sink.delays(EACH);
     let began = Instant::now();
-    submit(organization, &destination, AT_PLACES).await;
-    let requests = sink.wait_for(AT_PLACES, DELIVERED_MAX).await;
+    submit(organization, &destination, SLOT_DELIVERIES).await;
+    let requests = sink.wait_for(SLOT_DELIVERIES, DELIVERED_MAX).await;
     let took = began.elapsed() + EACH;
     let at_once = |one: &Received| {
         requests
@@ -90,9 +90,9 @@ async fn places(organization: &Organization) {
             .count()
     };
     let most = requests.iter().map(at_once).max().unwrap_or_default();
-    let ideal = EACH * u32::try_from(AT_PLACES / PLACES).unwrap_or(u32::MAX);
+    let ideal = EACH * u32::try_from(SLOT_DELIVERIES / SLOTS).unwrap_or(u32::MAX);
     println!(
-        "{AT_PLACES} of {EACH:.0?} each, {PLACES} at once: {took:.1?}, ideally {ideal:.1?}; \
+        "{SLOT_DELIVERIES} of {EACH:.0?} each, {SLOTS} at once: {took:.1?}, ideally {ideal:.1?}; \
          {most} at once at most"
     );
 }

@@ -166,7 +166,7 @@ impl Load {
         let accepting = began.elapsed();
         let requests = self.sink.wait_for(numbers.len(), DELIVERED_MAX).await;
         let delivering = began.elapsed();
-        let submitted = submitted.into_inner().expect("nobody panicked");
+        let submitted = submitted.into_inner().expect("no task panicked");
         let on_its_way = |number: u64, arrived: Instant| arrived - submitted[&number];
         let mut latencies: Vec<Duration> = requests
             .iter()
@@ -190,7 +190,7 @@ impl Load {
         let now = Instant::now();
         submitted
             .lock()
-            .expect("nobody panicked")
+            .expect("no task panicked")
             .extend(numbers.iter().map(|number| (*number, now)));
         let message = |number: &u64| {
             json!({"event_type": "load.test", "payload": number,

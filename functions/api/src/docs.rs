@@ -179,13 +179,13 @@ fn section(document: &Value, one: &Listed<'_>) -> String {
         text.push_str("<h4>Parameters</h4><table><tbody>");
         for parameter in parameters {
             let cell = |name: &str| escape(parameter[name].as_str().unwrap_or_default());
-            let (name, place, description) =
+            let (name, location, description) =
                 (cell("name"), cell("in"), inline(&parameter["description"]));
             let kind = kind_of(&parameter["schema"]);
             let _ = write!(
                 text,
-                "<tr data-in=\"{place}\" \
-                 data-name=\"{name}\"><td><code>{name}</code><small>{place}</small></td><td>{description}<small>{kind}</small></td></tr>"
+                "<tr data-in=\"{location}\" \
+                 data-name=\"{name}\"><td><code>{name}</code><small>{location}</small></td><td>{description}<small>{kind}</small></td></tr>"
             );
         }
         text.push_str("</tbody></table>");

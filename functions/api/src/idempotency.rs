@@ -18,7 +18,7 @@ use crate::extract::{Unreadable, read};
 
 /// The state of the layer for one route.
 #[derive(Clone)]
-pub(crate) struct Once {
+pub(crate) struct IdempotencyLayer {
     pub(crate) api: Api,
     /// The permission that the route's operation requires, so that responses are only replayed to
     /// callers who hold it.
@@ -26,13 +26,17 @@ pub(crate) struct Once {
 }
 
 /// Runs a request once for each key.
-pub(crate) async fn once(State(once): State<Once>, request: Request, next: Next) -> Response {
+pub(crate) async fn once(
+    State(state): State<IdempotencyLayer>,
+    request: Request,
+    next: Next,
+) -> Response {
     let context = request.extensions().get::<Context>().cloned();
     match context {
         Some(context)
-            if context.idempotency_key.is_some() && context.caller.role.may(once.permission) =>
+            if context.idempotency_key.is_some() && context.caller.role.may(state.permission) =>
         {
-            run(&once.api, &context, request, next)
+            run(&state.api, &context, request, next)
                 .await
                 .unwrap_or_else(|refusal| Refused::from(refusal).into_response())
         }
@@ -73,7 +77,7 @@ async fn run(
                 reserved: Some(reserved),
                 ..context.clone()
             });
-            let (response, outcome) = keep(next.run(request).await).await?;
+            let (response, outcome) = outcome_of(next.run(request).await).await?;
             operations.conclude(permit, outcome).await;
             Ok(response)
         }
@@ -81,7 +85,7 @@ async fn run(
 }
 
 /// Returns the response, and what its idempotency key records of it.
-async fn keep(response: Response) -> Result<(Response, RequestOutcome), Refusal> {
+async fn outcome_of(response: Response) -> Result<(Response, RequestOutcome), Refusal> {
     if response.status().is_server_error() {
         return Ok((response, RequestOutcome::Failed));
     }

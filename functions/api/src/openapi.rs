@@ -294,7 +294,7 @@ fn is_list(operation: &Operation) -> bool {
         .is_some_and(|answer| answer.contains("#/components/schemas/Page_"))
 }
 
-fn parameter(name: &str, place: ParameterIn, description: &str) -> Parameter {
+fn parameter(name: &str, location: ParameterIn, description: &str) -> Parameter {
     let schema = ObjectBuilder::new().schema_type(if name == "limit" {
         Type::Integer
     } else {
@@ -302,7 +302,7 @@ fn parameter(name: &str, place: ParameterIn, description: &str) -> Parameter {
     });
     ParameterBuilder::new()
         .name(name)
-        .parameter_in(place)
+        .parameter_in(location)
         .required(Required::False)
         .description(Some(description))
         .schema(Some(schema))
@@ -441,10 +441,10 @@ mod tests {
                     pages,
                     "{path} {method}"
                 );
-                let tells = |response: &serde_json::Value| {
+                let is_described = |response: &serde_json::Value| {
                     response["$ref"].is_string() || response["headers"]["request-id"].is_object()
                 };
-                assert!(responses.values().all(tells), "{path} {method}");
+                assert!(responses.values().all(is_described), "{path} {method}");
             }
         }
     }

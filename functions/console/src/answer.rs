@@ -41,7 +41,7 @@ pub(crate) fn see_other(path: &str) -> Response {
 
 /// Returns what a page can be shown without: `None` if it does not exist, for example because it
 /// was deleted, or is no longer kept. Other refusals are returned.
-pub(crate) fn if_kept<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+pub(crate) fn if_available<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(refusal) if matches!(refusal.kind(), RefusalKind::NotFound | RefusalKind::Gone) => {
@@ -97,9 +97,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_not_kept_is_left_out_of_a_page() {
-        let found = |code| if_kept::<()>(Err(Refusal::new(code, "…"))).map_err(|found| found.code);
-        assert_eq!(if_kept(Ok(1)).unwrap(), Some(1));
+    fn only_missing_objects_are_left_out_of_a_page() {
+        let found =
+            |code| if_available::<()>(Err(Refusal::new(code, "…"))).map_err(|found| found.code);
+        assert_eq!(if_available(Ok(1)).unwrap(), Some(1));
         assert_eq!(found(RefusalCode::NotFound), Ok(None));
         assert_eq!(found(RefusalCode::PayloadExpired), Ok(None));
         let failures = [RefusalCode::Unavailable, RefusalCode::InternalError];

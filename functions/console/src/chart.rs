@@ -34,10 +34,10 @@ fn failed(bucket: &HealthBucket) -> u64 {
 
 /// Returns each bucket with the x coordinates at which its column begins and ends.
 fn columns(buckets: &[HealthBucket]) -> impl Iterator<Item = (u64, u64, &HealthBucket)> {
-    let places = buckets.len().max(1) as u64;
+    let count = buckets.len().max(1) as u64;
     (0..)
         .zip(buckets)
-        .map(move |(place, bucket)| (place * WIDTH / places, (place + 1) * WIDTH / places, bucket))
+        .map(move |(index, bucket)| (index * WIDTH / count, (index + 1) * WIDTH / count, bucket))
 }
 
 /// Draws attempts over time: stacked bars, the failed attempts on top of the succeeded ones.
@@ -218,9 +218,9 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
         count(bad)
     );
     let mut marks = String::new();
-    for (place, hour) in (0..).zip(hours) {
+    for (index, hour) in (0..).zip(hours) {
         let total = hour.succeeded + failed(hour);
-        let x = place * STEP;
+        let x = index * STEP;
         if total == 0 {
             continue;
         }
@@ -247,7 +247,7 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
         "<rect class=\"room\" x=\"0\" y=\"{}\" width=\"{width}\" height=\"1\"/>",
         HIGH - 1
     );
-    Drawing(drawn(
+    Drawing(svg(
         "spark",
         &words,
         width,
@@ -256,7 +256,7 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
     ))
 }
 
-fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> String {
+fn svg(class: &str, words: &str, width: u64, height: u64, marks: &str) -> String {
     let view = format!("viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\"");
     format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{words}\" {view}>{marks}</svg>")
 }
@@ -278,7 +278,7 @@ fn plot(
 ) -> Drawing {
     let rules = [0, HEIGHT / 2, HEIGHT]
         .map(|y| format!("<line class=\"rule\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"));
-    let svg = drawn(
+    let chart = svg(
         class,
         words,
         WIDTH,
@@ -290,7 +290,7 @@ fn plot(
         .map(|label| format!("<span>{label}</span>"))
         .collect();
     Drawing(format!(
-        "<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{svg}<div class=\"x\" \
+        "<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{chart}<div class=\"x\" \
          aria-hidden=\"true\">{}</div></div>",
         times(buckets)
     ))
@@ -318,10 +318,10 @@ fn times(buckets: &[HealthBucket]) -> String {
             shown(at)
         )
     };
-    let places = [0, buckets.len() / 2, buckets.len().saturating_sub(1)];
-    places
+    let labelled = [0, buckets.len() / 2, buckets.len().saturating_sub(1)];
+    labelled
         .iter()
-        .filter_map(|place| buckets.get(*place))
+        .filter_map(|index| buckets.get(*index))
         .map(|bucket| label(&bucket.start))
         .collect()
 }

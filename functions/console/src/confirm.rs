@@ -13,7 +13,10 @@ use crate::answer::{Answer, page_as};
 use crate::show::{self, Page};
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route(&format!("{CONFIRM_PATH}{{token}}"), get(ask).post(confirm))
+    Router::new().route(
+        &format!("{CONFIRM_PATH}{{token}}"),
+        get(show_form).post(confirm),
+    )
 }
 
 #[derive(Template)]
@@ -44,7 +47,7 @@ fn shown(address: Option<&AddressToConfirm>, token: &str, confirmed: bool) -> An
 
 /// Shows the address. A GET changes nothing, because mail scanners follow links and would otherwise
 /// confirm the address.
-async fn ask(State(front): State<Front>, Path(token): Path<String>) -> Answer {
+async fn show_form(State(front): State<Front>, Path(token): Path<String>) -> Answer {
     let address = front.operations().await?.address_to_confirm(&token).await?;
     shown(address.as_ref(), &token, false)
 }

@@ -104,13 +104,13 @@ impl Filter {
     /// Returns the address of the same page with the parameter set, or without it if the value is
     /// empty. The list starts at its first page.
     pub(crate) fn with(&self, visitor: &Visitor, name: &str, value: &str) -> String {
-        let kept = self
+        let unchanged = self
             .parameters
             .iter()
             .filter(|(own, _)| own != name && !is_position(own))
             .map(|(own, is)| (&**own, &**is));
         let added = Some((name, value)).filter(|_| !value.is_empty());
-        let all: Vec<(&str, &str)> = kept.chain(added).collect();
+        let all: Vec<(&str, &str)> = unchanged.chain(added).collect();
         visitor.href(&address(&visitor.path, &all))
     }
 

@@ -7,7 +7,7 @@ use crate::schema_form::{Choice, Control, Field};
 /// The form or `*`, the field's name without its group, the label, the example and the help. If the
 /// help is empty, the schema's description is kept. The form is a destination type or
 /// [`ORGANIZATION`].
-type Words = (
+type FieldText = (
     &'static str,
     &'static str,
     &'static str,
@@ -18,7 +18,7 @@ type Words = (
 /// The name of the form of an organization's settings.
 pub(crate) const ORGANIZATION: &str = "organization";
 
-const WORDS: &[Words] = &[
+const WORDS: &[FieldText] = &[
     (
         "*",
         "name",
@@ -584,7 +584,7 @@ pub(crate) fn describe(form: &str, field: &mut Field) {
 }
 
 /// Returns the entry for a field: that of its form, or else that of all forms.
-fn words_of(form: &str, name: &str) -> Option<&'static Words> {
+fn words_of(form: &str, name: &str) -> Option<&'static FieldText> {
     let last = name.rsplit('.').next().unwrap_or_default();
     let qualified = format!("{}.{last}", name.split('.').next().unwrap_or_default());
     let found = WORDS

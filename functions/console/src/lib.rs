@@ -15,8 +15,8 @@
 //!
 //! Pages work without scripts. `assets/console.js` and htmx add live updates.
 
+mod action_form;
 mod answer;
-mod ask;
 mod assets;
 mod captions;
 mod chart;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::id::{DestinationId, OrganizationId};
 use operations::view::delivery::DeliverySummary;
-use operations::{NamesEverywhere, Operations, Refusal};
+use operations::{ListedNames, Operations, Refusal};
 
 use crate::show;
 use crate::visitor::Visitor;
@@ -15,7 +15,7 @@ use crate::visitor::Visitor;
 pub(crate) struct Names {
     /// The ids and names of an organization's destinations, oldest first. Filters offer these.
     pub(crate) destinations: Vec<(String, String)>,
-    everywhere: Option<NamesEverywhere>,
+    everywhere: Option<ListedNames>,
 }
 
 impl Names {

@@ -31,13 +31,13 @@ pub(crate) struct Notice {
     pub(crate) text: String,
     /// A link to continue with: its address and label.
     pub(crate) link: Option<(String, String)>,
-    pub(crate) secret: Option<Reveal>,
+    pub(crate) secret: Option<SecretNotice>,
     pub(crate) check: Option<CheckReport>,
 }
 
 /// A secret that is shown once.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Reveal {
+pub(crate) struct SecretNotice {
     /// The id of the HTML element with the value.
     pub(crate) id: String,
     pub(crate) title: String,
@@ -104,7 +104,7 @@ impl Notice {
     pub(crate) fn and_secret(self, title: &str, text: &str, value: String) -> Self {
         let (id, title, text) = ("secret".to_owned(), title.to_owned(), text.to_owned());
         Self {
-            secret: Some(Reveal {
+            secret: Some(SecretNotice {
                 id,
                 title,
                 text,
@@ -118,7 +118,7 @@ impl Notice {
     pub(crate) fn and_secret_link(self, title: &str, text: &str, value: String) -> Self {
         let (id, title, text) = ("link".to_owned(), title.to_owned(), text.to_owned());
         Self {
-            secret: Some(Reveal {
+            secret: Some(SecretNotice {
                 id,
                 title,
                 text,

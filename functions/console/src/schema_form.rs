@@ -277,13 +277,13 @@ fn members(schema: &Value, path: &[String], stored: &Value) -> Vec<Field> {
             .is_some_and(|names| names.iter().any(|own| own == name))
     };
     let mut names: Vec<&String> = properties.keys().collect();
-    let place = |name: &str| {
+    let rank = |name: &str| {
         ORDER
             .iter()
             .position(|own| *own == name)
             .unwrap_or(ORDER.len())
     };
-    names.sort_by_key(|name| (!is_required(name), place(name), (*name).clone()));
+    names.sort_by_key(|name| (!is_required(name), rank(name), (*name).clone()));
     let mut fields = Vec::new();
     for name in names {
         let path = [path, std::slice::from_ref(name)].concat();
@@ -389,13 +389,13 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         .map(|map| map.keys().cloned().collect())
         .unwrap_or_default();
     // A certificate is not secret, but reads return only its fingerprint.
-    let kept = if secret || reading == Reading::Text {
+    let shown = if secret || reading == Reading::Text {
         known_of(value)
     } else {
         None
     };
-    let removable = !stored.is_null() && kept.is_none();
-    let value = if secret || kept.is_some() {
+    let removable = !stored.is_null() && shown.is_none();
+    let value = if secret || shown.is_some() {
         String::new()
     } else {
         text
@@ -406,7 +406,7 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         value,
         secret,
         removable,
-        stored: kept,
+        stored: shown,
         names,
         bounds: bounds(schema),
         ..base
@@ -606,14 +606,14 @@ fn put(body: &mut Value, path: &[String], value: Value) {
     let Some((last, groups)) = path.split_last() else {
         return;
     };
-    let mut place = body;
+    let mut object = body;
     for group in groups {
-        if !place[group].is_object() {
-            place[group] = Value::Object(Map::new());
+        if !object[group].is_object() {
+            object[group] = Value::Object(Map::new());
         }
-        place = &mut place[group];
+        object = &mut object[group];
     }
-    place[last] = value;
+    object[last] = value;
 }
 
 fn list(value: &Value) -> String {
@@ -707,13 +707,13 @@ mod tests {
         let stored = json!({"kind": "bearer", "token": {"set": true, "hint": "…abcd"}});
         let secrets = credentials(&schema, &stored);
         assert_eq!(secrets[1].stored.as_deref(), Some("Set, ends in abcd"));
-        let kept = read(
+        let stored_members = read(
             &secrets,
             &form("credentials.kind=bearer&credentials.bearer.token="),
             true,
         );
         assert_eq!(
-            Value::Object(kept),
+            Value::Object(stored_members),
             json!({"credentials": {"kind": "bearer"}})
         );
         let settings = fields(

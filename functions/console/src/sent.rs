@@ -24,7 +24,7 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
-    /// Reads a MIME message; `None` if the bytes are not one.
+    /// Reads a MIME message; `None` if the bytes are not a MIME message.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mail = MessageParser::default().parse(bytes)?;
         let mut headers = Vec::new();
@@ -79,14 +79,14 @@ impl Rows {
     /// `None` if the text has no such rows or too many columns.
     pub(crate) fn read(text: &str, content_type: &str) -> Option<Self> {
         let rows = if content_type.contains("csv") {
-            of_csv(text)?
+            read_csv(text)?
         } else {
-            of_json(text)?
+            read_json(text)?
         };
         Some(rows).filter(|rows| !rows.rows.is_empty() && rows.columns.len() <= COLUMNS_MAX)
     }
 
-    fn of(rows: Vec<Vec<(String, String)>>) -> Self {
+    fn from_rows(rows: Vec<Vec<(String, String)>>) -> Self {
         let mut table = Self {
             more: rows.len().saturating_sub(ROWS_SHOWN_MAX),
             ..Self::default()
@@ -94,7 +94,7 @@ impl Rows {
         for row in rows.into_iter().take(ROWS_SHOWN_MAX) {
             let mut cells = vec![None; table.columns.len()];
             for (column, value) in row {
-                let place = table
+                let index = table
                     .columns
                     .iter()
                     .position(|own| *own == column)
@@ -103,7 +103,7 @@ impl Rows {
                         cells.push(None);
                         cells.len() - 1
                     });
-                cells[place] = Some(value);
+                cells[index] = Some(value);
             }
             table.rows.push(cells);
         }
@@ -116,7 +116,7 @@ impl Rows {
     }
 }
 
-fn of_csv(text: &str) -> Option<Rows> {
+fn read_csv(text: &str) -> Option<Rows> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().ok()?.clone();
     let named = |record: csv::StringRecord| {
@@ -128,10 +128,10 @@ fn of_csv(text: &str) -> Option<Rows> {
     };
     let rows: Result<Vec<_>, csv::Error> =
         reader.records().map(|record| record.map(named)).collect();
-    rows.ok().map(Rows::of)
+    rows.ok().map(Rows::from_rows)
 }
 
-fn of_json(text: &str) -> Option<Rows> {
+fn read_json(text: &str) -> Option<Rows> {
     let members: Vec<Members> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(text).ok()?,
         false => serde_json::Deserializer::from_str(text)
@@ -139,7 +139,7 @@ fn of_json(text: &str) -> Option<Rows> {
             .collect::<Result<_, _>>()
             .ok()?,
     };
-    Some(Rows::of(
+    Some(Rows::from_rows(
         members
             .into_iter()
             .map(|Members(members)| members)
@@ -148,7 +148,7 @@ fn of_json(text: &str) -> Option<Rows> {
 }
 
 /// The members of a JSON object in their order, each value as its text: a number keeps its digits,
-/// a string loses its quotes.
+/// a string has no quotes.
 struct Members(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Members {

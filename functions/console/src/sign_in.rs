@@ -24,7 +24,7 @@ const NEXT_BYTES_MAX: usize = 1024;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
-        .route("/sign-in", get(ask).post(sign_in))
+        .route("/sign-in", get(show_form).post(sign_in))
         .route("/sign-out", post(sign_out))
         .route("/portal/{token}", get(show_link).post(open_link))
 }
@@ -61,7 +61,7 @@ impl Problem {
             }
             Self::NotVouchedFor => "Your identity provider did not sign you in.",
             Self::NoRole => {
-                "Your identity provider has not assigned you a role here. Ask its administrator \
+                "Your identity provider has not assigned you a role here. ActionForm its administrator \
                  for one."
             }
         }
@@ -90,7 +90,7 @@ struct PortalPage<'a> {
     address: &'a str,
 }
 
-async fn ask(Extension(configured): Extension<Configured>, request: Request) -> Answer {
+async fn show_form(Extension(configured): Extension<Configured>, request: Request) -> Answer {
     let next = next_of(request.uri().query());
     page(&SignInPage::of(&configured, &next, None))
 }
@@ -121,7 +121,7 @@ async fn sign_in(
         )
         .await
     {
-        Ok(link) => Ok(begun(&front, &facts, &Session::from(&link), next).await?),
+        Ok(link) => Ok(begin_session(&front, &facts, &Session::from(&link), next).await?),
         Err(refusal) if refusal.code == RefusalCode::Unauthenticated => {
             refused(&configured, next, Problem::Key)
         }
@@ -190,7 +190,7 @@ async fn open_link(
             },
         );
     };
-    Ok(begun(
+    Ok(begin_session(
         &front,
         &facts,
         &Session::from(&link),
@@ -209,7 +209,7 @@ fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalL
 }
 
 /// Sets the session's cookie and redirects to the page that was requested.
-pub(crate) async fn begun(
+pub(crate) async fn begin_session(
     front: &Front,
     facts: &RequestFacts,
     session: &Session,

@@ -57,7 +57,7 @@ impl std::fmt::Debug for SessionCookie {
 }
 
 /// The paths of pages about one record, whose id determines the organization.
-const OF_ONE_ORGANIZATION: [&str; 4] = ["destinations", "deliveries", "messages", "jobs"];
+const RECORD_PATHS: [&str; 4] = ["destinations", "deliveries", "messages", "jobs"];
 
 /// Returns the name of the session's cookie. With TLS it has the prefix `__Host-`, which prevents
 /// other hosts of the domain from setting it (RFC 6265bis).
@@ -183,7 +183,7 @@ async fn in_its_organization(
     let (Some(noun), Some(id)) = (parts.next(), parts.next()) else {
         return Ok(None);
     };
-    if !OF_ONE_ORGANIZATION.contains(&noun) {
+    if !RECORD_PATHS.contains(&noun) {
         return Ok(None);
     }
     let organization = front
@@ -261,7 +261,7 @@ impl Visitor {
     }
 
     /// Returns the address of an action on one record.
-    pub(crate) fn deed(&self, noun: &str, id: &impl std::fmt::Display, verb: &str) -> String {
+    pub(crate) fn action(&self, noun: &str, id: &impl std::fmt::Display, verb: &str) -> String {
         self.href(&format!("{noun}/{id}/{verb}"))
     }
 

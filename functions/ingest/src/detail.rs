@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_remains_is_passed_on_as_it_was_sent_with_members_that_occur_twice() {
+    fn other_members_are_passed_on_as_they_were_sent_even_if_they_occur_twice() {
         let mut detail = detail(
             r#"{"b": {"x": 1.0,  "x": 2}, "organization_id": "o", "a": 1, "idempotency_key": "k", "a": 2}"#,
         );

@@ -1,7 +1,7 @@
 //! Submits messages from EventBridge. An event `Waybill Message` on the service's bus is a
 //! submission: its detail is the body of `POST /v1/messages` with the organization's id. The
 //! operator's map ([`Sources`]) determines who may submit for which organization. A refusal is
-//! recorded in the organization's audit trail as `ingest_rejected`. EventBridge delivers an event
+//! recorded in the organization's audit log as `ingest_rejected`. EventBridge delivers an event
 //! at least once. The idempotency key in the detail, or else the event's id, ensures that the
 //! message is submitted only once.
 

@@ -129,7 +129,7 @@ impl Jobs {
         ) else {
             return Ok(None);
         };
-        let kept = DAY
+        let retention = DAY
             * organization
                 .settings
                 .retention_days
@@ -143,7 +143,7 @@ impl Jobs {
                 .filter
                 .since
                 .unwrap_or(Timestamp::from_millis(0))
-                .max(job.created_at.minus(kept)),
+                .max(job.created_at.minus(retention)),
             until: job.filter.until.unwrap_or(job.created_at),
         };
         Ok(Some((destination, organization.shards, missed)))

@@ -12,13 +12,13 @@ const STEP: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// After each piece of work a job rests this many times as long as the piece took, so that other
 /// work gets its share of the process.
-const REST_FACTOR: u32 = 2;
-const REST_MAX: Duration = Duration::from_secs(1);
+const PAUSE_FACTOR: u32 = 2;
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl Jobs {
     /// Rests after a piece of work that took `took`.
-    pub(crate) async fn rest(&self, took: Duration) {
-        tokio::time::sleep((took * REST_FACTOR).min(REST_MAX)).await;
+    pub(crate) async fn pause_after(&self, took: Duration) {
+        tokio::time::sleep((took * PAUSE_FACTOR).min(PAUSE_MAX)).await;
     }
 
     /// Waits until the queues are short again.

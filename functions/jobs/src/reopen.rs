@@ -59,7 +59,7 @@ impl Jobs {
                 job.chunk = page
                     .items
                     .iter()
-                    .filter(|delivery| is_meant(&job, delivery))
+                    .filter(|delivery| is_selected(&job, delivery))
                     .map(|delivery| delivery.id)
                     .collect();
                 job.walked = page.next.is_none();
@@ -127,7 +127,7 @@ impl Jobs {
                 return Err(error);
             }
             done += reopened.len() as u64;
-            self.rest(started.elapsed()).await;
+            self.pause_after(started.elapsed()).await;
         }
         job.done += done;
         job.skipped += skipped;
@@ -207,7 +207,7 @@ impl Jobs {
 }
 
 /// Whether the job includes this delivery.
-fn is_meant(job: &Job, delivery: &Delivery) -> bool {
+fn is_selected(job: &Job, delivery: &Delivery) -> bool {
     let recent = |since| delivery.state.finished_at().is_some_and(|at| at >= since);
     let own = job.kind == JobKind::Replay
         && (delivery.message.event_type.is_reserved() || delivery.message.test);

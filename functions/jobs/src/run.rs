@@ -77,7 +77,7 @@ impl Jobs {
             }
             // Reopening rests after each part of a chunk.
             if !matches!(job.kind, JobKind::Retry | JobKind::Replay) {
-                self.rest(started.elapsed()).await;
+                self.pause_after(started.elapsed()).await;
             }
             self.pace().await;
         }
@@ -148,7 +148,7 @@ impl Jobs {
                     .await
             }
             JobKind::Backfill => self.count_backfill(job).await,
-            // Only the walk can tell which of these finished in time.
+            // Only the walk shows which of these finished in time.
             JobKind::Replay | JobKind::Reconcile => Ok(0),
             JobKind::Erase => {
                 self.store

@@ -12,7 +12,7 @@ use queue::JobTask;
 use store::{Round, StoreError, skip_unreadable};
 
 use crate::interrupted::Interrupted;
-use crate::sweep::SWEPT_AGAIN_AFTER;
+use crate::sweep::SWEEP_INTERVAL;
 use crate::{Monitor, Reconcile};
 
 /// A delivery that is still queued after this long, while its queue is empty, has lost its task.
@@ -25,14 +25,14 @@ const JOB_LOST: Duration = Duration::from_secs(900);
 /// A round begins with the deliveries that were created this long before the start of the previous
 /// round. A lost task is found after six hours, and a submission that is repeated within a day has
 /// the id, and thus the position in the walk, of its first try.
-const LOOKED_BACK: Duration = Duration::from_secs(32 * 3600);
+const LOOKBACK: Duration = Duration::from_secs(32 * 3600);
 /// How long a run works before it leaves the rest to the next run. This is well within the
 /// function's time limit.
 const RUN_MAX: Duration = Duration::from_secs(40);
 /// The number of organizations or deliveries that one query reads.
 const PAGE: u32 = 100;
 /// The number of steps after which the progress of a round is saved.
-const KEPT_EVERY: u32 = 20;
+const SAVE_INTERVAL_STEPS: u32 = 20;
 
 impl Monitor {
     /// Queues a new task for every delivery that is lost according to `scope`. An hourly run
@@ -65,7 +65,9 @@ impl Monitor {
                         .await?;
                     stretches += 1;
                     let too_long = self.clock.now().since(began_at) >= RUN_MAX;
-                    if scope == Reconcile::Hourly && (too_long || stretches % KEPT_EVERY == 0) {
+                    if scope == Reconcile::Hourly
+                        && (too_long || stretches % SAVE_INTERVAL_STEPS == 0)
+                    {
                         self.store.keep_round(&round).await?;
                         if too_long {
                             tracing::info!(
@@ -151,9 +153,9 @@ impl Monitor {
         waited: Duration,
         interrupted: &Interrupted,
     ) -> Result<usize, StoreError> {
-        let after = round.after.or(round
-            .last_began_at
-            .map(|at| created_before(at, LOOKED_BACK)));
+        let after = round
+            .after
+            .or(round.last_began_at.map(|at| created_before(at, LOOKBACK)));
         let page = self
             .store
             .unfinished(organization.id, round.shard, after, PAGE)
@@ -168,7 +170,7 @@ impl Monitor {
             try_join_all(
                 destinations
                     .into_iter()
-                    .map(|destination| self.store.free_places(destination)),
+                    .map(|destination| self.store.free_slots(destination)),
             )
             .await?;
         }
@@ -198,7 +200,7 @@ impl Monitor {
     /// Ends the leases of workers that died, so that the tasks in the queue can lease their
     /// deliveries.
     async fn end_leases(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
-        let due_at = self.clock.now().plus(SWEPT_AGAIN_AFTER);
+        let due_at = self.clock.now().plus(SWEEP_INTERVAL);
         for before in deliveries {
             if let Ok(after) = before.clone().abandon_attempt() {
                 self.store.move_due(&before, &after, due_at).await?;

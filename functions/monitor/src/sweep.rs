@@ -13,7 +13,7 @@ use crate::Monitor;
 
 /// How far a sweep moves the due time of a delivery. If the new task is lost too, the delivery is
 /// swept again at that time.
-pub(crate) const SWEPT_AGAIN_AFTER: Duration = Duration::from_secs(600);
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// The number of due entries that are read and queued together.
 const PAGE: u32 = 100;
 /// How many conditional writes run concurrently.
@@ -83,7 +83,7 @@ impl Monitor {
             };
             let won = self
                 .store
-                .move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER))
+                .move_due(&before, &after, due_at(&after, now).plus(SWEEP_INTERVAL))
                 .await;
             if let Err(error) = &won {
                 tracing::warn!(

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dispatch::Extent;
+use dispatch::ReleaseLimits;
 use domain::Timestamp;
 use domain::audit::AuditEvent;
 use domain::destination::{Destination, DestinationState};
@@ -24,14 +24,14 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 
 /// How far the release for a destination has come in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Released {
+pub(crate) enum ReleaseProgress {
     /// Nothing is left to do in this run.
     Done,
     /// The time of the destination's turn was over. A further turn continues.
     Unfinished,
 }
 
-impl Released {
+impl ReleaseProgress {
     /// Returns how far a release has come that released this many deliveries and continues at
     /// `next`. What is released for one destination in a run is limited.
     fn after(count: usize, next: Option<DeliveryId>) -> Self {
@@ -50,31 +50,33 @@ impl Monitor {
         organization: OrganizationId,
         id: DestinationId,
         ends_at: Timestamp,
-    ) -> Result<Released, lambda_runtime::Error> {
-        let extent = Extent {
+    ) -> Result<ReleaseProgress, lambda_runtime::Error> {
+        let release_limits = ReleaseLimits {
             at_most: RELEASED_MAX,
             within: ends_at.since(self.clock.now()).min(TURN),
         };
-        if extent.within.is_zero() {
-            return Ok(Released::Done);
+        if release_limits.within.is_zero() {
+            return Ok(ReleaseProgress::Done);
         }
         let (Some(routes), Some(destination)) = (
             self.store.routes(organization).await?,
             self.store.destination(organization, id).await?,
         ) else {
             self.store.forget_waiting(id, u64::MAX).await?;
-            return Ok(Released::Done);
+            return Ok(ReleaseProgress::Done);
         };
         let limits = (routes.shards, routes.settings.delivery_limits);
         let now = self.clock.now();
         let destination = match destination.state {
             DestinationState::Enabled => destination,
             DestinationState::Paused { .. } if destination.paused_until(now).is_some() => {
-                return Ok(self.release_early(&destination, limits, extent).await?);
+                return Ok(self
+                    .release_early(&destination, limits, release_limits)
+                    .await?);
             }
             DestinationState::Paused { .. } => match self.end_pause(destination).await? {
                 Some(resumed) => resumed,
-                None => return Ok(Released::Done),
+                None => return Ok(ReleaseProgress::Done),
             },
             // Another part of the watch skips the waiting deliveries. Until then this entry
             // remains, so that the rest is released if the destination is enabled first.
@@ -88,7 +90,7 @@ impl Monitor {
                         .forget_waiting(id, destination.revision())
                         .await?;
                 }
-                return Ok(Released::Done);
+                return Ok(ReleaseProgress::Done);
             }
         };
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
@@ -96,7 +98,7 @@ impl Monitor {
             // that has taken its new turn still waits, and would otherwise be released again.
             let (count, next) = self
                 .dispatcher
-                .release_from(&destination, limits, released, extent)
+                .release_from(&destination, limits, released, release_limits)
                 .await?;
             self.store.keep_release(id, at, next).await?;
             tracing::info!(
@@ -105,10 +107,11 @@ impl Monitor {
                 "released deliveries to take new turns under changed limits"
             );
             if next.is_some() {
-                return Ok(Released::after(count, next));
+                return Ok(ReleaseProgress::after(count, next));
             }
         }
-        self.release_resumed(&destination, limits, extent).await
+        self.release_resumed(&destination, limits, release_limits)
+            .await
     }
 
     /// Releases the deliveries that waited for a pause that is over. Stops watching the destination
@@ -117,10 +120,12 @@ impl Monitor {
         &self,
         destination: &Destination,
         limits: (u8, Option<DeliveryLimits>),
-        extent: Extent,
-    ) -> Result<Released, lambda_runtime::Error> {
+        release_limits: ReleaseLimits,
+    ) -> Result<ReleaseProgress, lambda_runtime::Error> {
         let now = self.clock.now();
-        let (released, idle_since) = self.walk_on(destination, limits, now, extent).await?;
+        let (released, idle_since) = self
+            .continue_walk(destination, limits, now, release_limits)
+            .await?;
         let is_over = |since: Timestamp| since.since(destination.updated_at) > RECORDED_WITHIN;
         if idle_since.is_some_and(is_over) {
             self.store
@@ -136,37 +141,39 @@ impl Monitor {
         &self,
         destination: &Destination,
         limits: (u8, Option<DeliveryLimits>),
-        extent: Extent,
-    ) -> Result<Released, StoreError> {
+        release_limits: ReleaseLimits,
+    ) -> Result<ReleaseProgress, StoreError> {
         let now = self.clock.now();
         let next_run = now.plus(Duration::from_secs(self.interval_seconds.into()));
         let Some(until) = destination
             .paused_until(now)
             .filter(|until| *until <= next_run)
         else {
-            return Ok(Released::Done);
+            return Ok(ReleaseProgress::Done);
         };
-        let (released, _) = self.walk_on(destination, limits, until, extent).await?;
+        let (released, _) = self
+            .continue_walk(destination, limits, until, release_limits)
+            .await?;
         Ok(released)
     }
 
     /// Releases deliveries that wait for a pause, so that they start at `at`, from where the
     /// previous run or turn stopped. Once all open deliveries have been passed, also returns when
     /// the walk began, unless it released any.
-    async fn walk_on(
+    async fn continue_walk(
         &self,
         destination: &Destination,
         limits: (u8, Option<DeliveryLimits>),
         at: Timestamp,
-        extent: Extent,
-    ) -> Result<(Released, Option<Timestamp>), StoreError> {
+        release_limits: ReleaseLimits,
+    ) -> Result<(ReleaseProgress, Option<Timestamp>), StoreError> {
         let (id, revision) = (destination.id, destination.revision());
         let now = self.clock.now();
         let walk = self.store.release_walk(id, revision).await?;
         let after = walk.map(|walk| walk.after);
         let (released, next) = self
             .dispatcher
-            .release_paused_from(destination, limits, at, after, extent)
+            .release_paused_from(destination, limits, at, after, release_limits)
             .await?;
         if released > 0 {
             tracing::info!(released, destination = %id, %at, "released waiting deliveries");
@@ -181,12 +188,12 @@ impl Monitor {
                 idle_since,
             };
             self.store.keep_release_walk(id, Some(&walk)).await?;
-            return Ok((Released::after(released, next), None));
+            return Ok((ReleaseProgress::after(released, next), None));
         }
         if walk.is_some() {
             self.store.keep_release_walk(id, None).await?;
         }
-        Ok((Released::Done, idle_since))
+        Ok((ReleaseProgress::Done, idle_since))
     }
 
     /// Resumes a destination whose pause has expired. Returns `None` if the destination was changed

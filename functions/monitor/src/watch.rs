@@ -30,10 +30,10 @@ use telemetry::metrics::Threshold;
 
 use crate::Monitor;
 use crate::recover::{DueCheck, NextCheck};
-use crate::waiting::Released;
+use crate::waiting::ReleaseProgress;
 
 /// How many destinations are evaluated concurrently.
-const LOOKS_AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 /// How long the function that created an alert has to announce it. After that the monitor does.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
 /// The latest start of a check in a run, because a check takes up to 24 s and the run's time is
@@ -57,14 +57,14 @@ struct Stopped {
 
 /// The work that remains after the evaluation of destinations.
 #[derive(Default)]
-struct Found {
+struct RemainingWork {
     stopped: Vec<Stopped>,
     due: Vec<DueCheck>,
     /// Destinations for which deliveries may wait that can be released.
     waiting: Vec<(OrganizationId, DestinationId)>,
 }
 
-impl Found {
+impl RemainingWork {
     fn add(&mut self, other: Self) {
         self.stopped.extend(other.stopped);
         self.due.extend(other.due);
@@ -73,7 +73,7 @@ impl Found {
 }
 
 /// Interleaves the organizations, so that one with many destinations does not delay the others.
-fn in_turn<T>(all: Vec<T>, organization: impl Fn(&T) -> OrganizationId) -> Vec<T> {
+fn interleaved<T>(all: Vec<T>, organization: impl Fn(&T) -> OrganizationId) -> Vec<T> {
     let mut turns = BTreeMap::<OrganizationId, usize>::new();
     let mut all: Vec<(usize, T)> = all
         .into_iter()
@@ -92,8 +92,8 @@ impl Monitor {
     /// does the work that takes longer.
     pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
         let began_at = self.clock.now();
-        let (found, looked) = self.look_at_all().await;
-        let Found {
+        let (found, evaluated) = self.evaluate_all().await;
+        let RemainingWork {
             stopped,
             due,
             waiting,
@@ -106,12 +106,12 @@ impl Monitor {
             self.release_all(waiting, began_at.plus(RELEASES_END_WITHIN))
                 .boxed(),
         );
-        looked.and(skipped).and(checked).and(released)
+        evaluated.and(skipped).and(checked).and(released)
     }
 
     /// Evaluates everything that is watched. Returns the work that remains, and the first error.
-    async fn look_at_all(&self) -> (Found, Result<(), lambda_runtime::Error>) {
-        let (mut first_error, mut all) = (Ok(()), Found::default());
+    async fn evaluate_all(&self) -> (RemainingWork, Result<(), lambda_runtime::Error>) {
+        let (mut first_error, mut all) = (Ok(()), RemainingWork::default());
         // Each run begins with another partition, so that runs that are cut off do not always miss
         // the same destinations.
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
@@ -134,24 +134,24 @@ impl Monitor {
                 }
             };
             // Boxed, because the future is large and stacks are small.
-            let looks = watched.into_iter().map(|watched| match watched {
+            let evaluations = watched.into_iter().map(|watched| match watched {
                 Watched::Destination(organization, destination) => {
-                    self.look_at(organization, destination).boxed()
+                    self.evaluate_destination(organization, destination).boxed()
                 }
                 Watched::Waiting(organization, destination) => {
                     let waiting = vec![(organization, destination)];
-                    let found = Found {
+                    let found = RemainingWork {
                         waiting,
-                        ..Found::default()
+                        ..RemainingWork::default()
                     };
                     ready(Ok(found)).boxed()
                 }
                 Watched::Alert(alert) => self
                     .announce_overdue_alert(*alert)
-                    .map(|done| done.map(|()| Found::default()))
+                    .map(|done| done.map(|()| RemainingWork::default()))
                     .boxed(),
             });
-            let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
+            let mut done = stream::iter(evaluations).buffer_unordered(CONCURRENCY);
             while let Some(done) = done.next().await {
                 match done {
                     Ok(found) => all.add(found),
@@ -172,10 +172,10 @@ impl Monitor {
 
     /// Skips what waits for destinations that accept no more deliveries. Returns the first error.
     async fn skip_all(&self, stopped: Vec<Stopped>) -> Result<(), lambda_runtime::Error> {
-        let stopped = in_turn(stopped, |stopped| stopped.destination.organization_id);
+        let stopped = interleaved(stopped, |stopped| stopped.destination.organization_id);
         let mut skipping = stream::iter(stopped)
             .map(|stopped| self.skip_waiting(stopped).boxed())
-            .buffer_unordered(LOOKS_AT_ONCE);
+            .buffer_unordered(CONCURRENCY);
         let mut first_error = Ok(());
         while let Some(skipped) = skipping.next().await {
             if let Err(error) = skipped {
@@ -197,7 +197,7 @@ impl Monitor {
         began_at: Timestamp,
     ) -> Result<(), lambda_runtime::Error> {
         let is_late = || self.clock.now().since(began_at) >= CHECKS_BEGIN_WITHIN;
-        let checks = in_turn(due, |check| check.destination.organization_id).into_iter();
+        let checks = interleaved(due, |check| check.destination.organization_id).into_iter();
         let mut checked = stream::iter(checks)
             .map(|check| {
                 async {
@@ -209,7 +209,7 @@ impl Monitor {
                 }
                 .boxed()
             })
-            .buffer_unordered(LOOKS_AT_ONCE);
+            .buffer_unordered(CONCURRENCY);
         let mut first_error = Ok(());
         while let Some(done) = checked.next().await {
             if let Err(error) = done {
@@ -230,7 +230,7 @@ impl Monitor {
         waiting: Vec<(OrganizationId, DestinationId)>,
         ends_at: Timestamp,
     ) -> Result<(), lambda_runtime::Error> {
-        let mut waiting = in_turn(waiting, |(organization, _)| *organization);
+        let mut waiting = interleaved(waiting, |(organization, _)| *organization);
         let mut first_error = Ok(());
         while !waiting.is_empty() && self.clock.now() < ends_at {
             let mut releasing = stream::iter(waiting)
@@ -239,12 +239,12 @@ impl Monitor {
                         .map(move |released| (organization, id, released))
                         .boxed()
                 })
-                .buffered(LOOKS_AT_ONCE);
+                .buffered(CONCURRENCY);
             let mut unfinished = Vec::new();
             while let Some((organization, id, released)) = releasing.next().await {
                 match released {
-                    Ok(Released::Unfinished) => unfinished.push((organization, id)),
-                    Ok(Released::Done) => {}
+                    Ok(ReleaseProgress::Unfinished) => unfinished.push((organization, id)),
+                    Ok(ReleaseProgress::Done) => {}
                     Err(error) => {
                         tracing::error!(
                             error = %domain::chain(&*error),
@@ -262,40 +262,40 @@ impl Monitor {
     }
 
     /// Evaluates a destination. Returns it if it accepts no more deliveries or must be checked.
-    async fn look_at(
+    async fn evaluate_destination(
         &self,
         organization: OrganizationId,
         id: DestinationId,
-    ) -> Result<Found, lambda_runtime::Error> {
+    ) -> Result<RemainingWork, lambda_runtime::Error> {
         let (Some(routes), Some(destination)) = (
             self.store.routes(organization).await?,
             self.store.destination(organization, id).await?,
         ) else {
-            return Ok(Found::default());
+            return Ok(RemainingWork::default());
         };
         let health = self.store.health(id).await?;
         if destination.is_system() {
             // Waybill's own destinations are not alerted about or disabled: an alert that cannot be
             // delivered would cause another.
             self.store.unwatch_destination(id, &health).await?;
-            return Ok(Found::default());
+            return Ok(RemainingWork::default());
         }
         let reason = match destination.state {
             DestinationState::Enabled => {
                 self.send_replay(&destination, &health).await?;
-                return Ok(Found {
+                return Ok(RemainingWork {
                     stopped: self
-                        .judge(&routes, destination, health)
+                        .act_on_health(&routes, destination, health)
                         .await?
                         .into_iter()
                         .collect(),
-                    ..Found::default()
+                    ..RemainingWork::default()
                 });
             }
             DestinationState::Paused { .. } => {
                 // Nothing is sent, so there is nothing to evaluate.
                 self.send_replay(&destination, &health).await?;
-                return Ok(Found::default());
+                return Ok(RemainingWork::default());
             }
             DestinationState::Disabled { .. } => SkipReason::DestinationDisabled,
             DestinationState::Deleted { .. } => SkipReason::DestinationDeleted,
@@ -306,7 +306,7 @@ impl Monitor {
             NextCheck::Due(check) => (Some(*check), true),
         };
         let unwatch = Some(health).filter(|_| !goes_on);
-        Ok(Found {
+        Ok(RemainingWork {
             stopped: vec![Stopped {
                 destination,
                 shards: routes.shards,
@@ -320,7 +320,7 @@ impl Monitor {
 
     /// Takes the action that the health of an enabled destination requires. Returns the destination
     /// if it was disabled.
-    async fn judge(
+    async fn act_on_health(
         &self,
         routes: &Routes,
         destination: Destination,

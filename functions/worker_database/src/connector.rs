@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 
 use crate::credentials::Credentials;
-use crate::place::Place;
+use crate::login::Login;
 use crate::trust::Trust;
 use crate::{mysql, postgres};
 use worker::{Attempted, ConnectorError, Payload, StepRecorder};
@@ -41,7 +41,7 @@ pub(crate) async fn until_ended(ended: impl Future<Output = ()>, deadline: Insta
 
 /// How many bytes a server may send without having received any. A login and the answers of the
 /// catalogue take a few kilobytes.
-const UNASKED_BYTES_MAX: u64 = 1 << 20;
+const UNSOLICITED_BYTES_MAX: u64 = 1 << 20;
 /// The most bytes that a server may send.
 const RECEIVED_BYTES_MAX: u64 = 64 << 20;
 
@@ -49,7 +49,7 @@ const RECEIVED_BYTES_MAX: u64 = 64 << 20;
 /// their statements. A server that sends more would fill the memory, because the libraries buffer
 /// what has not been read.
 pub(crate) fn may_receive(sent: u64) -> u64 {
-    (UNASKED_BYTES_MAX + sent).min(RECEIVED_BYTES_MAX)
+    (UNSOLICITED_BYTES_MAX + sent).min(RECEIVED_BYTES_MAX)
 }
 
 /// Delivers payloads to PostgreSQL and MySQL databases.
@@ -117,7 +117,7 @@ pub(crate) fn skipped(settings: &DatabaseSettings, sent: u64, written: u64) -> O
 /// The arguments of a delivery that the engines need.
 pub(crate) struct Delivering<'d> {
     pub(crate) database: &'d Database,
-    pub(crate) place: &'d Place,
+    pub(crate) login: &'d Login,
     pub(crate) settings: &'d DatabaseSettings,
     pub(crate) facts: &'d Facts,
     pub(crate) deadline: Instant,
@@ -185,17 +185,17 @@ impl Database {
         deadline: Instant,
     ) -> Result<Attempted, ConnectorError> {
         let size_bytes = payload.size_bytes();
-        let place = Place::of(engine, settings, credentials)?;
+        let login = Login::of(engine, settings, credentials)?;
         let request = Some(RequestRecord {
             method: "INSERT".to_owned(),
-            url: place.url(&settings.table),
+            url: login.url(&settings.table),
             headers: Vec::new(),
             size_bytes,
             body_sha256: facts.sha256.clone().unwrap_or_default(),
         });
         let delivering = Delivering {
             database: self,
-            place: &place,
+            login: &login,
             settings,
             facts,
             deadline,
@@ -209,7 +209,7 @@ impl Database {
         match delivering.finish(writing).await {
             Ok(written) => Ok(Attempted {
                 detail: describe(&written, settings),
-                outcome: Outcome::delivered(receipt(written, &place, settings)),
+                outcome: Outcome::delivered(receipt(written, &login, settings)),
                 request,
                 response: None,
                 body: None,
@@ -229,12 +229,12 @@ impl Database {
         steps: &mut StepRecorder,
     ) -> Result<(), ConnectorError> {
         steps.expect(&STEPS);
-        let place = Place::of(engine, settings, credentials)?;
+        let login = Login::of(engine, settings, credentials)?;
         match engine {
             Engine::Postgres => {
-                Box::pin(postgres::check(self, &place, settings, deadline, steps)).await
+                Box::pin(postgres::check(self, &login, settings, deadline, steps)).await
             }
-            Engine::Mysql => Box::pin(mysql::check(self, &place, settings, deadline, steps)).await,
+            Engine::Mysql => Box::pin(mysql::check(self, &login, settings, deadline, steps)).await,
         }
     }
 }
@@ -258,10 +258,10 @@ fn describe(written: &Written, settings: &DatabaseSettings) -> String {
     }
 }
 
-fn receipt(written: Written, place: &Place, settings: &DatabaseSettings) -> Receipt {
+fn receipt(written: Written, login: &Login, settings: &DatabaseSettings) -> Receipt {
     Receipt::DatabaseRows {
         table: settings.table.to_string(),
-        database: Some(place.database.clone()),
+        database: Some(login.database.clone()),
         rows: written.rows,
         rows_skipped: written.skipped,
         transaction_id: written.transaction_id,

@@ -1,7 +1,7 @@
 //! Delivers to databases: PostgreSQL and MySQL/MariaDB.
 //!
 //! A [`Database`] combines the [`DatabaseSettings`](domain::settings::database::DatabaseSettings)
-//! and opened [`Credentials`] to a `Place`, resolves and connects through the egress guard, uses
+//! and opened [`Credentials`] to a `Login`, resolves and connects through the egress guard, uses
 //! TLS as the settings require ([`Trust`]), authenticates, finds the table, and writes the
 //! [`Payload`](worker::Payload) in **one transaction**: as one row in document mode, or as the rows
 //! of the payload in rows mode, streamed with bounded memory.
@@ -18,8 +18,8 @@ mod credentials;
 mod document;
 mod function;
 pub mod iam;
+mod login;
 mod mysql;
-mod place;
 mod postgres;
 mod rights;
 mod rows;

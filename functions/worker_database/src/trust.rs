@@ -11,7 +11,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use crate::place::Place;
+use crate::login::Login;
 use worker::ConnectorError;
 
 /// The roots that are trusted if the credentials have no certificate authority.
@@ -44,22 +44,22 @@ impl Trust {
         }
     }
 
-    /// Returns the roots for this place.
+    /// Returns the roots for this login.
     pub(crate) fn roots(
         &self,
-        place: &Place,
+        login: &Login,
     ) -> Result<Vec<CertificateDer<'static>>, ConnectorError> {
-        match &place.ca_pem {
+        match &login.ca_pem {
             Some(pem) => egress::certificates(pem)
                 .map_err(|why| ConnectorError::misconfigured(format!("ca_pem {why}"))),
             None => Ok(self.roots.to_vec()),
         }
     }
 
-    /// Returns the TLS configuration for this place.
-    pub(crate) fn config(&self, place: &Place) -> Result<ClientConfig, ConnectorError> {
+    /// Returns the TLS configuration for this login.
+    pub(crate) fn config(&self, login: &Login) -> Result<ClientConfig, ConnectorError> {
         let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(self.roots(place)?);
+        store.add_parsable_certificates(self.roots(login)?);
         let unusable = |error: rustls::Error| {
             ConnectorError::misconfigured(format!("TLS cannot be set up: {error}"))
         };
@@ -67,11 +67,11 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;
-        let verifier = Verifier::new(place.tls, store, provider)?;
+        let verifier = Verifier::new(login.tls, store, provider)?;
         let builder = builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        match &place.identity {
+        match &login.identity {
             None => Ok(builder.with_no_client_auth()),
             Some(identity) => builder
                 .with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())

@@ -131,7 +131,7 @@ async fn deliver(email: &Email, destination: &Destination, mails: u32) {
         let job = Job {
             delivery: &delivery,
             destination,
-            payload: Payload::whole(PAYLOAD),
+            payload: Payload::in_memory(PAYLOAD),
             attempt_number: 1,
             deadline,
         };

@@ -19,7 +19,7 @@ use domain::{Clock, Random, Reason};
 use egress::{Guard, Tls};
 use oauth::Tokens;
 use render::mail::Link;
-use render::{Stop, Wording};
+use render::{Stop, TemplateValues};
 use store::{SentBody, Store};
 use tokio::time::{Instant, timeout, timeout_at};
 use vault::{Confidential, Vault};
@@ -28,11 +28,11 @@ use worker::{
     within,
 };
 
+use crate::confirmation_waits::{CONFIRMATION_MAX, ConfirmationWaits};
 use crate::credentials::SignIn;
 use crate::email_message::EmailMessage;
 use crate::link::Links;
 use crate::mime::Attachment;
-use crate::patience::{CONFIRMATION_MAX, Patience};
 use crate::session::{Connected, NotSent, Secured, Session};
 use crate::sessions::Sessions;
 use crate::verdict::LATE;
@@ -73,7 +73,7 @@ pub struct Parts {
 pub struct Email {
     pub(crate) parts: Parts,
     sessions: Sessions,
-    patience: Patience,
+    confirmation_waits: ConfirmationWaits,
 }
 
 /// A message that a server accepted.
@@ -89,7 +89,7 @@ impl Email {
         Self {
             parts,
             sessions: Sessions::default(),
-            patience: Patience::up_to(CONFIRMATION_MAX),
+            confirmation_waits: ConfirmationWaits::up_to(CONFIRMATION_MAX),
         }
     }
 
@@ -97,7 +97,7 @@ impl Email {
     #[must_use]
     pub fn with_confirmation_max(self, longest: Duration) -> Self {
         Self {
-            patience: Patience::up_to(longest),
+            confirmation_waits: ConfirmationWaits::up_to(longest),
             ..self
         }
     }
@@ -112,7 +112,7 @@ impl Email {
         deadline: Instant,
     ) -> Result<EmailMessage, ConnectorError> {
         let now = self.parts.clock.now();
-        let wording = Wording::of(delivery, attempt, payload.as_ref());
+        let template_values = TemplateValues::of(delivery, attempt, payload.as_ref());
         // The text of Waybill's own notices holds everything. Every other payload is attached or
         // linked.
         let is_notice = delivery.message.event_type.is_reserved();
@@ -136,7 +136,7 @@ impl Email {
         let template = settings.clone();
         let mail = move |stop: &Stop| {
             let link = link.as_deref().map(|url| Link { url, is_required });
-            render::mail::mail(&template, &wording, link, stop)
+            render::mail::mail(&template, &template_values, link, stop)
         };
         let organization = delivery.organization.to_string();
         let mail = render::off_thread(organization, Some(deadline), mail).await?;
@@ -172,9 +172,9 @@ impl Email {
             Confidential::extend(&session.opened);
             // The server may have closed the connection. Until it has accepted a command, a new
             // connection costs nothing.
-            if matches!(timeout(KEPT_REPLY_MAX, session.reset()).await, Ok(Ok(()))) {
+            if matches!(timeout(IDLE_REPLY_MAX, session.reset()).await, Ok(Ok(()))) {
                 match self
-                    .say(destination, settings, session, email, deadline)
+                    .deliver_detail(destination, settings, session, email, deadline)
                     .await
                 {
                     Err(NotSent {
@@ -188,7 +188,7 @@ impl Email {
         let login = login_deadline(deadline);
         // Boxed, because the futures for connecting, TLS and tokens are large.
         let session = within(login, LATE, Box::pin(self.open(destination, smtp, login))).await?;
-        self.say(destination, settings, session, email, deadline)
+        self.deliver_detail(destination, settings, session, email, deadline)
             .await
             .map_err(|not_sent| not_sent.failure)
     }
@@ -264,10 +264,10 @@ impl Email {
         self.parts
             .tokens
             .forget(destination.organization_id, &token.access_token);
-        token.is_kept
+        token.was_cached
     }
 
-    async fn say(
+    async fn deliver_detail(
         &self,
         destination: &Destination,
         settings: &EmailSettings,
@@ -280,14 +280,14 @@ impl Email {
                 settings,
                 email,
                 deadline,
-                self.patience.with(destination.id),
+                self.confirmation_waits.with(destination.id),
             )
             .await;
         match &sent {
-            Ok(_) => self.patience.regain(destination.id),
+            Ok(_) => self.confirmation_waits.record_confirmed(destination.id),
             Err(NotSent {
                 timed_out: true, ..
-            }) => self.patience.lose(destination.id),
+            }) => self.confirmation_waits.record_unconfirmed(destination.id),
             Err(_) => {}
         }
         let reply = sent?;
@@ -363,7 +363,7 @@ fn attached_max_bytes(settings: &EmailSettings) -> u64 {
 
 /// How long a reused connection may take to answer RSET. A server that kept the connection answers
 /// immediately.
-const KEPT_REPLY_MAX: Duration = Duration::from_secs(5);
+const IDLE_REPLY_MAX: Duration = Duration::from_secs(5);
 /// The memory that SMTP takes for an attachment, in halves of its size: the file itself, and its
 /// base64 lines in the message.
 const SMTP_HALVES: u64 = 5;

@@ -66,15 +66,15 @@ impl Parts {
                 "the authorization has been answered before",
             ));
         };
-        let place = Authorization::place(id);
+        let sealing_id = Authorization::sealing_id(id);
         let secret = self.client_secret(&authorization).await?;
         let verifier = self
             .vault
-            .open(organization, place, VERIFIER, verifier)
+            .open(organization, sealing_id, VERIFIER, verifier)
             .await?;
         let code = self
             .vault
-            .open(organization, place, CODE, &exchange.code)
+            .open(organization, sealing_id, CODE, &exchange.code)
             .await?;
         let client = Client {
             organization,
@@ -215,14 +215,14 @@ impl Parts {
         authorization: &Authorization,
     ) -> Result<SecretString, ConnectorError> {
         let recipient = Recipient::of_token_url(&authorization.token_url);
-        let place = Authorization::place(authorization.id);
+        let sealing_id = Authorization::sealing_id(authorization.id);
         let organization = authorization.organization_id;
         Ok(self
             .vault
             .open_for(
                 &recipient,
                 organization,
-                place,
+                sealing_id,
                 CLIENT_SECRET,
                 &authorization.client_secret,
             )
@@ -237,13 +237,13 @@ impl Parts {
             return Err(lost());
         };
         let recipient = Recipient::of_authorization(authorization);
-        let place = Authorization::place(authorization.id);
+        let sealing_id = Authorization::sealing_id(authorization.id);
         Ok(self
             .vault
             .open_for(
                 &recipient,
                 authorization.organization_id,
-                place,
+                sealing_id,
                 REFRESH_TOKEN,
                 refresh_token,
             )
@@ -256,11 +256,16 @@ impl Parts {
         token: &SecretString,
     ) -> Result<Sealed, ConnectorError> {
         let recipient = Recipient::of_authorization(authorization);
-        let place = Authorization::place(authorization.id);
+        let sealing_id = Authorization::sealing_id(authorization.id);
         let fields = [(REFRESH_TOKEN, token.clone())];
         let sealed = self
             .vault
-            .seal_for(&recipient, authorization.organization_id, place, &fields)
+            .seal_for(
+                &recipient,
+                authorization.organization_id,
+                sealing_id,
+                &fields,
+            )
             .await?
             .pop();
         Ok(sealed.ok_or_else(|| Unavailable::new("the vault sealed nothing"))?)

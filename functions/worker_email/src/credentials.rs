@@ -96,7 +96,7 @@ impl Parts {
                     .filter(|new| new.expose_secret() != refresh.expose_secret())
                 {
                     keep("destination", destination.id, || {
-                        self.try_to_keep(destination, &new)
+                        self.try_to_store(destination, &new)
                     })
                     .await;
                 }
@@ -123,7 +123,7 @@ impl Parts {
     }
 
     /// Seals and stores a refresh token that the server returned in place of the destination's.
-    async fn try_to_keep(
+    async fn try_to_store(
         &self,
         destination: &Destination,
         new: &SecretString,

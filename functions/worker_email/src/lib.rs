@@ -18,6 +18,7 @@
 mod check;
 mod config;
 mod confirmation;
+mod confirmation_waits;
 mod connector;
 mod consent;
 mod credentials;
@@ -25,7 +26,6 @@ mod email_message;
 mod keeping;
 mod link;
 mod mime;
-mod patience;
 mod reply;
 mod ses;
 mod session;

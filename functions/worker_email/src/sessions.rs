@@ -14,7 +14,7 @@ use crate::session::Session;
 /// function that was frozen.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 /// How many idle conversations one destination keeps.
-const KEPT_MAX: usize = 4;
+const IDLE_SESSIONS_MAX: usize = 4;
 
 /// The idle conversations of one destination, with the time since when each is idle.
 type Idle = Vec<(Session, Instant)>;
@@ -42,7 +42,7 @@ impl Sessions {
         let sessions = idle
             .entry((destination.id, destination.revision()))
             .or_default();
-        if sessions.len() < KEPT_MAX {
+        if sessions.len() < IDLE_SESSIONS_MAX {
             sessions.push((session, Instant::now()));
         }
     }

@@ -19,7 +19,7 @@ use domain::settings::sftp::{HostKey, HostKeys, IfExists, SftpSettings};
 use domain::settle::Outcome;
 use egress::{Guard, Policy};
 use futures_util::stream;
-use kit::line::{Line, Nature};
+use kit::line::{Line, LineBehaviour};
 use kit::sshd::{self, Sshd};
 use secrecy::SecretString;
 use tokio::process::Command;
@@ -52,7 +52,7 @@ async fn main() {
         peak_rss_mebibytes()
     );
     compare("loopback", &sshd, sshd.port, &key, near).await;
-    let line = Line::to(sshd.port, Nature::Delayed(ONE_WAY)).await;
+    let line = Line::to(sshd.port, LineBehaviour::Delayed(ONE_WAY)).await;
     compare("50 ms", &sshd, line.port, &key, far).await;
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use worker::{ConnectorError, Payload, StepRecorder};
 
 use crate::credentials::Credentials;
-use crate::place::{Place, constant_directory};
+use crate::location::{Location, constant_directory};
 use crate::remote::{OpenError, Remote};
 use crate::ssh;
 use crate::verdict::within;
@@ -93,22 +93,22 @@ async fn write(
     settings: &SftpSettings,
     check_id: &str,
 ) -> Result<String, ConnectorError> {
-    let (place, varies) = constant_directory(settings);
+    let (location, varies) = constant_directory(settings);
     let mut warnings = Warnings::default();
     let (temporary, path) = (
-        place.temporary_path(check_id),
-        place.child(&format!(".waybill-{check_id}")),
+        location.temporary_path(check_id),
+        location.child(&format!(".waybill-{check_id}")),
     );
     let (handle, mut made) = match remote.open_for_writing(&temporary).await {
         Ok(handle) => (handle, Vec::new()),
         Err(OpenError::Broken(failure)) => return Err(failure),
         Err(_) => {
-            let made = remote.make_directories(&place.directories()).await?;
+            let made = remote.make_directories(&location.directories()).await?;
             match remote.open_for_writing(&temporary).await {
                 Ok(handle) => (handle, made),
                 Err(error) => {
                     remove_directories(remote, &made, &mut warnings).await;
-                    return Err(error.into_failure(&place.directory));
+                    return Err(error.into_failure(&location.directory));
                 }
             }
         }
@@ -119,12 +119,12 @@ async fn write(
         &handle,
         [&temporary, &path],
         check_id,
-        &place,
+        &location,
         &mut warnings,
     );
     let renamed = renamed.await;
     if varies {
-        let directory = place.child(&format!(".waybill-{check_id}.d"));
+        let directory = location.child(&format!(".waybill-{check_id}.d"));
         match remote.make_directory(&directory).await {
             Ok(()) => made.push(directory),
             Err(failure) => warnings.add(format!(
@@ -142,7 +142,7 @@ async fn write(
     }
     remove_directories(remote, &made, &mut warnings).await;
     renamed?;
-    let directory = match &*place.directory {
+    let directory = match &*location.directory {
         "" => "the user's directory",
         directory => directory,
     };
@@ -160,11 +160,11 @@ async fn rename(
     handle: &str,
     [temporary, path]: [&str; 2],
     check_id: &str,
-    place: &Place,
+    location: &Location,
     warnings: &mut Warnings,
 ) -> Result<(), ConnectorError> {
     remote
-        .write(handle, temporary, Payload::whole(CHECK_TEXT))
+        .write(handle, temporary, Payload::in_memory(CHECK_TEXT))
         .await?;
     remote.rename(temporary, path).await?;
     if settings.if_exists != IfExists::Replace {
@@ -172,12 +172,12 @@ async fn rename(
     }
     let replaced = async {
         let opened = remote.open_for_writing(temporary).await;
-        let handle = opened.map_err(|error| error.into_failure(&place.directory))?;
+        let handle = opened.map_err(|error| error.into_failure(&location.directory))?;
         remote
-            .write(&handle, temporary, Payload::whole(CHECK_TEXT))
+            .write(&handle, temporary, Payload::in_memory(CHECK_TEXT))
             .await?;
         remote
-            .rename_over(temporary, path, &place.replaced_path(check_id))
+            .rename_over(temporary, path, &location.replaced_path(check_id))
             .await
     };
     if let Err(failure) = replaced.await {

@@ -12,12 +12,12 @@ use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::{Guard, Host};
-use render::Wording;
+use render::TemplateValues;
 use tokio::time::{Instant, timeout};
 use worker::{Attempted, ConnectorError, Payload, login_deadline};
 
 use crate::credentials::Credentials;
-use crate::place::{Place, located};
+use crate::location::{Location, render_location};
 use crate::remote::{Content, Found, OpenError, Remote, sha256};
 use crate::ssh;
 use crate::verdict::within;
@@ -57,7 +57,7 @@ pub struct Meta<'m> {
 
 /// The file to create.
 struct File<'f> {
-    place: &'f Place,
+    location: &'f Location,
     temporary: String,
     /// The name under which the old file is kept while a server without atomic replacement renames.
     aside: String,
@@ -88,20 +88,20 @@ pub async fn deliver(
     payload: Payload,
     deadline: Instant,
 ) -> Result<Attempted, ConnectorError> {
-    let place = located(settings, wording(meta, &payload), deadline).await?;
+    let location = render_location(settings, template_values(meta, &payload), deadline).await?;
     let sha256 = known_sha256(meta, &payload);
     let size_bytes = payload.size_bytes();
     let record = |sha256: Option<&str>| RequestRecord {
         method: "PUT".to_owned(),
-        url: url(settings, &place.path()),
+        url: url(settings, &location.path()),
         headers: Vec::new(),
         size_bytes,
         body_sha256: sha256.unwrap_or_default().to_owned(),
     };
     let file = File {
-        place: &place,
-        temporary: place.temporary_path(meta.delivery_id),
-        aside: place.replaced_path(meta.delivery_id),
+        location: &location,
+        temporary: location.temporary_path(meta.delivery_id),
+        aside: location.replaced_path(meta.delivery_id),
         if_exists: settings.if_exists,
         sha256: sha256.as_deref(),
     };
@@ -110,11 +110,11 @@ pub async fn deliver(
             let detail = format!(
                 "{} bytes were written to {}",
                 written.size_bytes,
-                place.path()
+                location.path()
             );
             let request = Some(record(Some(&written.sha256)));
             Ok(delivered(
-                receipt(settings, &place, Some(written)),
+                receipt(settings, &location, Some(written)),
                 detail,
                 request,
             ))
@@ -122,21 +122,21 @@ pub async fn deliver(
         Ok(Done::WasThere(written)) => {
             let detail = format!(
                 "{} already exists with the same bytes, from an earlier attempt",
-                place.path()
+                location.path()
             );
             Ok(delivered(
-                receipt(settings, &place, Some(written)),
+                receipt(settings, &location, Some(written)),
                 detail,
                 None,
             ))
         }
         Ok(Done::Skipped) => {
-            let detail = format!("{} already exists and was kept", place.path());
-            Ok(delivered(receipt(settings, &place, None), detail, None))
+            let detail = format!("{} already exists and was kept", location.path());
+            Ok(delivered(receipt(settings, &location, None), detail, None))
         }
         Ok(Done::SkippedUnread) => {
-            let detail = unread(&place.path(), " and was kept");
-            Ok(delivered(receipt(settings, &place, None), detail, None))
+            let detail = unread(&location.path(), " and was kept");
+            Ok(delivered(receipt(settings, &location, None), detail, None))
         }
         Err(error) => {
             let is_sent = error.step() == Some(StepName::Write);
@@ -158,8 +158,8 @@ fn delivered(receipt: Receipt, detail: String, request: Option<RequestRecord>) -
 }
 
 /// Returns the receipt. `written` is `None` if another file exists and was kept.
-fn receipt(settings: &SftpSettings, place: &Place, written: Option<WrittenFile>) -> Receipt {
-    let path = place.path();
+fn receipt(settings: &SftpSettings, location: &Location, written: Option<WrittenFile>) -> Receipt {
+    let path = location.path();
     Receipt::SftpFile {
         url: url(settings, &path),
         path,
@@ -182,8 +182,8 @@ fn url(settings: &SftpSettings, path: &str) -> String {
 }
 
 /// Returns the values that the destination's templates can use.
-fn wording(meta: &Meta<'_>, payload: &Payload) -> Wording {
-    Wording {
+fn template_values(meta: &Meta<'_>, payload: &Payload) -> TemplateValues {
+    TemplateValues {
         organization_id: meta.organization_id.to_owned(),
         event_type: meta.event_type.to_owned(),
         message_id: meta.message_id.to_owned(),
@@ -257,7 +257,7 @@ async fn look_before(
     if file.if_exists == IfExists::Replace {
         return Ok(None);
     }
-    let found = remote.find(&file.place.path()).await?;
+    let found = remote.find(&file.location.path()).await?;
     match file.sha256 {
         // Whether the file is this delivery's is decided after the bytes have been read.
         None if may_be_same(found, size_bytes) => Ok(None),
@@ -278,7 +278,7 @@ async fn settle_with(
     size_bytes: u64,
     sha256: &str,
 ) -> Result<Option<Done>, ConnectorError> {
-    let path = file.place.path();
+    let path = file.location.path();
     let content = match found {
         Found::Nothing => Content::Gone,
         found if may_be_same(found, size_bytes) => {
@@ -319,13 +319,13 @@ async fn open(remote: &Remote, file: &File<'_>) -> Result<String, ConnectorError
         Err(OpenError::Broken(failure)) => return Err(failure),
         Err(refused) => refused,
     };
-    let directories = file.place.directories();
+    let directories = file.location.directories();
     if directories.is_empty() {
-        return Err(refused.into_failure(&file.place.directory));
+        return Err(refused.into_failure(&file.location.directory));
     }
     remote.make_directories(&directories).await?;
     let opened = remote.open_for_writing(&file.temporary).await;
-    opened.map_err(|error| error.into_failure(&file.place.directory))
+    opened.map_err(|error| error.into_failure(&file.location.directory))
 }
 
 async fn finish(
@@ -335,7 +335,7 @@ async fn finish(
     payload: Payload,
 ) -> Result<Done, ConnectorError> {
     let written = remote.write(handle, &file.temporary, payload).await?;
-    let path = file.place.path();
+    let path = file.location.path();
     let renamed = match file.if_exists {
         IfExists::Replace => {
             remote

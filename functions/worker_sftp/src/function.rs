@@ -1,7 +1,7 @@
 //! The SFTP worker as a Lambda function: opens a destination's credentials and calls the connector.
 
 use domain::Random;
-use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
+use domain::check::{CheckReport, HostKeysAnswer, HostKeysServer};
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings;
@@ -73,12 +73,12 @@ impl Connector for Sftp {
         .await
     }
 
-    async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
+    async fn host_keys(&self, server: HostKeysServer) -> HostKeysAnswer {
         let deadline = Instant::now() + CHECK_TIME_LIMIT;
         let found = async {
-            let host = Host::parse(&place.host)
+            let host = Host::parse(&server.host)
                 .map_err(|refusal| ConnectorError::misconfigured(refusal.to_string()))?;
-            crate::host_keys(&self.guard, &host, place.port, deadline).await
+            crate::host_keys(&self.guard, &host, server.port, deadline).await
         };
         match found.await {
             Ok(host_keys) => HostKeysAnswer::Keys { host_keys },

@@ -2,8 +2,8 @@
 //!
 //! The parts, in the order of an attempt:
 //!
-//! - A [place] is where the file goes: directory and name are **rendered** from the destination's
-//!   templates, and the temporary name is in the same directory.
+//! - A [location] is where the file goes: directory and name are **rendered** from the
+//!   destination's templates, and the temporary name is in the same directory.
 //! - [`ssh`] **connects** through `egress`, accepts only a pinned host key, and only then
 //!   **authenticates** with the [`Credentials`].
 //! - A [remote] is the server's file system. It **uploads** with many writes under way,
@@ -19,7 +19,7 @@ mod credentials;
 mod deliver;
 mod function;
 mod host_keys;
-mod place;
+mod location;
 mod remote;
 mod ssh;
 mod stretching;

@@ -54,7 +54,7 @@ impl Answer {
         let region = text(BUCKET_REGION)
             .or_else(|| element(body, "Region"))
             .filter(|region| is_region(region));
-        let kept = headers.iter().take(HEADERS_KEPT_MAX).map(|(name, value)| {
+        let shown = headers.iter().take(HEADERS_KEPT_MAX).map(|(name, value)| {
             (
                 name.to_string(),
                 String::from_utf8_lossy(value.as_bytes()).into_owned(),
@@ -66,7 +66,7 @@ impl Answer {
             message: element(body, "Message"),
             region,
             retry_after,
-            headers: kept.collect(),
+            headers: shown.collect(),
         }
     }
 

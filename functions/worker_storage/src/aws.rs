@@ -20,13 +20,13 @@ use worker::{ConnectorError, Unavailable, dependency};
 
 use crate::Credentials;
 use crate::error::StorageError;
-use crate::kept::SessionCache;
+use crate::session_cache::SessionCache;
 
 /// The remaining lifetime that cached credentials must have when an attempt begins. No attempt
 /// takes longer.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(15 * 60);
 /// How long the function's own credentials are cached at most.
-const OWN_KEPT: Duration = Duration::from_secs(5 * 60);
+const OWN_CACHED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// AWS credentials, cached until they expire.
 #[derive(Debug)]
@@ -159,20 +159,20 @@ impl Aws {
 
     async fn own(&self) -> Result<Arc<AwsCredential>, StorageError> {
         let now = self.clock.now();
-        let kept = self
+        let cached = self
             .own
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some(kept) = kept.filter(|kept| kept.until > now) {
-            return Ok(kept.credential);
+        if let Some(cached) = cached.filter(|cached| cached.until > now) {
+            return Ok(cached.credential);
         }
         let no_provider = || Unavailable::new("the function has no credentials of its own");
         let provider = self.config.credentials_provider().ok_or_else(no_provider)?;
         let found = dependency(provider.provide_credentials())
             .await
             .map_err(Unavailable::because)?;
-        let session = Session::new(&found, now.plus(OWN_KEPT));
+        let session = Session::new(&found, now.plus(OWN_CACHED_FOR));
         let credential = Arc::clone(&session.credential);
         *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         Ok(credential)
@@ -191,12 +191,12 @@ impl Aws {
             external_id.to_owned(),
             bucket.to_owned(),
         );
-        if let Some(kept) = self
+        if let Some(cached) = self
             .roles
             .get(organization, &name)
-            .filter(|kept| kept.until > now)
+            .filter(|cached| cached.until > now)
         {
-            return Ok(kept.credential);
+            return Ok(cached.credential);
         }
         let assumed = dependency(roles::assume(
             &self.config,

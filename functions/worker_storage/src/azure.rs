@@ -20,7 +20,7 @@ use vault::Confidential;
 use crate::Credentials;
 use crate::answer::Answer;
 use crate::error::StorageError;
-use crate::kept::SessionCache;
+use crate::session_cache::SessionCache;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 /// The remaining lifetime that a token must have when an attempt begins. No attempt takes longer.
@@ -35,14 +35,14 @@ pub(crate) struct Tokens {
     schemes: Schemes,
     authority: String,
     clock: Clock,
-    kept: SessionCache<Principal, Place>,
+    cache: SessionCache<Principal, SharedToken>,
 }
 
 /// A token, and the time until which an attempt may begin with it.
 type Token = (SecretString, Timestamp);
 
 /// The cached token of a principal. It is locked while a new token is requested.
-type Place = Arc<AsyncMutex<Option<Token>>>;
+type SharedToken = Arc<AsyncMutex<Option<Token>>>;
 
 /// Tenant, client id and client secret. A wrong secret never finds the token of the right one.
 type Principal = (String, String, String);
@@ -54,7 +54,7 @@ impl Tokens {
             schemes,
             authority,
             clock,
-            kept: SessionCache::default(),
+            cache: SessionCache::default(),
         }
     }
 
@@ -73,18 +73,18 @@ impl Tokens {
             client_id.to_owned(),
             secret.expose_secret().to_owned(),
         );
-        let place = self.kept.get_or_default(organization, principal);
+        let shared = self.cache.get_or_default(organization, principal);
         let slow =
             |_| StorageError::from(Failure::timed_out("Entra ID did not issue a token in time"));
-        let mut kept = timeout_at(deadline, place.lock()).await.map_err(slow)?;
+        let mut cached = timeout_at(deadline, shared.lock()).await.map_err(slow)?;
         let now = self.clock.now();
-        if let Some((token, until)) = &*kept
+        if let Some((token, until)) = &*cached
             && *until > now
         {
             return Ok(token.clone());
         }
         let (token, life) = self.ask(tenant_id, client_id, secret, deadline).await?;
-        *kept = Some((token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN))));
+        *cached = Some((token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN))));
         Ok(token)
     }
 

@@ -11,7 +11,7 @@ use worker::{ConnectorError, Payload, StepRecorder, within};
 use crate::conditions::{Conditions, UNPROTECTED, find_out};
 use crate::error::{StorageError, UPLOAD_TIMED_OUT};
 use crate::existing::{Existing, look};
-use crate::place::{Place, Settings, path};
+use crate::open_bucket::{OpenBucket, Settings, path};
 use crate::storage::Storage;
 use crate::upload::upload;
 use crate::{Credentials, Meta};
@@ -79,17 +79,17 @@ impl Trial<'_> {
             authenticated.map_err(|error| self.explained(error))
         };
         let accepted = |_: &_| "the credentials are accepted".to_owned();
-        let place = steps
+        let bucket = steps
             .take(StepName::Authenticate, authenticating, accepted)
             .await?;
-        match within(deadline, UPLOAD_TIMED_OUT, self.write(&place)).await {
+        match within(deadline, UPLOAD_TIMED_OUT, self.write(&bucket)).await {
             Ok(conditions) => {
                 steps.passed(
                     StepName::Authorize,
                     format!("the credentials may write to {}", self.settings.bucket()),
                 );
-                let deleted = self.delete(&place, deadline).await;
-                steps.passed(StepName::Write, self.summary(&place, conditions, deleted));
+                let deleted = self.delete(&bucket, deadline).await;
+                steps.passed(StepName::Write, self.summary(&bucket, conditions, deleted));
                 Ok(())
             }
             // In a bucket that is publicly readable, only writing shows whether the credentials are
@@ -124,8 +124,8 @@ impl Trial<'_> {
 
     /// Requests an object that does not exist. Any answer but an authentication error means that
     /// the credentials are accepted.
-    async fn authenticate(&self, deadline: Instant) -> Result<Place, StorageError> {
-        let place = self
+    async fn authenticate(&self, deadline: Instant) -> Result<OpenBucket, StorageError> {
+        let bucket = self
             .storage
             .open(
                 self.sample.organization_id,
@@ -135,22 +135,22 @@ impl Trial<'_> {
             )
             .await?;
         let path = path(&self.key)?;
-        match place
+        match bucket
             .store
             .get_opts(&path, GetOptions::default())
             .await
             .map_err(StorageError::from)
         {
             Err(error) if error.is_unauthenticated() || error.answer().is_none() => Err(error),
-            _ => Ok(place),
+            _ => Ok(bucket),
         }
     }
 
-    async fn delete(&self, place: &Place, deadline: Instant) -> Result<(), StorageError> {
+    async fn delete(&self, bucket: &OpenBucket, deadline: Instant) -> Result<(), StorageError> {
         within(
             deadline,
             UPLOAD_TIMED_OUT,
-            self.storage.delete(place, self.settings, &self.key),
+            self.storage.delete(bucket, self.settings, &self.key),
         )
         .await
     }
@@ -158,7 +158,7 @@ impl Trial<'_> {
     /// Returns the detail of the step `write`, with everything that the owner should know.
     fn summary(
         &self,
-        place: &Place,
+        bucket: &OpenBucket,
         conditions: Conditions,
         deleted: Result<(), StorageError>,
     ) -> String {
@@ -168,7 +168,7 @@ impl Trial<'_> {
             Ok(()) => summary.push_str(" and deleted"),
             Err(error) => warnings.push(format!("it could not be deleted ({error}), so it stays")),
         }
-        if place.wire.left_parts_behind() {
+        if bucket.wire.left_parts_behind() {
             warnings.push(
                 "an unfinished upload in parts could not be aborted; a lifecycle rule \
                  of the bucket has to remove it"
@@ -184,7 +184,7 @@ impl Trial<'_> {
 
     /// Writes an object as deliveries do, then again to find out whether an existing object would
     /// be kept.
-    async fn write(&self, place: &Place) -> Result<Conditions, StorageError> {
+    async fn write(&self, bucket: &OpenBucket) -> Result<Conditions, StorageError> {
         if let Some(refusal) = key_refusal(self.sample.key).or_else(|| key_refusal(&self.key)) {
             return Err(StorageError::misconfigured(refusal));
         }
@@ -198,23 +198,30 @@ impl Trial<'_> {
             fallback_of: None,
         };
         let path = path(&self.key)?;
-        place.wire.relies_on_conditions();
-        let found = look(place, &path, &meta, CONTENT.len() as u64).await?;
-        upload(place, self.settings, &path, &meta, Payload::whole(CONTENT)).await?;
-        let conditions = find_out(place, self.settings, &path, &meta, CONTENT).await;
+        bucket.wire.relies_on_conditions();
+        let found = look(bucket, &path, &meta, CONTENT.len() as u64).await?;
+        upload(
+            bucket,
+            self.settings,
+            &path,
+            &meta,
+            Payload::in_memory(CONTENT),
+        )
+        .await?;
+        let conditions = find_out(bucket, self.settings, &path, &meta, CONTENT).await;
         match conditions {
             Ok(Conditions::Honored) => Ok(Conditions::Honored),
             Ok(conditions) if found != Existing::Unseen => Ok(conditions),
             Ok(_) => Err(self
-                .withdrawn(place, StorageError::misconfigured(UNPROTECTED))
+                .withdrawn(bucket, StorageError::misconfigured(UNPROTECTED))
                 .await),
-            Err(error) => Err(self.withdrawn(place, error).await),
+            Err(error) => Err(self.withdrawn(bucket, error).await),
         }
     }
 
     /// Deletes the object after a failed check, if possible, and returns the failure.
-    async fn withdrawn(&self, place: &Place, error: StorageError) -> StorageError {
-        if let Err(error) = self.storage.delete(place, self.settings, &self.key).await {
+    async fn withdrawn(&self, bucket: &OpenBucket, error: StorageError) -> StorageError {
+        if let Err(error) = self.storage.delete(bucket, self.settings, &self.key).await {
             let error = worker::redacted(&error.to_string());
             tracing::info!(
                 error,

@@ -11,7 +11,7 @@ use worker::Payload;
 
 use crate::Meta;
 use crate::error::StorageError;
-use crate::place::{Place, Settings, path};
+use crate::open_bucket::{OpenBucket, Settings, path};
 use crate::storage::Storage;
 use crate::upload::{upload, upload_in_parts};
 
@@ -21,18 +21,18 @@ pub(crate) const UNPROTECTED: &str = "the store does not honor conditional write
 
 /// Addresses that are known to honor conditions.
 #[derive(Debug)]
-pub(crate) struct Proven(Mutex<LruCache<String, ()>>);
+pub(crate) struct ConditionalStores(Mutex<LruCache<String, ()>>);
 
 /// How many addresses are cached. The least recently used one is evicted.
-const PROVEN_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
+const CONDITIONAL_STORES_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
 
-impl Default for Proven {
+impl Default for ConditionalStores {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(PROVEN_MAX)))
+        Self(Mutex::new(LruCache::new(CONDITIONAL_STORES_MAX)))
     }
 }
 
-impl Proven {
+impl ConditionalStores {
     /// Returns whether the address is known to honor conditions.
     fn has(&self, address: &str) -> bool {
         self.lock().get(address).is_some()
@@ -52,13 +52,13 @@ impl Storage {
     /// that cannot read it. Leaves one small object that always has the same key.
     pub(crate) async fn prove_conditions(
         &self,
-        place: &Place,
+        bucket: &OpenBucket,
         settings: Settings<'_>,
         meta: &Meta,
     ) -> Result<(), StorageError> {
         let key = format!("{}-check-conditions", settings.constant_key());
         let address = self.url(settings, &key);
-        if self.proven.has(&address) {
+        if self.conditional_stores.has(&address) {
             return Ok(());
         }
         let path = path(&key)?;
@@ -68,17 +68,17 @@ impl Storage {
             sha256: None,
             ..meta.clone()
         };
-        let first = upload(place, settings, &path, &meta, Payload::whole(TRIAL)).await;
+        let first = upload(bucket, settings, &path, &meta, Payload::in_memory(TRIAL)).await;
         if let Err(error) = first
             && !error.is_taken()
         {
             return Err(error);
         }
-        place.wire.relies_on_conditions();
-        if find_out(place, settings, &path, &meta, TRIAL).await? != Conditions::Honored {
+        bucket.wire.relies_on_conditions();
+        if find_out(bucket, settings, &path, &meta, TRIAL).await? != Conditions::Honored {
             return Err(StorageError::misconfigured(UNPROTECTED));
         }
-        self.proven.add(address);
+        self.conditional_stores.add(address);
         Ok(())
     }
 }
@@ -114,33 +114,33 @@ impl Conditions {
 
 /// Writes again to a key that holds an object of the check, in every way that deliveries write.
 pub(crate) async fn find_out(
-    place: &Place,
+    bucket: &OpenBucket,
     settings: Settings<'_>,
     path: &Path,
     meta: &Meta,
     content: &'static str,
 ) -> Result<Conditions, StorageError> {
-    let whole = upload(place, settings, path, meta, Payload::whole(content))
+    let whole = upload(bucket, settings, path, meta, Payload::in_memory(content))
         .await
         .map(drop);
-    let mut conditions = judged(whole)?;
+    let mut conditions = conditions_from(whole)?;
     if !matches!(settings, Settings::Gcs(_)) {
-        let in_parts = upload_in_parts(place, settings, path, meta, Payload::whole(content))
+        let in_parts = upload_in_parts(bucket, settings, path, meta, Payload::in_memory(content))
             .await
             .map(drop);
-        if judged(in_parts)? == Conditions::Ignored {
+        if conditions_from(in_parts)? == Conditions::Ignored {
             conditions = Conditions::Ignored;
         }
     }
     Ok(match settings.object().if_exists {
         // Existing objects are replaced, so conditions do not matter.
         IfExists::Replace => Conditions::Honored,
-        _ if place.wire.refuses_conditions() => Conditions::Refused,
+        _ if bucket.wire.refuses_conditions() => Conditions::Refused,
         _ => conditions,
     })
 }
 
-fn judged(written: Result<(), StorageError>) -> Result<Conditions, StorageError> {
+fn conditions_from(written: Result<(), StorageError>) -> Result<Conditions, StorageError> {
     match written {
         Ok(()) => Ok(Conditions::Ignored),
         Err(error) if error.is_taken() => Ok(Conditions::Honored),
@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_new_address_is_remembered_however_many_were_before() {
-        let proven = Proven::default();
-        for number in 0..=PROVEN_MAX.get() {
-            proven.add(format!("https://store.example/bucket/{number}"));
+        let stores = ConditionalStores::default();
+        for number in 0..=CONDITIONAL_STORES_MAX.get() {
+            stores.add(format!("https://store.example/bucket/{number}"));
         }
-        let last = format!("https://store.example/bucket/{PROVEN_MAX}");
-        assert!(proven.has(&last));
-        assert!(!proven.has("https://store.example/bucket/0"));
+        let last = format!("https://store.example/bucket/{CONDITIONAL_STORES_MAX}");
+        assert!(stores.has(&last));
+        assert!(!stores.has("https://store.example/bucket/0"));
     }
 }

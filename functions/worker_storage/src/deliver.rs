@@ -13,7 +13,7 @@ use worker::{ConnectorError, Payload};
 
 use crate::error::StorageError;
 use crate::existing::{Existing, Version, look};
-use crate::place::{Place, Settings, path};
+use crate::open_bucket::{OpenBucket, Settings, path};
 use crate::storage::Storage;
 use crate::upload::{SINGLE_BYTES_MAX, copy, upload};
 use crate::{Credentials, Meta};
@@ -46,7 +46,7 @@ impl Storage {
             return Err(StorageError::misconfigured(refusal));
         }
         let path = path(key)?;
-        let place = self
+        let bucket = self
             .open(&meta.organization_id, settings, credentials, deadline)
             .await?;
         let size_bytes = payload.size_bytes();
@@ -67,18 +67,18 @@ impl Storage {
             || if_exists == IfExists::Replace
             || settings.names_its_server();
         if is_looked_for {
-            let found = look(&place, &path, meta, size_bytes).await?;
+            let found = look(&bucket, &path, meta, size_bytes).await?;
             if found == Existing::Unseen
                 && settings.names_its_server()
                 && if_exists != IfExists::Replace
             {
-                self.prove_conditions(&place, settings, meta).await?;
+                self.prove_conditions(&bucket, settings, meta).await?;
             }
             if let Some((version, detail)) = settled(found, if_exists, key)? {
                 return Ok(delivered(version, detail));
             }
         }
-        let sent = send(&place, settings, &path, meta, payload, source.as_ref()).await;
+        let sent = send(&bucket, settings, &path, meta, payload, source.as_ref()).await;
         let taken = match sent {
             Ok(Sent { put, copied_from }) => {
                 let version = Version {
@@ -91,7 +91,7 @@ impl Storage {
                 });
             }
             Err(error) if error.is_taken() && if_exists != IfExists::Replace => {
-                look(&place, &path, meta, size_bytes).await?
+                look(&bucket, &path, meta, size_bytes).await?
             }
             Err(error) => return Err(error),
         };
@@ -129,7 +129,7 @@ fn is_own(settings: Settings<'_>, credentials: &Credentials) -> bool {
 
 /// Writes the object, as a copy of `source` if S3 can copy it.
 async fn send(
-    place: &Place,
+    bucket: &OpenBucket,
     settings: Settings<'_>,
     path: &Path,
     meta: &Meta,
@@ -137,7 +137,7 @@ async fn send(
     source: Option<&OwnObject>,
 ) -> Result<Sent, StorageError> {
     if let Some(source) = source {
-        match copy(place, settings, path, meta, source).await {
+        match copy(bucket, settings, path, meta, source).await {
             Ok(put) => {
                 let source = format!("{}/{}", source.bucket, source.key);
                 return Ok(Sent {
@@ -156,7 +156,7 @@ async fn send(
         }
     }
     Ok(Sent {
-        put: upload(place, settings, path, meta, payload).await?,
+        put: upload(bucket, settings, path, meta, payload).await?,
         copied_from: None,
     })
 }

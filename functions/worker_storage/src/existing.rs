@@ -7,7 +7,7 @@ use object_store::{Attribute, GetOptions, ObjectStore as _};
 use crate::Meta;
 use crate::error::StorageError;
 use crate::meta::{DELIVERY_ID, SHA256};
-use crate::place::Place;
+use crate::open_bucket::OpenBucket;
 
 /// The object at a key.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) struct Version {
 
 /// Looks for an object at a key.
 pub(crate) async fn look(
-    place: &Place,
+    bucket: &OpenBucket,
     path: &Path,
     meta: &Meta,
     size_bytes: u64,
@@ -41,7 +41,7 @@ pub(crate) async fn look(
         head: true,
         ..GetOptions::default()
     };
-    let found = match place
+    let found = match bucket
         .store
         .get_opts(path, options)
         .await

@@ -6,7 +6,7 @@ use domain::destination::Destination;
 use domain::settings::Settings as DestinationSettings;
 use domain::{Clock, Random};
 use egress::{Client, Guard, Tls};
-use render::{Fault, Wording};
+use render::{Fault, TemplateValues};
 use runtime::{ConfigError, Platform};
 use store::Store;
 use tokio::time::Instant;
@@ -56,12 +56,12 @@ impl Connector for ObjectStorage {
 
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         let settings = settings(job.destination)?;
-        let wording = Wording::of(
+        let template_values = TemplateValues::of(
             job.delivery,
             job.attempt_number,
             job.payload.bytes_in_memory(),
         );
-        let key = key(settings, wording, job.deadline).await?;
+        let key = key(settings, template_values, job.deadline).await?;
         let credentials = self.credentials(job.destination).await?;
         let meta = meta(&job);
         self.storage
@@ -86,8 +86,8 @@ impl Connector for ObjectStorage {
         let unique = format!("{:032x}", u128::from_be_bytes(self.random.bytes()));
         let settings = settings(destination)?;
         // A template may need data that only a message has. Then its constant prefix is used.
-        let wording = Wording::of_check(destination, &unique, self.clock.now());
-        let key = key(settings, wording, deadline)
+        let template_values = TemplateValues::of_check(destination, &unique, self.clock.now());
+        let key = key(settings, template_values, deadline)
             .await
             .unwrap_or_else(|_| settings.constant_key());
         let credentials = self.credentials(destination).await?;
@@ -175,11 +175,15 @@ fn settings(destination: &Destination) -> Result<Settings<'_>, ConnectorError> {
     }
 }
 
-async fn key(settings: Settings<'_>, wording: Wording, deadline: Instant) -> Result<String, Fault> {
+async fn key(
+    settings: Settings<'_>,
+    template_values: TemplateValues,
+    deadline: Instant,
+) -> Result<String, Fault> {
     let object = settings.object().clone();
-    let organization = wording.organization_id.clone();
+    let organization = template_values.organization_id.clone();
     render::off_thread(organization, Some(deadline), move |stop| {
-        render::line::key(&object, &wording, stop)
+        render::line::key(&object, &template_values, stop)
     })
     .await
 }

@@ -5,7 +5,7 @@
 //!   opens the bucket with the destination's [`Credentials`], looks whether the object exists,
 //!   uploads it without overwriting another object (unless the settings permit that), and returns
 //!   its location.
-//! - A place is an opened bucket of one of the three providers. An object-store library speaks
+//! - An `OpenBucket` is a bucket of one of the three providers. An object-store library speaks
 //!   their protocols through Waybill's HTTP client, the wire. Every request passes the egress
 //!   guard, none is repeated, and a refusal keeps its type on its way through the library.
 //! - Credentials are always explicit. The library never looks for credentials itself.
@@ -26,10 +26,10 @@ mod error;
 mod existing;
 mod function;
 mod google;
-mod kept;
 mod meta;
+mod open_bucket;
 mod parts;
-mod place;
+mod session_cache;
 mod storage;
 mod upload;
 mod verdict;
@@ -39,5 +39,5 @@ pub use check::Sample;
 pub use credentials::Credentials;
 pub use function::{ObjectStorage, build};
 pub use meta::Meta;
-pub use place::Settings;
+pub use open_bucket::Settings;
 pub use storage::Storage;

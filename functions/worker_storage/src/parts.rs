@@ -11,21 +11,21 @@ pub(crate) fn parts(
     payload: Payload,
     part_bytes: usize,
 ) -> impl Stream<Item = Result<PutPayload, Unavailable>> + Send {
-    let cutter = Cutter {
+    let splitter = PartSplitter {
         pieces: payload.into_pieces(),
         rest: Bytes::new(),
         part_bytes,
     };
-    stream::try_unfold(cutter, Cutter::cut)
+    stream::try_unfold(splitter, PartSplitter::cut)
 }
 
-struct Cutter {
+struct PartSplitter {
     pieces: Pieces,
     rest: Bytes,
     part_bytes: usize,
 }
 
-impl Cutter {
+impl PartSplitter {
     async fn cut(mut self) -> Result<Option<(PutPayload, Self)>, Unavailable> {
         let mut part = Vec::new();
         let mut missing = self.part_bytes;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     async fn cut(
-        said: u64,
+        declared: u64,
         pieces: &[&'static str],
         part_bytes: usize,
     ) -> Result<Vec<String>, Unavailable> {
@@ -58,10 +58,12 @@ mod tests {
             .iter()
             .map(|piece| Ok(Bytes::from_static(piece.as_bytes())))
             .collect();
-        let parts: Vec<PutPayload> =
-            parts(Payload::streamed(said, stream::iter(pieces)), part_bytes)
-                .try_collect()
-                .await?;
+        let parts: Vec<PutPayload> = parts(
+            Payload::streamed(declared, stream::iter(pieces)),
+            part_bytes,
+        )
+        .try_collect()
+        .await?;
         Ok(parts
             .into_iter()
             .map(|part| String::from_utf8(Bytes::from(part).to_vec()).unwrap())
@@ -79,9 +81,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_of_another_size_than_said_is_refused() {
-        for said in [2, 4, 9] {
-            assert!(cut(said, &["abc"], 2).await.is_err(), "{said}");
+    async fn a_payload_of_another_size_than_declared_is_refused() {
+        for declared in [2, 4, 9] {
+            assert!(cut(declared, &["abc"], 2).await.is_err(), "{declared}");
         }
     }
 }

@@ -11,10 +11,10 @@ use worker::{Attempted, ConnectorError, Payload, within};
 use crate::answer::Answer;
 use crate::aws::Aws;
 use crate::azure::Tokens;
-use crate::conditions::Proven;
+use crate::conditions::ConditionalStores;
 use crate::deliver::Delivered;
 use crate::error::UPLOAD_TIMED_OUT;
-use crate::place::Settings;
+use crate::open_bucket::Settings;
 use crate::{Credentials, Meta};
 
 /// The address of Entra ID.
@@ -28,7 +28,7 @@ pub struct Storage {
     pub(crate) clock: Clock,
     pub(crate) aws: Aws,
     pub(crate) tokens: Tokens,
-    pub(crate) proven: Proven,
+    pub(crate) conditional_stores: ConditionalStores,
 }
 
 impl Storage {
@@ -54,7 +54,7 @@ impl Storage {
             clock: clock.clone(),
             aws: Aws::new(aws, clock),
             tokens,
-            proven: Proven::default(),
+            conditional_stores: ConditionalStores::default(),
         }
     }
 

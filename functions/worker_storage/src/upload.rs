@@ -15,8 +15,8 @@ use worker::Payload;
 
 use crate::Meta;
 use crate::error::StorageError;
+use crate::open_bucket::{OpenBucket, Settings};
 use crate::parts::parts;
-use crate::place::{Place, Settings};
 use crate::wire::{self, Wire};
 
 /// The largest object that is sent in one request and held in memory.
@@ -35,14 +35,14 @@ const ABORT_MAX: Duration = Duration::from_secs(5);
 /// Lets S3 copy an object that it stores already, up to 5 GiB. The worker does not transfer its
 /// bytes.
 pub(crate) async fn copy(
-    place: &Place,
+    bucket: &OpenBucket,
     settings: Settings<'_>,
     path: &Path,
     meta: &Meta,
     source: &OwnObject,
 ) -> Result<PutResult, StorageError> {
     let extensions = wire::copied(source).ok_or_else(StorageError::unintelligible)?;
-    Ok(place
+    Ok(bucket
         .store
         .put_opts(path, PutPayload::new(), options(settings, meta, extensions))
         .await?)
@@ -50,7 +50,7 @@ pub(crate) async fn copy(
 
 /// Uploads an object, in parts if it is large.
 pub(crate) async fn upload(
-    place: &Place,
+    bucket: &OpenBucket,
     settings: Settings<'_>,
     path: &Path,
     meta: &Meta,
@@ -58,7 +58,7 @@ pub(crate) async fn upload(
 ) -> Result<PutResult, StorageError> {
     if payload.size_bytes() <= SINGLE_BYTES_MAX {
         let bytes = payload.collect().await?;
-        return Ok(place
+        return Ok(bucket
             .store
             .put_opts(
                 path,
@@ -70,17 +70,17 @@ pub(crate) async fn upload(
     if let Settings::Gcs(_) = settings {
         // Google does not support conditions on completing parts, and accepts 5 TiB in one request.
         let extensions = wire::streamed(payload.size_bytes(), payload.into_pieces());
-        return Ok(place
+        return Ok(bucket
             .store
             .put_opts(path, PutPayload::new(), options(settings, meta, extensions))
             .await?);
     }
-    upload_in_parts(place, settings, path, meta, payload).await
+    upload_in_parts(bucket, settings, path, meta, payload).await
 }
 
 /// Uploads an object in parts regardless of its size.
 pub(crate) async fn upload_in_parts(
-    place: &Place,
+    bucket: &OpenBucket,
     settings: Settings<'_>,
     path: &Path,
     meta: &Meta,
@@ -91,11 +91,11 @@ pub(crate) async fn upload_in_parts(
         attributes: attributes(settings, meta),
         extensions: http::Extensions::new(),
     };
-    let upload = place.store.put_multipart_opts(path, options).await?;
+    let upload = bucket.store.put_multipart_opts(path, options).await?;
     in_parts(
         Unfinished {
             upload: Some(upload),
-            wire: place.wire.clone(),
+            wire: bucket.wire.clone(),
         },
         payload,
     )
@@ -165,7 +165,7 @@ impl Drop for Unfinished {
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (wire, opened) = (self.wire.clone(), Confidential::current());
-            runtime.spawn(egress::on_the_same_behalf(async move {
+            runtime.spawn(egress::on_current_behalf(async move {
                 opened.during(abort(upload, wire)).await
             }));
         }

@@ -116,9 +116,14 @@ async fn destination(url: &str, vault: &Vault) -> Destination {
     let mut destination = samples::webhook(url);
     let text = SigningKey::generate(|buffer| buffer.fill(1)).to_secret_string();
     let id = SecretId::from(Ulid::first_at(Timestamp::from_millis(1)));
-    let (organization, place) = (destination.organization_id, destination.id);
+    let (organization, destination_id) = (destination.organization_id, destination.id);
     let sealed = vault
-        .seal(organization, place, &SigningSecret::sealed_name(id), &text)
+        .seal(
+            organization,
+            destination_id,
+            &SigningSecret::sealed_name(id),
+            &text,
+        )
         .await
         .unwrap();
     let source = SecretSource::Generated { sealed };
@@ -136,7 +141,7 @@ async fn destination(url: &str, vault: &Vault) -> Destination {
 async fn deliver(webhook: &Webhook, destination: &Destination, deliveries: usize, at_once: usize) {
     let sent = stream::iter(0..deliveries).map(async |_| {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
-        let payload = Payload::whole(PAYLOAD);
+        let payload = Payload::in_memory(PAYLOAD);
         let delivery = samples::delivery();
         let job = Job {
             delivery: &delivery,

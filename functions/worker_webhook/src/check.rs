@@ -9,7 +9,7 @@ use domain::settings::webhook::CheckDepth;
 use domain::trace::TraceId;
 use domain::{Reason, Timestamp};
 use egress::{Failure, FailureKind};
-use render::{CHECK_EVENT_TYPE, Wording};
+use render::{CHECK_EVENT_TYPE, TemplateValues};
 use serde_json::json;
 use tokio::time::Instant;
 use worker::{Check, ConnectorError};
@@ -43,10 +43,10 @@ impl Webhook {
             return Ok(());
         }
         let time_limit = Duration::from_secs(settings.timeout_seconds.into());
-        let judged = self
-            .judged(destination, latest.min(Instant::now() + time_limit))
+        let sent = self
+            .send_and_classify(destination, latest.min(Instant::now() + time_limit))
             .await?;
-        let Verdict { failure, detail } = match judged {
+        let Verdict { failure, detail } = match sent {
             Ok(verdict) => verdict,
             Err(failure) => {
                 // A receiver that does not answer may not have checked the credentials.
@@ -74,7 +74,7 @@ impl Webhook {
 
     /// Sends the request of a check and judges the answer. A cached access token that the receiver
     /// refuses is renewed once, as in a delivery.
-    async fn judged(
+    async fn send_and_classify(
         &self,
         destination: &Destination,
         deadline: Instant,
@@ -101,7 +101,7 @@ impl Webhook {
                 continue;
             }
             let answer = record::read(response).await;
-            return Ok(Ok(verdict::judge(
+            return Ok(Ok(verdict::classify(
                 preset,
                 status,
                 &headers,
@@ -136,9 +136,10 @@ impl Webhook {
             fallback_of: None,
         };
         let payload = Bytes::from(body.to_string());
-        let wording = Wording::of_check(destination, &id, now).with_json(payload.clone());
+        let template_values =
+            TemplateValues::of_check(destination, &id, now).with_json(payload.clone());
         let content = Content {
-            wording: &wording,
+            template_values: &template_values,
             payload: &payload,
             is_check: true,
         };

@@ -11,7 +11,7 @@ use domain::{Clock, Random, Reason};
 use egress::{Client, Request, Schemes, Target};
 use oauth::{Granted, Tokens};
 use render::webhook::WebhookBody;
-use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
+use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, TemplateValues};
 use secrecy::ExposeSecret as _;
 use store::SentBody;
 use tokio::time::Instant;
@@ -133,7 +133,7 @@ impl Webhook {
             // body.
             Err(_) if content.is_check => WebhookBody {
                 bytes: content.payload.clone(),
-                content_type: content.wording.content_type.clone(),
+                content_type: content.template_values.content_type.clone(),
             },
             Err(fault) => return Err(fault.into()),
         };
@@ -202,7 +202,7 @@ impl Webhook {
         };
         self.tokens
             .forget(destination.organization_id, &token.access_token);
-        token.is_kept
+        token.was_cached
     }
 
     /// Sends a request. Returns the result, and whether the request is worth sending again with a
@@ -243,7 +243,7 @@ impl Webhook {
         let (status, headers) = (response.status, response.headers.clone());
         let answer = record::read(response).await;
         let Verdict { failure, detail } =
-            verdict::judge(preset, status, &headers, &answer.body, self.clock.now());
+            verdict::classify(preset, status, &headers, &answer.body, self.clock.now());
         let outcome =
             failure.unwrap_or_else(|| Outcome::delivered(record::receipt(status, &headers)));
         Attempted {
@@ -306,7 +306,7 @@ async fn shown(
 
 /// The data from which a request's body is built.
 pub(crate) struct Content<'c> {
-    pub(crate) wording: &'c Wording,
+    pub(crate) template_values: &'c TemplateValues,
     pub(crate) payload: &'c Bytes,
     pub(crate) is_check: bool,
 }
@@ -331,20 +331,20 @@ async fn body(
     if !render::webhook::reshapes(settings) {
         return render::webhook::body(
             settings,
-            content.wording,
+            content.template_values,
             payload,
             routing_key,
             &Stop::default(),
         );
     }
-    let (settings, wording, routing_key) = (
+    let (settings, template_values, routing_key) = (
         settings.clone(),
-        content.wording.clone(),
+        content.template_values.clone(),
         routing_key.to_owned(),
     );
-    let organization = wording.organization_id.clone();
+    let organization = template_values.organization_id.clone();
     render::off_thread(organization, Some(deadline), move |stop| {
-        render::webhook::body(&settings, &wording, payload, &routing_key, stop)
+        render::webhook::body(&settings, &template_values, payload, &routing_key, stop)
     })
     .await
 }
@@ -400,7 +400,7 @@ impl Connector for Webhook {
             ));
         }
         let payload = payload.collect().await?;
-        let wording = Wording::of(
+        let template_values = TemplateValues::of(
             delivery,
             attempt_number,
             Some(&payload).filter(|_| reshapes),
@@ -414,7 +414,7 @@ impl Connector for Webhook {
         self.attempt(
             &facts,
             &Content {
-                wording: &wording,
+                template_values: &template_values,
                 payload: &payload,
                 is_check: false,
             },

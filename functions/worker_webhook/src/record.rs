@@ -33,12 +33,12 @@ pub(crate) async fn read(response: Response) -> ResponseRecord {
         })
         .await;
     let decoded = decode::decode(&sent_headers, &body.bytes, body.truncated);
-    let kept = bounded(&decoded.text, text_bytes_max);
-    let truncated = decoded.is_cut || kept.len() < decoded.text.len();
+    let cut = bounded(&decoded.text, text_bytes_max);
+    let truncated = decoded.is_cut || cut.len() < decoded.text.len();
     ResponseRecord {
         status,
         headers,
-        body: kept.to_owned(),
+        body: cut.to_owned(),
         truncated,
     }
 }

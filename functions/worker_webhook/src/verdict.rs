@@ -42,7 +42,7 @@ pub(crate) struct Verdict {
 }
 
 /// Judges an answer by its status, its headers and, with a preset, the beginning of its body.
-pub(crate) fn judge(
+pub(crate) fn classify(
     preset: Option<Preset>,
     status: StatusCode,
     headers: &HeaderMap,
@@ -159,13 +159,13 @@ mod tests {
     fn a_body_is_read_for_a_preset_alone_and_never_overrules_a_refusal() {
         let now = Timestamp::from_millis(0);
         let body = "Microsoft Teams endpoint returned HTTP error 429 with ContextId 1";
-        let judged = |preset, status| judge(preset, status, &HeaderMap::new(), body, now);
-        assert_eq!(judged(None, StatusCode::OK).failure, None);
+        let verdict_of = |preset, status| classify(preset, status, &HeaderMap::new(), body, now);
+        assert_eq!(verdict_of(None, StatusCode::OK).failure, None);
         assert_eq!(
-            judged(Some(Preset::Slack), StatusCode::FORBIDDEN).failure,
+            verdict_of(Some(Preset::Slack), StatusCode::FORBIDDEN).failure,
             Some(ClientError(Authorization))
         );
-        let failed = judged(Some(Preset::Teams), StatusCode::OK);
+        let failed = verdict_of(Some(Preset::Teams), StatusCode::OK);
         assert_eq!(failed.failure, Some(Throttled(RateLimited, Duration::ZERO)));
         assert!(
             failed.detail.contains("200 OK") && failed.detail.contains("HTTP error 429"),

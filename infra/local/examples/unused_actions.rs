@@ -13,13 +13,13 @@ use local_aws::Effect;
 
 /// The content of `infra/unused-actions.toml`.
 #[derive(serde::Deserialize)]
-struct Excuses {
-    excused: Vec<Excused>,
+struct AllowedUnusedList {
+    excused: Vec<AllowedUnused>,
 }
 
 /// An action that may be allowed without any local test doing it.
 #[derive(serde::Deserialize)]
-struct Excused {
+struct AllowedUnused {
     action: String,
     /// The functions by their binaries; empty for all of them.
     #[serde(default)]
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         })
         .collect();
     let text = include_str!("../../unused-actions.toml");
-    let excuses: Excuses = toml::from_str(text).expect("infra/unused-actions.toml is well-formed");
+    let excuses: AllowedUnusedList =
+        toml::from_str(text).expect("infra/unused-actions.toml is well-formed");
     assert!(
         excuses
             .excused

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::capacity::{Capacity, raise_files_max};
 use crate::function::{Frame, Function};
 use crate::functions::{self, BuildError, Built};
-use crate::places::{Places, raise_files_max};
 use crate::poller::Poller;
 use crate::processes::Host;
 use crate::serve::Gateway;
@@ -29,7 +29,7 @@ pub const SWEEP: &str = "Sweep";
 pub struct Instance {
     functions: BTreeMap<String, Event>,
     http: Vec<(template::Function, Platform)>,
-    mappings: Vec<(Mapping, Places)>,
+    mappings: Vec<(Mapping, Capacity)>,
     /// What the functions of this process continue after their invocations.
     pub background: TaskTracker,
     /// The functions behind the HTTP API.
@@ -109,25 +109,25 @@ impl Instance {
                 return Err(InstanceError::NoEvents(mapping.function));
             };
             let is_lane = event.declared.binary.starts_with("worker_");
-            let places = if is_lane && host.is_none() {
-                Places::in_process(files_max)
+            let capacity = if is_lane && host.is_none() {
+                Capacity::in_process(files_max)
             } else {
-                Places::of(&mapping)
+                Capacity::of(&mapping)
             };
-            instance.mappings.push((mapping, places));
+            instance.mappings.push((mapping, capacity));
         }
         Ok(instance)
     }
 
     /// Divides the concurrency of each queue among its tenants.
-    pub async fn divide(&self, engines: &Engines) {
-        for (mapping, places) in &self.mappings {
+    pub async fn limit_shares(&self, engines: &Engines) {
+        for (mapping, capacity) in &self.mappings {
             let queue = mapping.queue_arn.rsplit(':').next().unwrap_or_default();
-            if let Err(error) = engines.sqs().divide(queue, places.share()).await {
+            if let Err(error) = engines.sqs().limit_shares(queue, capacity.share()).await {
                 tracing::error!(
                     queue,
                     ?error,
-                    "failed to divide a queue's places; one tenant may take all of them"
+                    "failed to limit the shares of a queue; one tenant may take all of them"
                 );
             }
         }
@@ -197,11 +197,11 @@ impl Instance {
         stop: &CancellationToken,
     ) -> JoinSet<()> {
         let mut triggers = JoinSet::new();
-        for (mapping, places) in &self.mappings {
+        for (mapping, capacity) in &self.mappings {
             if let Some(event) = self.functions.get(&mapping.function) {
                 let client = aws_sdk_sqs::Client::new(&event.platform.aws);
                 let poller =
-                    Poller::new(mapping.clone(), client, event.function.clone()).with(*places);
+                    Poller::new(mapping.clone(), client, event.function.clone()).with(*capacity);
                 triggers.spawn(poller.run(stop.clone()));
             }
         }

@@ -17,6 +17,7 @@
 pub mod args;
 mod batch;
 pub mod calls;
+pub mod capacity;
 pub mod data_directory;
 pub mod demo;
 pub mod first_start;
@@ -26,7 +27,6 @@ pub mod instance;
 pub mod local_json;
 pub mod operator_key;
 pub mod parameters;
-pub mod places;
 pub mod poller;
 pub mod processes;
 pub mod rotate_keys;

@@ -78,7 +78,7 @@ mod tests {
             "organization_id",
             "organization_key",
         ];
-        let places: Vec<_> = names.iter().map(|name| text.find(name).unwrap()).collect();
-        assert!(places.is_sorted(), "{text}");
+        let positions: Vec<_> = names.iter().map(|name| text.find(name).unwrap()).collect();
+        assert!(positions.is_sorted(), "{text}");
     }
 }

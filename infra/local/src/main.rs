@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use local::args::{Args, Command};
-use local::rotate_keys::{self, Place};
+use local::rotate_keys::{self, KeyLocation};
 use runtime::{Environment, logs, observability, platform};
 
 fn main() -> ExitCode {
@@ -48,12 +48,12 @@ fn start(args: Args, environment: &Environment) -> Result<(), Box<dyn Error>> {
                     data,
                     accept,
                 }) => {
-                    let secret = secret_arn.map(|arn| Place::Secret { arn, accept });
-                    let place = data
-                        .map(Place::Data)
+                    let secret = secret_arn.map(|arn| KeyLocation::Secret { arn, accept });
+                    let location = data
+                        .map(KeyLocation::Data)
                         .or(secret)
                         .ok_or("name --secret-arn or --data")?;
-                    Ok(rotate_keys::rotate(usage, place).await?)
+                    Ok(rotate_keys::rotate(usage, location).await?)
                 }
             }
         })

@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch;
+use crate::capacity::Capacity;
 use crate::function::Function;
-use crate::places::Places;
 use crate::template::Mapping;
 
 const LONG_POLL_SECONDS: i32 = 20;
@@ -34,10 +34,10 @@ struct Room {
     messages: Arc<Semaphore>,
 }
 
-/// The part of the room that a batch occupies.
-struct Place {
+/// The permits that a batch holds while it is in progress.
+struct BatchPermits {
     _invocation: OwnedSemaphorePermit,
-    _seats: OwnedSemaphorePermit,
+    _messages: OwnedSemaphorePermit,
 }
 
 /// Invokes one function with the messages of one queue.
@@ -46,7 +46,7 @@ pub struct Poller {
     queue_url: String,
     client: Client,
     function: Arc<Function>,
-    places: Places,
+    capacity: Capacity,
     /// Deletes messages by their receipt handles, in calls that concurrent invocations share.
     deletions: Coalescer<String, ()>,
 }
@@ -55,7 +55,7 @@ impl Poller {
     /// Creates a poller. `client` has the permissions of the function, as it receives and deletes
     /// on its behalf.
     pub fn new(mapping: Mapping, client: Client, function: Arc<Function>) -> Self {
-        let places = Places::of(&mapping);
+        let capacity = Capacity::of(&mapping);
         let queue_url = mapping.queue_url();
         let deletions = {
             let (client, queue_url) = (client.clone(), queue_url.clone());
@@ -69,52 +69,53 @@ impl Poller {
             mapping,
             client,
             function,
-            places,
+            capacity,
             deletions,
         }
     }
 
-    /// Replaces the limits of the mapping.
+    /// Replaces the capacity that the mapping gives.
     #[must_use]
-    pub fn with(self, places: Places) -> Self {
-        Self { places, ..self }
+    pub fn with(self, capacity: Capacity) -> Self {
+        Self { capacity, ..self }
     }
 
     /// Polls until `stop`, then waits for the invocations in progress.
     pub async fn run(self, stop: CancellationToken) {
         let semaphore =
-            |places: u32| Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1)));
+            |permits: u32| Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(1)));
         let room = Room {
-            invocations: semaphore(self.places.invocations),
-            messages: semaphore(self.places.messages),
+            invocations: semaphore(self.capacity.invocations),
+            messages: semaphore(self.capacity.messages),
         };
         let poller = Arc::new(self);
         let mut invocations = JoinSet::new();
-        while let Some(Some((place, messages))) = stop.run_until_cancelled(poller.next(&room)).await
+        while let Some(Some((permits, messages))) =
+            stop.run_until_cancelled(poller.next(&room)).await
         {
             while invocations.try_join_next().is_some() {}
             let poller = poller.clone();
             invocations.spawn(async move {
                 poller.work(messages).await;
-                drop(place);
+                drop(permits);
             });
         }
         while invocations.join_next().await.is_some() {}
     }
 
     /// Receives the next batch once there is room for it.
-    async fn next(&self, room: &Room) -> Option<(Place, Vec<Message>)> {
+    async fn next(&self, room: &Room) -> Option<(BatchPermits, Vec<Message>)> {
         let invocation = room.invocations.clone().acquire_owned().await.ok()?;
         let size = self.batch_size(room);
-        let mut seats = room.messages.clone().acquire_many_owned(size).await.ok()?;
+        let mut permits = room.messages.clone().acquire_many_owned(size).await.ok()?;
         loop {
             let messages = self.receive(size).await;
             if !messages.is_empty() {
-                drop(seats.split(seats.num_permits().saturating_sub(messages.len())));
+                drop(permits.split(permits.num_permits().saturating_sub(messages.len())));
                 return Some((
-                    Place {
+                    BatchPermits {
                         _invocation: invocation,
-                        _seats: seats,
+                        _messages: permits,
                     },
                     messages,
                 ));
@@ -122,19 +123,19 @@ impl Poller {
         }
     }
 
-    /// Returns how many messages the next batch may have. A batch occupies its places until its
-    /// last message is done. If half of the places are taken, which only slow receivers cause, each
+    /// Returns how many messages the next batch may have. A batch occupies its share until its last
+    /// message is done. If half of the capacity is in use, which only slow receivers cause, each
     /// message becomes a batch of its own.
     fn batch_size(&self, room: &Room) -> u32 {
         let is_busy = room.messages.available_permits()
-            < usize::try_from(self.places.messages / 2).unwrap_or(0);
-        match self.places.are_instances {
+            < usize::try_from(self.capacity.messages / 2).unwrap_or(0);
+        match self.capacity.are_instances {
             false if is_busy => 1,
             _ => self
                 .mapping
                 .batch_size
                 .min(RECEIVE_MAX)
-                .min(self.places.messages),
+                .min(self.capacity.messages),
         }
     }
 

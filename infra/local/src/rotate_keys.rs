@@ -15,7 +15,7 @@ use crate::template::{COMPILED_IN, Template, TemplateError, physical_name};
 
 /// Where the signing keys are stored.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum KeyLocation {
     /// The keys are in a secret of a deployed stack.
     Secret {
         /// The ARN of the secret that changes.
@@ -46,10 +46,10 @@ pub enum RotateError {
 
 /// Adds a version to the keys of `usage`, or makes them accept those of another secret, and prints
 /// the time from which their newest version signs.
-pub async fn rotate(usage: KeyUse, place: Place) -> Result<(), RotateError> {
-    let signs_from = match place {
-        Place::Secret { arn, accept } => in_stack(usage, &arn, accept.as_deref()).await?,
-        Place::Data(data) => in_data(usage, &data).await?,
+pub async fn rotate(usage: KeyUse, location: KeyLocation) -> Result<(), RotateError> {
+    let signs_from = match location {
+        KeyLocation::Secret { arn, accept } => in_stack(usage, &arn, accept.as_deref()).await?,
+        KeyLocation::Data(data) => in_data(usage, &data).await?,
     };
     println!("{signs_from}");
     Ok(())

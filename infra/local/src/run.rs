@@ -130,7 +130,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         inject_crash(&mut stack, event_type);
     }
     let instance = Instance::build(stack, &engines, host.as_ref(), &stop)?;
-    instance.divide(&engines).await;
+    instance.limit_shares(&engines).await;
     recover(&instance, &engines).await;
     let keys = first_start::keys(&directory, &instance).await?;
     let sweep_period = args

@@ -98,14 +98,14 @@ impl World {
     /// Returns the events that Waybill published, by their detail type.
     async fn published(&self, detail_type: &str) -> Vec<Value> {
         for _ in 0..200 {
-            let told: Vec<Value> = self
+            let events: Vec<Value> = self
                 .engines
                 .events()
                 .into_iter()
                 .filter(|event| event["detail-type"] == detail_type)
                 .collect();
-            if !told.is_empty() {
-                return told;
+            if !events.is_empty() {
+                return events;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -180,7 +180,7 @@ async fn a_source_that_may_not_submit_is_refused_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_for_its_own_sake_is_recorded_too() {
+async fn events_that_are_refused_as_invalid_are_recorded_too() {
     let world = World::new(r#"[{"account": "*", "source": "*", "organization_ids": ["*"]}]"#).await;
     world
         .put(
@@ -359,7 +359,7 @@ async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
     ] {
         assert_eq!(
             detail[member], trail["data"][0][member],
-            "{member}: as the audit trail has it"
+            "{member}: as the audit log has it"
         );
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/000000000000/tasks";
 
 /// A queue with a poller, and the events that its function received.
-struct Fed {
+struct PollerFixture {
     client: Client,
     invoked: UnboundedReceiver<Vec<String>>,
     stop: CancellationToken,
@@ -33,7 +33,7 @@ struct Fed {
 /// What a function does with the bodies and message ids of a batch.
 type Behaviour = fn(Vec<(String, String)>) -> Result<Value, lambda_runtime::Error>;
 
-impl Fed {
+impl PollerFixture {
     fn start(mapping: Mapping, behaviour: Behaviour) -> Self {
         let (directory, engines, client) = queue();
         let (invocations, invoked) = unbounded_channel();
@@ -171,15 +171,15 @@ fn records(event: &Value) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn completed_messages_are_deleted() {
-    let mut fed = Fed::start(mapping(), |_| Ok(json!({"batchItemFailures": []})));
-    fed.send(&["a", "b", "c"]).await;
-    assert_eq!(fed.bodies(3).await, ["a", "b", "c"]);
-    assert_eq!(fed.left().await, 0);
+    let mut fixture = PollerFixture::start(mapping(), |_| Ok(json!({"batchItemFailures": []})));
+    fixture.send(&["a", "b", "c"]).await;
+    assert_eq!(fixture.bodies(3).await, ["a", "b", "c"]);
+    assert_eq!(fixture.left().await, 0);
 }
 
 #[tokio::test]
 async fn messages_reported_as_failed_are_received_again() {
-    let mut fed = Fed::start(mapping(), |records| {
+    let mut fixture = PollerFixture::start(mapping(), |records| {
         let failed: Vec<_> = records
             .iter()
             .filter(|(body, _)| body == "b")
@@ -187,10 +187,10 @@ async fn messages_reported_as_failed_are_received_again() {
             .collect();
         Ok(json!({ "batchItemFailures": failed }))
     });
-    fed.send(&["a", "b", "c"]).await;
-    assert_eq!(fed.bodies(3).await, ["a", "b", "c"]);
-    assert_eq!(fed.bodies(1).await, ["b"]);
-    assert_eq!(fed.left().await, 1);
+    fixture.send(&["a", "b", "c"]).await;
+    assert_eq!(fixture.bodies(3).await, ["a", "b", "c"]);
+    assert_eq!(fixture.bodies(1).await, ["b"]);
+    assert_eq!(fixture.left().await, 1);
 }
 
 #[tokio::test]
@@ -198,30 +198,30 @@ async fn an_error_or_a_panic_leaves_the_batch() {
     for behaviour in [(|_| Err("no".into())) as Behaviour, |_| {
         panic!("on purpose")
     }] {
-        let mut fed = Fed::start(mapping(), behaviour);
-        fed.send(&["a", "b"]).await;
-        assert_eq!(fed.bodies(2).await, ["a", "b"]);
+        let mut fixture = PollerFixture::start(mapping(), behaviour);
+        fixture.send(&["a", "b"]).await;
+        assert_eq!(fixture.bodies(2).await, ["a", "b"]);
         assert_eq!(
-            fed.bodies(2).await,
+            fixture.bodies(2).await,
             ["a", "b"],
             "the same batch again, after its visibility"
         );
-        assert_eq!(fed.left().await, 2);
+        assert_eq!(fixture.left().await, 2);
     }
 }
 
 #[tokio::test]
 async fn without_item_reports_any_answer_is_success() {
-    let mut fed = Fed::start(
+    let mut fixture = PollerFixture::start(
         Mapping {
             reports_item_failures: false,
             ..mapping()
         },
         |_| Ok(json!({"batchItemFailures": [{"itemIdentifier": "x"}]})),
     );
-    fed.send(&["a"]).await;
-    assert_eq!(fed.bodies(1).await, ["a"]);
-    assert_eq!(fed.left().await, 0);
+    fixture.send(&["a"]).await;
+    assert_eq!(fixture.bodies(1).await, ["a"]);
+    assert_eq!(fixture.left().await, 0);
 }
 
 #[tokio::test]

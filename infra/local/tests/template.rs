@@ -227,7 +227,7 @@ fn no_function_may_do_everything() {
 }
 
 #[tokio::test]
-async fn what_engines_issue_reaches_the_functions() {
+async fn identifiers_that_engines_issue_reach_the_functions() {
     let directory = tempfile::tempdir().unwrap();
     let mut template = Template::read(COMPILED_IN, &BTreeMap::new()).unwrap();
     let engines = Engines::open(

@@ -2,12 +2,12 @@
 
 /// The account and region of all resources.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Arns {
     pub(crate) account: String,
     pub(crate) region: String,
 }
 
-impl Place {
+impl Arns {
     fn arn(&self, service: &str, rest: &str) -> String {
         format!("arn:aws:{service}:{}:{}:{rest}", self.region, self.account)
     }

@@ -18,7 +18,7 @@ use aws_smithy_types::retry::RetryConfig;
 use winterbaume_kms::KmsService;
 use winterbaume_secretsmanager::SecretsManagerService;
 
-use crate::arn::{self, Place};
+use crate::arn::{self, Arns};
 use crate::connector::Connector;
 use crate::dynamodb::{self, DynamoDb};
 use crate::events::{Events, Rule};
@@ -28,7 +28,7 @@ use crate::observe::Observers;
 use crate::s3::S3;
 use crate::sdk::{EngineTime, S3Endpoint};
 use crate::ses::Ses;
-use crate::snapshotted::{Kept, Snapshotted};
+use crate::snapshotted::{SnapshotService, Snapshotted};
 use crate::sqs::Sqs;
 use crate::{
     Call, Caller, CapturedMail, Durability, Fault, Functions, Mode, OpenError, Options, Recorder,
@@ -41,7 +41,7 @@ pub struct Engines(Arc<Engine>);
 
 /// The engines and their shared state.
 pub(crate) struct Engine {
-    pub(crate) place: Place,
+    pub(crate) arns: Arns,
     /// The region that SDK clients sign for.
     signing_region: Region,
     pub(crate) dynamodb: DynamoDb,
@@ -56,7 +56,7 @@ pub(crate) struct Engine {
     pub(crate) observers: Observers,
     /// KMS key ids by their names in [`Resources::keys`].
     pub(crate) key_ids: BTreeMap<String, String>,
-    ensured_secrets: BTreeMap<String, keeping::Ensured>,
+    ensured_secrets: BTreeMap<String, keeping::EnsuredSecret>,
     /// The callers by access key. Requests over a socket are checked against the same policies.
     callers: RwLock<BTreeMap<String, Caller>>,
     secret_access_key: String,
@@ -92,14 +92,14 @@ impl Engines {
     ) -> Result<Self, OpenError> {
         let lock = keeping::take(data_dir, options.durability)?;
         winterbaume_core::set_default_account_id(resources.account.clone());
-        let place = Place {
+        let arns = Arns {
             account: resources.account.clone(),
             region: resources.region.clone(),
         };
         let tables = data_dir.join("dynamodb.sqlite");
         let tables = match options.durability {
-            Durability::Disk => dynamodb::Place::File(&tables),
-            Durability::Memory => dynamodb::Place::Memory(Arc::clone(&options.now)),
+            Durability::Disk => dynamodb::TableStorage::File(&tables),
+            Durability::Memory => dynamodb::TableStorage::Memory(Arc::clone(&options.now)),
         };
         let queues = match options.durability {
             Durability::Disk => data_dir.join("sqs.sqlite"),
@@ -107,22 +107,22 @@ impl Engines {
         };
         let secret_access_key = keeping::random_hex()?;
         let kms = Snapshotted::open(
-            Kept::Kms(KmsService::new()),
+            SnapshotService::Kms(KmsService::new()),
             data_dir.join("kms.json"),
-            place.clone(),
+            arns.clone(),
         )?;
         let secrets = Snapshotted::open(
-            Kept::Secrets(SecretsManagerService::new()),
+            SnapshotService::Secrets(SecretsManagerService::new()),
             data_dir.join("secrets.json"),
-            place.clone(),
+            arns.clone(),
         )?;
         let engine = Engine {
             dynamodb: DynamoDb::open(tables, &resources.tables, options.mode)?,
             sqs: Sqs::open(
                 &queues,
                 &resources.queues,
-                &place.account,
-                &place.region,
+                &arns.account,
+                &arns.region,
                 Arc::clone(&options.now),
                 options.mode,
             )?,
@@ -140,8 +140,8 @@ impl Engines {
             secret_access_key,
             lock: Mutex::new(lock),
             s3_address: RwLock::default(),
-            signing_region: signing_region(&place, options.mode),
-            place,
+            signing_region: signing_region(&arns, options.mode),
+            arns,
             options,
         };
         Ok(Self(Arc::new(engine)))
@@ -258,8 +258,8 @@ impl Engines {
     /// Records every call from now on.
     pub fn record(&self) -> Recorder {
         let recorder = Recorder::default();
-        let kept = recorder.clone();
-        self.observe(move |call| kept.note(call));
+        let observer = recorder.clone();
+        self.observe(move |call| observer.note(call));
         recorder
     }
 
@@ -282,17 +282,17 @@ impl Engines {
 
     /// Returns the ARN of a table.
     pub fn table_arn(&self, name: &str) -> String {
-        self.0.place.table(name)
+        self.0.arns.table(name)
     }
 
     /// Returns the URL of a queue.
     pub fn queue_url(&self, name: &str) -> String {
-        self.0.place.queue_url(name)
+        self.0.arns.queue_url(name)
     }
 
     /// Returns the ARN of a queue.
     pub fn queue_arn(&self, name: &str) -> String {
-        self.0.place.queue(name)
+        self.0.arns.queue(name)
     }
 
     /// Returns the ARN of a bucket.
@@ -307,7 +307,7 @@ impl Engines {
 
     /// Returns the ARN of one of [`Resources::keys`].
     pub fn key_arn(&self, name: &str) -> Option<String> {
-        self.key_id(name).map(|id| self.0.place.key(id))
+        self.key_id(name).map(|id| self.0.arns.key(id))
     }
 
     /// Returns the ARN of one of [`Resources::secrets`], with the suffix that Secrets Manager gave
@@ -329,12 +329,12 @@ impl Engines {
 
     /// Returns the ARN of a function.
     pub fn function_arn(&self, name: &str) -> String {
-        self.0.place.function(name)
+        self.0.arns.function(name)
     }
 
     /// Returns the ARN of an event bus.
     pub fn event_bus_arn(&self, name: &str) -> String {
-        self.0.place.event_bus(name)
+        self.0.arns.event_bus(name)
     }
 }
 
@@ -343,11 +343,11 @@ impl Engines {
 /// The SDK keeps its quota of retries in a static, one for each service and region. Engines of a
 /// simulation therefore have a region of their own. Otherwise the refused calls of one simulation
 /// would use up the retries of another one in the same process, and a seed would not determine how
-/// a simulation runs. Names of resources contain the region of the place in any case.
-fn signing_region(place: &Place, mode: Mode) -> Region {
+/// a simulation runs. Names of resources contain the configured region in any case.
+fn signing_region(arns: &Arns, mode: Mode) -> Region {
     static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
     match mode {
-        Mode::Thread => Region::new(place.region.clone()),
+        Mode::Thread => Region::new(arns.region.clone()),
         Mode::Inline => {
             let number = SIMULATIONS.fetch_add(1, Ordering::Relaxed);
             Region::new(format!("simulation-{number}"))
@@ -358,7 +358,7 @@ fn signing_region(place: &Place, mode: Mode) -> Region {
 impl fmt::Debug for Engines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engines")
-            .field("place", &self.0.place)
+            .field("arns", &self.0.arns)
             .field("options", &self.0.options)
             .finish_non_exhaustive()
     }

@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::arn::Place;
+use crate::arn::Arns;
 use crate::functions::Functions;
 use crate::{NowMs, ServiceError};
 
 /// How many events are stored; the oldest are dropped.
-const REMEMBERED_MAX: usize = 1000;
+const EVENTS_MAX: usize = 1000;
 
 /// A rule that sends matching events to a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Events {
         &self,
         operation: &str,
         body: &Bytes,
-        place: &Place,
+        arns: &Arns,
         functions: &Functions,
     ) -> Result<Value, ServiceError> {
         if operation != "PutEvents" {
@@ -89,7 +89,7 @@ impl Events {
                 bus_name(entry),
                 entry["DetailType"].as_str().unwrap_or_default(),
             );
-            let event = self.remember(entry, detail_type, &detail, place);
+            let event = self.remember(entry, detail_type, &detail, arns);
             answers.push(json!({"EventId": event["id"]}));
             for rule in self
                 .rules
@@ -109,7 +109,7 @@ impl Events {
         Ok(json!({"FailedEntryCount": failed, "Entries": answers}))
     }
 
-    fn remember(&self, entry: &Value, detail_type: &str, detail: &Value, place: &Place) -> Value {
+    fn remember(&self, entry: &Value, detail_type: &str, detail: &Value, arns: &Arns) -> Value {
         let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
         put.0 += 1;
         let (number, now) = (put.0, (self.now)());
@@ -118,14 +118,14 @@ impl Events {
             "id": format!("{now:08x}-0000-4000-8000-{number:012x}"),
             "detail-type": detail_type,
             "source": entry["Source"],
-            "account": place.account,
+            "account": arns.account,
             "time": "2026-01-01T00:00:00Z",
-            "region": place.region,
+            "region": arns.region,
             "resources": entry["Resources"].as_array().cloned().unwrap_or_default(),
             "detail": detail,
         });
         put.1.push_back(event.clone());
-        if put.1.len() > REMEMBERED_MAX {
+        if put.1.len() > EVENTS_MAX {
             put.1.pop_front();
         }
         event

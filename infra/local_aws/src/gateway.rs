@@ -20,7 +20,7 @@ use crate::{Engines, Service};
 
 /// What a gateway serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Offer {
+enum ServedEngine {
     /// Access to every embedded service.
     Everything,
     /// Only S3, whose signatures are verified.
@@ -52,18 +52,18 @@ impl Engines {
     /// The access key alone authenticates a request, because only S3 verifies signatures. This is
     /// therefore for tests and tools on a loopback address.
     pub fn serve(&self, listener: TcpListener) -> std::io::Result<Gateway> {
-        self.listen(listener, Offer::Everything)
+        self.listen(listener, ServedEngine::Everything)
     }
 
     /// Serves S3 on `listener`. S3 clients that are built afterwards sign for its address, so that
     /// their presigned links work in a browser.
     pub fn serve_objects(&self, listener: TcpListener) -> std::io::Result<Gateway> {
-        let gateway = self.listen(listener, Offer::Objects)?;
+        let gateway = self.listen(listener, ServedEngine::Objects)?;
         self.engine().move_objects(gateway.address);
         Ok(gateway)
     }
 
-    fn listen(&self, listener: TcpListener, offer: Offer) -> std::io::Result<Gateway> {
+    fn listen(&self, listener: TcpListener, offer: ServedEngine) -> std::io::Result<Gateway> {
         let address = listener.local_addr()?;
         let engines = self.clone();
         let accepting = tokio::spawn(async move {
@@ -83,7 +83,7 @@ impl Engines {
     }
 }
 
-async fn converse(engines: Engines, stream: TcpStream, offer: Offer) {
+async fn converse(engines: Engines, stream: TcpStream, offer: ServedEngine) {
     let service = service_fn(|request| answer(&engines, request, offer));
     if let Err(error) = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
@@ -96,7 +96,7 @@ async fn converse(engines: Engines, stream: TcpStream, offer: Offer) {
 async fn answer(
     engines: &Engines,
     request: Request<Incoming>,
-    offer: Offer,
+    offer: ServedEngine,
 ) -> Result<Response, Infallible> {
     let request = request.map(SdkBody::from_body_1_x);
     if !is_for_loopback(&request) {
@@ -105,7 +105,9 @@ async fn answer(
             "this address answers to loopback names only",
         ));
     }
-    if offer == Offer::Objects && scope_service(&request).as_deref() != Some(Service::S3.name()) {
+    if offer == ServedEngine::Objects
+        && scope_service(&request).as_deref() != Some(Service::S3.name())
+    {
         return Ok(refusal(
             StatusCode::FORBIDDEN,
             "this address offers signed S3 requests only",

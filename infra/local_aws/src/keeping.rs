@@ -134,7 +134,7 @@ pub(crate) fn ensure_keys(
 
 /// A secret of [`Resources`](crate::Resources) that was found or created.
 #[derive(Debug)]
-pub(crate) struct Ensured {
+pub(crate) struct EnsuredSecret {
     pub(crate) arn: String,
     /// Whether this opening created the secret.
     pub(crate) is_new: bool,
@@ -144,7 +144,7 @@ pub(crate) struct Ensured {
 pub(crate) fn ensure_secrets(
     service: &Snapshotted,
     secrets: &[SecretSpec],
-) -> Result<BTreeMap<String, Ensured>, OpenError> {
+) -> Result<BTreeMap<String, EnsuredSecret>, OpenError> {
     let ensure = |secret: &SecretSpec| {
         let mut is_new = false;
         let described = match service.ask("DescribeSecret", &json!({"SecretId": secret.name})) {
@@ -171,7 +171,7 @@ pub(crate) fn ensure_secrets(
         };
         Ok((
             secret.name.clone(),
-            Ensured {
+            EnsuredSecret {
                 arn: text(&described["ARN"]),
                 is_new,
             },

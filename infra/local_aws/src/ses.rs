@@ -16,7 +16,7 @@ use crate::ServiceError;
 use crate::wire::percent_decoded;
 
 /// How many e-mails are stored; the oldest are deleted.
-const KEPT_MAX: usize = 1000;
+const MAILS_MAX: usize = 1000;
 
 /// Stores e-mails in a folder.
 pub(crate) struct Ses {
@@ -93,7 +93,7 @@ impl Ses {
         );
         fs::write(self.folder.join(format!("{id}.eml")), raw)?;
         let names = self.names()?;
-        for old in names.iter().rev().skip(KEPT_MAX) {
+        for old in names.iter().rev().skip(MAILS_MAX) {
             drop(fs::remove_file(self.folder.join(format!("{old}.eml"))));
         }
         Ok(id)

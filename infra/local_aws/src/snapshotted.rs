@@ -13,16 +13,16 @@ use winterbaume_core::{MockRequest, MockResponse, MockService, StateViewError, S
 use winterbaume_kms::KmsService;
 use winterbaume_secretsmanager::SecretsManagerService;
 
-use crate::arn::Place;
+use crate::arn::Arns;
 use crate::{OpenError, ServiceError};
 
 /// The services that are stored this way.
-pub(crate) enum Kept {
+pub(crate) enum SnapshotService {
     Kms(KmsService),
     Secrets(SecretsManagerService),
 }
 
-impl Kept {
+impl SnapshotService {
     /// Returns the first label of the host, and the prefix of `x-amz-target`.
     fn names(&self) -> (&'static str, &'static str) {
         match self {
@@ -68,27 +68,31 @@ impl Kept {
 
 /// An in-memory service with the file that it is restored from.
 pub(crate) struct Snapshotted {
-    service: Kept,
+    service: SnapshotService,
     file: PathBuf,
-    place: Place,
+    arns: Arns,
     /// Snapshots are written one at a time, so that the last one is the newest.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Snapshotted {
     /// Opens the service with the content of the file.
-    pub(crate) fn open(service: Kept, file: PathBuf, place: Place) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        service: SnapshotService,
+        file: PathBuf,
+        arns: Arns,
+    ) -> Result<Self, OpenError> {
         let this = Self {
             service,
             file,
-            place,
+            arns,
             writing: tokio::sync::Mutex::new(()),
         };
         match std::fs::read(&this.file) {
             Ok(bytes) => {
                 at_once(
                     this.service
-                        .restore(this.account(), &this.place.region, &bytes),
+                        .restore(this.account(), &this.arns.region, &bytes),
                 )
                 .map_err(|error| this.unreadable(error))?;
             }
@@ -139,7 +143,7 @@ impl Snapshotted {
         if let Ok(target) = HeaderValue::from_str(&format!("{target_prefix}.{operation}")) {
             headers.insert("x-amz-target", target);
         }
-        let uri = format!("https://{host}.{}.amazonaws.com/", self.place.region);
+        let uri = format!("https://{host}.{}.amazonaws.com/", self.arns.region);
         MockRequest {
             method: "POST".into(),
             uri,
@@ -152,7 +156,7 @@ impl Snapshotted {
         let _one_at_a_time = self.writing.lock().await;
         let snapshot = self
             .service
-            .snapshot(self.account(), &self.place.region)
+            .snapshot(self.account(), &self.arns.region)
             .await?;
         replace(&self.file, &snapshot)
     }

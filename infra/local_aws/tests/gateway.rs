@@ -83,8 +83,8 @@ async fn other_processes_reach_every_service_under_their_own_policy() {
         1
     );
 
-    let nobody = remote(&local, endpoint, &Caller::new("nobody", Policy::default()));
-    let refused = aws_sdk_dynamodb::Client::new(&nobody)
+    let unprivileged = remote(&local, endpoint, &Caller::new("nobody", Policy::default()));
+    let refused = aws_sdk_dynamodb::Client::new(&unprivileged)
         .list_tables()
         .send()
         .await

@@ -70,10 +70,10 @@ impl Postgres {
         ] {
             write(name, text);
         }
-        let place = folder.path().display();
+        let path = folder.path().display();
         as_server_user(&format!(
-            "cp -r {}/data {place}/data && chmod 700 {place}/data && cp {place}/key \
-             {place}/server.key && chmod 600 {place}/server.key",
+            "cp -r {}/data {path}/data && chmod 700 {path}/data && cp {path}/key \
+             {path}/server.key && chmod 600 {path}/server.key",
             template.display()
         ));
         let port = program::free_port();
@@ -94,10 +94,10 @@ impl Postgres {
     /// Starts the server again on the same port and data.
     pub fn restart(&mut self) {
         self.kill();
-        let place = self.folder.path().display().to_string();
+        let path = self.folder.path().display().to_string();
         let command = format!(
-            "exec {} -D {place}/data -p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c hba_file={place}/hba -c ssl=on \
-             -c ssl_cert_file={place}/server.crt -c ssl_key_file={place}/server.key -c ssl_ca_file={place}/ca.crt -c fsync=off \
+            "exec {} -D {path}/data -p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c hba_file={path}/hba -c ssl=on \
+             -c ssl_cert_file={path}/server.crt -c ssl_key_file={path}/server.key -c ssl_ca_file={path}/ca.crt -c fsync=off \
              -c max_connections=50 -c shared_buffers=32MB",
             program::binary("postgres", folders()).display(),
             self.port

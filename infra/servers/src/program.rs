@@ -109,8 +109,8 @@ pub fn free_port() -> u16 {
 /// Returns a data directory that `make` creates once for all tests on this machine. `make` receives
 /// the folder to create.
 pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
-    let place = std::env::temp_dir().join(format!("waybill-kit-{name}"));
-    if !place.exists() {
+    let folder = std::env::temp_dir().join(format!("waybill-kit-{name}"));
+    if !folder.exists() {
         let draft = tempfile::Builder::new()
             .prefix("waybill-kit-")
             .tempdir()
@@ -118,12 +118,12 @@ pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
             .keep();
         open_to_all(&draft);
         make(&draft);
-        if std::fs::rename(&draft, &place).is_err() {
+        if std::fs::rename(&draft, &folder).is_err() {
             // Another test created it first.
             drop(std::fs::remove_dir_all(&draft));
         }
     }
-    place
+    folder
 }
 
 /// Makes a folder accessible to a server that runs as another user.

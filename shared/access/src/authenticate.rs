@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::Caller;
 use crate::bearer::Bearer;
-use crate::lineage::Lineages;
+use crate::dependencies::DependencyCache;
 
 /// The precision of `last_used_at`: a busy key costs one write per minute.
 const TOUCHED_EVERY: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const NO_SECRET: &str = "0000000000000000000000000000000000000000000000000000000
 pub struct Access {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
-    pub(crate) lineages: Lineages,
+    pub(crate) dependencies: DependencyCache,
 }
 
 /// The error behind 401 `unauthenticated`. It is always the same, so that it does not reveal
@@ -31,7 +31,7 @@ pub struct Access {
 #[error("a valid API key is required")]
 pub struct Unauthenticated {
     /// The key that was named with a wrong secret or after it expired. The refusal is recorded in
-    /// its organization's audit trail; the response does not mention it.
+    /// its organization's audit log; the response does not mention it.
     pub named: Option<Caller>,
 }
 
@@ -53,7 +53,7 @@ impl Access {
         Self {
             store,
             clock,
-            lineages: Lineages::default(),
+            dependencies: DependencyCache::default(),
         }
     }
 
@@ -62,7 +62,7 @@ impl Access {
         let bearer = header
             .and_then(Bearer::from_header)
             .ok_or_else(Unauthenticated::default)?;
-        let known = self.lineages.organization(bearer.id);
+        let known = self.dependencies.organization(bearer.id);
         let found = self.store.key_and_standing(bearer.id, known).await?;
         self.admit(&bearer, found).await
     }
@@ -76,7 +76,7 @@ impl Access {
         let bearer = header
             .and_then(Bearer::from_header)
             .ok_or_else(Unauthenticated::default)?;
-        let known = self.lineages.organization(bearer.id);
+        let known = self.dependencies.organization(bearer.id);
         let found = self.store.key_with_routes(bearer.id, known).await?;
         let (found, routes) = found
             .map(|(key, stands, routes)| ((key, stands), routes))
@@ -111,7 +111,7 @@ impl Access {
             }
             .into());
         }
-        self.lineages.note_key(&key);
+        self.dependencies.note_key(&key);
         let stands = match (stands, key.organization_id) {
             (None, Some(organization)) => self.store.organization_is_active(organization).await?,
             (stands, _) => stands.unwrap_or(true),

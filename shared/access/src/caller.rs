@@ -133,7 +133,7 @@ impl From<PortalLink> for Caller {
         let name = link
             .subject
             .called()
-            .unwrap_or("somebody with a portal link")
+            .unwrap_or("someone with a portal link")
             .to_owned();
         let makers = lineage_of(&link);
         let by = CallerCredential::PortalLink {

@@ -20,8 +20,8 @@
 mod authenticate;
 mod bearer;
 mod caller;
+mod dependencies;
 mod issue;
-mod lineage;
 mod payload_link;
 mod portal;
 mod session;

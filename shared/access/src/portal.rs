@@ -13,7 +13,7 @@ use domain::role::Role;
 use domain::{Random, Timestamp};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use store::{StandingLink, StoreError};
+use store::{StoreError, ValidLink};
 use subtle::ConstantTimeEq as _;
 
 use crate::{Access, AuthenticateError, Caller, Unauthenticated};
@@ -190,7 +190,7 @@ impl Access {
 impl Access {
     /// Returns whether a link from a list is still valid.
     pub async fn is_valid(&self, link: &PortalLink) -> Result<bool, StoreError> {
-        self.lineages.note_link(link);
+        self.dependencies.note_link(link);
         Ok(self
             .standing_link(link.organization_id, link.id)
             .await?
@@ -204,15 +204,15 @@ impl Access {
         organization: Option<OrganizationId>,
         id: PortalLinkId,
     ) -> Result<Option<(PortalLink, Option<ApiKey>)>, StoreError> {
-        let makers = self.lineages.makers(id);
-        let Some(StandingLink { link, keys }) = self
+        let makers = self.dependencies.makers(id);
+        let Some(ValidLink { link, keys }) = self
             .store
             .standing_portal_link(organization, id, &makers)
             .await?
         else {
             return Ok(None);
         };
-        self.lineages.note_link(&link);
+        self.dependencies.note_link(&link);
         let now = self.clock.now();
         if keys.iter().any(|key| key.is_expired(now)) {
             return Ok(None);

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 const TABLE: &str = "waybill-Table";
 /// Longer than it takes to record a key's use.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 struct Fixture {
     access: Access,
@@ -146,7 +146,7 @@ impl Fixture {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, noted).await.unwrap();
+        tokio::time::timeout(WAIT_MAX, noted).await.unwrap();
     }
 }
 
@@ -222,7 +222,7 @@ async fn an_invalid_key_and_the_secret_of_another_key_are_refused() {
     assert_eq!(
         answer(Some(key)),
         answer(None),
-        "nobody learns which keys there are"
+        "the response does not reveal which keys exist"
     );
 }
 

@@ -142,9 +142,9 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
             async move {
                 // Lets everything that is ready add its requests too.
                 yielded().await;
-                let place = tokio::select! {
+                let permit = tokio::select! {
                     biased;
-                    place = under_way.acquire_owned() => place.ok(),
+                    permit = under_way.acquire_owned() => permit.ok(),
                     () = is_full.notified() => None,
                     () = tokio::time::sleep(WAIT_MAX) => None,
                 };
@@ -161,7 +161,7 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
                 };
                 let expected = taken.len();
                 let outcomes = make_call(taken).await;
-                drop(place);
+                drop(permit);
                 assert_eq!(
                     outcomes.len(),
                     expected,

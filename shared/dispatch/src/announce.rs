@@ -26,7 +26,7 @@ use crate::bus::detail_type;
 use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
 
 /// How long the targets of the first try are kept for later tries.
-const TARGETS_KEPT: Duration = Duration::from_secs(86_400);
+const TARGETS_RETENTION: Duration = Duration::from_secs(86_400);
 
 /// An alert or status update to announce.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct Announcement<'a> {
 
 /// What earlier tries have stored of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Earlier {
+enum StoredAnnouncement {
     /// No earlier try has stored anything of it.
     Nothing,
     /// Some of its deliveries; its message is not committed.
@@ -126,7 +126,7 @@ impl Dispatcher {
         };
         // If the alert was announced before, it has already been counted for its addresses.
         let message = match self.earlier(ids, routes, &announcement).await? {
-            Earlier::Committed(message) => Some(message),
+            StoredAnnouncement::Committed(message) => Some(message),
             earlier => {
                 let (targets, addresses) = self.alert_targets(ids, routes, &alert).await?;
                 let message = self
@@ -188,7 +188,7 @@ impl Dispatcher {
         targets: Vec<Target>,
     ) -> Result<Option<MessageId>, StoreError> {
         match self.earlier(ids, routes, &announcement).await? {
-            Earlier::Committed(message) => Ok(Some(message)),
+            StoredAnnouncement::Committed(message) => Ok(Some(message)),
             earlier => {
                 self.commit_announcement(ids, routes, announcement, targets, earlier)
                     .await
@@ -203,16 +203,16 @@ impl Dispatcher {
         ids: &IdMint,
         routes: &Routes,
         announcement: &Announcement<'_>,
-    ) -> Result<Earlier, StoreError> {
+    ) -> Result<StoredAnnouncement, StoreError> {
         let message = announcement.message(ids, routes);
         let stored = self
             .store
             .stored_message(announcement.organization, message)
             .await?;
         match stored.first() {
-            None => return Ok(Earlier::Nothing),
+            None => return Ok(StoredAnnouncement::Nothing),
             Some((0, _)) => {}
-            Some(_) => return Ok(Earlier::Begun),
+            Some(_) => return Ok(StoredAnnouncement::Begun),
         }
         for (_, delivery) in stored {
             let queued = skip_unreadable(delivery)?
@@ -223,7 +223,7 @@ impl Dispatcher {
                     .await?;
             }
         }
-        Ok(Earlier::Committed(message))
+        Ok(StoredAnnouncement::Committed(message))
     }
 
     /// Returns the targets of the first try. It may have been interrupted after it had written some
@@ -233,9 +233,9 @@ impl Dispatcher {
         organization: OrganizationId,
         message: MessageId,
         targets: Vec<Target>,
-        earlier: Earlier,
+        earlier: StoredAnnouncement,
     ) -> Result<Vec<Target>, StoreError> {
-        if targets.len() < 2 && earlier == Earlier::Nothing {
+        if targets.len() < 2 && earlier == StoredAnnouncement::Nothing {
             return Ok(targets);
         }
         let record =
@@ -246,7 +246,7 @@ impl Dispatcher {
             organization,
             key_hash: message.to_string(),
             request_hash: String::new(),
-            lease_until: now.plus(TARGETS_KEPT),
+            lease_until: now.plus(TARGETS_RETENTION),
             recorded: json!(recorded),
         };
         let first = match self.store.claim(&claim, now).await? {
@@ -272,7 +272,7 @@ impl Dispatcher {
         routes: &Routes,
         announcement: Announcement<'_>,
         targets: Vec<Target>,
-        earlier: Earlier,
+        earlier: StoredAnnouncement,
     ) -> Result<Option<MessageId>, StoreError> {
         let Ok(event_type) = EventType::parse(announcement.event_type) else {
             return Ok(None);

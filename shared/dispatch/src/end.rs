@@ -11,7 +11,7 @@ use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::DeliveryId;
 use store::{Routes, StoreError, skip_unreadable};
 
-use crate::{Dispatcher, is_listened_to};
+use crate::{Dispatcher, has_requested_updates};
 
 /// The time between queueing the task and receiving it, so that the delivery has ended by then.
 const RECEIVED_AFTER: Duration = Duration::from_secs(5);
@@ -69,6 +69,7 @@ impl Dispatcher {
 /// on the event bus and may have fallbacks; the worker knows both.
 fn needs_worker(routes: Option<&Routes>, finished: &Delivery) -> bool {
     routes.is_some_and(|routes| {
-        finished.status() == DeliveryStatus::Failed || is_listened_to(finished, &routes.settings)
+        finished.status() == DeliveryStatus::Failed
+            || has_requested_updates(finished, &routes.settings)
     })
 }

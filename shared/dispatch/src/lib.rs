@@ -28,9 +28,9 @@ pub use check::{CheckError, Checker};
 pub use end::EndError;
 pub use mailbox::mails_counted_as;
 pub use redeliver::RedeliverError;
-pub use release::Extent;
+pub use release::ReleaseLimits;
 pub use resolve::{Target, Unresolved, resolve};
-pub use status::{Ending, StatusUpdateError, is_listened_to};
+pub use status::{Ending, StatusUpdateError, has_requested_updates};
 pub use submit::Submission;
 
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::{Dispatcher, separate};
 const PAGE: u32 = 100;
 /// The number of deliveries that are released together. Their records are written and their tasks
 /// queued before the next ones are released.
-const AT_ONCE: usize = 20;
+const CONCURRENCY: usize = 20;
 /// The time between the release and the first turn, so that the tasks are received in time.
 const FIRST_TURN_AFTER: Duration = Duration::from_secs(1);
 /// The time after which a released delivery whose task was lost comes due.
@@ -25,7 +25,7 @@ const DUE_AFTER: Duration = Duration::from_secs(600);
 
 /// The limits on how much is released in one run.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct ReleaseLimits {
     /// The approximate maximum number of deliveries to release.
     pub at_most: usize,
     /// The time after the start of the run at which releasing stops.
@@ -41,10 +41,10 @@ impl Dispatcher {
         destination: &Destination,
         limits: (u8, Option<DeliveryLimits>),
         at: Timestamp,
-        extent: Extent,
+        release_limits: ReleaseLimits,
     ) -> Result<usize, StoreError> {
         let (released, _) = self
-            .release_paused_from(destination, limits, at, None, extent)
+            .release_paused_from(destination, limits, at, None, release_limits)
             .await?;
         Ok(released)
     }
@@ -58,12 +58,18 @@ impl Dispatcher {
         (shards, default): (u8, Option<DeliveryLimits>),
         at: Timestamp,
         after: Option<DeliveryId>,
-        extent: Extent,
+        release_limits: ReleaseLimits,
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
         let is_paused = |waiting: &Waiting| waiting.reason == WaitingFor::Pause;
         let step = step(destination, default);
-        self.release_where(destination, shards, (after, extent), (at, step), is_paused)
-            .await
+        self.release_where(
+            destination,
+            shards,
+            (after, release_limits),
+            (at, step),
+            is_paused,
+        )
+        .await
     }
 
     /// Releases the deliveries after `after` that wait for a destination whose limits have changed,
@@ -74,10 +80,10 @@ impl Dispatcher {
         destination: &Destination,
         (shards, default): (u8, Option<DeliveryLimits>),
         after: Option<DeliveryId>,
-        extent: Extent,
+        release_limits: ReleaseLimits,
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
         let at = (self.clock.now(), step(destination, default));
-        self.release_where(destination, shards, (after, extent), at, |_| true)
+        self.release_where(destination, shards, (after, release_limits), at, |_| true)
             .await
     }
 
@@ -89,7 +95,7 @@ impl Dispatcher {
         &self,
         destination: &Destination,
         shards: u8,
-        (mut after, extent): (Option<DeliveryId>, Extent),
+        (mut after, release_limits): (Option<DeliveryId>, ReleaseLimits),
         (at, step): (Timestamp, Option<Duration>),
         is_meant: fn(&Waiting) -> bool,
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
@@ -112,7 +118,7 @@ impl Dispatcher {
                 .filter(|delivery| delivery.waiting.as_ref().is_some_and(is_meant))
                 .filter(|delivery| !delivery.in_flight(now))
                 .collect();
-            for some in waiting.chunks(AT_ONCE) {
+            for some in waiting.chunks(CONCURRENCY) {
                 released += match step {
                     Some(step) => {
                         self.release_in_turns(some, at.plus(FIRST_TURN_AFTER), step)
@@ -120,13 +126,15 @@ impl Dispatcher {
                     }
                     None => self.release(some, at).await?,
                 };
-                if released >= extent.at_most || self.clock.now().since(began_at) >= extent.within {
+                if released >= release_limits.at_most
+                    || self.clock.now().since(began_at) >= release_limits.within
+                {
                     return Ok((released, some.last().map(|last| last.id)));
                 }
             }
             after = page.next;
             // Pages without waiting deliveries also take time.
-            if after.is_none() || self.clock.now().since(began_at) >= extent.within {
+            if after.is_none() || self.clock.now().since(began_at) >= release_limits.within {
                 return Ok((released, after));
             }
         }
@@ -177,8 +185,8 @@ impl Dispatcher {
             .iter()
             .cloned()
             .zip(0_u32..)
-            .map(|(before, place)| async move {
-                let turn = first_turn.plus(step * place);
+            .map(|(before, position)| async move {
+                let turn = first_turn.plus(step * position);
                 let waiting = Waiting {
                     reason: WaitingFor::Rate,
                     expected_at: Some(turn),

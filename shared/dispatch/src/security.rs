@@ -1,4 +1,4 @@
-//! Security events: a refusal is recorded in the organization's audit trail and published on the
+//! Security events: a refusal is recorded in the organization's audit log and published on the
 //! event bus, for those who monitor all organizations.
 
 use domain::audit::AuditEvent;
@@ -17,7 +17,7 @@ impl Dispatcher {
                 error = %domain::chain(&error),
                 action,
                 request_id,
-                "failed to record a refusal in the audit trail"
+                "failed to record a refusal in the audit log"
             );
         }
         if let Some(bus) = &self.bus

@@ -109,10 +109,10 @@ fn bounded(mut event: Value) -> Value {
     };
     let surplus = attempts.len().saturating_sub(ATTEMPTS_MAX);
     attempts.drain(..surplus);
-    let kept = attempts.len();
+    let shown = attempts.len();
     let omitted = delivery["attempts_omitted"].as_u64().unwrap_or_default();
     delivery["attempts_omitted"] = json!(omitted + surplus as u64);
-    for attempt in 0..kept {
+    for attempt in 0..shown {
         if event.to_string().len() <= EVENT_BYTES_MAX {
             break;
         }
@@ -128,11 +128,11 @@ fn bounded(mut event: Value) -> Value {
 
 /// Returns whether the organization or the message requested updates about this delivery.
 #[must_use]
-pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
+pub fn has_requested_updates(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
     let ours = delivery.message.test || delivery.message.event_type.is_reserved();
-    let somebody =
+    let is_requested =
         delivery.message.status_callback.is_some() || !settings.status_destination_ids.is_empty();
-    !ours && delivery.status().is_finished() && somebody && !settings.status_events.is_empty()
+    !ours && delivery.status().is_finished() && is_requested && !settings.status_events.is_empty()
 }
 
 impl Dispatcher {

@@ -1,4 +1,4 @@
-//! The audit trail, which records every change and every refusal: who did what, and from where. It
+//! The audit log, which records every change and every refusal: who did what, and from where. It
 //! never contains secrets.
 
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::Timestamp;
 use crate::id::{AuditId, OrganizationId};
 
-/// One event of the audit trail.
+/// One event of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
     /// The identifier of the event.
     pub id: AuditId,
-    /// The organization whose audit trail contains the event.
+    /// The organization whose audit log contains the event.
     pub organization_id: OrganizationId,
     /// When the event happened.
     pub at: Timestamp,

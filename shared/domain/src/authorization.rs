@@ -99,7 +99,7 @@ impl Authorization {
     /// Returns the destination id for which the secrets of an authorization are sealed. It has the
     /// same number as the authorization; no destination with this id exists.
     #[must_use]
-    pub fn place(id: AuthorizationId) -> DestinationId {
+    pub fn sealing_id(id: AuthorizationId) -> DestinationId {
         DestinationId::from(id.ulid())
     }
 

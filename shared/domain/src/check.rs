@@ -18,12 +18,12 @@ pub struct CheckRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostKeysRequest {
     /// The server whose keys are requested.
-    pub host_keys: HostKeysPlace,
+    pub host_keys: HostKeysServer,
 }
 
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostKeysPlace {
+pub struct HostKeysServer {
     /// The host name or address of the server.
     pub host: String,
     /// The TCP port of the server.

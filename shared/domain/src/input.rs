@@ -120,9 +120,9 @@ impl Errors {
 
     /// Records mistakes that were found elsewhere.
     pub fn extend(&self, errors: impl IntoIterator<Item = FieldError>) {
-        let mut kept = self.0.borrow_mut();
-        let room = MISTAKES_MAX.saturating_sub(kept.len());
-        kept.extend(errors.into_iter().take(room));
+        let mut recorded = self.0.borrow_mut();
+        let room = MISTAKES_MAX.saturating_sub(recorded.len());
+        recorded.extend(errors.into_iter().take(room));
     }
 
     /// Returns whether no mistake has been recorded so far.

@@ -375,20 +375,20 @@ impl OrganizationSettings {
         };
         macro_rules! number {
             ($name:ident, $bounds:expr) => {{
-                let kept = old(fields, stringify!($name)).$name;
-                $bounds.read(fields, stringify!($name)).unwrap_or(kept)
+                let stored = old(fields, stringify!($name)).$name;
+                $bounds.read(fields, stringify!($name)).unwrap_or(stored)
             }};
         }
         macro_rules! destinations {
             ($name:ident) => {{
-                let kept = old(fields, stringify!($name)).$name.clone();
+                let stored = old(fields, stringify!($name)).$name.clone();
                 let ids: Vec<DestinationId> = fields
                     .parsed_list(
                         stringify!($name),
                         SETTINGS_DESTINATIONS_MAX,
                         DestinationId::from_client,
                     )
-                    .unwrap_or(kept);
+                    .unwrap_or(stored);
                 let mut seen = BTreeSet::new();
                 ids.into_iter().filter(|id| seen.insert(*id)).collect()
             }};
@@ -448,18 +448,18 @@ impl OrganizationSettings {
     /// other address must be confirmed, even if it was confirmed before it was removed.
     fn read_emails(&self, fields: &mut Fields<'_>) -> (Vec<String>, Vec<String>) {
         fields.read_only(&["unconfirmed_alert_emails"]);
-        let kept = (
+        let stored = (
             self.alert_emails.clone(),
             self.unconfirmed_alert_emails.clone(),
         );
         if !fields.has("alert_emails") {
-            return kept;
+            return stored;
         }
         let given = fields.given("alert_emails");
         let Some(mut named) = fields.parsed_list("alert_emails", ALERT_EMAILS_MAX, parse_email)
         else {
             return if given {
-                kept
+                stored
             } else {
                 (Vec::new(), Vec::new())
             };
@@ -587,9 +587,12 @@ mod tests {
                 .alert_emails,
             confirmed.alert_emails
         );
-        let kept = patched(&confirmed, r#"{"alert_emails": ["a@x.example"]}"#).unwrap();
+        let merged = patched(&confirmed, r#"{"alert_emails": ["a@x.example"]}"#).unwrap();
         assert_eq!(
-            (kept.alert_emails.len(), kept.unconfirmed_alert_emails.len()),
+            (
+                merged.alert_emails.len(),
+                merged.unconfirmed_alert_emails.len()
+            ),
             (1, 0)
         );
         let removed = patched(&confirmed, r#"{"alert_emails": []}"#).unwrap();

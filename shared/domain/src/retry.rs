@@ -256,7 +256,7 @@ impl RetryPolicy {
             .unwrap_or(self.retry_client_errors);
         // A policy that replaces a schedule starts from the defaults of the formula.
         let usual = Self::default();
-        let kept = if self.schedule.is_some() {
+        let base = if self.schedule.is_some() {
             &usual
         } else {
             self
@@ -272,16 +272,16 @@ impl RetryPolicy {
         let formula = Self {
             max_retries: retries
                 .read(fields, "max_retries")
-                .unwrap_or(kept.max_retries),
+                .unwrap_or(base.max_retries),
             initial_seconds: INITIAL_SECONDS
                 .read(fields, "initial_seconds")
-                .unwrap_or(kept.initial_seconds),
+                .unwrap_or(base.initial_seconds),
             multiplier: MULTIPLIER
                 .read(fields, "multiplier")
-                .unwrap_or(kept.multiplier),
+                .unwrap_or(base.multiplier),
             max_seconds: MAX_SECONDS
                 .read(fields, "max_seconds")
-                .unwrap_or(kept.max_seconds),
+                .unwrap_or(base.max_seconds),
             jitter,
             retry_client_errors,
             schedule: None,
@@ -402,34 +402,41 @@ mod tests {
 
     const NOW: i64 = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
 
-    fn asked(value: &str, date: Option<&str>) -> Option<Duration> {
+    fn requested_wait(value: &str, date: Option<&str>) -> Option<Duration> {
         retry_after(value, date, Timestamp::from_millis(NOW))
     }
 
     #[test]
     fn retry_after_is_read_in_seconds_and_as_a_date_up_to_12_hours() {
-        assert_eq!(asked("0", None), Some(Duration::ZERO));
-        assert_eq!(asked(" 120 ", None), Some(Duration::from_secs(120)));
+        assert_eq!(requested_wait("0", None), Some(Duration::ZERO));
+        assert_eq!(
+            requested_wait(" 120 ", None),
+            Some(Duration::from_secs(120))
+        );
         for late in [
             "43201",
             "99999999999999999999999",
             "Mon, 07 Nov 1994 08:49:37 GMT",
         ] {
-            assert_eq!(asked(late, None), Some(LONGEST_WAIT), "{late}");
+            assert_eq!(requested_wait(late, None), Some(LONGEST_WAIT), "{late}");
         }
         for soon in [
             "Sun, 06 Nov 1994 08:50:37 GMT",
             "Sunday, 06-Nov-94 08:50:37 GMT",
             "Sun Nov  6 08:50:37 1994",
         ] {
-            assert_eq!(asked(soon, None), Some(Duration::from_secs(60)), "{soon}");
+            assert_eq!(
+                requested_wait(soon, None),
+                Some(Duration::from_secs(60)),
+                "{soon}"
+            );
         }
         assert_eq!(
-            asked("Sun, 06 Nov 1994 08:00:00 GMT", None),
+            requested_wait("Sun, 06 Nov 1994 08:00:00 GMT", None),
             Some(Duration::ZERO)
         );
         for nonsense in ["", "soon", "-1", "1.5", "1e3", "Sun, 06 Nov 1994"] {
-            assert_eq!(asked(nonsense, None), None, "{nonsense}");
+            assert_eq!(requested_wait(nonsense, None), None, "{nonsense}");
         }
     }
 
@@ -442,13 +449,13 @@ mod tests {
             ("yesterday", 60),
         ] {
             assert_eq!(
-                asked(after, Some(date)),
+                requested_wait(after, Some(date)),
                 Some(Duration::from_secs(seconds)),
                 "{date}"
             );
         }
         assert_eq!(
-            asked("5", Some("Sun, 06 Nov 1994 08:00:37 GMT")),
+            requested_wait("5", Some("Sun, 06 Nov 1994 08:00:37 GMT")),
             Some(Duration::from_secs(5))
         );
     }

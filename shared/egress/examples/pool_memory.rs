@@ -30,9 +30,9 @@ const MEMORY_MAX_KIB: u64 = 64 << 10;
 const AT_ONCE: usize = 64;
 
 /// Resolves every name to this machine.
-struct Here;
+struct LoopbackResolver;
 
-impl Resolve for Here {
+impl Resolve for LoopbackResolver {
     fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
         Box::pin(async { Ok(vec![Ipv4Addr::LOCALHOST.into()]) })
     }
@@ -59,20 +59,20 @@ async fn main() -> ExitCode {
 /// Returns the growth of the resident memory in KiB.
 async fn measure(hosts: usize, is_tls: bool) -> u64 {
     let mut receiver = start_receiver(is_tls);
-    let mut told = BufReader::new(receiver.stdout.take().unwrap());
-    let port = line(&mut told);
+    let mut output = BufReader::new(receiver.stdout.take().unwrap());
+    let port = line(&mut output);
     let mut roots = RootCertStore::empty();
     if is_tls {
         let mut pem = String::new();
         while !pem.contains("END CERTIFICATE") {
-            pem += &line(&mut told);
+            pem += &line(&mut output);
             pem.push('\n');
         }
         roots
             .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
             .unwrap();
     }
-    let guard = Guard::with_resolver(Policy::parse("127.0.0.1").unwrap(), Here);
+    let guard = Guard::with_resolver(Policy::parse("127.0.0.1").unwrap(), LoopbackResolver);
     let client = Client::new(guard, Tls::with_roots(roots).unwrap());
     let scheme = if is_tls { "https" } else { "http" };
     send(&client, &format!("{scheme}://first.example.com:{port}/")).await;
@@ -133,9 +133,9 @@ fn start_receiver(is_tls: bool) -> Child {
     command.spawn().unwrap()
 }
 
-fn line(told: &mut BufReader<ChildStdout>) -> String {
+fn line(output: &mut BufReader<ChildStdout>) -> String {
     let mut line = String::new();
-    told.read_line(&mut line).unwrap();
+    output.read_line(&mut line).unwrap();
     line.trim().to_owned()
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn may_be_sent_again(
     let Some(info) = extensions.get::<HttpInfo>() else {
         return false;
     };
-    !attempt.was_alone_on(info.local_addr(), connected.is_negotiated_h2())
+    !attempt.was_only_request_on(info.local_addr(), connected.is_negotiated_h2())
         && sources(error).any(is_lost_connection)
 }
 
@@ -82,7 +82,7 @@ fn closes_an_idle_connection(answer: &reqwest::Response, attempt: &Attempt) -> b
         && answer
             .extensions()
             .get::<HttpInfo>()
-            .is_some_and(|info| !attempt.was_alone_on(info.local_addr(), false))
+            .is_some_and(|info| !attempt.was_only_request_on(info.local_addr(), false))
 }
 
 /// Whether the request was never sent, or HTTP/2 reports that it was not processed (RFC 9113,

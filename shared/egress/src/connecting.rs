@@ -54,7 +54,7 @@ struct Opened {
     local: SocketAddr,
     /// How many requests the client had begun when the connection was opened, if this was the only
     /// one in progress.
-    begun_alone: Option<u64>,
+    sole_request_number: Option<u64>,
 }
 
 impl Attempt {
@@ -83,10 +83,12 @@ impl Attempt {
     /// Whether the connection with this local address was opened for this attempt and carried no
     /// other request. Requests that wait for an HTTP/2 connection all use the first one that is
     /// opened, regardless of which request opened it.
-    pub(crate) fn was_alone_on(&self, local: SocketAddr, is_http_2: bool) -> bool {
+    pub(crate) fn was_only_request_on(&self, local: SocketAddr, is_http_2: bool) -> bool {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let found = opened.iter().find(|opened| opened.local == local);
-        found.is_some_and(|opened| !is_http_2 || opened.begun_alone == Some(self.traffic.begun()))
+        found.is_some_and(|opened| {
+            !is_http_2 || opened.sole_request_number == Some(self.traffic.begun())
+        })
     }
 
     async fn connect<S, R>(&self, connector: S, request: R) -> Result<S::Response, Failure>
@@ -113,7 +115,7 @@ impl Attempt {
         if let Some(info) = info(&connection) {
             let opened = Opened {
                 local: info.local_addr(),
-                begun_alone: self.traffic.begun_alone(),
+                sole_request_number: self.traffic.sole_request_number(),
             };
             self.opened
                 .lock()
@@ -229,18 +231,24 @@ impl Copier {
         Ok(Self(
             builder
                 .pool_max_idle_per_host(0)
-                .connector_layer(KeepingLayer)
+                .connector_layer(CaptureLayer)
                 .build()?,
         ))
     }
 
     async fn copy<R: 'static>(&self, target: &Target) -> Result<R, BoxError> {
-        let kept = Arc::new(Mutex::new(None));
+        let sent_request = Arc::new(Mutex::new(None));
         // The request always fails, because no connection is made.
         let _ = REQUEST
-            .scope(Arc::clone(&kept), self.0.get(target.url().clone()).send())
+            .scope(
+                Arc::clone(&sent_request),
+                self.0.get(target.url().clone()).send(),
+            )
             .await;
-        let request = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let request = sent_request
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let request = request.and_then(|request: Box<dyn Any + Send>| request.downcast().ok());
         request
             .map(|request| *request)
@@ -249,20 +257,20 @@ impl Copier {
 }
 
 #[derive(Debug, Clone)]
-struct KeepingLayer;
+struct CaptureLayer;
 
 #[derive(Debug, Clone)]
-struct Keeping<S>(S);
+struct CaptureService<S>(S);
 
-impl<S> Layer<S> for KeepingLayer {
-    type Service = Keeping<S>;
+impl<S> Layer<S> for CaptureLayer {
+    type Service = CaptureService<S>;
 
-    fn layer(&self, connector: S) -> Keeping<S> {
-        Keeping(connector)
+    fn layer(&self, connector: S) -> CaptureService<S> {
+        CaptureService(connector)
     }
 }
 
-impl<S, R> Service<R> for Keeping<S>
+impl<S, R> Service<R> for CaptureService<S>
 where
     S: Service<R, Error = BoxError>,
     R: Send + 'static,

@@ -13,9 +13,9 @@ const STAGGER_MAX: Duration = Duration::from_millis(500);
 /// The shortest wait before the next address is tried (RFC 8305, section 8).
 const STAGGER_MIN: Duration = Duration::from_millis(100);
 /// How long a failed address is tried after the others.
-const REMEMBERED: Duration = Duration::from_secs(600);
+const FAILED_FOR: Duration = Duration::from_secs(600);
 /// How many failed addresses are remembered.
-const REMEMBERED_MAX: usize = 4_096;
+const FAILED_MAX: usize = 4_096;
 
 /// The addresses that failed recently, with the time of the failure, so that the next attempt tries
 /// them last.
@@ -29,7 +29,7 @@ impl FailedAddresses {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !failed.is_empty() {
             let now = Instant::now();
-            let lately = |at: &&Instant| now.duration_since(**at) < REMEMBERED;
+            let lately = |at: &&Instant| now.duration_since(**at) < FAILED_FOR;
             addresses.sort_by_key(|address| failed.get(address).filter(lately).copied());
         }
     }
@@ -37,7 +37,7 @@ impl FailedAddresses {
     fn record(&self, lost: &[SocketAddr], won: Option<SocketAddr>) {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if failed.len() + lost.len() > REMEMBERED_MAX {
+        if failed.len() + lost.len() > FAILED_MAX {
             failed.clear();
         }
         failed.extend(lost.iter().map(|address| (*address, now)));

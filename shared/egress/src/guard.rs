@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// The longest time for looking up a name and connecting to an address. It is shorter than most
-/// time-outs, so that an attempt at an unreachable receiver frees its place for others; the answer
+/// time-outs, so that an attempt at an unreachable receiver frees its slot for others; the answer
 /// may take the whole time-out. It is longer than the third retransmission of a lost first packet
 /// (7 s).
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -182,7 +182,7 @@ impl Guard {
 
     async fn look_up(&self, name: &str, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
         let lookup = async {
-            let _place = self.lookups.place(organization::current(), name).await;
+            let _permit = self.lookups.permit(organization::current(), name).await;
             self.resolver.resolve(name).await
         };
         let answer = timeout_at(deadline, lookup).await;

@@ -1,4 +1,4 @@
-//! Every connection to a destination passes this crate, because tenants choose the addresses
+//! Every connection to a destination goes through this crate, because tenants choose the addresses
 //! of destinations.
 //!
 //! - A [`Target`] is a URL, a [`Host`] a name or an address. Both are parsed once and normalised;
@@ -45,7 +45,7 @@ pub use failure::{Failure, FailureKind};
 pub use guard::Guard;
 pub use host::Host;
 pub use identity::{Identity, UnreadableIdentity, certificates};
-pub use organization::{on_behalf_of, on_the_same_behalf};
+pub use organization::{on_behalf_of, on_current_behalf};
 pub use outgoing::Outgoing;
 pub use policy::{Policy, PolicyError};
 pub use probe::{Probe, Step, StepName, StepOutcome};

@@ -1,8 +1,8 @@
 //! Limits the concurrent lookups of each organization, so that names whose servers do not answer
 //! exhaust neither the resolver nor the sockets.
 //!
-//! A name has one place regardless of how many callers wait for it, because the resolver asks its
-//! server once for all of them. A name that was answered recently needs no place.
+//! A name takes one permit regardless of how many callers wait for it, because the resolver asks
+//! its server once for all of them. A name that was answered recently needs no permit.
 
 use lru::LruCache;
 use std::{
@@ -18,8 +18,8 @@ use tokio::{
 
 /// How many names of one organization are looked up at once.
 const NAMES_MAX: usize = 64;
-/// How long an answered name needs no place, which is as long as its answer is cached.
-const ANSWERED_LATELY: Duration = Duration::from_secs(60);
+/// How long an answered name needs no permit, which is as long as its answer is cached.
+const ANSWERED_FOR: Duration = Duration::from_secs(60);
 /// How many answered names are remembered: as many as the resolver caches.
 const ANSWERED_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
 /// The number of entries at which those of finished lookups are removed.
@@ -29,18 +29,20 @@ const ENTRIES_MAX: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Lookups {
     organizations: Shared<Arc<str>, Semaphore>,
-    names: Shared<(Arc<str>, String), Slot>,
+    names: Shared<(Arc<str>, String), PermitCell>,
     answered: Mutex<LruCache<String, Instant>>,
 }
 
 /// Values that are kept as long as someone holds them.
 type Shared<K, V> = Mutex<HashMap<K, Weak<V>>>;
 
-type Slot = OnceCell<OwnedSemaphorePermit>;
+type PermitCell = OnceCell<OwnedSemaphorePermit>;
 
 /// The permission to look up a name, until all holders have dropped it.
 #[derive(Debug)]
-pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] Option<Arc<Slot>>);
+pub(crate) struct LookupPermit(
+    #[expect(dead_code, reason = "held for its Drop")] Option<Arc<PermitCell>>,
+);
 
 impl Default for Lookups {
     fn default() -> Self {
@@ -54,24 +56,24 @@ impl Default for Lookups {
 
 impl Lookups {
     /// Waits until the organization may look up this name. Dropping the future ends the wait.
-    pub(crate) async fn place(&self, organization: Arc<str>, name: &str) -> Place {
+    pub(crate) async fn permit(&self, organization: Arc<str>, name: &str) -> LookupPermit {
         if lock(&self.answered)
             .get(name)
-            .is_some_and(|at| at.elapsed() < ANSWERED_LATELY)
+            .is_some_and(|at| at.elapsed() < ANSWERED_FOR)
         {
-            return Place(None);
+            return LookupPermit(None);
         }
-        let places = shared(&self.organizations, Arc::clone(&organization), || {
+        let permits = shared(&self.organizations, Arc::clone(&organization), || {
             Semaphore::new(NAMES_MAX)
         });
-        let slot = shared(&self.names, (organization, name.to_owned()), OnceCell::new);
+        let cell = shared(&self.names, (organization, name.to_owned()), OnceCell::new);
         // The semaphore is never closed. Without a permit, the lookup would be unlimited but
         // correct.
-        let taken = slot
-            .get_or_try_init(|| places.acquire_owned())
+        let taken = cell
+            .get_or_try_init(|| permits.acquire_owned())
             .await
             .is_ok();
-        Place(taken.then_some(slot))
+        LookupPermit(taken.then_some(cell))
     }
 
     /// Records whether a lookup was answered.

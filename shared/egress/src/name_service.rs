@@ -30,10 +30,10 @@ const ANSWERS_MAX: u64 = 4_096;
 /// The system's name configuration. A file is read again when it has changed.
 #[derive(Debug)]
 pub(crate) struct NameService {
-    hosts: Followed<Hosts>,
-    name_servers: Followed<TokioResolver>,
+    hosts: DerivedFromFile<Hosts>,
+    name_servers: DerivedFromFile<TokioResolver>,
     /// One name server that replaces those of the system.
-    instead: Option<SocketAddr>,
+    name_server_override: Option<SocketAddr>,
 }
 
 impl Default for NameService {
@@ -43,22 +43,22 @@ impl Default for NameService {
     )]
     fn default() -> Self {
         let hosts = env::var("NSS_WRAPPER_HOSTS").unwrap_or_else(|_| "/etc/hosts".to_owned());
-        let instead = env::var("WAYBILL_NAME_SERVER")
+        let name_server_override = env::var("WAYBILL_NAME_SERVER")
             .ok()
             .and_then(|address| address.parse().ok());
         Self {
-            hosts: Followed::new(hosts),
-            name_servers: Followed::new("/etc/resolv.conf"),
-            instead,
+            hosts: DerivedFromFile::new(hosts),
+            name_servers: DerivedFromFile::new("/etc/resolv.conf"),
+            name_server_override,
         }
     }
 }
 
 impl NameService {
     /// Uses one name server instead of those of the system.
-    pub(crate) fn asking(name_server: SocketAddr) -> Self {
+    pub(crate) fn with_name_server(name_server: SocketAddr) -> Self {
         Self {
-            instead: Some(name_server),
+            name_server_override: Some(name_server),
             ..Self::default()
         }
     }
@@ -73,12 +73,12 @@ impl NameService {
     /// Returns a resolver that asks the system's name servers.
     pub(crate) fn name_servers(&self) -> io::Result<Arc<TokioResolver>> {
         self.name_servers.get(|text| {
-            let (config, options) = match self.instead {
-                Some(address) => (only(address), ResolverOpts::default()),
+            let (config, options) = match self.name_server_override {
+                Some(address) => (single_server(address), ResolverOpts::default()),
                 // Like the C library, uses the name server on this machine if none is configured.
                 None => parse_resolv_conf(&text).unwrap_or_else(|_| {
                     (
-                        only((Ipv4Addr::LOCALHOST, 53).into()),
+                        single_server((Ipv4Addr::LOCALHOST, 53).into()),
                         ResolverOpts::default(),
                     )
                 }),
@@ -97,7 +97,7 @@ impl NameService {
     }
 }
 
-fn only(address: SocketAddr) -> ResolverConfig {
+fn single_server(address: SocketAddr) -> ResolverConfig {
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
         connection.port = address.port();
         connection
@@ -144,19 +144,19 @@ impl Hosts {
 
 /// A value that is derived from a file, and derived again when the file changes.
 #[derive(Debug)]
-struct Followed<T> {
+struct DerivedFromFile<T> {
     path: PathBuf,
-    made: Mutex<Option<(Option<Version>, Arc<T>)>>,
+    cached: Mutex<Option<(Option<Version>, Arc<T>)>>,
 }
 
 /// The modification time and length of a file.
 type Version = (SystemTime, u64);
 
-impl<T> Followed<T> {
+impl<T> DerivedFromFile<T> {
     fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            made: Mutex::default(),
+            cached: Mutex::default(),
         }
     }
 
@@ -165,14 +165,14 @@ impl<T> Followed<T> {
         let version = fs::metadata(&self.path)
             .ok()
             .and_then(|file| Some((file.modified().ok()?, file.len())));
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, value)) = &*made
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, value)) = &*cached
             && *known == version
         {
             return Ok(Arc::clone(value));
         }
         let value = Arc::new(make(fs::read(&self.path).unwrap_or_default())?);
-        *made = Some((version, Arc::clone(&value)));
+        *cached = Some((version, Arc::clone(&value)));
         Ok(value)
     }
 }
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_hosts_file() {
         let hosts = Hosts::parse(
-            "127.0.0.1\tlocalhost # us\n::1 localhost Ours\n#1.1.1.1 no\nbad line\n10.0.0.1\n",
+            "127.0.0.1\tlocalhost # this machine\n::1 localhost Ours\n#1.1.1.1 no\nbad line\n10.0.0.1\n",
         );
         assert_eq!(
             hosts.addresses("localhost"),

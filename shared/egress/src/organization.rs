@@ -11,13 +11,13 @@ tokio::task_local! {
 
 /// Runs `future` on behalf of an organization: its connections, kept connections and name lookups
 /// are not shared with other organizations, whose receivers could delay it. Tasks that it spawns do
-/// not inherit this; see [`on_the_same_behalf`].
+/// not inherit this; see [`on_current_behalf`].
 pub async fn on_behalf_of<F: Future>(organization: impl Into<Arc<str>>, future: F) -> F::Output {
     ORGANIZATION.scope(organization.into(), future).await
 }
 
 /// Runs `future` on behalf of the current organization, for a task that is spawned.
-pub fn on_the_same_behalf<F: Future>(future: F) -> impl Future<Output = F::Output> {
+pub fn on_current_behalf<F: Future>(future: F) -> impl Future<Output = F::Output> {
     on_behalf_of(current(), future)
 }
 

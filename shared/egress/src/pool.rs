@@ -64,7 +64,7 @@ pub(crate) struct Pool {
 }
 
 struct Routes {
-    kept: LruCache<RouteKey, Route>,
+    known: LruCache<RouteKey, Route>,
     made: u64,
 }
 
@@ -77,7 +77,7 @@ impl Routes {
             number: self.made,
             made_at: Instant::now(),
         };
-        self.kept.put(key.clone(), route.clone());
+        self.known.put(key.clone(), route.clone());
         route
     }
 }
@@ -87,7 +87,7 @@ impl Pool {
         Self {
             tls,
             routes: Mutex::new(Routes {
-                kept: LruCache::new(ROUTES_MAX),
+                known: LruCache::new(ROUTES_MAX),
                 made: 0,
             }),
         }
@@ -96,7 +96,7 @@ impl Pool {
     /// Returns the kept route, or creates one.
     pub(crate) fn route(&self, key: &RouteKey) -> reqwest::Result<Route> {
         let mut routes = self.lock();
-        if let Some(route) = routes.kept.get(key)
+        if let Some(route) = routes.known.get(key)
             && route.made_at.elapsed() < ROUTE_AGE_MAX
         {
             return Ok(route.clone());
@@ -114,9 +114,9 @@ impl Pool {
     pub(crate) fn replace(&self, key: &RouteKey, route: &Route, client: reqwest::Client) {
         let mut routes = self.lock();
         if routes
-            .kept
+            .known
             .peek(key)
-            .is_some_and(|kept| kept.number == route.number)
+            .is_some_and(|known| known.number == route.number)
         {
             routes.add(key, client);
         }
@@ -126,11 +126,11 @@ impl Pool {
     pub(crate) fn give_up(&self, key: &RouteKey, route: &Route) {
         let mut routes = self.lock();
         if routes
-            .kept
+            .known
             .peek(key)
-            .is_some_and(|kept| kept.number == route.number)
+            .is_some_and(|known| known.number == route.number)
         {
-            routes.kept.pop(key);
+            routes.known.pop(key);
         }
     }
 
@@ -142,7 +142,7 @@ impl Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Pool")
-            .field("routes", &self.lock().kept.len())
+            .field("routes", &self.lock().known.len())
             .finish_non_exhaustive()
     }
 }

@@ -40,8 +40,8 @@ pub struct SystemResolver(Arc<NameService>);
 
 impl SystemResolver {
     /// Creates a resolver that uses one name server instead of those of the system.
-    pub fn asking(name_server: SocketAddr) -> Self {
-        Self(Arc::new(NameService::asking(name_server)))
+    pub fn with_name_server(name_server: SocketAddr) -> Self {
+        Self(Arc::new(NameService::with_name_server(name_server)))
     }
 }
 

@@ -50,23 +50,23 @@ impl Response {
     /// the beginning. Never fails: the status line has decided the outcome, and a body that ends
     /// early is truncated.
     pub async fn read(mut self, keep_bytes_max: usize) -> Body {
-        let mut kept = BytesMut::new();
+        let mut buffer = BytesMut::new();
         let mut read_bytes = 0;
         let mut until = self.deadline;
         loop {
             let data = match timeout_at(until, self.body.frame()).await {
                 Ok(None) => {
                     return Body {
-                        truncated: read_bytes > kept.len(),
-                        bytes: kept.freeze(),
+                        truncated: read_bytes > buffer.len(),
+                        bytes: buffer.freeze(),
                     };
                 }
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(Some(Err(_))) | Err(_) => break,
             };
             read_bytes += data.len();
-            let room = keep_bytes_max.saturating_sub(kept.len());
-            kept.extend_from_slice(&data[..data.len().min(room)]);
+            let room = keep_bytes_max.saturating_sub(buffer.len());
+            buffer.extend_from_slice(&data[..data.len().min(room)]);
             if read_bytes >= BODY_READ_BYTES_MAX {
                 break;
             }
@@ -75,7 +75,7 @@ impl Response {
             }
         }
         Body {
-            bytes: kept.freeze(),
+            bytes: buffer.freeze(),
             truncated: true,
         }
     }

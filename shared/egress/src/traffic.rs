@@ -17,14 +17,14 @@ struct Counts {
 
 /// A request that is in progress until this is dropped.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<Counts>);
+pub(crate) struct ActiveRequest(Arc<Counts>);
 
 impl Traffic {
     /// Counts a new request.
-    pub(crate) fn begin(&self) -> UnderWay {
+    pub(crate) fn begin(&self) -> ActiveRequest {
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
         self.0.begun.fetch_add(1, Ordering::SeqCst);
-        UnderWay(Arc::clone(&self.0))
+        ActiveRequest(Arc::clone(&self.0))
     }
 
     /// Returns how many requests have begun.
@@ -33,13 +33,13 @@ impl Traffic {
     }
 
     /// Returns how many requests have begun if only one is in progress, and `None` otherwise.
-    pub(crate) fn begun_alone(&self) -> Option<u64> {
+    pub(crate) fn sole_request_number(&self) -> Option<u64> {
         let begun = self.begun();
         (self.0.under_way.load(Ordering::SeqCst) == 1).then_some(begun)
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }

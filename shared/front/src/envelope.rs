@@ -145,7 +145,7 @@ mod tests {
         panic!("the secret is hunter2")
     }
 
-    async fn plainly(State(front): State<Front>, request: Request, next: Next) -> Response {
+    async fn handle(State(front): State<Front>, request: Request, next: Next) -> Response {
         envelope(&front, request, next, |refusal, _, _| {
             (StatusCode::INTERNAL_SERVER_ERROR, refusal.detail).into_response()
         })
@@ -156,7 +156,7 @@ mod tests {
     async fn a_panic_is_a_500_without_internals() {
         let router = Router::new()
             .route("/", get(crashing))
-            .layer(from_fn_with_state(front(None), plainly));
+            .layer(from_fn_with_state(front(None), handle));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(response.headers().contains_key(REQUEST_ID));

@@ -12,7 +12,7 @@ use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use crate::Client;
-use crate::kept::Entries;
+use crate::token_cache::Entries;
 
 /// How long a client's method is remembered after it succeeded.
 const REMEMBERED_FOR: Duration = Duration::from_hours(24);
@@ -54,9 +54,9 @@ impl ClientAuthentication {
 
 /// The method that last succeeded, by the digest of the token request.
 #[derive(Debug, Default)]
-pub(crate) struct Ways(Mutex<Entries<ClientAuthentication>>);
+pub(crate) struct KnownMethods(Mutex<Entries<ClientAuthentication>>);
 
-impl Ways {
+impl KnownMethods {
     pub(crate) fn get(
         &self,
         organization: OrganizationId,

@@ -12,9 +12,9 @@
 
 mod client_authentication;
 mod grant;
-mod kept;
 mod refusal;
 mod rotated;
+mod token_cache;
 mod tokens;
 mod turns;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::kept::Entries;
+use crate::token_cache::Entries;
 use crate::{Client, Grant};
 
 /// How long a replacement is remembered.

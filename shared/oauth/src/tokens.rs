@@ -14,9 +14,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client_authentication::{ClientAuthentication, Ways};
-use crate::kept::{Paused, TokenCache};
+use crate::client_authentication::{ClientAuthentication, KnownMethods};
 use crate::rotated::Rotated;
+use crate::token_cache::{Paused, TokenCache};
 use crate::turns::Turns;
 use crate::{Client, Grant, Refusal};
 
@@ -24,7 +24,7 @@ use crate::{Client, Grant, Refusal};
 /// differ and the request takes time.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(60);
 /// The lifetime of a token if the server does not state one.
-const LIFE_UNSAID: Duration = Duration::from_secs(300);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// The largest answer that is read. A token is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -34,11 +34,11 @@ pub struct Tokens {
     http: egress::Client,
     schemes: Schemes,
     clock: Clock,
-    kept: TokenCache,
+    cache: TokenCache,
     rotated: Rotated,
     paused: Paused,
     turns: Turns,
-    ways: Ways,
+    ways: KnownMethods,
 }
 
 /// The answer of an authorization server.
@@ -51,24 +51,24 @@ pub struct Granted {
     pub refresh_token: Option<SecretString>,
     /// Whether the token was cached before the caller asked for it, so that the server may have
     /// revoked it since.
-    pub is_kept: bool,
+    pub was_cached: bool,
 }
 
 impl Tokens {
     /// Creates an instance that sends requests through `http` to URLs of these schemes.
     #[must_use]
     pub fn new(http: egress::Client, schemes: Schemes, clock: Clock) -> Self {
-        let (kept, rotated, paused) =
+        let (cache, rotated, paused) =
             (TokenCache::default(), Rotated::default(), Paused::default());
         Self {
             http,
             schemes,
             clock,
-            kept,
+            cache,
             rotated,
             paused,
             turns: Turns::default(),
-            ways: Ways::default(),
+            ways: KnownMethods::default(),
         }
     }
 
@@ -97,17 +97,17 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
-        if let Some(granted) = self.kept(client.organization, &digest)? {
+        if let Some(granted) = self.cached(client.organization, &digest)? {
             return Ok(granted);
         }
         let turn = self.turns.of(digest);
         let taken = timeout_at(deadline, turn.take())
             .await
             .map_err(|_| Refusal::slow())?;
-        if let Some(granted) = self.kept(client.organization, &digest)? {
+        if let Some(granted) = self.cached(client.organization, &digest)? {
             // It was issued while this caller waited.
             return Ok(Granted {
-                is_kept: false,
+                was_cached: false,
                 ..granted
             });
         }
@@ -136,17 +136,17 @@ impl Tokens {
         answer
     }
 
-    fn kept(
+    fn cached(
         &self,
         organization: OrganizationId,
         digest: &[u8; 32],
     ) -> Result<Option<Granted>, Refusal> {
         let now = self.clock.now();
-        match self.kept.get(organization, digest, now) {
+        match self.cache.get(organization, digest, now) {
             Some(access_token) => Ok(Some(Granted {
                 access_token,
                 refresh_token: None,
-                is_kept: true,
+                was_cached: true,
             })),
             None => self
                 .paused
@@ -157,7 +157,7 @@ impl Tokens {
 
     /// Removes a token that a receiver rejected from the cache, so that the next one is new.
     pub fn forget(&self, organization: OrganizationId, token: &SecretString) {
-        self.kept.remove(organization, token);
+        self.cache.remove(organization, token);
     }
 
     /// Requests a new token, with the other method of client authentication if the first is
@@ -257,7 +257,7 @@ impl Tokens {
         };
         let life = answer["expires_in"]
             .as_u64()
-            .map_or(LIFE_UNSAID, Duration::from_secs);
+            .map_or(DEFAULT_LIFETIME, Duration::from_secs);
         // An authorization code can be used only once, so its token is not cached.
         let refresh_token = text("refresh_token");
         if !matches!(grant, Grant::AuthorizationCode { .. }) {
@@ -267,7 +267,7 @@ impl Tokens {
                 .rotated
                 .note(client, grant, refresh_token.as_ref(), now);
             for digest in std::iter::once(grant.digest(client)).chain(successor) {
-                self.kept.put(
+                self.cache.put(
                     client.organization,
                     digest,
                     access_token.clone(),
@@ -279,7 +279,7 @@ impl Tokens {
         Ok(Answer::Granted(Granted {
             access_token,
             refresh_token,
-            is_kept: false,
+            was_cached: false,
         }))
     }
 }

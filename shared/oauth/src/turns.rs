@@ -26,7 +26,7 @@ pub(crate) struct Turn {
 
 /// The permission to send the request.
 #[derive(Debug)]
-pub(crate) struct Taken<'t> {
+pub(crate) struct HeldTurn<'t> {
     turn: &'t Turn,
     last: MutexGuard<'t, Option<Refusal>>,
     is_first: bool,
@@ -50,10 +50,10 @@ impl Turns {
 
 impl Turn {
     /// Waits until no other caller is sending the request.
-    pub(crate) async fn take(&self) -> Taken<'_> {
+    pub(crate) async fn take(&self) -> HeldTurn<'_> {
         let before = self.answered.load(Ordering::Acquire);
         let last = self.last.lock().await;
-        Taken {
+        HeldTurn {
             turn: self,
             last,
             is_first: self.answered.load(Ordering::Acquire) == before,
@@ -61,7 +61,7 @@ impl Turn {
     }
 }
 
-impl Taken<'_> {
+impl HeldTurn<'_> {
     /// Returns the refusal that another request received while this one waited, or `None` if there
     /// was none or it received a token, which is cached.
     pub(crate) fn refused_meanwhile(&self) -> Option<Refusal> {

@@ -32,7 +32,7 @@ const ROLES: &[(&str, Role)] = &[
 /// The body of `POST /v1/api-keys`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateApiKey {
-    /// The name of the key, which the console and the audit trail show.
+    /// The name of the key, which the console and the audit log show.
     pub name: String,
     /// The role: at most that of the key that creates it.
     #[schema(value_type = RoleName)]

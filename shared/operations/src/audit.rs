@@ -1,4 +1,4 @@
-//! Records events in the audit trail, and lists them.
+//! Records events in the audit log, and lists them.
 
 use domain::Reason;
 use domain::audit::{AuditEvent, Change};
@@ -58,12 +58,12 @@ impl Operations {
                 action = event.action,
                 target = event.target,
                 request_id = event.request_id,
-                "failed to record in the audit trail a change that was made"
+                "failed to record in the audit log a change that was made"
             );
         }
     }
 
-    /// Records a refusal in the organization's audit trail.
+    /// Records a refusal in the organization's audit log.
     pub(crate) async fn record_refusal(
         &self,
         ctx: &Context,
@@ -117,7 +117,7 @@ impl Operations {
                 self.record_refusal(ctx, organization, ACTION, Some(why))
                     .await
             }
-            // An organization that does not exist has no audit trail.
+            // An organization that does not exist has no audit log.
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(
@@ -125,7 +125,7 @@ impl Operations {
                     %organization,
                     action = ACTION,
                     request_id = ctx.request_id,
-                    "failed to read an organization; a refusal is not recorded in its audit trail"
+                    "failed to read an organization; a refusal is not recorded in its audit log"
                 );
             }
         }

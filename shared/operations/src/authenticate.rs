@@ -18,7 +18,7 @@ const ACTION: &str = "authentication_failed";
 
 impl Operations {
     /// Returns the caller that an `Authorization` header authenticates. A refusal that names an
-    /// existing key is recorded in the audit trail of the key's organization, up to a limit.
+    /// existing key is recorded in the audit log of the key's organization, up to a limit.
     pub async fn authenticate(
         &self,
         header: Option<&str>,
@@ -100,7 +100,7 @@ impl Operations {
         };
         let store = self.store.clone();
         tokio::spawn(async move {
-            // Nothing is added to the audit trail of an organization that has ended.
+            // Nothing is added to the audit log of an organization that has ended.
             let recorded = match store.organization_is_active(organization).await {
                 Ok(true) => store.record_audit(&event).await,
                 Ok(false) => Ok(()),

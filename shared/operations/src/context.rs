@@ -208,7 +208,7 @@ impl Operations {
     /// Returns the organizations that the id in a path can belong to, each with the id. This is the
     /// caller's organization. For an operator that names none, it is every organization whose tag
     /// the id contains, which is nearly always one.
-    pub(crate) async fn places<T: Owned>(
+    pub(crate) async fn organizations_of<T: Owned>(
         &self,
         ctx: &Context,
         permission: Permission,

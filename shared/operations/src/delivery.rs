@@ -107,10 +107,10 @@ impl Operations {
         id: &str,
         mut query: Query,
     ) -> Result<DeliveryView, Refusal> {
-        let places = self
-            .places(ctx, Permission::ReadDeliveries, &mut query, id)
+        let candidates = self
+            .organizations_of(ctx, Permission::ReadDeliveries, &mut query, id)
             .await?;
-        for (organization, OwnedDelivery(id)) in places {
+        for (organization, OwnedDelivery(id)) in candidates {
             if let Some(delivery) = self.store.delivery(organization, id).await? {
                 no_parameters(query)?;
                 return self.delivery_view(ctx, &delivery).await;
@@ -143,19 +143,19 @@ impl Operations {
                 ..Refusal::not_found()
             });
         };
-        if let Some(kept) = self
+        if let Some(stored) = self
             .store
             .sent_body(&delivery)
             .await?
-            .filter(|kept| kept.sha256 == sha256)
+            .filter(|stored| stored.sha256 == sha256)
         {
             let info = PayloadInfo {
-                size_bytes: kept.size_bytes,
-                content_type: kept.content_type,
+                size_bytes: stored.size_bytes,
+                content_type: stored.content_type,
                 filename: None,
-                sha256: Some(kept.sha256),
+                sha256: Some(stored.sha256),
             };
-            return self.content_answer(info, kept.content).await;
+            return self.content_answer(info, stored.content).await;
         }
         // An attempt that did not read the whole payload has no hash of it.
         if delivery
@@ -245,7 +245,7 @@ impl Operations {
         };
         match self.store.content(delivery).await?.ok_or_else(gone)? {
             Content::Bytes(_) => Ok(()),
-            Content::Object(place) => match self.store.object_head(&place).await {
+            Content::Object(location) => match self.store.object_head(&location).await {
                 Err(Unreadable::Missing) => Err(gone()),
                 Err(Unreadable::Store(error)) => Err(error.into()),
                 // The attempt reports an object that cannot be read.

@@ -18,12 +18,12 @@ const CHOICES_MAX: u32 = 100;
 
 /// The names of the organizations and destinations that a list mentions.
 #[derive(Debug, Default)]
-pub struct NamesEverywhere {
+pub struct ListedNames {
     organizations: BTreeMap<OrganizationId, String>,
     destinations: BTreeMap<DestinationId, String>,
 }
 
-impl NamesEverywhere {
+impl ListedNames {
     /// Returns the organization's name; `None` if the organization was erased.
     #[must_use]
     pub fn organization(&self, id: &OrganizationId) -> Option<&str> {
@@ -59,7 +59,7 @@ impl Operations {
         ctx: &Context,
         organizations: BTreeSet<OrganizationId>,
         destinations: BTreeSet<(OrganizationId, DestinationId)>,
-    ) -> Result<NamesEverywhere, Refusal> {
+    ) -> Result<ListedNames, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let organizations = stream::iter(organizations).map(async |id| {
             let found = self.store.organization(id).await?;
@@ -73,7 +73,7 @@ impl Operations {
             organizations.buffered(READS_AT_ONCE).try_collect(),
             destinations.buffered(READS_AT_ONCE).try_collect()
         )?;
-        Ok(NamesEverywhere {
+        Ok(ListedNames {
             organizations: organizations.into_iter().flatten().collect(),
             destinations: destinations.into_iter().flatten().collect(),
         })

@@ -70,7 +70,7 @@ pub struct JobFilterBody {
     pub message_id: Option<String>,
     /// Only messages with this reference.
     pub reference: Option<String>,
-    /// Accepted at this time or later.
+    /// Only messages that were accepted at or after this time.
     #[schema(format = DateTime)]
     pub since: Option<String>,
     /// Only messages that were accepted before this time.
@@ -80,7 +80,7 @@ pub struct JobFilterBody {
 
 /// The outcome of a request for a job.
 #[derive(Debug)]
-pub enum JobAsked {
+pub enum CreateJobOutcome {
     /// The job was accepted.
     Accepted(Box<JobView>),
     /// The request was a dry run, which only counted.
@@ -164,7 +164,7 @@ impl Operations {
         &self,
         ctx: &Context,
         mut input: Input<NewJob>,
-    ) -> Result<JobAsked, Refusal> {
+    ) -> Result<CreateJobOutcome, Refusal> {
         let organization = self
             .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
@@ -179,7 +179,7 @@ impl Operations {
                 .create_backfill(ctx, organization, filter, dry_run)
                 .await;
         }
-        let nobodys = !self.filter_is_own(ctx, organization, &filter).await;
+        let is_foreign = !self.filter_is_own(ctx, organization, &filter).await;
         if kind == JobKind::Retry && filter.statuses.is_empty() {
             filter.statuses = RETRIED.to_vec();
         }
@@ -189,7 +189,7 @@ impl Operations {
                 .until
                 .map_or(after(now), |until| until.min(after(now))),
         );
-        if nobodys {
+        if is_foreign {
             // An id of another organization matches nothing.
             filter.until = filter.since.or(Some(Timestamp::from_millis(0)));
             filter.since = filter.until;
@@ -199,7 +199,7 @@ impl Operations {
                 .store
                 .count_deliveries(organization, self.shards(organization).await?, &filter)
                 .await?;
-            return Ok(JobAsked::Counted(JobTotal {
+            return Ok(CreateJobOutcome::Counted(JobTotal {
                 total,
                 not_kept_before: None,
             }));
@@ -216,7 +216,7 @@ impl Operations {
         };
         self.start_job(ctx, job)
             .await
-            .map(|job| JobAsked::Accepted(Box::new(job)))
+            .map(|job| CreateJobOutcome::Accepted(Box::new(job)))
     }
 
     async fn create_backfill(
@@ -225,7 +225,7 @@ impl Operations {
         organization: OrganizationId,
         mut filter: DeliveryFilter,
         dry_run: bool,
-    ) -> Result<JobAsked, Refusal> {
+    ) -> Result<CreateJobOutcome, Refusal> {
         let now = self.clock.now();
         let missing = || Refusal::not_found_at(["/destination_id".to_owned()]);
         let id = filter.destination.ok_or_else(missing)?;
@@ -248,8 +248,8 @@ impl Operations {
             .await?
             .ok_or_else(Refusal::not_found)?;
         let settings = &routes.settings;
-        let kept = DAY * settings.retention_days.min(settings.payload_retention_days);
-        let kept_since = now.minus(kept);
+        let retention = DAY * settings.retention_days.min(settings.payload_retention_days);
+        let kept_since = now.minus(retention);
         filter.until = Some(
             filter
                 .until
@@ -271,7 +271,7 @@ impl Operations {
                 .store
                 .count_missed(organization, routes.shards, &missed)
                 .await?;
-            return Ok(JobAsked::Counted(JobTotal {
+            return Ok(CreateJobOutcome::Counted(JobTotal {
                 total,
                 not_kept_before,
             }));
@@ -287,7 +287,7 @@ impl Operations {
             )
         };
         let view = self.start_job(ctx, job).await?;
-        Ok(JobAsked::Accepted(Box::new(JobView {
+        Ok(CreateJobOutcome::Accepted(Box::new(JobView {
             not_kept_before,
             ..view
         })))
@@ -344,7 +344,7 @@ impl Operations {
         self.job_view(ctx, job)
     }
 
-    /// Records in the audit trail that a job was created, and sends its task.
+    /// Records in the audit log that a job was created, and sends its task.
     async fn record_and_send(&self, ctx: &Context, job: &Job) -> Result<(), QueueError> {
         let changes = vec![
             crate::audit::set("/kind", serde_json::to_value(job.kind).unwrap_or_default()),

@@ -5,7 +5,7 @@
 //! check), and returns a **view** or a [`Refusal`] that says why it was not carried out. A
 //! [`Context`] has the caller and the request. An [`Input`] has the command, or the [`Query`] and
 //! the [`Body`] from which it is read, in the order of refusal: 401, 403, 404, then 415, 413, 400,
-//! then 422, then 409. Changes and refusals are recorded in the organization's audit trail.
+//! then 422, then 409. Changes and refusals are recorded in the organization's audit log.
 
 mod alert;
 mod alert_email;
@@ -48,9 +48,9 @@ pub use command::{Input, MergePatch};
 pub use context::Context;
 pub use cursor::CURSOR;
 pub use delivery::RetryDelivery;
-pub use everywhere::NamesEverywhere;
+pub use everywhere::ListedNames;
 pub use idempotency::{Admission, IdempotencyKey, RequestOutcome, StoredAnswer};
-pub use job::{CreateJob, JobAsked, JobFilterBody, NewJob};
+pub use job::{CreateJob, CreateJobOutcome, JobFilterBody, NewJob};
 pub use organization_health::{Attention, OrganizationHealth, UnhealthyDestination};
 pub use page::Page;
 pub use portal_link::{CreatePortalLink, NewPortalLinkView, PortalLinkToCreate};

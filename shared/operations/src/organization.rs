@@ -592,7 +592,7 @@ impl Operations {
     }
 
     /// `POST /v1/organizations/{id}/erase`: starts a job that erases the organization, except for a
-    /// line in the audit trail. At once, the organization is suspended, and its keys, links and
+    /// line in the audit log. At once, the organization is suspended, and its keys, links and
     /// sessions are refused.
     pub async fn erase_organization(
         &self,

@@ -17,7 +17,7 @@ use crate::view::destination::DestinationView;
 use crate::{Context, Operations, Query, Refusal};
 
 /// The number of organizations whose health is read at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 /// The number of organizations that are read at once.
 const PAGE: u32 = 100;
 /// The maximum number of destinations that are shown to be disabled or failing.
@@ -115,7 +115,7 @@ impl Operations {
             let health = self.organization_health(&organization).await?;
             Ok::<_, Refusal>((organization, health))
         });
-        each.buffered(AT_ONCE).try_collect().await
+        each.buffered(CONCURRENCY).try_collect().await
     }
 
     /// Returns up to `limit` organizations whose name begins with `name`, worst first, from `after`

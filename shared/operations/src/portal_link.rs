@@ -50,7 +50,7 @@ pub struct CreatePortalLink {
     /// The role of the person in the console.
     #[schema(value_type = PortalRoleName)]
     pub role: String,
-    /// The person, as named in the audit trail.
+    /// The person, as named in the audit log.
     pub subject: Option<SubjectBody>,
     /// How long the link can be opened, in seconds.
     pub expires_in_seconds: Option<u32>,

@@ -10,7 +10,7 @@ use domain::limits::{FILENAME, MEDIA_TYPE, UPLOAD_BYTES};
 use domain::media_type::is_media_type;
 use domain::role::Permission;
 use serde::Serialize;
-use store::{Announced, Store, Upload, UploadTerms};
+use store::{AnnounceOutcome, Store, Upload, UploadTerms};
 use utoipa::ToSchema;
 
 use crate::message::not_suspended;
@@ -99,7 +99,7 @@ impl Operations {
         };
         let link = self.store.link_to_put(&upload.key, terms, LIFE).await?;
         let most = self.upload_bytes_max(organization).await?;
-        if let Announced::Over { until } = self
+        if let AnnounceOutcome::Over { until } = self
             .store
             .create_upload(&upload, retention_days, most)
             .await?

@@ -9,7 +9,7 @@ use domain::Timestamp;
 use telemetry::TraceContext;
 use telemetry::propagation::{self, TRACEPARENT, XRAY_HEADER};
 
-use crate::outbox::{PLACE, text};
+use crate::outbox::{SUBGROUP, text};
 use crate::{QueueError, Task, UnreadableTask};
 
 /// The longest time for which SQS hides a message: 12 h.
@@ -105,7 +105,7 @@ impl Inbox {
     ) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS)))
             .unwrap_or(i32::MAX);
-        let place =
+        let subgroup =
             text(task.destination.to_string()).map_err(QueueError::of("describe a task"))?;
         let call = self
             .client
@@ -115,7 +115,7 @@ impl Inbox {
             .delay_seconds(seconds);
         let mut call = call
             .message_group_id(task.group())
-            .message_attributes(PLACE, place);
+            .message_attributes(SUBGROUP, subgroup);
         if let Some(traceparent) = cause.and_then(propagation::traceparent_of) {
             let traceparent = text(traceparent).map_err(QueueError::of("describe a task"))?;
             call = call.message_attributes(TRACEPARENT, traceparent);

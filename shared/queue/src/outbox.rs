@@ -15,9 +15,9 @@ use crate::{QueueError, Task};
 
 /// SQS accepts at most this many messages in one call.
 const BATCH_MAX: usize = 10;
-/// The message attribute with a task's place, which is its destination. SQS ignores it; the
-/// embedded queue serves the places of an organization evenly.
-pub(crate) const PLACE: &str = "place";
+/// The message attribute with a task's subgroup, which is its destination. SQS ignores it; the
+/// embedded queue serves the subgroups of an organization evenly.
+pub(crate) const SUBGROUP: &str = "place";
 /// The longest delay of a message in SQS.
 pub const LONGEST_DELAY_SECONDS: u32 = 900;
 
@@ -46,7 +46,7 @@ pub struct Queues {
 struct Message {
     body: String,
     group: String,
-    place: String,
+    subgroup: String,
     traceparent: Option<String>,
     delay_seconds: u32,
 }
@@ -194,7 +194,7 @@ impl Message {
         Self {
             body: item.task.to_body(),
             group: item.task.group(),
-            place: item.task.destination.to_string(),
+            subgroup: item.task.destination.to_string(),
             traceparent: propagation::traceparent_of(&TraceContext::current()),
             delay_seconds: item.delay_seconds.min(LONGEST_DELAY_SECONDS),
         }
@@ -204,7 +204,7 @@ impl Message {
         self,
         position: usize,
     ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
-        let mut attributes = HashMap::from([(PLACE.to_owned(), text(self.place)?)]);
+        let mut attributes = HashMap::from([(SUBGROUP.to_owned(), text(self.subgroup)?)]);
         if let Some(traceparent) = self.traceparent {
             attributes.insert(TRACEPARENT.to_owned(), text(traceparent)?);
         }

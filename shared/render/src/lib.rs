@@ -1,7 +1,7 @@
 //! Renders what a destination receives from a message: bodies, subjects, keys, names. It does no
 //! I/O, so that a preview shows what a delivery sends.
 //!
-//! - [`Wording`] holds the values that templates can use about a delivery.
+//! - [`TemplateValues`] holds the values that templates can use about a delivery.
 //! - A [`Notice`] describes an event of Waybill itself in words that a person can act on, and any
 //!   other event by its name.
 //! - [`webhook`] renders the body of a request, from a template or for a chat or on-call service;
@@ -15,11 +15,13 @@ pub mod mail;
 mod notice;
 mod off_thread;
 mod preset;
+mod template_values;
 pub mod webhook;
-mod wording;
 
 pub use fault::Fault;
 pub use notice::Notice;
 pub use off_thread::off_thread;
 pub use template::Stop;
-pub use wording::{CHECK_EVENT_TYPE, PAYLOAD_READ_BYTES_MAX, Wording, is_json, payload_of};
+pub use template_values::{
+    CHECK_EVENT_TYPE, PAYLOAD_READ_BYTES_MAX, TemplateValues, is_json, payload_of,
+};

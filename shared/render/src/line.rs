@@ -4,25 +4,29 @@ use domain::settings::sftp::{SftpSettings, directory_refusal, filename_refusal};
 use domain::settings::storage::{ObjectSettings, key_refusal};
 use template::{Limits, Stop, Template};
 
-use crate::{Fault, Wording};
+use crate::{Fault, TemplateValues};
 
 /// Renders a template of one line.
 pub fn line(
     name: &'static str,
     source: &str,
-    wording: &Wording,
+    values: &TemplateValues,
     stop: &Stop,
 ) -> Result<String, Fault> {
     let template =
         Template::compile(source, Limits::LINE).map_err(|error| Fault::of(name, error))?;
     template
-        .render(&wording.variables(), stop)
+        .render(&values.variables(), stop)
         .map_err(|error| Fault::rendering(name, &error))
 }
 
 /// Renders an object's key.
-pub fn key(settings: &ObjectSettings, wording: &Wording, stop: &Stop) -> Result<String, Fault> {
-    let key = line("key_template", &settings.key_template, wording, stop)?;
+pub fn key(
+    settings: &ObjectSettings,
+    values: &TemplateValues,
+    stop: &Stop,
+) -> Result<String, Fault> {
+    let key = line("key_template", &settings.key_template, values, stop)?;
     key_refusal(&key).map_or(Ok(key), |refusal| Err(Fault::of("key_template", refusal)))
 }
 
@@ -42,19 +46,19 @@ pub fn file_templates(settings: &SftpSettings) -> Result<(), Fault> {
 /// Renders a file's directory and name.
 pub fn file(
     settings: &SftpSettings,
-    wording: &Wording,
+    values: &TemplateValues,
     stop: &Stop,
 ) -> Result<(String, String), Fault> {
     let directory = line(
         "directory_template",
         &settings.directory_template,
-        wording,
+        values,
         stop,
     )?;
     let name = line(
         "filename_template",
         &settings.filename_template,
-        wording,
+        values,
         stop,
     )?;
     match (

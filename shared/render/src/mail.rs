@@ -4,7 +4,7 @@ use domain::settings::email::EmailSettings;
 use template::{Limits, Stop, Template, TemplateError, Variables};
 
 use crate::line::line;
-use crate::{Fault, Notice, Wording, defang};
+use crate::{Fault, Notice, TemplateValues, defang};
 
 /// How many characters of a payload are shown in the text if there is no template.
 const SHOWN_CHARS_MAX: usize = 20_000;
@@ -42,19 +42,19 @@ pub fn may_use_link(settings: &EmailSettings) -> bool {
 /// Renders an e-mail. A required link is appended to each part whose template does not show it.
 pub fn mail(
     settings: &EmailSettings,
-    wording: &Wording,
+    values: &TemplateValues,
     link: Option<Link<'_>>,
     stop: &Stop,
 ) -> Result<Mail, Fault> {
     let variables = Variables {
         link: link.map(|link| link.url),
-        ..wording.variables()
+        ..values.variables()
     };
     let required = link.filter(|link| link.is_required).map(|link| link.url);
-    let notice = Notice::of(wording).without_links();
-    let is_notice = wording.event_type.starts_with("waybill.") && !notice.lines.is_empty();
+    let notice = Notice::of(values).without_links();
+    let is_notice = values.event_type.starts_with("waybill.") && !notice.lines.is_empty();
     let subject = match &settings.subject_template {
-        Some(source) => line("subject_template", source, wording, stop)?,
+        Some(source) => line("subject_template", source, values, stop)?,
         None => notice.subject.clone(),
     };
     let subject = subject
@@ -74,7 +74,7 @@ pub fn mail(
             text_with_link(text, required)
         }
         None if is_notice => format!("{}\n\n{}\n", notice.title, notice.text()),
-        None => own_text(wording, required),
+        None => own_text(values, required),
     };
     let html = match &settings.html_template {
         Some(source) => {
@@ -175,24 +175,21 @@ fn html_with_link(html: String, link: Option<&str>) -> String {
 }
 
 /// Returns the text of an e-mail without a template: the facts of the message, and its payload.
-fn own_text(wording: &Wording, link: Option<&str>) -> String {
+fn own_text(values: &TemplateValues, link: Option<&str>) -> String {
     let mut text = format!(
         "{}\n\nMessage: {}\nSent: {}\n",
-        wording.event_type, wording.message_id, wording.created_at
+        values.event_type, values.message_id, values.created_at
     );
-    for (name, value) in [
-        ("Reference", &wording.reference),
-        ("File", &wording.filename),
-    ] {
+    for (name, value) in [("Reference", &values.reference), ("File", &values.filename)] {
         if let Some(value) = value {
             text.push_str(&format!("{name}: {value}\n"));
         }
     }
-    for (name, value) in &wording.metadata {
+    for (name, value) in &values.metadata {
         text.push_str(&format!("{name}: {value}\n"));
     }
     // A payload that is too large to show or is not JSON is attached or linked.
-    if let Ok(Some(shown)) = wording.payload_indented() {
+    if let Ok(Some(shown)) = values.payload_indented() {
         let cut: String = shown.chars().take(SHOWN_CHARS_MAX).collect();
         text.push_str(&format!(
             "\n{cut}{}\n",
@@ -253,8 +250,8 @@ mod tests {
         EmailSettings::read(&mut fields).unwrap()
     }
 
-    fn wording() -> Wording {
-        Wording {
+    fn values() -> TemplateValues {
+        TemplateValues {
             organization_id: "org_1".to_owned(),
             event_type: "report.ready".to_owned(),
             message_id: "msg_1".to_owned(),
@@ -274,7 +271,7 @@ mod tests {
     fn made(templates: Value, is_required: bool) -> Mail {
         mail(
             &settings(&templates),
-            &wording(),
+            &values(),
             Some(Link {
                 url: URL,
                 is_required,
@@ -334,7 +331,7 @@ mod tests {
     fn a_subject_has_no_link() {
         let fault = mail(
             &settings(&json!({"subject_template": "{{ link }}"})),
-            &wording(),
+            &values(),
             None,
             &Stop::default(),
         )

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::Wording;
+use crate::TemplateValues;
 use crate::defang::{defanged, quoted};
 
 /// An event in words.
@@ -24,10 +24,10 @@ pub struct Notice {
 impl Notice {
     /// Describes an event of Waybill itself. Any other event is described by its type.
     #[must_use]
-    pub fn of(wording: &Wording) -> Self {
-        let payload = wording.notice_payload();
+    pub fn of(values: &TemplateValues) -> Self {
+        let payload = values.notice_payload();
         let data = payload.as_ref().map(|payload| &payload["data"]);
-        match (wording.event_type.strip_prefix("waybill."), data) {
+        match (values.event_type.strip_prefix("waybill."), data) {
             (Some(kind), Some(data))
                 if kind.starts_with("destination.") && data["destination"].is_object() =>
             {
@@ -38,8 +38,8 @@ impl Notice {
             }
             (Some("message.completed"), Some(data)) => message(&data["message"]),
             _ => Self {
-                subject: wording.event_type.clone(),
-                title: wording.event_type.clone(),
+                subject: values.event_type.clone(),
+                title: values.event_type.clone(),
                 name: None,
                 lines: Vec::new(),
                 url: None,
@@ -237,8 +237,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn wording(event_type: &str, payload: Value) -> Wording {
-        crate::wording::sample(event_type, &payload)
+    fn values(event_type: &str, payload: Value) -> TemplateValues {
+        crate::template_values::sample(event_type, &payload)
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
             "since": "2026-11-26T00:00:00.000Z", "consecutive_failures": 5,
             "alert_after_failures": 5, "disable_after_failures": 20, "pending": 3,
             "next": "will_be_disabled"}});
-        let notice = Notice::of(&wording("waybill.destination.failing", data));
+        let notice = Notice::of(&values("waybill.destination.failing", data));
         assert_eq!(
             (&*notice.title, &*notice.subject),
             ("Billing is failing", "Waybill: a destination is failing")
@@ -274,7 +274,7 @@ mod tests {
             "consecutive_failures": 1, "alert_after_failures": 5, "pending": 0, "next": "retrying",
             "failure_rate": {"percent": 40}}});
         assert_eq!(
-            Notice::of(&wording("waybill.destination.failing", failing)).text(),
+            Notice::of(&values("waybill.destination.failing", failing)).text(),
             "Destination: webhook dst_1\nReason: failure_rate: 5 of 10 attempts in the last 300 s failed, which is 50 %\n\
              Since: 2026-11-26T00:00:00.000Z\nPending deliveries: 0\nWhat happens next: Deliveries continue to be attempted."
         );
@@ -282,7 +282,7 @@ mod tests {
             "type": "webhook"}, "next": "disabled",
             "next_check_at": "2026-11-26T00:01:00.000Z"}});
         assert_eq!(
-            Notice::of(&wording("waybill.destination.disabled", disabled)).text(),
+            Notice::of(&values("waybill.destination.disabled", disabled)).text(),
             "Destination: webhook dst_1\nNext check: 2026-11-26T00:01:00.000Z\n\
              What happens next: Waybill will check it again. When a check passes, the destination is enabled and receives what it missed."
         );
@@ -292,11 +292,11 @@ mod tests {
     fn text_of_customers_stays_on_its_line() {
         let data = json!({"data": {"destination": {"name": "a\r\nBcc: x@example.com"}}});
         assert_eq!(
-            Notice::of(&wording("waybill.destination.failing", data)).title,
+            Notice::of(&values("waybill.destination.failing", data)).title,
             "a  Bcc: x@example.com is failing"
         );
         assert_eq!(
-            Notice::of(&wording("report.ready", json!({"data": {}}))).title,
+            Notice::of(&values("report.ready", json!({"data": {}}))).title,
             "report.ready"
         );
     }
@@ -306,7 +306,7 @@ mod tests {
         let data = json!({"data": {"destination": {"id": "dst_1", "type": "webhook",
             "name": "Pay at https://evil.example"},
             "detail": "see www.evil.example", "reason": "server_error"}});
-        let notice = Notice::of(&wording("waybill.destination.disabled", data)).without_links();
+        let notice = Notice::of(&values("waybill.destination.disabled", data)).without_links();
         assert_eq!(notice.subject, "Waybill: a destination was disabled");
         assert!(
             !notice.title.contains("://") && !notice.text().contains("evil.example"),

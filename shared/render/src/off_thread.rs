@@ -17,9 +17,9 @@ const RENDER_MAX: Duration = Duration::from_millis(250);
 /// How many renders run at once in a process. More would only slow each other down.
 const RENDERS_AT_ONCE: usize = 4;
 
-static PLACES: Semaphore = Semaphore::const_new(RENDERS_AT_ONCE);
+static PERMITS: Semaphore = Semaphore::const_new(RENDERS_AT_ONCE);
 
-/// Limits how many renders of each organization have a place or wait for one directly. The others
+/// Limits how many renders of each organization have a permit or wait for one directly. The others
 /// wait behind those, so that an organization with many slow templates delays another one by a
 /// single render.
 static TURNS: Mutex<BTreeMap<String, Weak<Semaphore>>> = Mutex::new(BTreeMap::new());
@@ -39,19 +39,19 @@ where
     F: FnOnce(&Stop) -> Result<T, Fault> + Send + 'static,
 {
     let late = |_| Fault::ours(RENDERING, "the service is too busy to render templates now");
-    let places = async {
+    let permits = async {
         let turn = turns_of(organization).acquire_owned().await?;
-        Ok::<_, AcquireError>((turn, PLACES.acquire().await?))
+        Ok::<_, AcquireError>((turn, PERMITS.acquire().await?))
     };
-    let place = match deadline {
-        Some(deadline) => timeout_at(deadline, places).await.map_err(late)?,
-        None => places.await,
+    let permit = match deadline {
+        Some(deadline) => timeout_at(deadline, permits).await.map_err(late)?,
+        None => permits.await,
     };
-    let place = place.map_err(|_| Fault::ours(RENDERING, "the service is shutting down"))?;
+    let permit = permit.map_err(|_| Fault::ours(RENDERING, "the service is shutting down"))?;
     let stop = StopOnDrop(Stop::default());
     let seen = stop.0.clone();
     let mut rendering = spawn_blocking(move || {
-        let _place = place;
+        let _permit = permit;
         render(&seen)
     });
     let end = Instant::now() + RENDER_MAX;

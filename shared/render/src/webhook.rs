@@ -5,7 +5,7 @@ use bytes::Bytes;
 use domain::settings::webhook::WebhookSettings;
 use template::{Limits, Stop, Template};
 
-use crate::{Fault, Wording, preset};
+use crate::{Fault, TemplateValues, preset};
 
 /// The body of a request with its media type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub fn reshapes(settings: &WebhookSettings) -> bool {
 /// Renders the body. `routing_key` is the customer's key for PagerDuty.
 pub fn body(
     settings: &WebhookSettings,
-    wording: &Wording,
+    values: &TemplateValues,
     payload: Bytes,
     routing_key: &str,
     stop: &Stop,
@@ -34,7 +34,7 @@ pub fn body(
         let template = Template::compile(source, Limits::BODY)
             .map_err(|error| Fault::of("body_template", error))?;
         let text = template
-            .render(&wording.variables(), stop)
+            .render(&values.variables(), stop)
             .map_err(|error| Fault::rendering("body_template", &error))?;
         let content_type = settings
             .content_type
@@ -48,10 +48,10 @@ pub fn body(
     match settings.preset {
         None => Ok(WebhookBody {
             bytes: payload,
-            content_type: wording.content_type.clone(),
+            content_type: values.content_type.clone(),
         }),
         Some(preset) => {
-            let json = preset::body(preset, wording, routing_key)?.to_string();
+            let json = preset::body(preset, values, routing_key)?.to_string();
             Ok(WebhookBody {
                 bytes: json.into(),
                 content_type: "application/json".to_owned(),
@@ -73,13 +73,13 @@ mod tests {
         event_type: &str,
         payload: Value,
     ) -> Result<(Value, String), Fault> {
-        let (settings, wording) = (
+        let (settings, values) = (
             self::settings(settings),
-            wording(event_type, payload.clone()),
+            values(event_type, payload.clone()),
         );
         let made = body(
             &settings,
-            &wording,
+            &values,
             payload.to_string().into(),
             "key",
             &Stop::default(),
@@ -96,8 +96,8 @@ mod tests {
         WebhookSettings::read(&mut Fields::new("", members, &errors)).unwrap()
     }
 
-    fn wording(event_type: &str, payload: Value) -> Wording {
-        crate::wording::sample(event_type, &payload)
+    fn values(event_type: &str, payload: Value) -> TemplateValues {
+        crate::template_values::sample(event_type, &payload)
     }
 
     #[test]
@@ -125,11 +125,11 @@ mod tests {
             ..settings(json!({"url": "https://x.example"}))
         };
         let shown = |text: &'static str| {
-            let wording = Wording {
+            let values = TemplateValues {
                 payload: Payload::json(text.into()),
-                ..wording("a.b", json!({}))
+                ..values("a.b", json!({}))
             };
-            let made = body(&settings, &wording, text.into(), "", &Stop::default())?;
+            let made = body(&settings, &values, text.into(), "", &Stop::default())?;
             Ok::<_, Fault>(String::from_utf8(made.bytes.to_vec()).unwrap())
         };
         let text = shown(r#"{"z":10.10,"a":1e400,"s":"\ud800"}"#).unwrap();

@@ -61,7 +61,7 @@ fn a_session_reaches_its_bucket_and_no_other() {
     );
     assert!(
         allows(read, &Target::new("s3:ListBucket", "arn:aws:s3:::reports")),
-        "a missing object is told from a forbidden one"
+        "a missing object is distinguished from a forbidden one"
     );
     for action in ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"] {
         assert!(!allows(read, &object(action, "reports")), "{action}");

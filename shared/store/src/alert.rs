@@ -25,7 +25,7 @@ use crate::unreadable::readable;
 use crate::{Job, Page, Store, StoreError, audit, destination, recovery, routes};
 
 /// How long an alert is kept.
-const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// An entry of the index that the monitor watches.
 #[derive(Clone, Debug, PartialEq)]
@@ -421,7 +421,7 @@ pub(crate) fn watch(change: &mut Change, destination: &Destination) {
 fn item(alert: &Alert) -> Item {
     let key = keys::alert(alert.organization_id, alert.id);
     let mut item = document::item(&key, alert);
-    item.put(TTL, number(alert.occurred_at.plus(KEPT).as_seconds()));
+    item.put(TTL, number(alert.occurred_at.plus(RETENTION).as_seconds()));
     keys::put_trouble(&mut item, TroubleKind::Alert, key.sk);
     item
 }

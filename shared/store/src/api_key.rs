@@ -24,7 +24,7 @@ const STAYS_FOR: &str = "stays_for";
 const LISTED_MAX: u32 = 1000;
 
 /// Whose key it is, with what was read of the organization.
-enum Belonging {
+enum KeyOwner {
     /// The key belongs to the operator, not to an organization.
     Operator,
     /// The key belongs to the organization that was read with it. Holds its item if there is one.
@@ -113,9 +113,9 @@ impl Store {
             return Ok(None);
         };
         let stands = match item {
-            Belonging::Operator => Some(true),
-            Belonging::Known(item) => Some(organization::is_active(item.as_ref())?),
-            Belonging::Unknown => None,
+            KeyOwner::Operator => Some(true),
+            KeyOwner::Known(item) => Some(organization::is_active(item.as_ref())?),
+            KeyOwner::Unknown => None,
         };
         Ok(Some((key, stands)))
     }
@@ -132,12 +132,12 @@ impl Store {
             return Ok(None);
         };
         let (stands, routes) = match item {
-            Belonging::Operator => (Some(true), None),
-            Belonging::Known(item) => (
+            KeyOwner::Operator => (Some(true), None),
+            KeyOwner::Known(item) => (
                 Some(item.is_some()),
                 item.as_ref().map(routes::read).transpose()?,
             ),
-            Belonging::Unknown => (None, None),
+            KeyOwner::Unknown => (None, None),
         };
         Ok(Some((key, stands, routes)))
     }
@@ -148,7 +148,7 @@ impl Store {
         id: KeyId,
         organization: Option<OrganizationId>,
         along: fn(OrganizationId) -> Key,
-    ) -> Result<Option<(ApiKey, Belonging)>, StoreError> {
+    ) -> Result<Option<(ApiKey, KeyOwner)>, StoreError> {
         let other =
             organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
         let mut items = self
@@ -159,9 +159,9 @@ impl Store {
             return Ok(None);
         };
         let belonging = match key.organization_id {
-            None => Belonging::Operator,
-            own if own == organization => Belonging::Known(along),
-            Some(_) => Belonging::Unknown,
+            None => KeyOwner::Operator,
+            own if own == organization => KeyOwner::Known(along),
+            Some(_) => KeyOwner::Unknown,
         };
         Ok(Some((key, belonging)))
     }

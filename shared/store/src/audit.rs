@@ -1,4 +1,4 @@
-//! The audit trail. Events are added and expire; they never change.
+//! The audit log. Events are added and expire; they never change.
 
 use domain::Timestamp;
 use domain::audit::AuditEvent;

@@ -12,7 +12,7 @@ use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// The number of items that are removed concurrently.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 /// Items of a partition that one query reads.
 const PAGE: i32 = 200;
 
@@ -27,7 +27,7 @@ impl Store {
         let found = self.stretch(&keys::deliveries(organization, shard)).await?;
         let count = found.len() as u64;
         let each = stream::iter(found.into_iter().map(Ok));
-        each.try_for_each_concurrent(AT_ONCE, |item| self.erase_delivery(organization, item))
+        each.try_for_each_concurrent(CONCURRENCY, |item| self.erase_delivery(organization, item))
             .await?;
         Ok(count)
     }
@@ -47,8 +47,8 @@ impl Store {
         };
         let objects = known_objects(&item, organization, id)?;
         if let Some(objects) = &objects {
-            if let Some(place) = &objects.payload {
-                self.end_use(place, id.message).await?;
+            if let Some(location) = &objects.payload {
+                self.end_use(location, id.message).await?;
             }
             self.remove_body(id, &objects.bodies).await?;
         }
@@ -126,7 +126,7 @@ impl Store {
                 return Ok(());
             }
             stream::iter(keys.into_iter().map(Ok))
-                .try_for_each_concurrent(AT_ONCE, |key| self.remove(key))
+                .try_for_each_concurrent(CONCURRENCY, |key| self.remove(key))
                 .await?;
         }
     }

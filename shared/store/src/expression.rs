@@ -146,7 +146,7 @@ impl Change {
             for clause in clauses {
                 statement.push_str(&format!(
                     " {word} {}",
-                    self.condition.spelled(clause, &mut parameters)
+                    self.condition.as_partiql(clause, &mut parameters)
                 ));
             }
         }
@@ -155,7 +155,7 @@ impl Change {
         for part in &self.condition.parts {
             statement.push_str(&format!(
                 " AND {}",
-                self.condition.spelled(part, &mut parameters)
+                self.condition.as_partiql(part, &mut parameters)
             ));
         }
         Some((statement, parameters))
@@ -269,8 +269,8 @@ impl Condition {
 
     /// Replaces placeholders as PartiQL requires: names in quotes, and a question mark for each
     /// value, which is added to `parameters`.
-    fn spelled(&self, placeholders: &str, parameters: &mut Vec<AttributeValue>) -> String {
-        let mut spelled = String::with_capacity(placeholders.len() * 2);
+    fn as_partiql(&self, placeholders: &str, parameters: &mut Vec<AttributeValue>) -> String {
+        let mut as_partiql = String::with_capacity(placeholders.len() * 2);
         let mut rest = placeholders;
         while let Some(start) = rest.find(['#', ':']) {
             let (before, placeholder) = rest.split_at(start);
@@ -280,16 +280,16 @@ impl Condition {
             let at: usize = placeholder[1..after]
                 .parse()
                 .expect("a placeholder has a number");
-            spelled.push_str(before);
+            as_partiql.push_str(before);
             if placeholder.starts_with('#') {
-                spelled.push_str(&format!("\"{}\"", self.names[at]));
+                as_partiql.push_str(&format!("\"{}\"", self.names[at]));
             } else {
-                spelled.push('?');
+                as_partiql.push('?');
                 parameters.push(self.values[at].clone());
             }
             rest = &placeholder[after..];
         }
-        spelled + rest
+        as_partiql + rest
     }
 
     /// Returns the placeholder of a name.

@@ -1,4 +1,4 @@
-//! The flow of deliveries to a destination: pausing and resuming, and the turns and places of a
+//! The flow of deliveries to a destination: pausing and resuming, and the turns and slots of a
 //! destination with limits.
 //!
 //! While deliveries may wait for a destination, the monitor watches it by an entry in the `failing`
@@ -24,27 +24,27 @@ use crate::{Store, StoreError, audit, destination, routes};
 
 /// When the next turn is, in epoch microseconds.
 const NEXT_TURN: &str = "turn";
-/// When the next place is expected to become free, in epoch microseconds.
-const NEXT_PLACE: &str = "place";
+/// When the next slot is expected to become free, in epoch microseconds.
+const NEXT_SLOT: &str = "place";
 /// When the next attempt may start, in epoch microseconds.
 const NEXT_START: &str = "start";
 /// How long recent attempts took, in milliseconds.
-const TOOK: &str = "took";
-/// Until when each place is taken: `p0`, `p1`, …
-const PLACE_PREFIX: &str = "p";
+const RECENT_DURATION: &str = "took";
+/// Until when each slot is taken: `p0`, `p1`, …
+const SLOT_PREFIX: &str = "p";
 /// Longer than any wait for a turn during which the item is not written.
-const KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
+const RETENTION: Duration = Duration::from_secs(40 * 24 * 3600);
 /// Of a watched destination: its revision when it was paused or resumed.
 const REVISION: &str = "rev";
 /// Of a watched destination: when its limits changed, until every waiting delivery has a new turn.
 const RESET: &str = "reset";
 /// The last delivery that was released since the limits changed.
 const RELEASED: &str = "released";
-/// How long attempts took, in milliseconds, when the queue for a place began.
+/// How long attempts took, in milliseconds, when the queue for a slot began.
 const LINE: &str = "line";
-/// The most places that a destination can have.
-const PLACES_MAX: u32 = 100;
-/// The queue for a place is rebuilt when attempts have become this many times faster since it began
+/// The most slots that a destination can have.
+const SLOTS_MAX: u32 = 100;
+/// The queue for a slot is rebuilt when attempts have become this many times faster since it began
 /// …
 const LINE_SPEEDUP: u64 = 4;
 /// … and it is longer than this.
@@ -57,16 +57,16 @@ const START_AHEAD_MAX: Duration = Duration::from_secs(1);
 /// How often a change is tried again when it meets another one.
 const RACES_MAX: usize = 16;
 /// The expected duration of an attempt before the first one was made. A short one, because a
-/// delivery that comes too early looks for a place again, while a place stays unused until a
+/// delivery that comes too early looks for a slot again, while a slot stays unused until a
 /// delivery comes.
-const TOOK_FIRST: Duration = Duration::from_millis(200);
+const ASSUMED_DURATION: Duration = Duration::from_millis(200);
 
-/// A place at a destination that one attempt occupies.
+/// A slot at a destination that one attempt occupies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TakenPlace {
+pub struct TakenSlot {
     number: u32,
-    /// How many places the destination has.
-    places: u32,
+    /// How many slots the destination has.
+    slots: u32,
     until: Timestamp,
     /// How long recent attempts took, in milliseconds.
     took_ms: Option<u64>,
@@ -75,22 +75,22 @@ pub struct TakenPlace {
     line: Option<(u64, Duration)>,
 }
 
-impl TakenPlace {
-    /// Returns how many places the destination has.
+impl TakenSlot {
+    /// Returns how many slots the destination has.
     #[must_use]
-    pub fn of(self) -> u32 {
-        self.places
+    pub fn total(self) -> u32 {
+        self.slots
     }
 }
 
 /// What an attempt asks for at a destination that limits concurrent attempts.
 #[derive(Clone, Copy, Debug)]
-pub struct PlaceRequest {
+pub struct SlotRequest {
     /// How many attempts may run at once.
-    pub places: u32,
-    /// When the place becomes free if it is not left before.
+    pub slots: u32,
+    /// When the slot becomes free if it is not left before.
     pub until: Timestamp,
-    /// A random number that decides which of several free places is taken.
+    /// A random number that decides which of several free slots is taken.
     pub first: u32,
 }
 
@@ -165,7 +165,7 @@ impl Store {
                 .await;
         }
         let mut voided = voided_turns();
-        voided.set(TTL, number(now.plus(KEPT).as_seconds()));
+        voided.set(TTL, number(now.plus(RETENTION).as_seconds()));
         let changes = [
             (limits, voided),
             (keys::waiting(id), watched_for_reset(destination, now)),
@@ -331,15 +331,15 @@ impl Store {
         .map(drop)
     }
 
-    /// Frees every place of a destination. Only valid when no attempt can be running, because the
+    /// Frees every slot of a destination. Only valid when no attempt can be running, because the
     /// only process that makes attempts has just started.
-    pub async fn free_places(&self, destination: DestinationId) -> Result<(), StoreError> {
+    pub async fn free_slots(&self, destination: DestinationId) -> Result<(), StoreError> {
         let mut change = Change::default();
-        for number in 0..PLACES_MAX {
+        for number in 0..SLOTS_MAX {
             change.remove(&name_of(number));
         }
         change.when().exists(PK);
-        self.change("free places", &keys::limits(destination), change)
+        self.change("free slots", &keys::limits(destination), change)
             .await
             .map(drop)
     }
@@ -384,28 +384,28 @@ impl Store {
             .map(|at| at.max(now)))
     }
 
-    /// Estimates when a place becomes free, from how long recent attempts took and how many
+    /// Estimates when a slot becomes free, from how long recent attempts took and how many
     /// deliveries wait already.
-    pub async fn expected_place(
+    pub async fn expected_slot(
         &self,
         destination: DestinationId,
         now: Timestamp,
-        places: u32,
+        slots: u32,
     ) -> Result<Timestamp, StoreError> {
         let key = keys::limits(destination);
         let item = self.get("read what attempts take", &key).await?;
         let took = item
             .as_ref()
-            .map(|item| Reader(item).number_opt::<u64>(TOOK))
+            .map(|item| Reader(item).number_opt::<u64>(RECENT_DURATION))
             .transpose()?
             .flatten();
-        let took = took.map_or(TOOK_FIRST, Duration::from_millis);
-        let step = took / places.max(1);
+        let took = took.map_or(ASSUMED_DURATION, Duration::from_millis);
+        let step = took / slots.max(1);
         let line = (LINE, number(took.as_millis()));
         let series = Series {
-            action: "expect a place",
+            action: "expect a slot",
             key,
-            name: NEXT_PLACE,
+            name: NEXT_SLOT,
             from: now,
             until: None,
         };
@@ -413,47 +413,47 @@ impl Store {
             .advance(series, now, step, Some(line))
             .await?
             .unwrap_or(now);
-        // No place has become free yet, so the first that waits waits for one attempt.
+        // No slot has become free yet, so the first that waits waits for one attempt.
         Ok(at.plus(step))
     }
 
-    /// Takes a place. Returns `None` if as many as `request.places` are taken.
-    pub async fn take_place(
+    /// Takes a slot. Returns `None` if as many as `request.slots` are taken.
+    pub async fn take_slot(
         &self,
         destination: DestinationId,
         now: Timestamp,
-        request: PlaceRequest,
-    ) -> Result<Option<TakenPlace>, StoreError> {
-        const ACTION: &str = "take a place";
+        request: SlotRequest,
+    ) -> Result<Option<TakenSlot>, StoreError> {
+        const ACTION: &str = "take a slot";
         let key = keys::limits(destination);
-        let PlaceRequest {
-            places,
+        let SlotRequest {
+            slots,
             until,
             first,
         } = request;
         for _ in 0..RACES_MAX {
             let item = self.get(ACTION, &key).await?.unwrap_or_default();
             let from = Reader(&item);
-            let Some(place) = free_place(&from, now, places, first)? else {
+            let Some(slot) = find_free_slot(&from, now, slots, first)? else {
                 return Ok(None);
             };
             let mut change = Change::default();
             change
-                .set(&name_of(place), number(until.as_millis()))
-                .set(TTL, number(now.plus(KEPT).as_seconds()));
+                .set(&name_of(slot), number(until.as_millis()))
+                .set(TTL, number(now.plus(RETENTION).as_seconds()));
             change
                 .when()
-                .missing_or_at_most(&name_of(place), number(now.as_millis()));
+                .missing_or_at_most(&name_of(slot), number(now.as_millis()));
             if self.change(ACTION, &key, change).await?.is_done() {
                 let ends_at = from
-                    .number_opt::<i64>(NEXT_PLACE)?
+                    .number_opt::<i64>(NEXT_SLOT)?
                     .map(|micros| Timestamp::from_millis(micros / 1000));
                 let line = from.number_opt(LINE)?.zip(ends_at.map(|at| at.since(now)));
-                return Ok(Some(TakenPlace {
-                    number: place,
-                    places,
+                return Ok(Some(TakenSlot {
+                    number: slot,
+                    slots,
                     until,
-                    took_ms: from.number_opt(TOOK)?,
+                    took_ms: from.number_opt(RECENT_DURATION)?,
                     line,
                 }));
             }
@@ -461,32 +461,31 @@ impl Store {
         Ok(None)
     }
 
-    /// Leaves a place after an attempt that took `took`, or after none was made. If attempts have
-    /// become much faster, the deliveries that wait for a place get new expected times.
-    pub async fn leave_place(
+    /// Leaves a slot after an attempt that took `took`, or after none was made. If attempts have
+    /// become much faster, the deliveries that wait for a slot get new expected times.
+    pub async fn leave_slot(
         &self,
         destination: &Destination,
-        place: TakenPlace,
+        slot: TakenSlot,
         took: Option<Duration>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let took_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         // A moving average, because a single quick or slow attempt says little.
         let took_ms = took_ms.map(|took| {
-            place
-                .took_ms
+            slot.took_ms
                 .map_or(took, |before| (3 * before).saturating_add(took) / 4)
         });
         let mut change = Change::default();
-        let name = name_of(place.number);
+        let name = name_of(slot.number);
         change.remove(&name);
         if let Some(took_ms) = took_ms {
-            change.set(TOOK, number(took_ms));
+            change.set(RECENT_DURATION, number(took_ms));
         }
-        change.when().equals(&name, number(place.until.as_millis()));
-        self.change("leave a place", &keys::limits(destination.id), change)
+        change.when().equals(&name, number(slot.until.as_millis()));
+        self.change("leave a slot", &keys::limits(destination.id), change)
             .await?;
-        match place.line.zip(took_ms) {
+        match slot.line.zip(took_ms) {
             Some(((began_ms, left), took_ms))
                 if left > LINE_MIN && took_ms.saturating_mul(LINE_SPEEDUP) < began_ms =>
             {
@@ -516,7 +515,7 @@ impl Store {
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
         let micros = |at: Timestamp| at.as_millis().saturating_mul(1000);
         let until = until.map_or(i64::MAX, micros);
-        let ttl = || number(now.plus(KEPT).as_seconds());
+        let ttl = || number(now.plus(RETENTION).as_seconds());
         for _ in 0..RACES_MAX {
             let mut later = Change::default();
             later.add(name, number(step)).set(TTL, ttl());
@@ -592,35 +591,35 @@ impl Store {
     }
 }
 
-/// Returns a free place if fewer than `places` are taken: the one after `first` free ones.
-/// Attempts that started under a higher limit count, too, whatever their place.
-fn free_place(
+/// Returns a free slot if fewer than `slots` are taken: the one after `first` free ones.
+/// Attempts that started under a higher limit count, too, whatever their slot.
+fn find_free_slot(
     from: &Reader<'_>,
     now: Timestamp,
-    places: u32,
+    slots: u32,
     first: u32,
 ) -> Result<Option<u32>, StoreError> {
     let (mut taken, mut free) = (0, Vec::new());
-    for place in 0..PLACES_MAX {
-        let until = from.time_opt(&name_of(place))?;
+    for slot in 0..SLOTS_MAX {
+        let until = from.time_opt(&name_of(slot))?;
         if until.is_some_and(|until| until > now) {
             taken += 1;
-        } else if place < places {
-            free.push(place);
+        } else if slot < slots {
+            free.push(slot);
         }
     }
     let nth = usize::try_from(first).unwrap_or_default() % free.len().max(1);
-    Ok(free.get(nth).copied().filter(|_| taken < places))
+    Ok(free.get(nth).copied().filter(|_| taken < slots))
 }
 
-fn name_of(place: u32) -> String {
-    format!("{PLACE_PREFIX}{place}")
+fn name_of(slot: u32) -> String {
+    format!("{SLOT_PREFIX}{slot}")
 }
 
-/// Voids the turns and the expectations of places that were given.
+/// Voids the turns and the expectations of slots that were given.
 fn voided_turns() -> Change {
     let mut change = Change::default();
-    change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
+    change.remove(NEXT_TURN).remove(NEXT_SLOT).remove(LINE);
     change
 }
 

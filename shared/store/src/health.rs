@@ -15,7 +15,7 @@ use crate::{Store, StoreError, recovery, skip_unreadable};
 
 pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const STREAK: &str = "n";
-/// Set while the recipients of an alert about the streak have not been told that it ended.
+/// Set while the recipients of an alert about the streak have not been notified that it ended.
 pub(crate) const ALERTED: &str = "alerted";
 pub(crate) const LAST_ALERT: &str = "told";
 /// When the failure rate was alerted; removed once it is healthy again.

@@ -20,7 +20,7 @@ use crate::table::Written;
 use crate::{Store, StoreError};
 
 /// How long a key is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// The longest response that is kept, because an item holds 400 KB. The response to a repeat is
 /// otherwise made from the record.
 const RESPONSE_MAX_BYTES: usize = 300_000;
@@ -207,7 +207,7 @@ fn item(claim: &IdempotencyClaim, now: Timestamp) -> Item {
     item.put(REQUEST, text(&claim.request_hash));
     item.put(RECORDED, json(&claim.recorded));
     item.put(LEASE, time(claim.lease_until));
-    item.put(TTL, number(now.plus(REMEMBERED).as_seconds()));
+    item.put(TTL, number(now.plus(RETENTION).as_seconds()));
     item
 }
 

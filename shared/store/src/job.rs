@@ -21,7 +21,7 @@ use crate::unreadable::readable;
 use crate::{DeliveryFilter, Page, Store, StoreError};
 
 /// How long jobs are kept after they were requested.
-const REMEMBERED_SECONDS: i64 = 30 * 86_400;
+const RETENTION_SECONDS: i64 = 30 * 86_400;
 
 /// A job and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -343,9 +343,6 @@ impl Store {
 
 pub(crate) fn item(job: &Job) -> Item {
     let mut item = document::revised(&keys::job(job.organization_id, job.id), job, job.revision);
-    item.put(
-        TTL,
-        number(job.created_at.as_seconds() + REMEMBERED_SECONDS),
-    );
+    item.put(TTL, number(job.created_at.as_seconds() + RETENTION_SECONDS));
     item
 }

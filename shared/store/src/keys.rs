@@ -23,7 +23,7 @@
 //! | rate limit | `RATE#<name>` | `RATE` |
 //! | confirmation of an address for alerts | `ORG#<org>` | `CONFIRM#<the address's SHA-256>` |
 //! | watch on what waits for a destination | `HEALTH#<dst>` | `WAITING` |
-//! | turns and places of a destination with limits; its starts | `LIMITS#<dst>` | `LIMITS`; `STARTS` |
+//! | turns and slots of a destination with limits; its starts | `LIMITS#<dst>` | `LIMITS`; `STARTS` |
 //! | usage; a tally | `ORG#<org>` | `USAGE`; `TALLY#<of what>` |
 //! | upload; one that no message uses yet | `ORG#<org>#UPLOADS` | `<upl ulid>`; `OUT#<upl ulid>` |
 //!
@@ -240,7 +240,7 @@ pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
     Key::new(audit_partition(organization), id.to_string())
 }
 
-/// The partition of an organization's audit trail.
+/// The partition of an organization's audit log.
 pub(crate) fn audit_partition(organization: OrganizationId) -> String {
     format!("ORG#{organization}#AUDIT")
 }

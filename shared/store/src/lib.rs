@@ -51,27 +51,27 @@ use domain::Timestamp;
 pub use alert::Watched;
 pub use alert_email::PendingConfirmation;
 pub use delivery::{
-    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, KeptBody, Leased,
-    MessageFilter, Missed, ObjectHead, ObjectLink, ObjectPlace, OwnObject, SentBody, Settled,
+    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, Leased, MessageFilter,
+    Missed, ObjectHead, ObjectLink, ObjectLocation, OwnObject, SentBody, Settled, StoredBody,
     Unreadable, UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
 pub use document::Saved;
 pub use error::StoreError;
-pub use flow::{PlaceRequest, Reset, TakenPlace};
+pub use flow::{Reset, SlotRequest, TakenSlot};
 pub use idempotency::{Claim, IdempotencyClaim};
 pub use job::{Job, JobKind, JobStatus};
 pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS, LIFECYCLE_DAYS};
 pub use organization::Ending;
 pub use page::{Page, Walk};
-pub use portal_link::StandingLink;
+pub use portal_link::ValidLink;
 pub use rate::{Counted, Usage, Window};
 pub use recovery::Recovered;
 pub use release::ReleaseWalk;
 pub use round::Round;
 pub use routes::{Route, Routes};
 pub use unreadable::skip_unreadable;
-pub use upload::{Announced, Upload};
+pub use upload::{AnnounceOutcome, Upload};
 
 use crate::table::Table;
 use crate::together::SharedCalls;

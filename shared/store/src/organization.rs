@@ -109,7 +109,7 @@ impl Store {
             .put(item(organization), at_revision(expected_revision))
             .change(
                 &keys::routes(organization.id),
-                routes::restated(organization),
+                routes::organization_attributes(organization),
             )
             .put(
                 audit::item(event, organization.settings.audit_retention_days),
@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// Removes an organization that has ended, with its keys, portal links, deleted destinations
-    /// and everything else that does not expire. Its deliveries, alerts and audit trail remain
+    /// and everything else that does not expire. Its deliveries, alerts and audit log remain
     /// until they expire. A repeat removes what is left.
     pub async fn remove_organization(&self, id: OrganizationId) -> Result<(), StoreError> {
         self.delete_keys(id).await?;
@@ -170,12 +170,14 @@ pub enum Ending {
 pub(crate) fn is_active(item: Option<&Item>) -> Result<bool, StoreError> {
     /// The only part of an organization that this check reads, because every request makes it.
     #[derive(Deserialize)]
-    struct Standing {
+    struct OrganizationStanding {
         #[serde(default)]
         ended_at: Option<Timestamp>,
     }
     let Some(item) = item else { return Ok(false) };
-    Ok(document::read::<Standing>(item)?.ended_at.is_none())
+    Ok(document::read::<OrganizationStanding>(item)?
+        .ended_at
+        .is_none())
 }
 
 /// Makes the item of an organization.

@@ -22,11 +22,11 @@ const SESSION_UNTIL: &str = "until";
 const REVOKED: &str = "revoked";
 /// How long a revoked link is kept: until every link has ended that could have been created in its
 /// session. That is twice a day, and an hour for clock differences.
-const REVOKED_KEPT: Duration = Duration::from_secs(49 * 3600);
+const REVOKED_RETENTION: Duration = Duration::from_secs(49 * 3600);
 
 /// A link that is valid, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StandingLink {
+pub struct ValidLink {
     /// The link that was read.
     pub link: PortalLink,
     /// The keys that the link depends on. The caller checks whether they have expired.
@@ -95,7 +95,7 @@ impl Store {
         organization: Option<OrganizationId>,
         id: PortalLinkId,
         makers: &[Maker],
-    ) -> Result<Option<StandingLink>, StoreError> {
+    ) -> Result<Option<ValidLink>, StoreError> {
         const ACTION: &str = "read a portal link";
         let mut wanted = vec![keys::portal_link(organization, id)];
         wanted.extend(organization.map(keys::organization));
@@ -129,7 +129,7 @@ impl Store {
                 (Maker::Session { .. }, _) => {}
             }
         }
-        Ok(Some(StandingLink { link, keys }))
+        Ok(Some(ValidLink { link, keys }))
     }
 
     /// Lists an organization's links that are not revoked, newest first. Whether what created them
@@ -214,7 +214,7 @@ impl Store {
         let mut change = Change::default();
         change
             .set(REVOKED, time(now))
-            .set(TTL, number(now.plus(REVOKED_KEPT).as_seconds()));
+            .set(TTL, number(now.plus(REVOKED_RETENTION).as_seconds()));
         change.when().exists(PK).missing(REVOKED);
         Ok(self
             .change(

@@ -19,7 +19,7 @@ const START: &str = "at";
 const REQUESTS: &str = "requests";
 const DELIVERIES: &str = "deliveries";
 /// Longer than any window and than the life of any function instance.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// How often a count is tried again when others change it at the same time.
 const RACES_MAX: usize = 8;
 
@@ -121,7 +121,7 @@ impl Store {
         first
             .set(COUNT, number(calls))
             .set(START, time(now))
-            .set(TTL, number(now.plus(KEPT).as_seconds()));
+            .set(TTL, number(now.plus(RETENTION).as_seconds()));
         match before {
             Some(before) => first.when().equals(START, time(before)),
             None => first.when().missing(START),
@@ -144,7 +144,7 @@ impl Store {
         change
             .add(REQUESTS, number(more.requests))
             .add(DELIVERIES, number(more.deliveries));
-        change.set(TTL, number(now.plus(KEPT).as_seconds()));
+        change.set(TTL, number(now.plus(RETENTION).as_seconds()));
         let call = self
             .table
             .client

@@ -84,19 +84,19 @@ impl Store {
 pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
     let reader = Reader(item);
     let members: Vec<(String, String)> = reader.text_map(DESTINATIONS)?;
-    let route = |(id, kept): (String, String)| {
+    let route = |(id, stored): (String, String)| {
         let id = id
             .parse()
             .map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id} {error}")))?;
-        let kept: StoredRoutes = serde_json::from_str(&kept)
+        let stored: StoredRoutes = serde_json::from_str(&stored)
             .map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id}: {error}")))?;
         Ok(Route {
             id,
-            kind: kept.kind,
-            enabled: kept.enabled,
-            event_types: kept.event_types,
-            revision: kept.revision,
-            paused_until: kept.paused_until_ms.map(Timestamp::from_millis),
+            kind: stored.kind,
+            enabled: stored.enabled,
+            event_types: stored.event_types,
+            revision: stored.revision,
+            paused_until: stored.paused_until_ms.map(Timestamp::from_millis),
         })
     };
     let mut destinations = members
@@ -126,7 +126,7 @@ pub(crate) fn first(organization: &Organization) -> Item {
 }
 
 /// Updates the attributes that follow from the organization.
-pub(crate) fn restated(organization: &Organization) -> Change {
+pub(crate) fn organization_attributes(organization: &Organization) -> Change {
     let mut change = Change::default();
     change.set(STATUS, json(&organization.status));
     change.set(SHARDS, number(organization.shards));
@@ -155,7 +155,7 @@ pub(crate) fn saved(destination: &Destination) -> Change {
     if destination.is_deleted() {
         change.remove_member(DESTINATIONS, &id);
     } else {
-        let kept = StoredRoutes {
+        let stored = StoredRoutes {
             kind: destination.kind(),
             enabled: destination.takes_deliveries(),
             event_types: destination.event_types.clone(),
@@ -164,7 +164,7 @@ pub(crate) fn saved(destination: &Destination) -> Change {
                 .paused_until(destination.updated_at)
                 .map(Timestamp::as_millis),
         };
-        change.set_member(DESTINATIONS, &id, json(&kept));
+        change.set_member(DESTINATIONS, &id, json(&stored));
     }
     change.when().exists(PK);
     change

@@ -40,7 +40,7 @@ pub(crate) const EVENT_TYPES_MAX: usize = 40;
 /// Never the event type of a message, which cannot contain these characters.
 const OTHER: &str = "(other)";
 /// How long the counters of an hour are kept.
-const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The attempts of one destination in one hour.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ fn addition(hour: Timestamp, tally: &Tally, bounded: bool) -> Change {
         add(&format!("{MINUTE_SUCCEEDED}{minute}"), counted.succeeded);
         add(&format!("{MINUTE_FAILED}{minute}"), counted.failed);
     }
-    change.set(TTL, number(hour.plus(KEPT).as_seconds()));
+    change.set(TTL, number(hour.plus(RETENTION).as_seconds()));
     if bounded {
         change.add(
             EVENT_TYPES,

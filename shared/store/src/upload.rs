@@ -12,7 +12,7 @@ use crate::document;
 use crate::expression::Condition;
 use crate::keys::{self, PK, SK, TTL};
 use crate::tally::{Limit, Within};
-use crate::{ObjectPlace, Store, StoreError};
+use crate::{ObjectLocation, Store, StoreError};
 
 /// How much longer than its message's history a use is kept, because unfinished deliveries may
 /// still need the object.
@@ -61,7 +61,7 @@ impl Upload {
 
 /// The outcome of announcing an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announced {
+pub enum AnnounceOutcome {
     /// The file may be put.
     Done,
     /// The file may not be put, because the announced uploads that no message uses have too many
@@ -81,7 +81,7 @@ impl Store {
         upload: &Upload,
         retention_days: u32,
         bytes_max: Option<u64>,
-    ) -> Result<Announced, StoreError> {
+    ) -> Result<AnnounceOutcome, StoreError> {
         const ACTION: &str = "announce an upload";
         let organization = upload.organization_id;
         let mut item = document::item(&keys::upload(organization, upload.id), upload);
@@ -91,7 +91,7 @@ impl Store {
         );
         let Some(most) = bytes_max else {
             self.put(ACTION, item, Condition::default()).await?;
-            return Ok(Announced::Done);
+            return Ok(AnnounceOutcome::Done);
         };
         let mut outstanding = keys::outstanding(organization, upload.id).item();
         outstanding.put(BYTES, number(upload.size_bytes));
@@ -111,8 +111,8 @@ impl Store {
             .transact_within(ACTION, limit, transaction, count)
             .await?
         {
-            Within::Done | Within::Refused => Ok(Announced::Done),
-            Within::Over => Ok(Announced::Over {
+            Within::Done | Within::Refused => Ok(AnnounceOutcome::Done),
+            Within::Over => Ok(AnnounceOutcome::Over {
                 until: self.outstanding(organization).await?.1,
             }),
         }
@@ -165,20 +165,20 @@ impl Store {
     /// than needed, while a message without a use could lose it.
     pub(crate) async fn note_use(
         &self,
-        place: &ObjectPlace,
+        location: &ObjectLocation,
         delivery: &Delivery,
     ) -> Result<(), StoreError> {
-        if place.bucket.is_some() {
+        if location.bucket.is_some() {
             return Ok(());
         }
-        let mut item = keys::used(&place.key, delivery.id.message).item();
+        let mut item = keys::used(&location.key, delivery.id.message).item();
         item.put(
             TTL,
             number(expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400),
         );
         self.put("note a use of an upload", item, Condition::default())
             .await?;
-        match keys::upload_of(&place.key) {
+        match keys::upload_of(&location.key) {
             Some(upload) => {
                 let outstanding = keys::outstanding(delivery.organization, upload);
                 self.delete(
@@ -197,17 +197,17 @@ impl Store {
     /// it.
     pub(crate) async fn end_use(
         &self,
-        place: &ObjectPlace,
+        location: &ObjectLocation,
         message: MessageId,
     ) -> Result<(), StoreError> {
         self.delete(
             "end a use of an upload",
-            &keys::used(&place.key, message),
+            &keys::used(&location.key, message),
             Condition::default(),
         )
         .await?;
         let mut others = Condition::default();
-        others.equals(PK, text(keys::uses(&place.key)));
+        others.equals(PK, text(keys::uses(&location.key)));
         let others = self
             .list(
                 "read who uses an upload",
@@ -216,7 +216,7 @@ impl Store {
             )
             .await?;
         if others.items.is_empty() {
-            self.delete_object(place).await
+            self.delete_object(location).await
         } else {
             Ok(())
         }

@@ -87,7 +87,7 @@ impl Meter {
     }
 
     /// Whether the render did so much work that its template, and not the machine, took the time.
-    pub(crate) fn worked_hard(&self) -> bool {
+    pub(crate) fn exceeded_work_limit(&self) -> bool {
         self.work_max - self.work_left.load(Ordering::Relaxed) > self.work_max / 8
     }
 }

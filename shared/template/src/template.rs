@@ -101,7 +101,7 @@ impl Template {
         match rendered {
             Ok(()) => Ok(output),
             Err(_) if stop.is_set() => Err(RenderError::Stopped {
-                costly: meter.worked_hard(),
+                costly: meter.exceeded_work_limit(),
             }),
             Err(_) if meter.is_exhausted() => Err(RenderError::TooCostly),
             Err(error) => Err(self.explained(&error, variables)),

@@ -13,9 +13,9 @@ use crate::{Recipient, VaultError};
 
 const KEY_BYTES: usize = 32;
 
-/// The place of a secret, which is the only one where it opens.
+/// The record and field that a secret belongs to. It opens only there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct SecretContext<'a> {
     pub(crate) organization: OrganizationId,
     pub(crate) destination: DestinationId,
     pub(crate) field: &'a str,
@@ -24,9 +24,9 @@ pub(crate) struct Place<'a> {
     pub(crate) recipient: Option<&'a Recipient>,
 }
 
-impl Place<'_> {
+impl SecretContext<'_> {
     /// Returns the data that is authenticated together with the secret. Ids and digests contain no
-    /// slash, so the text is different for every place.
+    /// slash, so the text is different for every secret.
     pub(crate) fn binding(&self) -> String {
         let Self {
             organization,
@@ -59,9 +59,9 @@ impl DataKey {
         &self,
         secret: &SecretString,
         nonce: [u8; NONCE_BYTES],
-        place: Place<'_>,
+        context: SecretContext<'_>,
     ) -> Vec<u8> {
-        let binding = place.binding();
+        let binding = context.binding();
         let payload = Payload {
             msg: secret.expose_secret().as_bytes(),
             aad: binding.as_bytes(),
@@ -75,9 +75,9 @@ impl DataKey {
         &self,
         ciphertext: &[u8],
         nonce: [u8; NONCE_BYTES],
-        place: Place<'_>,
+        context: SecretContext<'_>,
     ) -> Result<SecretString, VaultError> {
-        let binding = place.binding();
+        let binding = context.binding();
         let plaintext = self.cipher().decrypt(
             &Nonce::from(nonce),
             Payload {
@@ -86,7 +86,7 @@ impl DataKey {
             },
         );
         let plaintext = plaintext
-            .map_err(|_| VaultError::Corrupt("it was damaged, or sealed for another place"))?;
+            .map_err(|_| VaultError::Corrupt("it was damaged, or sealed for another record"))?;
         let text = String::from_utf8(plaintext).map_err(|error| {
             drop(Zeroizing::new(error.into_bytes()));
             VaultError::Corrupt("it is not text")
@@ -105,9 +105,9 @@ mod tests {
     use domain::Timestamp;
     use domain::id::Ulid;
 
-    fn place(field: &str) -> Place<'_> {
+    fn context(field: &str) -> SecretContext<'_> {
         let ulid = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000));
-        Place {
+        SecretContext {
             organization: ulid.into(),
             destination: ulid.into(),
             field,
@@ -121,20 +121,20 @@ mod tests {
         let ciphertext = key.encrypt(
             &"s3cret".into(),
             [1; NONCE_BYTES],
-            place("credentials/token"),
+            context("credentials/token"),
         );
         assert_eq!(
-            key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/token"))
+            key.decrypt(&ciphertext, [1; NONCE_BYTES], context("credentials/token"))
                 .unwrap()
                 .expose_secret(),
             "s3cret"
         );
         assert!(
-            key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/value"))
+            key.decrypt(&ciphertext, [1; NONCE_BYTES], context("credentials/value"))
                 .is_err()
         );
         assert!(
-            key.decrypt(&ciphertext, [2; NONCE_BYTES], place("credentials/token"))
+            key.decrypt(&ciphertext, [2; NONCE_BYTES], context("credentials/token"))
                 .is_err()
         );
     }

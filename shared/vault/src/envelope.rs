@@ -8,7 +8,7 @@ use crate::VaultError;
 
 /// AES-256-GCM with a KMS data key, bound to organization, destination and field. Records are kept
 /// for years, so a new format gets a new number and this one stays readable.
-const OF_A_PLACE: u8 = 1;
+const FOR_A_RECORD: u8 = 1;
 /// The same format, bound to the recipient too.
 const FOR_A_RECIPIENT: u8 = 2;
 pub(crate) const NONCE_BYTES: usize = 12;
@@ -36,7 +36,7 @@ impl Envelope {
         bytes.push(if self.has_recipient {
             FOR_A_RECIPIENT
         } else {
-            OF_A_PLACE
+            FOR_A_RECORD
         });
         bytes.extend(key_length.to_be_bytes());
         bytes.extend(&self.wrapped_key);
@@ -52,7 +52,7 @@ impl Envelope {
         let short = || VaultError::Corrupt("its end is missing");
         let (version, rest) = bytes.split_first().ok_or_else(short)?;
         let has_recipient = match *version {
-            OF_A_PLACE => false,
+            FOR_A_RECORD => false,
             FOR_A_RECIPIENT => true,
             _ => return Err(VaultError::Corrupt("its format is unknown")),
         };

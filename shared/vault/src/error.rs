@@ -52,7 +52,7 @@ pub enum VaultError {
         /// The ARN of the secret.
         arn: String,
     },
-    /// The ciphertext is damaged, or belongs to another place. The secret has to be set again.
+    /// The ciphertext is damaged, or belongs to another record. The secret has to be set again.
     #[error("the stored secret does not open: {0}")]
     Corrupt(&'static str),
     /// This function has no key to seal with.

@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
 use crate::cache::Cache;
-use crate::data_key::{DataKey, Place};
+use crate::data_key::{DataKey, SecretContext};
 use crate::envelope::Envelope;
 use crate::{Confidential, Recipient, VaultError};
 
@@ -31,7 +31,7 @@ pub const ORGANIZATION_TAG: &str = "waybill:organization";
 /// How long a secret is cached after it was opened or read. A change in Secrets Manager therefore
 /// takes effect within five minutes. A change through Waybill has another ciphertext
 /// and takes effect immediately.
-const KEPT_FOR: Duration = Duration::from_secs(240);
+const CACHED_FOR: Duration = Duration::from_secs(240);
 /// How many opened secrets are cached.
 const OPENED_MAX: usize = 4096;
 /// How many read secrets are cached.
@@ -51,7 +51,7 @@ struct Inner {
     kms_key_id: Option<String>,
     clock: Clock,
     random: Random,
-    /// Opened secrets by the digest of ciphertext and place.
+    /// Opened secrets by the digest of ciphertext and context.
     opened: Cache<[u8; 32]>,
     /// Read secrets by ARN and the role that reads them.
     referenced: Cache<(String, Option<String>)>,
@@ -68,8 +68,8 @@ impl Vault {
             kms_key_id,
             clock,
             random,
-            opened: Cache::new(OPENED_MAX, KEPT_FOR),
-            referenced: Cache::new(REFERENCED_MAX, KEPT_FOR),
+            opened: Cache::new(OPENED_MAX, CACHED_FOR),
+            referenced: Cache::new(REFERENCED_MAX, CACHED_FOR),
         }))
     }
 
@@ -96,7 +96,7 @@ impl Vault {
         fields: &[(&str, SecretString)],
     ) -> Result<Vec<Sealed>, VaultError> {
         self.sealed(
-            Place {
+            SecretContext {
                 organization,
                 destination,
                 field: "",
@@ -117,7 +117,7 @@ impl Vault {
         fields: &[(&str, SecretString)],
     ) -> Result<Vec<Sealed>, VaultError> {
         self.sealed(
-            Place {
+            SecretContext {
                 organization,
                 destination,
                 field: "",
@@ -130,19 +130,19 @@ impl Vault {
 
     async fn sealed(
         &self,
-        place: Place<'_>,
+        context: SecretContext<'_>,
         fields: &[(&str, SecretString)],
     ) -> Result<Vec<Sealed>, VaultError> {
         if fields.is_empty() {
             return Ok(Vec::new());
         }
         let (key, wrapped_key) = self
-            .new_data_key(place.organization, place.destination)
+            .new_data_key(context.organization, context.destination)
             .await?;
         let seal = |(field, secret): &(&str, SecretString)| {
             let nonce = self.0.random.bytes();
-            let ciphertext = key.encrypt(secret, nonce, Place { field, ..place });
-            let has_recipient = place.recipient.is_some();
+            let ciphertext = key.encrypt(secret, nonce, SecretContext { field, ..context });
+            let has_recipient = context.recipient.is_some();
             Envelope {
                 has_recipient,
                 wrapped_key: wrapped_key.clone(),
@@ -164,7 +164,7 @@ impl Vault {
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
         self.opened(
-            Place {
+            SecretContext {
                 organization,
                 destination,
                 field,
@@ -186,7 +186,7 @@ impl Vault {
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
         self.opened(
-            Place {
+            SecretContext {
                 organization,
                 destination,
                 field,
@@ -197,19 +197,23 @@ impl Vault {
         .await
     }
 
-    async fn opened(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
+    async fn opened(
+        &self,
+        context: SecretContext<'_>,
+        sealed: &Sealed,
+    ) -> Result<SecretString, VaultError> {
         // NUL occurs neither in base64 nor in ids.
         let digest =
-            Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
+            Sha256::digest([sealed.0.as_bytes(), b"\0", context.binding().as_bytes()].concat());
         // Boxed, because the future of an SDK call is large and seldom needed.
         let opened = self
             .0
             .opened
             .get(
-                place.organization,
+                context.organization,
                 digest.into(),
                 self.0.clock.now(),
-                Box::pin(self.open_uncached(place, sealed)),
+                Box::pin(self.open_uncached(context, sealed)),
             )
             .await;
         opened.inspect(Confidential::add)
@@ -282,21 +286,21 @@ impl Vault {
 
     async fn open_uncached(
         &self,
-        place: Place<'_>,
+        context: SecretContext<'_>,
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
         let envelope = Envelope::read(sealed)?;
-        let place = Place {
-            recipient: place.recipient.filter(|_| envelope.has_recipient),
-            ..place
+        let context = SecretContext {
+            recipient: context.recipient.filter(|_| envelope.has_recipient),
+            ..context
         };
         let call = self
             .0
             .kms
             .decrypt()
             .ciphertext_blob(Blob::new(envelope.wrapped_key));
-        let call = call.encryption_context("organization", place.organization.to_string());
-        let call = call.encryption_context("destination", place.destination.to_string());
+        let call = call.encryption_context("organization", context.organization.to_string());
+        let call = call.encryption_context("destination", context.destination.to_string());
         let unwrapped = call
             .send()
             .await
@@ -305,7 +309,7 @@ impl Vault {
                     if refusal.is_invalid_ciphertext_exception()
                         || refusal.is_incorrect_key_exception() =>
                 {
-                    VaultError::Corrupt("its data key was damaged, or made for another place")
+                    VaultError::Corrupt("its data key was damaged, or made for another record")
                 }
                 _ => VaultError::unavailable(KMS, "open a data key")(error),
             })?;
@@ -315,7 +319,7 @@ impl Vault {
         DataKey::from_plaintext(plaintext.into_inner())?.decrypt(
             &envelope.ciphertext,
             envelope.nonce,
-            place,
+            context,
         )
     }
 

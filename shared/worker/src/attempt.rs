@@ -27,7 +27,7 @@ use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job};
 use crate::error::Unavailable;
 use crate::plan::skip_reason;
-use crate::setback::{Disposal, hold, put_back};
+use crate::setback::{Disposal, hold, return_to_queue};
 use crate::trail;
 use crate::turn::Admission;
 use crate::{Parts, Payload};
@@ -86,7 +86,7 @@ impl<C: Connector> Parts<C> {
         destination: &Destination,
         span: &mut Span,
     ) -> Disposal {
-        let Admission { place, start } = match self.limits(item) {
+        let Admission { slot, start } = match self.limits(item) {
             None => Admission::default(),
             Some(limits) => {
                 let until = self
@@ -103,10 +103,10 @@ impl<C: Connector> Parts<C> {
         };
         let started = Instant::now();
         let attempt = Box::pin(self.attempt_leased(item, delivery, destination, start, span));
-        // An attempt that panics frees its place, too.
+        // An attempt that panics frees its slot, too.
         let attempted = AssertUnwindSafe(attempt).catch_unwind().await;
         let took = matches!(attempted, Ok(Ok(_))).then(|| started.elapsed());
-        self.leave(destination, place, took).await;
+        self.leave(destination, slot, took).await;
         match attempted {
             Ok(attempted) => attempted.unwrap_or_else(|disposal| disposal),
             Err(panic) => resume_unwind(panic),
@@ -133,12 +133,12 @@ impl<C: Connector> Parts<C> {
                     delivery = %delivery.id,
                     "failed to lease a delivery; its task returns to the queue"
                 );
-                return Err(put_back(&self.inbox, &item.received).await);
+                return Err(return_to_queue(&self.inbox, &item.received).await);
             }
         };
         let delivery = &*leased;
         self.keep_distance(item, destination, start).await;
-        self.faults.strike(delivery);
+        self.faults.abort_if_configured(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();
         let mut send = Span::start(SEND, &current_in(delivery.message.trace));
@@ -182,7 +182,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %delivery.id,
                     "failed to make an attempt; its task returns to the queue"
                 );
-                put_back(&self.inbox, &item.received).await
+                return_to_queue(&self.inbox, &item.received).await
             }
         })
     }
@@ -245,7 +245,7 @@ impl<C: Connector> Parts<C> {
         delivery: &Delivery,
     ) -> Result<Result<Payload, Attempted>, Unavailable> {
         if let Some(payload) = &item.work.payload {
-            return Ok(Ok(Payload::whole(payload.clone())));
+            return Ok(Ok(Payload::in_memory(payload.clone())));
         }
         let gone = || {
             Attempted::unsent(
@@ -254,31 +254,32 @@ impl<C: Connector> Parts<C> {
             )
         };
         let unavailable = |error: StoreError| Unavailable::because(error);
-        let place = match self.store.content(delivery).await.map_err(unavailable)? {
+        let location = match self.store.content(delivery).await.map_err(unavailable)? {
             None => return Ok(Err(gone())),
-            Some(Content::Bytes(bytes)) => return Ok(Ok(Payload::whole(bytes))),
-            Some(Content::Object(place)) => place,
+            Some(Content::Bytes(bytes)) => return Ok(Ok(Payload::in_memory(bytes))),
+            Some(Content::Object(location)) => location,
         };
-        if let Err(why) = grants::source(&place, &item.work.grants) {
+        if let Err(why) = grants::source(&location, &item.work.grants) {
             return Ok(Err(why.into_attempted()));
         }
         let size_bytes = delivery.message.payload.size_bytes;
         if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
-            let whole = self
+            let bytes = self
                 .store
-                .read_entire_object(&place, size_bytes)
+                .read_entire_object(&location, size_bytes)
                 .await
                 .map_err(unavailable)?;
-            return Ok(whole.map(Payload::whole).ok_or_else(gone));
+            return Ok(bytes.map(Payload::in_memory).ok_or_else(gone));
         }
         let pieces = self
             .store
-            .stream_object(&place, size_bytes)
+            .stream_object(&location, size_bytes)
             .await
             .map_err(unavailable)?;
-        let own = self.store.own_object(&place);
-        let streamed = pieces
-            .map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own));
+        let own = self.store.own_object(&location);
+        let streamed = pieces.map(|pieces| {
+            Payload::streamed(size_bytes, pieces.map_err(unavailable)).with_own_object(own)
+        });
         Ok(streamed.ok_or_else(gone))
     }
 
@@ -358,7 +359,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %before.id,
                     "failed to record an attempt that was made; it is made again with the same id"
                 );
-                put_back(&self.inbox, &item.received).await
+                return_to_queue(&self.inbox, &item.received).await
             }
         }
     }
@@ -441,17 +442,17 @@ impl<C: Connector> Parts<C> {
     /// Stores the body that was sent. The attempt counts even if that fails, because sending it
     /// again would be worse.
     async fn keep_body(&self, delivery: &Delivery, body: &SentBody) {
-        let mut kept = self.store.keep_body(delivery, body).await;
+        let mut stored = self.store.keep_body(delivery, body).await;
         let mut wait = SETTLE_WAIT_FIRST;
         for _ in 1..SETTLE_TRIES {
-            match &kept {
+            match &stored {
                 Err(error) if error.is_unavailable() => tokio::time::sleep(wait).await,
                 _ => break,
             }
             wait *= 3;
-            kept = self.store.keep_body(delivery, body).await;
+            stored = self.store.keep_body(delivery, body).await;
         }
-        if let Err(error) = kept {
+        if let Err(error) = stored {
             tracing::warn!(
                 error = %domain::chain(&error),
                 delivery = %delivery.id,
@@ -495,7 +496,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %before.id,
                     "failed to record a late attempt; its task returns to the queue"
                 );
-                put_back(&self.inbox, received).await
+                return_to_queue(&self.inbox, received).await
             }
         }
     }

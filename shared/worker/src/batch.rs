@@ -20,7 +20,7 @@ use telemetry::metrics::Threshold;
 
 use crate::counts::Counts;
 use crate::plan::{GiveUp, Next, plan};
-use crate::setback::{Disposal, hold, put_back, unreadable};
+use crate::setback::{Disposal, hold, return_to_queue, unreadable};
 use crate::turn::{Turn, limits_of};
 use crate::{Connector, Parts};
 
@@ -76,7 +76,7 @@ impl<C: Connector> Parts<C> {
             disposals.push((message_id, self.carry_out_alone(item, deadline_ms).await));
         }
         let now = self.clock.now();
-        self.carried
+        self.pending_statistics
             .count(counts.take(now), tasks, now, &self.store, &self.shutdown)
             .await;
         staying.extend(
@@ -201,7 +201,7 @@ impl<C: Connector> Parts<C> {
                     "failed to read a batch; its tasks return to the queue"
                 );
                 for (message, _) in readable {
-                    let disposal = put_back(&self.inbox, &message).await;
+                    let disposal = return_to_queue(&self.inbox, &message).await;
                     disposed.push((message.message_id, Err(disposal)));
                 }
             }
@@ -286,7 +286,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %item.task.delivery,
                     "failed to take a turn; the task returns to the queue"
                 );
-                put_back(&self.inbox, &item.received).await
+                return_to_queue(&self.inbox, &item.received).await
             }
         }
     }
@@ -311,7 +311,7 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Returns whether an attempt that has waited for a place may start. It may not start if its
+    /// Returns whether an attempt that has waited for a slot may start. It may not start if its
     /// delivery was cancelled during the wait, or its destination was paused, disabled or given
     /// other limits.
     pub(crate) async fn is_still_due(&self, item: &Item, limits: DeliveryLimits) -> bool {
@@ -371,7 +371,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %item.task.delivery,
                     "failed to read a delivery again; its task returns to the queue"
                 );
-                Err(put_back(&self.inbox, &item.received).await)
+                Err(return_to_queue(&self.inbox, &item.received).await)
             }
         }
     }
@@ -438,7 +438,7 @@ impl<C: Connector> Parts<C> {
                 delivery = %delivery.id,
                 "failed to create the fallbacks of a delivery; its task returns to the queue"
             );
-            return put_back(&self.inbox, received).await;
+            return return_to_queue(&self.inbox, received).await;
         }
         let Some(updates) = &self.updates else {
             return disposal;
@@ -453,7 +453,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %delivery.id,
                     "failed to send a status update; its task returns to the queue"
                 );
-                put_back(&self.inbox, received).await
+                return_to_queue(&self.inbox, received).await
             }
         }
     }
@@ -480,7 +480,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %before.id,
                     "failed to finish a delivery without an attempt; its task returns to the queue"
                 );
-                put_back(&self.inbox, &item.received).await
+                return_to_queue(&self.inbox, &item.received).await
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::alert_email::{Confirmation, ConfirmationAnswer};
 use domain::attempt::{RequestRecord, ResponseRecord};
 use domain::authorization::{Exchange, ExchangeAnswer};
-use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
+use domain::check::{CheckReport, HostKeysAnswer, HostKeysServer};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::Outcome;
@@ -41,7 +41,7 @@ pub trait Connector: Send + Sync + 'static {
     }
 
     /// Returns the host keys that a server presents, if the protocol has host keys.
-    fn host_keys(&self, _: HostKeysPlace) -> impl Future<Output = HostKeysAnswer> + Send {
+    fn host_keys(&self, _: HostKeysServer) -> impl Future<Output = HostKeysAnswer> + Send {
         let CheckReport { ok, steps } =
             crate::refused_check("this destination type has no host keys");
         std::future::ready(HostKeysAnswer::Refused { ok, steps })

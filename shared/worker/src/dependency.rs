@@ -62,7 +62,7 @@ impl Watch {
 
     /// Returns the result of an attempt. It is a failure of Waybill if the payload failed, or if
     /// the deadline passed while a service of Waybill did not answer.
-    pub(crate) fn judge<T: Timed>(
+    pub(crate) fn outcome_of<T: Timed>(
         &self,
         result: Result<T, ConnectorError>,
     ) -> Result<T, ConnectorError> {
@@ -217,9 +217,9 @@ mod tests {
         let watch = Watch::default();
         let mut pieces = watch.pieces(stream::pending().boxed());
         drop(tokio::time::timeout(Duration::from_secs(5), pieces.next()).await);
-        assert!(is_ours(&watch.judge(timed_out())));
-        assert!(watch.judge(Ok(())).is_ok(), "a success stands");
-        let refused = watch.judge::<()>(Err(ConnectorError::misconfigured("no")));
+        assert!(is_ours(&watch.outcome_of(timed_out())));
+        assert!(watch.outcome_of(Ok(())).is_ok(), "a success stands");
+        let refused = watch.outcome_of::<()>(Err(ConnectorError::misconfigured("no")));
         assert!(!is_ours(&refused), "the destination's own refusal stands");
     }
 
@@ -234,7 +234,7 @@ mod tests {
         assert!(pieces.next().now_or_never().is_none());
         sender.send(Ok(Bytes::new())).unwrap();
         tokio::time::sleep(Duration::from_secs(30)).await;
-        assert!(!is_ours(&watch.judge(timed_out())));
+        assert!(!is_ours(&watch.outcome_of(timed_out())));
     }
 
     #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ mod tests {
         let failing = stream::iter([Err(Unavailable::new("gone"))]).boxed();
         assert!(watch.pieces(failing).next().await.unwrap().is_err());
         let reported: Result<(), _> = Err(ConnectorError::rejected("the request broke off"));
-        assert!(is_ours(&watch.judge(reported)));
+        assert!(is_ours(&watch.outcome_of(reported)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,7 +251,7 @@ mod tests {
         let watch = Watch::default();
         let call = watch.during(dependency(std::future::pending::<()>()));
         drop(tokio::time::timeout(Duration::from_secs(5), call).await);
-        assert!(is_ours(&watch.judge(timed_out())));
+        assert!(is_ours(&watch.outcome_of(timed_out())));
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,6 +260,6 @@ mod tests {
         watch
             .during(dependency(tokio::time::sleep(Duration::from_secs(5))))
             .await;
-        assert!(!is_ours(&watch.judge(timed_out())));
+        assert!(!is_ours(&watch.outcome_of(timed_out())));
     }
 }

@@ -21,7 +21,7 @@ impl Faults {
     }
 
     /// Aborts the process if an attempt for this delivery is configured to.
-    pub(crate) fn strike(&self, delivery: &Delivery) {
+    pub(crate) fn abort_if_configured(&self, delivery: &Delivery) {
         if self.crash_event_type.as_deref() == Some(delivery.message.event_type.as_str()) {
             tracing::error!(
                 delivery = %delivery.id,

@@ -1,10 +1,10 @@
 //! The state that one process keeps about destinations with limits: when it sent the last request,
-//! and which deliveries wait for a place.
+//! and which deliveries wait for a slot.
 //!
-//! Turns, starts and places are in the table and apply to all processes. If a process is delayed
+//! Turns, starts and slots are in the table and apply to all processes. If a process is delayed
 //! after it took several starts, their requests are ready at the same time, so the process also
-//! keeps a distance between requests. A process that frees a place **calls** a delivery that waits
-//! for one: it sends the task of the delivery before the expected time, so that the place is used.
+//! keeps a distance between requests. A process that frees a slot **calls** a delivery that waits
+//! for one: it sends the task of the delivery before the expected time, so that the slot is used.
 //! This state is lost when the process ends. A delivery that is not called returns at its expected
 //! time.
 
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// How much closer together two requests may be than the limit permits, or half the step if that is
 /// longer. A slightly late request therefore does not delay the requests after it.
 const SLACK_MIN: Duration = Duration::from_millis(50);
-/// If attempts take less than this, deliveries are called before a place is free.
+/// If attempts take less than this, deliveries are called before a slot is free.
 const SHORT_ATTEMPT: Duration = Duration::from_secs(1);
 /// The most deliveries of one destination that a process keeps in line. Further deliveries return
 /// at their expected times.
@@ -49,11 +49,11 @@ struct Flow {
     /// The pace at which requests are sent. An attempt takes its lease after its start, which may
     /// bring its request closer to another one.
     sent: Pace,
-    /// The deliveries that wait for a place, oldest first, with the trace that each task continues.
+    /// The deliveries that wait for a slot, oldest first, with the trace that each task continues.
     line: BTreeMap<DeliveryId, (Task, Option<TraceContext>)>,
-    /// How many deliveries are looking for a place.
+    /// How many deliveries are looking for a slot.
     looking: u32,
-    /// Wakes a delivery that is looking for a place when this process frees one.
+    /// Wakes a delivery that is looking for a slot when this process frees one.
     bell: Arc<Notify>,
     /// When a delivery last joined the line or was called from it.
     used: Option<Instant>,
@@ -78,21 +78,21 @@ impl Pace {
     }
 }
 
-/// A delivery that is looking for a place, until this is dropped.
-pub(crate) struct Looking {
+/// A delivery that is looking for a slot, until this is dropped.
+pub(crate) struct SlotSearch {
     flows: Flows,
     destination: DestinationId,
     bell: Arc<Notify>,
 }
 
-impl Looking {
-    /// Waits until this process frees a place, for at most `most`.
+impl SlotSearch {
+    /// Waits until this process frees a slot, for at most `most`.
     pub(crate) async fn wait(&self, most: Duration) {
         drop(tokio::time::timeout(most, self.bell.notified()).await);
     }
 }
 
-impl Drop for Looking {
+impl Drop for SlotSearch {
     fn drop(&mut self) {
         if let Some(flow) = self.flows.state().flows.get_mut(&self.destination) {
             flow.looking -= 1;
@@ -112,19 +112,19 @@ impl Flows {
         tokio::time::sleep(wait).await;
     }
 
-    /// Registers a delivery that looks for a place.
-    pub(crate) fn look(&self, destination: DestinationId) -> Looking {
+    /// Registers a delivery that looks for a slot.
+    pub(crate) fn look(&self, destination: DestinationId) -> SlotSearch {
         let mut state = self.state();
         let flow = state.flow(destination);
         flow.looking += 1;
-        Looking {
+        SlotSearch {
             flows: self.clone(),
             destination,
             bell: Arc::clone(&flow.bell),
         }
     }
 
-    /// Adds a delivery that waits for a place to the line. Its task is sent when a place is free.
+    /// Adds a delivery that waits for a slot to the line. Its task is sent when a slot is free.
     pub(crate) fn add_to_line(&self, task: Task, cause: Option<TraceContext>) {
         let mut state = self.state();
         if state.lined_up >= LINES_MAX {
@@ -142,7 +142,7 @@ impl Flows {
         state.lined_up += added;
     }
 
-    /// Removes a delivery that has a place from the line.
+    /// Removes a delivery that has a slot from the line.
     pub(crate) fn remove_from_line(&self, destination: DestinationId, delivery: DeliveryId) {
         let mut state = self.state();
         if state
@@ -154,13 +154,13 @@ impl Flows {
         }
     }
 
-    /// Records that one of `places` places became free after an attempt that took `took`. Returns
-    /// the tasks to send. While attempts are short, about one delivery looks for each place, so
-    /// that a free place is used before a new task has passed through the queue.
+    /// Records that one of `slots` slots became free after an attempt that took `took`. Returns
+    /// the tasks to send. While attempts are short, about one delivery looks for each slot, so
+    /// that a free slot is used before a new task has passed through the queue.
     pub(crate) fn freed(
         &self,
         destination: DestinationId,
-        places: u32,
+        slots: u32,
         took: Duration,
     ) -> Vec<(Task, Option<TraceContext>)> {
         let mut state = self.state();
@@ -172,7 +172,7 @@ impl Flows {
         let wanted = match flow.looking {
             0 if took < SHORT_ATTEMPT => 2,
             0 => 1,
-            looking => u32::from(took < SHORT_ATTEMPT && looking <= places),
+            looking => u32::from(took < SHORT_ATTEMPT && looking <= slots),
         };
         let called: Vec<_> = (0..wanted)
             .map_while(|_| flow.line.pop_first())
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_free_place_calls_the_oldest_that_wait_and_no_more_than_can_use_it() {
+    async fn a_free_slot_calls_the_oldest_that_wait_and_no_more_than_can_use_it() {
         let (flows, ids) = (Flows::default(), mint());
         let first = task(&ids, 0);
         for position in [3, 1, 2, 0] {
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(
             called(TENTH),
             [1, 2],
-            "a short one: the next one looks for its place beforehand"
+            "a short one: the next one looks for its slot beforehand"
         );
         let looking = [flows.look(first.destination), flows.look(first.destination)];
         assert!(called(TENTH).is_empty(), "enough of them look");

@@ -7,7 +7,7 @@ use domain::destination::Destination;
 use domain::organization::Grants;
 use domain::settle::Outcome;
 use domain::signing_secret::{SecretSource, SigningSecret};
-use store::ObjectPlace;
+use store::ObjectLocation;
 
 use crate::connector::{Attempted, Connector};
 use crate::{Parts, refused_check};
@@ -42,9 +42,9 @@ pub(crate) fn secrets<'s>(
 }
 
 /// Returns an error if the service's own role may not read the payload from the submitter's bucket.
-pub(crate) fn source(place: &ObjectPlace, grants: &Grants) -> Result<(), NotGranted> {
-    match &place.bucket {
-        Some(bucket) if place.role.is_none() && !grants.buckets.contains(bucket) => {
+pub(crate) fn source(location: &ObjectLocation, grants: &Grants) -> Result<(), NotGranted> {
+    match &location.bucket {
+        Some(bucket) if location.role.is_none() && !grants.buckets.contains(bucket) => {
             Err(NotGranted(format!(
                 "the bucket {bucket} is not granted to this organization; ask the operator"
             )))
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_source_needs_its_grant_unless_a_role_reads_it() {
-        let place = |bucket: Option<&str>, role: Option<(String, String)>| ObjectPlace {
+        let location = |bucket: Option<&str>, role: Option<(String, String)>| ObjectLocation {
             bucket: bucket.map(str::to_owned),
             key: "k".to_owned(),
             version: None,
@@ -160,10 +160,10 @@ mod tests {
                 "id".to_owned(),
             ))
         };
-        assert_eq!(source(&place(None, None), &Grants::default()), Ok(()));
-        assert_eq!(source(&place(Some("one"), None), &granted), Ok(()));
-        assert_eq!(source(&place(Some("two"), role()), &granted), Ok(()));
-        assert!(source(&place(Some("two"), None), &granted).is_err());
-        assert!(source(&place(Some("one"), None), &Grants::default()).is_err());
+        assert_eq!(source(&location(None, None), &Grants::default()), Ok(()));
+        assert_eq!(source(&location(Some("one"), None), &granted), Ok(()));
+        assert_eq!(source(&location(Some("two"), role()), &granted), Ok(()));
+        assert!(source(&location(Some("two"), None), &granted).is_err());
+        assert!(source(&location(Some("one"), None), &Grants::default()).is_err());
     }
 }

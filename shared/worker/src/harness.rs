@@ -51,7 +51,7 @@ pub async fn watched(
         .during(Box::pin(attempt(payload.watched(&watch))))
         .await;
     watch
-        .judge(result)
+        .outcome_of(result)
         .or_else(|error| error.into_attempted(None))
 }
 
@@ -80,7 +80,7 @@ pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> Ch
                 "the check took longer than {most} s"
             )))
         });
-    let result = watch.judge(result);
+    let result = watch.outcome_of(result);
     if let Err(ConnectorError::Unavailable(unavailable)) = &result {
         let error = Redactor::of(&confidential).text(&domain::chain(unavailable).to_string());
         tracing::warn!(

@@ -12,7 +12,6 @@
 
 mod attempt;
 mod batch;
-mod carried;
 mod config;
 mod connector;
 mod counts;
@@ -28,6 +27,7 @@ mod invocation;
 mod limit;
 mod memory;
 mod payload;
+mod pending_statistics;
 mod plan;
 pub mod redaction;
 mod setback;
@@ -36,7 +36,6 @@ mod trail;
 mod turn;
 mod updates;
 
-pub use carried::Carried;
 pub use config::Config;
 pub use connector::{Attempted, Check, Connector, Job};
 pub use credentials::Opened;
@@ -49,6 +48,7 @@ pub use invocation::{Answer, Invocation};
 pub use limit::{CHECK_TIME_LIMIT, login_deadline, within};
 pub use memory::{Memory, Reserved};
 pub use payload::{Payload, Pieces};
+pub use pending_statistics::PendingStatistics;
 pub use plan::{GiveUp, Next, plan};
 pub use redaction::redacted;
 pub use steps::StepRecorder;
@@ -61,7 +61,7 @@ use std::task::{Context, Poll};
 use dispatch::{Bus, Dispatcher};
 use domain::alert_email::{Confirmation, ConfirmationAnswer};
 use domain::authorization::{Exchange, ExchangeAnswer};
-use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysPlace, StepName};
+use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysServer, StepName};
 use domain::destination::Destination;
 use domain::{Clock, Random, Reason};
 use lambda_runtime::LambdaEvent;
@@ -100,7 +100,7 @@ pub struct Parts<C> {
     /// The flows of destinations with limits.
     pub flows: Flows,
     /// The attempts that are not in the statistics yet.
-    pub carried: Carried,
+    pub pending_statistics: PendingStatistics,
     /// The faults to inject, if there are any.
     pub faults: Faults,
 }
@@ -153,7 +153,7 @@ impl<C: Connector> Worker<C> {
             shutdown,
             memory,
             flows: Flows::default(),
-            carried: Carried::new(background),
+            pending_statistics: PendingStatistics::new(background),
             faults,
         })
     }
@@ -180,10 +180,10 @@ impl<C: Connector> Parts<C> {
 
     /// Asks a server for its host keys. The request does not name an organization, so connections
     /// are isolated by host instead.
-    async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
+    async fn host_keys(&self, server: HostKeysServer) -> HostKeysAnswer {
         egress::on_behalf_of(
-            format!("host {}", place.host),
-            self.connector.host_keys(place),
+            format!("host {}", server.host),
+            self.connector.host_keys(server),
         )
         .await
     }

@@ -21,18 +21,18 @@ pub struct Payload {
 }
 
 enum Content {
-    Whole(Bytes),
+    InMemory(Bytes),
     Streamed(Pieces),
 }
 
 impl Payload {
     /// Creates a payload that is in memory.
     #[must_use]
-    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+    pub fn in_memory(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
             size_bytes: bytes.len() as u64,
-            content: Content::Whole(bytes),
+            content: Content::InMemory(bytes),
             own_object: None,
         }
     }
@@ -54,7 +54,7 @@ impl Payload {
     pub(crate) fn watched(self, watch: &Watch) -> Self {
         let content = match self.content {
             Content::Streamed(pieces) => Content::Streamed(watch.pieces(pieces)),
-            whole @ Content::Whole(_) => whole,
+            in_memory @ Content::InMemory(_) => in_memory,
         };
         Self { content, ..self }
     }
@@ -62,7 +62,7 @@ impl Payload {
     /// Returns the payload with the object in S3 that holds it, if the function may read that with
     /// its own role.
     #[must_use]
-    pub fn kept_as(self, own_object: Option<OwnObject>) -> Self {
+    pub fn with_own_object(self, own_object: Option<OwnObject>) -> Self {
         Self { own_object, ..self }
     }
 
@@ -83,7 +83,7 @@ impl Payload {
     #[must_use]
     pub fn bytes_in_memory(&self) -> Option<&Bytes> {
         match &self.content {
-            Content::Whole(bytes) => Some(bytes),
+            Content::InMemory(bytes) => Some(bytes),
             Content::Streamed(_) => None,
         }
     }
@@ -91,8 +91,8 @@ impl Payload {
     /// Returns the next bytes, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Unavailable> {
         match &mut self.content {
-            Content::Whole(bytes) if bytes.is_empty() => Ok(None),
-            Content::Whole(bytes) => Ok(Some(std::mem::take(bytes))),
+            Content::InMemory(bytes) if bytes.is_empty() => Ok(None),
+            Content::InMemory(bytes) => Ok(Some(std::mem::take(bytes))),
             Content::Streamed(pieces) => pieces.next().await.transpose(),
         }
     }
@@ -100,7 +100,7 @@ impl Payload {
     /// Reads the whole payload into memory. The caller has checked its size.
     pub async fn collect(self) -> Result<Bytes, Unavailable> {
         let pieces = match self.content {
-            Content::Whole(bytes) => return Ok(bytes),
+            Content::InMemory(bytes) => return Ok(bytes),
             Content::Streamed(pieces) => pieces,
         };
         let all = BytesMut::with_capacity(usize::try_from(self.size_bytes).unwrap_or(0));
@@ -115,7 +115,7 @@ impl Payload {
     #[must_use]
     pub fn into_pieces(self) -> Pieces {
         match self.content {
-            Content::Whole(bytes) => stream::iter([Ok(bytes)]).boxed(),
+            Content::InMemory(bytes) => stream::iter([Ok(bytes)]).boxed(),
             Content::Streamed(pieces) => pieces,
         }
     }
@@ -172,9 +172,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_payload_in_memory_is_one_piece() {
-        let mut whole = Payload::whole(Bytes::from_static(b"abc"));
-        assert_eq!(whole.bytes_in_memory().map(Bytes::len), Some(3));
-        assert_eq!(whole.next().await.unwrap().unwrap(), "abc");
-        assert_eq!(whole.next().await.unwrap(), None);
+        let mut payload = Payload::in_memory(Bytes::from_static(b"abc"));
+        assert_eq!(payload.bytes_in_memory().map(Bytes::len), Some(3));
+        assert_eq!(payload.next().await.unwrap().unwrap(), "abc");
+        assert_eq!(payload.next().await.unwrap(), None);
     }
 }

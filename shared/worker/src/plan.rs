@@ -100,7 +100,7 @@ pub fn plan(
     });
     let wait = match delivery.waiting.map(|waiting| waiting.reason) {
         Some(WaitingFor::Pause) => left,
-        // The time at which a place becomes free is an estimate, so the delivery may be called
+        // The time at which a slot becomes free is an estimate, so the delivery may be called
         // earlier.
         Some(WaitingFor::Concurrency) => Duration::ZERO,
         Some(WaitingFor::Rate) | None => delivery

@@ -10,7 +10,7 @@ use telemetry::metrics::Threshold;
 use crate::plan::{POISON_RECEIVES, SUSPECT_RECEIVES};
 
 /// The longest wait after a failure.
-const LONGEST_SETBACK: Duration = Duration::from_secs(900);
+const WAIT_MAX: Duration = Duration::from_secs(900);
 
 /// Whether a task leaves the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +23,13 @@ pub(crate) enum Disposal {
 
 /// Returns 2^receives seconds, at most 900.
 pub(crate) fn setback_wait(receives: u32) -> Duration {
-    Duration::from_secs(1 << receives.min(10)).min(LONGEST_SETBACK)
+    Duration::from_secs(1 << receives.min(10)).min(WAIT_MAX)
 }
 
 /// Returns a task to the queue after a dependency failed. From [`SUSPECT_RECEIVES`] receives on,
 /// the task is sent again instead, so that its receive count begins at zero and it is not suspected
 /// of crashing workers.
-pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
+pub(crate) async fn return_to_queue(inbox: &Inbox, received: &Received) -> Disposal {
     let wait = setback_wait(received.receives);
     if let Ok(task) = &received.task
         && received.receives >= SUSPECT_RECEIVES

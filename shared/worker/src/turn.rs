@@ -1,12 +1,12 @@
-//! Turns, starts and places. A due delivery starts when the limits of its destination permit it,
+//! Turns, starts and slots. A due delivery starts when the limits of its destination permit it,
 //! and waits while its destination is paused.
 //!
 //! A destination with a limit per second gives each delivery a **turn**, which is the time at which
-//! the delivery should be received. A destination with a concurrency limit has **places**. If the
+//! the delivery should be received. A destination with a concurrency limit has **slots**. If the
 //! turn is less than a second away, the worker waits for it. Otherwise the delivery is recorded as
 //! waiting, with the reason and the expected time. Its earlier tasks become stale, and a new task
 //! is received at the expected time, from the queue or through the due index. The process that
-//! frees a place may send the task of a waiting delivery earlier (see [`crate::flow`]).
+//! frees a slot may send the task of a waiting delivery earlier (see [`crate::flow`]).
 //!
 //! Several deliveries may be received late and at the same time. Therefore each attempt also takes
 //! a **start**, immediately before it begins. The starts of all processes form one series, with the
@@ -22,29 +22,29 @@ use domain::id::DestinationId;
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
 use queue::Task;
-use store::{PlaceRequest, StoreError, TakenPlace, Work};
+use store::{SlotRequest, StoreError, TakenSlot, Work};
 use telemetry::{FutureExt as _, TraceContext};
 
 use crate::batch::Item;
 use crate::plan::is_paused;
-use crate::setback::{Disposal, hold, put_back};
+use crate::setback::{Disposal, hold, return_to_queue};
 use crate::{Connector, Parts};
 
 /// The longest time that a worker waits for a turn or a start. A delivery that would have to wait
 /// longer is recorded as waiting.
 const START_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long a worker looks for a place for a delivery that has waited for one. The expected time of
+/// How long a worker looks for a slot for a delivery that has waited for one. The expected time of
 /// such a delivery is an estimate.
-const PLACE_SEARCH_MAX: Duration = Duration::from_secs(2);
-/// The time between the first two looks for a place. Each further interval is one and a half times
+const SLOT_SEARCH_MAX: Duration = Duration::from_secs(2);
+/// The time between the first two looks for a slot. Each further interval is one and a half times
 /// as long.
-const LOOK_FIRST: Duration = Duration::from_millis(50);
-/// The longest time between two looks for a place.
-const LOOK_MAX: Duration = Duration::from_millis(500);
+const SLOT_POLL_FIRST: Duration = Duration::from_millis(50);
+/// The longest time between two looks for a slot.
+const SLOT_POLL_MAX: Duration = Duration::from_millis(500);
 
-/// How long to wait before each try to free a place. While it stays taken, no other delivery can
+/// How long to wait before each try to free a slot. While it stays taken, no other delivery can
 /// use it.
-const LEAVE_WAITS: [Duration; 3] = [
+const FREE_SLOT_WAITS: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_millis(200),
     Duration::from_millis(600),
@@ -53,7 +53,7 @@ const LEAVE_WAITS: [Duration; 3] = [
 /// Whether a delivery may start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
-    /// The delivery may start. It needs no turn, or it had one before it waited for a place.
+    /// The delivery may start. It needs no turn, or it had one before it waited for a slot.
     NotNeeded,
     /// The delivery may start at this time, which has passed or is less than a second away.
     At(Timestamp),
@@ -61,11 +61,11 @@ pub(crate) enum Turn {
     Wait(Waiting),
 }
 
-/// The place and the start of an attempt at a destination with limits.
+/// The slot and the start of an attempt at a destination with limits.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    /// The place of the attempt, if concurrent attempts are limited.
-    pub(crate) place: Option<TakenPlace>,
+    /// The slot of the attempt, if concurrent attempts are limited.
+    pub(crate) slot: Option<TakenSlot>,
     /// When the attempt may send its request, if starts are limited.
     pub(crate) start: Option<Timestamp>,
 }
@@ -78,16 +78,16 @@ enum Start {
     Wait(Waiting),
 }
 
-/// The result of looking for a place.
-enum Place {
-    /// The first look found a free place.
-    Taken(TakenPlace),
-    /// A later look found a free place. The destination may have changed since the delivery was
+/// The result of looking for a slot.
+enum Slot {
+    /// The first look found a free slot.
+    Taken(TakenSlot),
+    /// A later look found a free slot. The destination may have changed since the delivery was
     /// read.
-    TakenLate(TakenPlace),
-    /// No place becomes free soon, so the delivery waits.
+    TakenLate(TakenSlot),
+    /// No slot becomes free soon, so the delivery waits.
     Wait(Waiting),
-    /// The delivery was called before its expected time, but other attempts took the place. Another
+    /// The delivery was called before its expected time, but other attempts took the slot. Another
     /// task returns the delivery at its expected time.
     TakenByOthers,
 }
@@ -99,7 +99,7 @@ impl<C: Connector> Parts<C> {
     }
 
     /// Takes a turn for the delivery. A delivery whose turn has come, or that has waited for a
-    /// place since its turn, keeps it.
+    /// slot since its turn, keeps it.
     pub(crate) async fn turn(&self, item: &Item) -> Result<Turn, StoreError> {
         let per_second = self.limits(item).and_then(|limits| limits.max_per_second);
         let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else {
@@ -131,7 +131,7 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// Admits an attempt at a destination with limits: takes a place, which expires at `until`, and
+    /// Admits an attempt at a destination with limits: takes a slot, which expires at `until`, and
     /// then a start. If the attempt may not begin yet, returns what happens to its task.
     pub(crate) async fn enter(
         &self,
@@ -149,24 +149,24 @@ impl<C: Connector> Parts<C> {
                 delivery = %delivery.id,
                 "failed to take a {action}; the task returns to the queue"
             );
-            put_back(&self.inbox, &item.received).await
+            return_to_queue(&self.inbox, &item.received).await
         };
-        let place = match limits.max_concurrent {
+        let slot = match limits.max_concurrent {
             None => None,
-            Some(places) => match self.place(item, delivery, places, until).await {
-                Ok(Place::Taken(place)) => Some(place),
-                Ok(Place::TakenLate(place)) if self.is_still_due(item, limits).await => Some(place),
-                Ok(Place::TakenLate(place)) => {
-                    self.leave(destination, Some(place), None).await;
+            Some(slots) => match self.slot(item, delivery, slots, until).await {
+                Ok(Slot::Taken(slot)) => Some(slot),
+                Ok(Slot::TakenLate(slot)) if self.is_still_due(item, limits).await => Some(slot),
+                Ok(Slot::TakenLate(slot)) => {
+                    self.leave(destination, Some(slot), None).await;
                     return Err(self.send_back(item).await);
                 }
-                Ok(Place::Wait(waiting)) => return Err(self.wait(item, waiting).await),
-                Ok(Place::TakenByOthers) => return Err(Disposal::Done),
-                Err(error) => return Err(failed(error, "place").await),
+                Ok(Slot::Wait(waiting)) => return Err(self.wait(item, waiting).await),
+                Ok(Slot::TakenByOthers) => return Err(Disposal::Done),
+                Err(error) => return Err(failed(error, "slot").await),
             },
         };
         let Some(per_second) = limits.max_per_second else {
-            return Ok(Admission { place, start: None });
+            return Ok(Admission { slot, start: None });
         };
         let disposal = match self
             .start(item.turn, destination.id, step(per_second))
@@ -174,14 +174,14 @@ impl<C: Connector> Parts<C> {
         {
             Ok(Start::At(start)) => {
                 return Ok(Admission {
-                    place,
+                    slot,
                     start: Some(start),
                 });
             }
             Ok(Start::Wait(waiting)) => self.wait(item, waiting).await,
             Err(error) => failed(error, "turn").await,
         };
-        self.leave(destination, place, None).await;
+        self.leave(destination, slot, None).await;
         Err(disposal)
     }
 
@@ -227,36 +227,36 @@ impl<C: Connector> Parts<C> {
         self.flows.send(destination.id, step(per_second)).await;
     }
 
-    /// Takes one of `places` for the attempt, which expires at `until`. For a delivery that has
-    /// waited for a place, looks for one for [`PLACE_SEARCH_MAX`]; otherwise looks once.
-    async fn place(
+    /// Takes one of `slots` for the attempt, which expires at `until`. For a delivery that has
+    /// waited for a slot, looks for one for [`SLOT_SEARCH_MAX`]; otherwise looks once.
+    async fn slot(
         &self,
         item: &Item,
         delivery: &Delivery,
-        places: u32,
+        slots: u32,
         until: Timestamp,
-    ) -> Result<Place, StoreError> {
+    ) -> Result<Slot, StoreError> {
         let waited = delivery
             .waiting
             .filter(|waiting| waiting.reason == WaitingFor::Concurrency);
         let give_up_at = self.clock.now().plus(if waited.is_some() {
-            PLACE_SEARCH_MAX
+            SLOT_SEARCH_MAX
         } else {
             Duration::ZERO
         });
         let looking = waited.map(|_| self.flows.look(delivery.destination));
-        let (mut look, mut is_late) = (LOOK_FIRST, false);
-        // Attempts that ask at the same moment ask for different places.
+        let (mut look, mut is_late) = (SLOT_POLL_FIRST, false);
+        // Attempts that ask at the same moment ask for different slots.
         let first = u32::from_le_bytes(self.random.bytes());
         loop {
             let now = self.clock.now();
-            if let Some(place) = self
+            if let Some(slot) = self
                 .store
-                .take_place(
+                .take_slot(
                     delivery.destination,
                     now,
-                    PlaceRequest {
-                        places,
+                    SlotRequest {
+                        slots,
                         until,
                         first,
                     },
@@ -266,16 +266,16 @@ impl<C: Connector> Parts<C> {
                 self.flows
                     .remove_from_line(delivery.destination, delivery.id);
                 return Ok(if is_late {
-                    Place::TakenLate(place)
+                    Slot::TakenLate(slot)
                 } else {
-                    Place::Taken(place)
+                    Slot::Taken(slot)
                 });
             }
             let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else {
                 break;
             };
             looking.wait(look).await;
-            look = (look * 3 / 2).min(LOOK_MAX);
+            look = (look * 3 / 2).min(SLOT_POLL_MAX);
             is_late = true;
         }
         let now = self.clock.now();
@@ -285,34 +285,34 @@ impl<C: Connector> Parts<C> {
         {
             self.flows
                 .add_to_line(item.task.clone(), item.received.cause.clone());
-            return Ok(Place::TakenByOthers);
+            return Ok(Slot::TakenByOthers);
         }
         let at = self
             .store
-            .expected_place(delivery.destination, now, places)
+            .expected_slot(delivery.destination, now, slots)
             .await?;
-        Ok(Place::Wait(Waiting {
+        Ok(Slot::Wait(Waiting {
             reason: WaitingFor::Concurrency,
             expected_at: Some(at.max(now.plus(START_WAIT_MAX))),
         }))
     }
 
-    /// Frees the place of an attempt and calls deliveries that wait for a place. `took` is the
-    /// duration of the attempt, or `None` if it was not made. A place that cannot be freed stays
+    /// Frees the slot of an attempt and calls deliveries that wait for a slot. `took` is the
+    /// duration of the attempt, or `None` if it was not made. A slot that cannot be freed stays
     /// taken until it expires.
     pub(crate) async fn leave(
         &self,
         destination: &Destination,
-        place: Option<TakenPlace>,
+        slot: Option<TakenSlot>,
         took: Option<Duration>,
     ) {
-        let Some(place) = place else { return };
+        let Some(slot) = slot else { return };
         let mut left = Ok(());
-        for wait in LEAVE_WAITS {
+        for wait in FREE_SLOT_WAITS {
             tokio::time::sleep(wait).await;
             left = self
                 .store
-                .leave_place(destination, place, took, self.clock.now())
+                .leave_slot(destination, slot, took, self.clock.now())
                 .await;
             if left.is_ok() {
                 break;
@@ -322,13 +322,13 @@ impl<C: Connector> Parts<C> {
             tracing::warn!(
                 error = %domain::chain(&error),
                 destination = %destination.id,
-                "failed to free a place; it stays taken until it expires"
+                "failed to free a slot; it stays taken until it expires"
             );
             return;
         }
-        for (task, cause) in self
-            .flows
-            .freed(destination.id, place.of(), took.unwrap_or_default())
+        for (task, cause) in
+            self.flows
+                .freed(destination.id, slot.total(), took.unwrap_or_default())
         {
             let sent = self.inbox.send_again(&task, cause.as_ref(), Duration::ZERO);
             if let Err(error) = sent.await {
@@ -354,7 +354,7 @@ impl<C: Connector> Parts<C> {
                     delivery = %item.task.delivery,
                     "failed to record a delivery as waiting; its task returns to the queue"
                 );
-                put_back(&self.inbox, &item.received).await
+                return_to_queue(&self.inbox, &item.received).await
             }
         }
     }

@@ -2,7 +2,7 @@
 //! acknowledged. If a worker ends before it has sent them, the next worker that receives the task
 //! sends them.
 
-use dispatch::{Dispatcher, Ending, is_listened_to};
+use dispatch::{Dispatcher, Ending, has_requested_updates};
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::Destination;
 use domain::id::IdMint;
@@ -53,7 +53,7 @@ impl Updates {
         let listened_to = work
             .settings
             .as_ref()
-            .is_some_and(|settings| is_listened_to(delivery, settings));
+            .is_some_and(|settings| has_requested_updates(delivery, settings));
         let on_the_bus = dispatcher.bus().is_some() && delivery.status() == DeliveryStatus::Failed;
         if !listened_to && !on_the_bus {
             return Ok(());

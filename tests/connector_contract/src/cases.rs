@@ -8,14 +8,14 @@ use domain::check::StepName;
 use domain::delivery::Delivery;
 use domain::settle::Outcome;
 use futures_util::{StreamExt as _, stream};
-use kit::line::{Line, Nature};
+use kit::line::{Line, LineBehaviour};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use worker::{Payload, Unavailable};
 
+use crate::test_services::{merged, within};
 use crate::trial::{Trial, delivery, noise, pieces, streamed};
-use crate::workshop::{merged, within};
-use crate::{Place, STREAMED_BYTES, Subject};
+use crate::{STREAMED_BYTES, ServerAddress, Subject};
 
 const MIB: usize = 1 << 20;
 /// The time limit of attempts that are meant to time out.
@@ -53,7 +53,7 @@ pub(crate) async fn large<S: Subject>(trial: &Trial<S>) {
 /// Returns the size of the large payload. 1 GiB needs a release build, so it must be requested.
 #[allow(
     clippy::disallowed_methods,
-    reason = "a test is told its size by whoever runs it"
+    reason = "whoever runs a test chooses its size"
 )]
 fn large_bytes<S: Subject>() -> usize {
     match std::env::var("WAYBILL_TEST_LARGE_MIB") {
@@ -81,7 +81,7 @@ pub(crate) async fn delivered_again<S: Subject>(trial: &Trial<S>) {
 
 pub(crate) async fn refused<S: Subject>(trial: &Trial<S>) {
     for mistake in trial.subject.mistakes() {
-        let settings = merged(trial.subject.settings(&trial.place()), &mistake.settings);
+        let settings = merged(trial.subject.settings(&trial.address()), &mistake.settings);
         let destination = trial
             .destination_of(within(settings, 20), &mistake.login)
             .await;
@@ -109,17 +109,17 @@ pub(crate) async fn unreachable<S: Subject>(trial: &Trial<S>) {
         .local_addr()
         .unwrap()
         .port();
-    let nobody = ("127.0.0.1", port, Reason::Connect, StepName::Connect);
-    let nowhere = (
+    let refused = ("127.0.0.1", port, Reason::Connect, StepName::Connect);
+    let unresolvable = (
         "no-such-host.invalid",
         trial.subject.port(),
         Reason::Dns,
         StepName::Resolve,
     );
-    for (host, port, reason, step) in [nobody, nowhere] {
+    for (host, port, reason, step) in [refused, unresolvable] {
         let destination = trial
             .destination_at(
-                &Place {
+                &ServerAddress {
                     host: host.to_owned(),
                     port,
                 },
@@ -155,28 +155,33 @@ pub(crate) async fn silent_server<S: Subject>(trial: &Trial<S>) {
             open.push(stream);
         }
     });
-    let place = Place {
+    let address = ServerAddress {
         port,
-        ..trial.place()
+        ..trial.address()
     };
-    times_out(trial, &place, 10, Reason::Timeout).await;
-    let destination = trial.destination_at(&place, IMPATIENT_SECONDS).await;
+    times_out(trial, &address, 10, Reason::Timeout).await;
+    let destination = trial.destination_at(&address, IMPATIENT_SECONDS).await;
     let report = trial.check(&destination).await;
     assert!(!report.ok, "the check does not pass either: {report:?}");
     accepting.abort();
 }
 
 pub(crate) async fn time_limit<S: Subject>(trial: &Trial<S>) {
-    let line = Line::to(trial.subject.port(), Nature::Silent(400_000)).await;
-    let place = Place {
+    let line = Line::to(trial.subject.port(), LineBehaviour::Silent(400_000)).await;
+    let address = ServerAddress {
         port: line.port,
-        ..trial.place()
+        ..trial.address()
     };
-    times_out(trial, &place, 4 * MIB, S::time_limit_reason()).await;
+    times_out(trial, &address, 4 * MIB, S::time_limit_reason()).await;
 }
 
-async fn times_out<S: Subject>(trial: &Trial<S>, place: &Place, size: usize, reason: Reason) {
-    let destination = trial.destination_at(place, IMPATIENT_SECONDS).await;
+async fn times_out<S: Subject>(
+    trial: &Trial<S>,
+    address: &ServerAddress,
+    size: usize,
+    reason: Reason,
+) {
+    let destination = trial.destination_at(address, IMPATIENT_SECONDS).await;
     let bytes = noise(size);
     let delivery = delivery_of(trial, &bytes);
     let started = Instant::now();
@@ -196,12 +201,12 @@ async fn times_out<S: Subject>(trial: &Trial<S>, place: &Place, size: usize, rea
 }
 
 pub(crate) async fn blocked_address<S: Subject>(trial: &Trial<S>) {
-    let line = Line::to(trial.subject.port(), Nature::Delayed(Duration::ZERO)).await;
+    let line = Line::to(trial.subject.port(), LineBehaviour::Delayed(Duration::ZERO)).await;
     // The guard allows only the first loopback address.
     for host in ["127.0.0.2", "10.0.0.1", "169.254.169.254", "0.0.0.0"] {
         let destination = trial
             .destination_at(
-                &Place {
+                &ServerAddress {
                     host: host.to_owned(),
                     port: line.port,
                 },
@@ -287,7 +292,7 @@ pub(crate) async fn payload_store_down_midway<S: Subject>(trial: &Trial<S>) {
 
 pub(crate) async fn payload_store_stalls<S: Subject>(trial: &Trial<S>) {
     let destination = trial
-        .destination_at(&trial.place(), IMPATIENT_SECONDS)
+        .destination_at(&trial.address(), IMPATIENT_SECONDS)
         .await;
     let bytes = noise(4 * MIB);
     for sent in [0, 100_000, 3 * MIB] {
@@ -307,7 +312,7 @@ pub(crate) async fn payload_store_stalls<S: Subject>(trial: &Trial<S>) {
 
 pub(crate) async fn secret_store_down<S: Subject>(trial: &Trial<S>) {
     let destination = trial.destination().await;
-    trial.workshop.secret_store_is_down();
+    trial.services.secret_store_is_down();
     is_ours(trial, &destination).await;
     let report = trial.check(&destination).await;
     let failed = report.failed_step().expect("the check does not pass");
@@ -316,9 +321,9 @@ pub(crate) async fn secret_store_down<S: Subject>(trial: &Trial<S>) {
 
 pub(crate) async fn secret_store_stalls<S: Subject>(trial: &Trial<S>) {
     let destination = trial
-        .destination_at(&trial.place(), IMPATIENT_SECONDS)
+        .destination_at(&trial.address(), IMPATIENT_SECONDS)
         .await;
-    trial.workshop.secret_store_stalls();
+    trial.services.secret_store_stalls();
     is_ours(trial, &destination).await;
 }
 
@@ -343,7 +348,7 @@ pub(crate) async fn check_agrees_with_delivery<S: Subject>(trial: &Trial<S>) {
         .delivers(&destination, &delivery_of(trial, &bytes), &bytes)
         .await;
     for mistake in trial.subject.mistakes() {
-        let settings = merged(trial.subject.settings(&trial.place()), &mistake.settings);
+        let settings = merged(trial.subject.settings(&trial.address()), &mistake.settings);
         let destination = trial
             .destination_of(within(settings, 20), &mistake.login)
             .await;

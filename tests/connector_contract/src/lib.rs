@@ -12,11 +12,11 @@
 )]
 
 mod cases;
+mod test_services;
 mod trial;
-mod workshop;
 
+pub use test_services::{Login, Mistake, ServerAddress, TestServices};
 pub use trial::{Trial, sha256};
-pub use workshop::{Login, Mistake, Place, Workshop};
 
 use std::time::Duration;
 
@@ -50,13 +50,14 @@ pub trait Subject: Sized {
     const IS_IDEMPOTENT: bool;
 
     /// Starts the server to which the connector delivers.
-    async fn start(workshop: &Workshop) -> Self;
+    async fn start(services: &TestServices) -> Self;
     /// Returns the connector, which may connect to the loopback.
     fn connector(&self) -> &Self::Connector;
     /// Returns the port of the server on 127.0.0.1.
     fn port(&self) -> u16;
-    /// Returns the settings of a destination whose server is at `place`, without `timeout_seconds`.
-    fn settings(&self, place: &Place) -> Value;
+    /// Returns the settings of a destination whose server is at `address`, without
+    /// `timeout_seconds`.
+    fn settings(&self, address: &ServerAddress) -> Value;
     /// Returns credentials that the server accepts.
     fn login(&self) -> Login;
     /// Returns destinations that differ from a working one in one thing that the server refuses.

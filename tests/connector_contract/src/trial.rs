@@ -16,8 +16,8 @@ use futures_util::stream;
 use tokio::time::Instant;
 use worker::{Attempted, Job, Payload, Unavailable};
 
-use crate::workshop::within;
-use crate::{Arrival, Login, Place, Subject, Workshop};
+use crate::test_services::within;
+use crate::{Arrival, Login, ServerAddress, Subject, TestServices};
 
 /// How long a receiver may take to show what arrived.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
@@ -29,20 +29,20 @@ const PIECE_BYTES: usize = 70_001;
 /// A connector, its server and its secrets.
 #[derive(Debug)]
 pub struct Trial<S> {
-    pub(crate) workshop: Workshop,
+    pub(crate) services: TestServices,
     pub(crate) subject: S,
 }
 
 impl<S: Subject> Trial<S> {
     pub(crate) async fn start() -> Self {
-        let workshop = Workshop::new();
-        let subject = S::start(&workshop).await;
-        Self { workshop, subject }
+        let services = TestServices::new();
+        let subject = S::start(&services).await;
+        Self { services, subject }
     }
 
-    /// Returns the place of the server itself.
-    pub(crate) fn place(&self) -> Place {
-        Place {
+    /// Returns the address of the server itself.
+    pub(crate) fn address(&self) -> ServerAddress {
+        ServerAddress {
             host: "127.0.0.1".to_owned(),
             port: self.subject.port(),
         }
@@ -50,13 +50,17 @@ impl<S: Subject> Trial<S> {
 
     /// Returns a destination that works.
     pub(crate) async fn destination(&self) -> Destination {
-        self.destination_at(&self.place(), PATIENT_SECONDS).await
+        self.destination_at(&self.address(), PATIENT_SECONDS).await
     }
 
-    /// Returns a destination with its server at `place` and with a time limit.
-    pub(crate) async fn destination_at(&self, place: &Place, seconds: u64) -> Destination {
+    /// Returns a destination with its server at `address` and with a time limit.
+    pub(crate) async fn destination_at(
+        &self,
+        address: &ServerAddress,
+        seconds: u64,
+    ) -> Destination {
         self.destination_of(
-            within(self.subject.settings(place), seconds),
+            within(self.subject.settings(address), seconds),
             &self.subject.login(),
         )
         .await
@@ -67,7 +71,7 @@ impl<S: Subject> Trial<S> {
         settings: serde_json::Value,
         login: &Login,
     ) -> Destination {
-        self.workshop
+        self.services
             .destination(S::DESTINATION, settings, login)
             .await
     }

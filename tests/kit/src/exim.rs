@@ -38,13 +38,13 @@ impl Exim {
             "{PROGRAM} does not exist: run ./test once, which installs it"
         );
         let folder = TempDir::new().expect("a temporary folder");
-        let place = folder.path();
+        let path = folder.path();
         // If root starts it, it runs under an account of its own.
-        fs::set_permissions(place, fs::Permissions::from_mode(0o777)).expect("the folder's rights");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("the folder's rights");
         let port = free_port();
-        let file = place.join("exim.conf");
-        fs::write(&file, configuration(place, port, username, password)).expect("a temporary file");
-        let log = fs::File::create(place.join("output")).expect("a temporary file");
+        let file = path.join("exim.conf");
+        fs::write(&file, configuration(path, port, username, password)).expect("a temporary file");
+        let log = fs::File::create(path.join("output")).expect("a temporary file");
         let mut process = Command::new(PROGRAM)
             .arg("-bdf")
             .arg("-C")
@@ -57,7 +57,7 @@ impl Exim {
         let started = tokio::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = process.try_wait().ok().flatten();
-            let output = || fs::read_to_string(place.join("output")).unwrap_or_default();
+            let output = || fs::read_to_string(path.join("output")).unwrap_or_default();
             assert!(
                 ended.is_none() && started.elapsed() < START_MAX,
                 "Exim does not listen: {}",
@@ -90,11 +90,11 @@ impl Exim {
     }
 }
 
-fn configuration(place: &Path, port: u16, username: &str, password: &str) -> String {
-    let place = place.display();
+fn configuration(folder: &Path, port: u16, username: &str, password: &str) -> String {
+    let folder = folder.display();
     format!(
-        "spool_directory = {place}/spool
-log_file_path = {place}/spool/%slog
+        "spool_directory = {folder}/spool
+log_file_path = {folder}/spool/%slog
 pid_file_path =
 daemon_smtp_ports = {port}
 local_interfaces = 127.0.0.1

@@ -14,7 +14,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub async fn fetch(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
     try_fetch(method, url, headers, body)
         .await
-        .expect("somebody answers")
+        .expect("a server answers")
 }
 
 /// Sends a request that may be interrupted. Returns `None` if there is no complete response.

@@ -82,7 +82,7 @@ impl FileS3 {
         let files = std::fs::read_dir(self.folder.path())
             .expect("our own folder")
             .flatten();
-        let kept = files.filter(|file| {
+        let matching = files.filter(|file| {
             file.file_name()
                 .to_string_lossy()
                 .ends_with(".metadata.json")
@@ -91,7 +91,8 @@ impl FileS3 {
             serde_json::from_slice::<Value>(&std::fs::read(path).expect("our own file"))
                 .expect("JSON")
         };
-        kept.map(|file| read(file.path())["user_metadata"].take())
+        matching
+            .map(|file| read(file.path())["user_metadata"].take())
             .collect()
     }
 }

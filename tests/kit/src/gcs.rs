@@ -165,7 +165,7 @@ impl State {
                 refusal(StatusCode::FORBIDDEN, "AccessDenied")
             }
             (&Method::PUT, _) => {
-                let mut kept = Vec::new();
+                let mut bytes = Vec::new();
                 let mut size_bytes = 0;
                 while let Some(frame) = body.frame().await {
                     // An interrupted body creates no object.
@@ -174,13 +174,13 @@ impl State {
                     };
                     size_bytes += data.len() as u64;
                     if size_bytes <= KEPT_BYTES_MAX {
-                        kept.extend_from_slice(&data);
+                        bytes.extend_from_slice(&data);
                     }
                 }
                 self.put(
                     path,
                     Object {
-                        bytes: kept.into(),
+                        bytes: bytes.into(),
                         size_bytes,
                         headers: parts.headers,
                         generation: 0,

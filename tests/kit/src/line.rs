@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The behaviour of a line.
 #[derive(Clone, Copy, Debug)]
-pub enum Nature {
+pub enum LineBehaviour {
     /// Delays everything in both directions.
     Delayed(Duration),
     /// Delivers nothing more after this many bytes from the client, over all its connections.
@@ -35,7 +35,7 @@ pub struct Line {
 
 impl Line {
     /// Opens a line to a port on 127.0.0.1.
-    pub async fn to(port: u16, nature: Nature) -> Self {
+    pub async fn to(port: u16, nature: LineBehaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("the loopback has a free port");
@@ -80,7 +80,7 @@ impl Drop for Line {
     clippy::disallowed_methods,
     reason = "connects to the test's own server on the loopback"
 )]
-async fn join(client: TcpStream, port: u16, nature: Nature, sent: &AtomicU64) {
+async fn join(client: TcpStream, port: u16, nature: LineBehaviour, sent: &AtomicU64) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
@@ -91,8 +91,10 @@ async fn join(client: TcpStream, port: u16, nature: Nature, sent: &AtomicU64) {
     let (server_read, server_write) = server.into_split();
     let nothing = AtomicU64::new(0);
     let back = match nature {
-        Nature::Delayed(_) => nature,
-        Nature::Silent(_) | Nature::Broken(_) => Nature::Delayed(Duration::ZERO),
+        LineBehaviour::Delayed(_) => nature,
+        LineBehaviour::Silent(_) | LineBehaviour::Broken(_) => {
+            LineBehaviour::Delayed(Duration::ZERO)
+        }
     };
     // If one end closes, so does the other.
     tokio::select! {
@@ -104,7 +106,7 @@ async fn join(client: TcpStream, port: u16, nature: Nature, sent: &AtomicU64) {
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    nature: Nature,
+    nature: LineBehaviour,
     sent: &AtomicU64,
 ) {
     let (ahead, mut arriving) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
@@ -117,10 +119,10 @@ async fn carry(
             chunk.truncate(length);
             let total = sent.fetch_add(length as u64, Ordering::SeqCst) + length as u64;
             let due = match nature {
-                Nature::Delayed(delay) => Instant::now() + delay,
-                Nature::Broken(after) if total > after => return,
-                Nature::Silent(after) if total > after => std::future::pending().await,
-                Nature::Broken(_) | Nature::Silent(_) => Instant::now(),
+                LineBehaviour::Delayed(delay) => Instant::now() + delay,
+                LineBehaviour::Broken(after) if total > after => return,
+                LineBehaviour::Silent(after) if total > after => std::future::pending().await,
+                LineBehaviour::Broken(_) | LineBehaviour::Silent(_) => Instant::now(),
             };
             if ahead.send((due, chunk)).is_err() {
                 return;

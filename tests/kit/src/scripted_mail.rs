@@ -48,7 +48,7 @@ impl Default for Script {
 
 /// A message that the server received, without doubled dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offered {
+pub struct ReceivedMail {
     /// The complete MAIL command.
     pub from: String,
     /// The addresses of the recipients.
@@ -59,7 +59,7 @@ pub struct Offered {
 
 #[derive(Debug, Default)]
 struct State {
-    messages: Mutex<Vec<Offered>>,
+    messages: Mutex<Vec<ReceivedMail>>,
     commands: Mutex<Vec<String>>,
     connections: AtomicUsize,
     deferred: AtomicUsize,
@@ -103,7 +103,7 @@ impl ScriptedMail {
     }
 
     /// Returns the messages so far, confirmed or not.
-    pub fn messages(&self) -> Vec<Offered> {
+    pub fn messages(&self) -> Vec<ReceivedMail> {
         self.state
             .messages
             .lock()
@@ -200,7 +200,7 @@ async fn serve(
                 say(&mut stream, "354 go on").await?;
                 let bytes = message(&mut stream).await?;
                 sent += 1;
-                let offered = Offered {
+                let offered = ReceivedMail {
                     from: from.clone(),
                     to: to.clone(),
                     bytes,

@@ -15,7 +15,7 @@ pub use received::Received;
 pub use reply::Reply;
 pub use route::Route;
 
-use server::{Door, Shared};
+use server::{ListeningPort, Shared};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::Deref,
@@ -29,7 +29,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 pub struct Sink {
     everything: Route,
     address: SocketAddr,
-    door: Door,
+    door: ListeningPort,
 }
 
 impl Sink {
@@ -52,7 +52,7 @@ impl Sink {
     async fn listen(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared::default());
-        let (door, address) = Door::open(address, tls, Arc::clone(&shared)).await;
+        let (door, address) = ListeningPort::open(address, tls, Arc::clone(&shared)).await;
         let everything = Route::new(shared, format!("{scheme}://{address}"), None);
         Self {
             everything,

@@ -82,11 +82,12 @@ impl MailServer {
              .test-tools/venv? run ./test, which installs it",
         );
         let mails: Arc<Mutex<Vec<Mail>>> = Arc::default();
-        let kept = Arc::clone(&mails);
+        let received = Arc::clone(&mails);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mail: Value = serde_json::from_str(&line).expect("a line of JSON");
-                kept.lock()
+                received
+                    .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(Mail::of(&mail));
             }

@@ -109,7 +109,7 @@ impl Stack {
         *self
             .address
             .write()
-            .expect("nobody panics with the address") = api_url;
+            .expect("no one panics with the address") = api_url;
     }
 
     /// Kills the process as a power cut would (SIGKILL).
@@ -159,14 +159,14 @@ impl Stack {
     }
 
     /// Returns a caller without a key.
-    pub fn anybody(&self) -> Caller {
+    pub fn anonymous(&self) -> Caller {
         Caller::new(Arc::clone(&self.address))
     }
 
     /// Returns a caller with the operator's key.
     pub fn operator(&self) -> Caller {
         let local = self.local_json();
-        self.anybody().with_key(
+        self.anonymous().with_key(
             local["operator_key"]
                 .as_str()
                 .expect("operator_key is text"),

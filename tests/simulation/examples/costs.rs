@@ -50,7 +50,7 @@ const TASK_GB_S: f64 = 0.5 * 0.002;
 const POLLER_REQUESTS: f64 = 2.0;
 
 /// How messages are submitted.
-struct Way {
+struct SubmitMethod {
     name: &'static str,
     /// Messages in one request.
     batch: usize,
@@ -58,18 +58,18 @@ struct Way {
     fan_out: usize,
 }
 
-const WAYS: [Way; 3] = [
-    Way {
+const SUBMIT_METHODS: [SubmitMethod; 3] = [
+    SubmitMethod {
         name: "single",
         batch: 1,
         fan_out: 1,
     },
-    Way {
+    SubmitMethod {
         name: "batches of 100",
         batch: 100,
         fan_out: 1,
     },
-    Way {
+    SubmitMethod {
         name: "fan-out 10",
         batch: 1,
         fan_out: DESTINATIONS,
@@ -87,7 +87,7 @@ fn main() {
         "way", "traffic", "calls", "writes", "reads", "$/million"
     );
     let mut rows = Vec::new();
-    for way in &WAYS {
+    for way in &SUBMIT_METHODS {
         for (traffic, tasks) in [("steady", usize::MAX), ("sparse", 1)] {
             rows.push(runtime.block_on(way.measure(traffic, tasks)));
         }
@@ -95,7 +95,7 @@ fn main() {
     println!("{}", json!(rows));
 }
 
-impl Way {
+impl SubmitMethod {
     /// Submits and delivers. With steady traffic everything is submitted first, so that batches are
     /// full; otherwise each request is delivered before the next.
     async fn measure(&self, traffic: &str, tasks_wait_for: usize) -> serde_json::Value {

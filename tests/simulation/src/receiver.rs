@@ -32,7 +32,7 @@ pub fn delivered() -> Outcome {
 }
 
 /// How the receiver responds.
-enum Manner {
+enum ResponseMode {
     /// Accepts this many out of ten requests, and otherwise does what the seed determines.
     Seeded(u32),
     /// Responds as a test determines. A response that panics acts as a connector that kills its
@@ -48,7 +48,7 @@ pub struct Receiver(Arc<Mutex<Inner>>);
 
 struct Inner {
     rng: fastrand::Rng,
-    manner: Manner,
+    manner: ResponseMode,
     sent: Vec<Sent>,
     /// The requests that run at each destination, and the most that ran concurrently.
     running: BTreeMap<DestinationId, (u32, u32)>,
@@ -73,11 +73,11 @@ impl Receiver {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let manner = Manner::Seeded(rng.u32(1..10));
+        let manner = ResponseMode::Seeded(rng.u32(1..10));
         Self::of(rng, manner)
     }
 
-    fn of(rng: fastrand::Rng, manner: Manner) -> Self {
+    fn of(rng: fastrand::Rng, manner: ResponseMode) -> Self {
         let (sent, running, starts, mended) = (
             Vec::new(),
             BTreeMap::new(),
@@ -98,14 +98,14 @@ impl Receiver {
     pub fn scripted(answer: impl Fn(DeliveryId, u32) -> Outcome + Send + 'static) -> Self {
         Self::of(
             fastrand::Rng::with_seed(0),
-            Manner::Scripted(Box::new(answer)),
+            ResponseMode::Scripted(Box::new(answer)),
         )
     }
 
     /// Creates a receiver that accepts everything and takes this long for each request.
     #[must_use]
     pub fn slow(took: Duration) -> Self {
-        Self::of(fastrand::Rng::with_seed(0), Manner::Slow(took))
+        Self::of(fastrand::Rng::with_seed(0), ResponseMode::Slow(took))
     }
 
     /// Returns when requests began at this destination, relative to the first one.
@@ -189,9 +189,9 @@ impl Receiver {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
         let kindness = match &inner.manner {
-            Manner::Seeded(_) if inner.mended.contains(&job.destination.id) => 10,
-            Manner::Seeded(kindness) => *kindness,
-            Manner::Slow(took) => {
+            ResponseMode::Seeded(_) if inner.mended.contains(&job.destination.id) => 10,
+            ResponseMode::Seeded(kindness) => *kindness,
+            ResponseMode::Slow(took) => {
                 inner.sent.push(Sent {
                     delivery: job.delivery.id,
                     attempt_number: job.attempt_number,
@@ -204,7 +204,7 @@ impl Receiver {
                 };
                 return (delivered(), took);
             }
-            Manner::Scripted(answer) => {
+            ResponseMode::Scripted(answer) => {
                 let outcome = answer(job.delivery.id, job.attempt_number);
                 let accepted = matches!(outcome, Outcome::Delivered(_));
                 inner.sent.push(Sent {

@@ -21,7 +21,7 @@ const STEPS: usize = 50;
 const FAULT_RARITY: u32 = 12;
 
 /// What the clients of the world know.
-pub(crate) struct Life {
+pub(crate) struct ClientState {
     pub(crate) world: World,
     pub(crate) rng: fastrand::Rng,
     /// Accepted messages, with their numbers of deliveries.
@@ -49,7 +49,7 @@ pub(crate) struct Life {
 pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
     let world = World::create(seed, Receiver::seeded(seed)).await;
     let trace = Trace::of(&world.engines, world.clock.clone());
-    let mut life = Life {
+    let mut life = ClientState {
         world,
         rng: fastrand::Rng::with_seed(seed),
         accepted: BTreeMap::new(),
@@ -87,7 +87,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::pin(make())
 }
 
-impl Life {
+impl ClientState {
     async fn step(&mut self, seed: u64) {
         match self.rng.u32(0..22) {
             0..3 => boxed(|| self.submit()).await,

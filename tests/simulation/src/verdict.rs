@@ -6,7 +6,7 @@ use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::id::DeliveryId;
 use store::JobKind;
 
-use crate::steps::Life;
+use crate::steps::ClientState;
 use crate::world::{MAX_CONCURRENT, MAX_PER_SECOND};
 
 /// What happened in one seed. Two runs of the same seed have equal tallies.
@@ -43,7 +43,7 @@ impl Tally {
     }
 }
 
-impl Life {
+impl ClientState {
     fn deliveries(&self) -> Vec<DeliveryId> {
         let of = |(message, count): (&_, &u16)| {
             (0..*count)
@@ -90,7 +90,7 @@ impl Life {
 }
 
 /// Checks the end state. Panics if a guarantee was broken.
-pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
+pub(crate) async fn verdict(life: &ClientState, seed: u64) -> Tally {
     let sent = life.world.receiver.sent();
     let most = life.world.receiver.most_at_once(life.world.destinations[1]);
     assert!(
@@ -156,7 +156,7 @@ pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
         let succeeded = delivery.status() == DeliveryStatus::Succeeded;
         assert!(
             !succeeded || reached.iter().any(|request| request.accepted),
-            "seed {seed}: {id} succeeded and nobody has it"
+            "seed {seed}: {id} succeeded and no receiver has it"
         );
         came_back(life, &delivery, seed);
         let reopened = life.reopened.get(&id).copied().unwrap_or_default();
@@ -195,7 +195,7 @@ pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
 
 /// Checks that what the first destination missed before its receiver was repaired has reached it
 /// exactly once.
-fn came_back(life: &Life, delivery: &Delivery, seed: u64) {
+fn came_back(life: &ClientState, delivery: &Delivery, seed: u64) {
     let id = delivery.id;
     if delivery.destination != life.world.destinations[0] {
         return;

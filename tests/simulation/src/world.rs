@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
-use dispatch::{Addition, Dispatcher, Extent, Submission, Target};
+use dispatch::{Addition, Dispatcher, ReleaseLimits, Submission, Target};
 use domain::alert::AlertKind;
 use domain::attempt::Trigger;
 use domain::audit::{Actor, AuditEvent};
@@ -234,11 +234,11 @@ impl World {
             jobs_url,
             _directory: directory,
         };
-        world.settle_in(count).await;
+        world.create_destinations(count).await;
         world
     }
 
-    async fn settle_in(&mut self, count: usize) {
+    async fn create_destinations(&mut self, count: usize) {
         let event = self.event();
         self.store
             .create_organization(&self.organization, &event)
@@ -346,7 +346,7 @@ impl World {
         let resumed = self
             .save_state(destination, DestinationState::Enabled)
             .await?;
-        let extent = Extent {
+        let release_limits = ReleaseLimits {
             at_most: 1000,
             within: INVOCATION_MAX,
         };
@@ -355,7 +355,7 @@ impl World {
                 &resumed,
                 (self.organization.shards, None),
                 self.clock.now(),
-                extent,
+                release_limits,
             )
             .await
             .ok()
@@ -673,7 +673,7 @@ fn worker(
         shutdown,
         memory: worker::Memory::of(256 << 20),
         flows: worker::Flows::default(),
-        carried: worker::Carried::new(background),
+        pending_statistics: worker::PendingStatistics::new(background),
         faults: worker::Faults::default(),
     })
 }

@@ -1,11 +1,11 @@
 //! Checks of the repository: its layers, its lint exceptions, the size of its files, and the names
 //! in its template and its code.
 
+pub mod folders;
 pub mod manifest;
 pub mod prose;
-pub mod rooms;
 pub mod types;
-pub mod walks;
+pub mod walkthroughs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()
-        .expect("the package stands in tests/tidy")
+        .expect("the package is in tests/tidy")
 }
 
 /// Reads a text file of the repository, by its path from the root.
@@ -30,8 +30,8 @@ pub fn read(path: impl AsRef<Path>) -> String {
 #[must_use]
 pub fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for room in ["functions", "shared", "infra", "tests"] {
-        walk(&root().join(room), &mut found);
+    for area in ["functions", "shared", "infra", "tests"] {
+        add_sources(&root().join(area), &mut found);
     }
     found.sort();
     found
@@ -44,14 +44,14 @@ pub fn sources() -> Vec<PathBuf> {
         .collect()
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+fn add_sources(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            walk(&path, found);
+            add_sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
@@ -63,13 +63,13 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 #[must_use]
 pub fn packages() -> Vec<(String, Vec<String>)> {
     let mut packages = Vec::new();
-    for room in ["functions", "shared", "infra", "tests"] {
-        let entries = fs::read_dir(root().join(room)).expect("the rooms are there");
+    for area in ["functions", "shared", "infra", "tests"] {
+        let entries = fs::read_dir(root().join(area)).expect("the areas exist");
         for entry in entries
             .flatten()
             .filter(|entry| entry.path().join("Cargo.toml").exists())
         {
-            let name = format!("{room}/{}", entry.file_name().to_string_lossy());
+            let name = format!("{area}/{}", entry.file_name().to_string_lossy());
             let manifest = read(format!("{name}/Cargo.toml"));
             packages.push((name, manifest::dependencies(&manifest, "dependencies")));
         }

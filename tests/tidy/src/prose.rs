@@ -1,7 +1,7 @@
 //! Phrases that the documentation must not use, each with a plain replacement.
 
 /// A phrase and its replacement.
-const GIVEN_UP: &[(&str, &str)] = &[
+const REPLACED_PHRASES: &[(&str, &str)] = &[
     ("anew", "again"),
     ("anybody", "anyone"),
     ("at hand", "available"),
@@ -16,7 +16,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
 /// Returns the lines of a text that have such a phrase: the number of the line, the phrase, and its
 /// replacement.
 #[must_use]
-pub fn given_up(text: &str) -> Vec<(usize, &'static str, &'static str)> {
+pub fn phrases_to_replace(text: &str) -> Vec<(usize, &'static str, &'static str)> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let words = line.to_lowercase();
@@ -27,10 +27,10 @@ pub fn given_up(text: &str) -> Vec<(usize, &'static str, &'static str)> {
                 .collect::<Vec<_>>()
                 .join(" ")
         );
-        let turns = GIVEN_UP
+        let phrases = REPLACED_PHRASES
             .iter()
-            .filter(|(turn, _)| words.contains(&format!(" {turn} ")));
-        found.extend(turns.map(|(turn, instead)| (number + 1, *turn, *instead)));
+            .filter(|(phrase, _)| words.contains(&format!(" {phrase} ")));
+        found.extend(phrases.map(|(phrase, replacement)| (number + 1, *phrase, *replacement)));
     }
     found
 }
@@ -40,10 +40,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_found_as_a_word() {
-        let found = given_up("A besides B.\nNobody is told.\nIt is kept for ever, beside the\n");
-        let turns: Vec<(usize, &str)> =
-            found.iter().map(|(line, turn, _)| (*line, *turn)).collect();
-        assert_eq!(turns, [(2, "nobody"), (3, "beside"), (3, "for ever")]);
+    fn a_phrase_is_found_as_a_word() {
+        let found =
+            phrases_to_replace("A besides B.\nNobody is told.\nIt is kept for ever, beside the\n");
+        let phrases: Vec<(usize, &str)> = found
+            .iter()
+            .map(|(line, phrase, _)| (*line, *phrase))
+            .collect();
+        assert_eq!(phrases, [(2, "nobody"), (3, "beside"), (3, "for ever")]);
     }
 }

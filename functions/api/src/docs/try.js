@@ -26,7 +26,7 @@ function laidOut(text) {
 
 // The parameters of an operation that a request can carry, from its table.
 function parameters(article) {
-  return [...article.querySelectorAll("tr[data-in]")].map((row) => ({ name: row.dataset.name, place: row.dataset.in }));
+  return [...article.querySelectorAll("tr[data-in]")].map((row) => ({ name: row.dataset.name, location: row.dataset.in }));
 }
 
 function form(article) {
@@ -34,9 +34,9 @@ function form(article) {
   const id = (name) => `try-${article.id}-${name}`;
   const made = element("form", { className: "try" });
   if (article.dataset.key !== undefined) made.append(...field("API key", id("key"), { type: "password", value: key }));
-  for (const { name, place } of parameters(article)) {
+  for (const { name, location } of parameters(article)) {
     const value = name === "organization_id" ? organization : "";
-    made.append(...field(`${name} (${place})`, id(name), { required: place === "path", value }));
+    made.append(...field(`${name} (${location})`, id(name), { required: location === "path", value }));
   }
   const sample = article.querySelector(".body");
   if (sample) made.append(...field("Body (application/json)", id("body"), { rows: 12, value: sample.textContent }, "textarea"));
@@ -54,11 +54,11 @@ async function send(article, made, result, id, path, method) {
   const headers = new Headers();
   const query = new URLSearchParams();
   let target = path;
-  for (const { name, place } of parameters(article)) {
+  for (const { name, location } of parameters(article)) {
     const given = value(name);
-    if (place === "path") target = target.replace(`{${name}}`, encodeURIComponent(given));
-    else if (given && place === "query") query.append(name, given);
-    else if (given && place === "header") headers.set(name, given);
+    if (location === "path") target = target.replace(`{${name}}`, encodeURIComponent(given));
+    else if (given && location === "query") query.append(name, given);
+    else if (given && location === "header") headers.set(name, given);
   }
   [key, organization] = [value("key") || key, value("organization_id") || organization];
   if (article.dataset.key !== undefined && value("key")) headers.set("authorization", `Bearer ${value("key")}`);

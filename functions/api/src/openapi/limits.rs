@@ -35,13 +35,13 @@ use super::refine::merge;
 type Limit = (String, Value);
 
 /// Returns limits of members that several schemas, or several members of schemas, have in common.
-fn shared<const N: usize>(places: &[&str], members: [(&str, Value); N]) -> Vec<Limit> {
-    places
+fn shared<const N: usize>(paths: &[&str], members: [(&str, Value); N]) -> Vec<Limit> {
+    paths
         .iter()
-        .flat_map(|place| {
+        .flat_map(|path| {
             members
                 .iter()
-                .map(move |(member, limit)| (format!("{place}{member}"), limit.clone()))
+                .map(move |(member, limit)| (format!("{path}{member}"), limit.clone()))
         })
         .collect()
 }
@@ -58,7 +58,7 @@ pub(super) fn enter(schemas: &mut Map<String, Value>) {
             add(schemas, &format!("{name}/{member}"), limit);
         }
     }
-    for (place, limit) in [
+    for (path, limit) in [
         destinations(),
         messages(),
         organizations(),
@@ -67,19 +67,19 @@ pub(super) fn enter(schemas: &mut Map<String, Value>) {
     .into_iter()
     .flatten()
     {
-        add(schemas, &place, limit);
+        add(schemas, &path, limit);
     }
 }
 
-fn add(schemas: &mut Map<String, Value>, place: &str, mut limit: Value) {
+fn add(schemas: &mut Map<String, Value>, path: &str, mut limit: Value) {
     // The structure says whether the member may be null.
     limit.as_object_mut().map(|limit| limit.remove("type"));
-    let (name, member) = place.split_once('/').unwrap_or((place, ""));
+    let (name, member) = path.split_once('/').unwrap_or((path, ""));
     let schema = schemas
         .get_mut(name)
         .and_then(|schema| find(schema, &format!("/{member}")));
     merge(
-        schema.unwrap_or_else(|| panic!("the document has {place}")),
+        schema.unwrap_or_else(|| panic!("the document has {path}")),
         &limit,
     );
 }

@@ -56,7 +56,10 @@ fn is_text(schema: &Value) -> bool {
 
 /// Whether nothing else restricts the text. Credentials have their own rules.
 fn is_free_text(schema: &Value) -> bool {
-    const SAYS_MORE: &[&str] = &["pattern", "enum", "const", "contentEncoding", "writeOnly"];
-    let says_more = SAYS_MORE.iter().any(|name| schema.get(*name).is_some());
-    is_text(schema) && !says_more && schema["format"] != "date-time"
+    const OTHER_RESTRICTIONS: &[&str] =
+        &["pattern", "enum", "const", "contentEncoding", "writeOnly"];
+    let is_restricted = OTHER_RESTRICTIONS
+        .iter()
+        .any(|name| schema.get(*name).is_some());
+    is_text(schema) && !is_restricted && schema["format"] != "date-time"
 }

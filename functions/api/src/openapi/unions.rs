@@ -271,7 +271,7 @@ fn enter_patch(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
         let title = pascal(one.name);
         let mut patch = patched(&schemas[&format!("{title}Settings")], &[]);
         patch["description"] = format!(
-            "What changes of the settings of a destination of type `{}`.",
+            "The changed settings of a destination of type `{}`.",
             one.name
         )
         .into();
@@ -284,13 +284,15 @@ fn enter_patch(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
             };
             let name = format!("{title}{}Credentials", pascal(kind));
             let mut patch = patched(&schemas[&name], &["kind"]);
-            patch["description"] =
-                format!("What changes of credentials of kind `{kind}`, or all of new ones.").into();
+            patch["description"] = format!(
+                "The changed members of credentials of kind `{kind}`, or complete new credentials."
+            )
+            .into();
             schemas.insert(format!("{name}Patch"), patch);
             names.push((kind.to_owned(), format!("{name}Patch")));
         }
         let description = format!(
-            "What changes of the credentials of a destination of type `{}`, by `kind`.",
+            "The changed credentials of a destination of type `{}`, by `kind`.",
             one.name
         );
         schemas.insert(
@@ -317,12 +319,12 @@ fn enter_patch(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
 }
 
 /// Makes a schema for a merge patch: properties are optional, and may be null unless they are in
-/// `kept`.
-fn patched(schema: &Value, kept: &[&str]) -> Value {
+/// `required`.
+fn patched(schema: &Value, required: &[&str]) -> Value {
     let mut patch = schema.clone();
-    patch["required"] = kept.into();
+    patch["required"] = required.into();
     for (name, member) in patch["properties"].as_object_mut().into_iter().flatten() {
-        if kept.contains(&&**name) {
+        if required.contains(&&**name) {
             continue;
         }
         if let Some(member) = member.as_object_mut() {

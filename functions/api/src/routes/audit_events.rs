@@ -13,7 +13,7 @@ pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/audit-events", get(list_audit_events))
 }
 
-/// List the audit trail, newest first: every change and every refusal, without secrets.
+/// List the audit log, newest first: every change and every refusal, without secrets.
 #[utoipa::path(get, path = "/v1/audit-events", tag = "Audit",
     params(
         ("action" = Option<String>, Query, description = "Only events with this action.",

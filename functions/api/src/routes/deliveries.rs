@@ -65,7 +65,8 @@ pub(crate) async fn get_delivery(call: Call<String>) -> Answer {
 
 /// Download the body as it was last sent, after templates and presets.
 ///
-/// Its SHA-256 is the `body_sha256` of the attempt that sent it. A mail is its MIME message.
+/// Returns the body of the last attempt that sent one. Its SHA-256 is the `body_sha256` of that
+/// attempt. A mail is returned as its MIME message.
 /// Credentials that a body carries (the integration key of PagerDuty) are shown as `[redacted]`,
 /// and the hash is that of the redacted body.
 #[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries",

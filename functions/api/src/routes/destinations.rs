@@ -247,10 +247,11 @@ pub(crate) async fn enable_destination(call: Call<String>, Content(body): Conten
     ok_tagged(view, revision)
 }
 
-/// Pause a destination: deliveries wait until it is resumed.
+/// Pause a destination.
 ///
-/// Nothing is skipped, sent or counted meanwhile; a delivery that waits has `waiting_for: "pause"`
-/// and keeps its `expires_at`. Tests go out. Pausing it again replaces reason and end.
+/// Deliveries wait until the destination is resumed: none is skipped, sent or counted as a
+/// failure. A delivery that waits has `waiting_for: "pause"` and keeps its `expires_at`. Tests are
+/// still sent. Pausing again replaces the reason and the end.
 #[utoipa::path(post, path = "/v1/destinations/{id}/pause", tag = "Destinations",
     params(("id" = String, Path)),
     request_body(content = Option<PauseDestination>, content_type = "application/json"),
@@ -265,7 +266,9 @@ pub(crate) async fn pause_destination(call: Call<String>, Content(body): Content
         .await?)
 }
 
-/// Resume a destination: what waits goes out, oldest first, within its limits.
+/// Resume a destination.
+///
+/// Deliveries that wait are sent, oldest first, within the destination's limits.
 #[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "Destinations",
     params(("id" = String, Path)),
     responses((status = 200, description = "The destination, in its current state.",

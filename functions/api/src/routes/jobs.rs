@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use domain::role::Permission;
 use operations::view::job::{JobTotal, JobView};
-use operations::{CreateJob, Input, JobAsked, Page};
+use operations::{CreateJob, CreateJobOutcome, Input, Page};
 
 use super::post_once;
 use crate::Api;
@@ -46,8 +46,10 @@ pub(crate) async fn create_job(call: Call, Content(body): Content) -> Answer {
         .create_job(&call.ctx, Input::request(call.query, body))
         .await?
     {
-        JobAsked::Accepted(job) => accepted(Some(format!("/v1/jobs/{}", job.id)), job, false),
-        JobAsked::Counted(total) => ok(total),
+        CreateJobOutcome::Accepted(job) => {
+            accepted(Some(format!("/v1/jobs/{}", job.id)), job, false)
+        }
+        CreateJobOutcome::Counted(total) => ok(total),
     }
 }
 

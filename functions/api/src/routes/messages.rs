@@ -104,11 +104,11 @@ pub(crate) async fn get_message(call: Call<String>) -> Answer {
         .await?)
 }
 
-/// Send a message to further destinations.
+/// Send a message to more destinations.
 ///
-/// The added deliveries are numbered on; a destination that has a delivery of this message keeps it
-/// (retrying is for that). The id that a receiver sees is the same for a message and a destination,
-/// whatever brought it there.
+/// Adds a delivery for each destination that does not have one of this message yet; to send the
+/// message to a destination again, retry its delivery. New deliveries continue the numbering. For
+/// one message and destination, the receiver always sees the same id.
 #[utoipa::path(post, path = "/v1/messages/{id}/deliveries", tag = "Messages",
     params(("id" = String, Path)), request_body = ResendMessage,
     responses((status = 202, description = "The message, with the added deliveries.",

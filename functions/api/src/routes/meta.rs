@@ -21,7 +21,7 @@ pub(crate) fn router() -> Router<Api> {
         .route("/v1/meta", get(read_meta))
 }
 
-/// Check whether the service is up.
+/// The response of `GET /healthz`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Alive {
     /// Always `ok`.

@@ -22,7 +22,7 @@ use operations::{Refusal, RefusalCode};
 
 use crate::Api;
 use crate::answer::Refused;
-use crate::idempotency::{Once, once};
+use crate::idempotency::{IdempotencyLayer, once};
 
 /// Builds all routes, with the responses for unknown paths and methods.
 pub(crate) fn router(api: &Api) -> Router<Api> {
@@ -51,7 +51,7 @@ where
     T: 'static,
 {
     post(handler.layer(from_fn_with_state(
-        Once {
+        IdempotencyLayer {
             api: api.clone(),
             permission,
         },

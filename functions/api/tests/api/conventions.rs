@@ -177,16 +177,16 @@ async fn unknown_paths_and_methods_are_refused() {
         .await;
     insta::assert_json_snapshot!("method_not_allowed", wrong.problem());
     assert_eq!(wrong.header("allow"), Some("GET,HEAD,POST"));
-    let nobody = deployment.client("wbk_x");
+    let unauthenticated = deployment.client("wbk_x");
     assert_eq!(
-        nobody
+        unauthenticated
             .request("PUT", "/v1/destinations", &[], Body::empty())
             .await
             .status,
         401,
         "401 comes before 405"
     );
-    assert_eq!(nobody.get("/v1/nothing").await.status, 401);
+    assert_eq!(unauthenticated.get("/v1/nothing").await.status, 401);
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ async fn waiting_retries_are_skipped_once_their_destination_is_disabled() {
 }
 
 #[tokio::test]
-async fn what_would_end_again_at_once_is_not_reopened() {
+async fn deliveries_that_would_end_again_at_once_are_not_reopened() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     let delivery = delivery(&admin).await;

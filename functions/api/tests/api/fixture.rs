@@ -89,12 +89,12 @@ impl Answer {
     pub(crate) fn refusal(&self) -> (u16, String, Vec<String>) {
         let problem = self.problem();
         let error = |error: &Value| {
-            let place = error["pointer"]
+            let pointer = error["pointer"]
                 .as_str()
                 .or(error["parameter"].as_str())
                 .unwrap()
                 .to_owned();
-            format!("{place}: {}", error["code"].as_str().unwrap())
+            format!("{pointer}: {}", error["code"].as_str().unwrap())
         };
         let errors = problem["errors"]
             .as_array()

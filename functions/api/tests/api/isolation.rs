@@ -101,7 +101,7 @@ async fn an_id_of_another_organization_is_answered_like_an_unknown_id() {
     assert_eq!(
         theirs["data"],
         json!([]),
-        "it is the caller's trail that tells"
+        "the caller's audit log records it"
     );
 }
 

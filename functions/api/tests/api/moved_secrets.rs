@@ -362,13 +362,13 @@ async fn changes(admin: &Client<'_>, subject: &Subject<'_>, name: &str, marked: 
     let mut patch = Value::Object(Map::new());
     put(&mut patch, name, after);
     let answer = admin.patch(&path, patch.clone()).await;
-    let kept: BTreeSet<&str> = subject
+    let reused: BTreeSet<&str> = subject
         .secrets
         .iter()
         .map(|secret| &**secret)
         .filter(|secret| *secret != name)
         .collect();
-    if !subject.decides(name) || kept.is_empty() {
+    if !subject.decides(name) || reused.is_empty() {
         assert_eq!(
             answer.status,
             200,
@@ -389,7 +389,7 @@ async fn changes(admin: &Client<'_>, subject: &Subject<'_>, name: &str, marked: 
         .iter()
         .map(|e| e["pointer"].as_str().unwrap()[1..].to_owned())
         .collect();
-    for secret in &kept {
+    for secret in &reused {
         assert!(
             named.iter().any(|named| named.starts_with(*secret)),
             "{what}: {secret} is not among {named:?}"

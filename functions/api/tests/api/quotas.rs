@@ -207,7 +207,7 @@ async fn a_batch_over_the_quota_is_refused_as_a_whole() {
 
 /// A repeat accepts what has become acceptable since, once and within the quota.
 #[tokio::test]
-async fn what_a_repeated_batch_newly_accepts_is_sent_once_and_counted() {
+async fn messages_that_a_repeated_batch_newly_accepts_are_sent_once_and_counted() {
     let deployment = with_quotas(json!({"deliveries_per_second": 1})).await;
     let admin = deployment.admin();
     let targets = destinations(&admin, 7).await;

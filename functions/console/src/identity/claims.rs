@@ -91,14 +91,14 @@ mod tests {
             who(of(json!(["operator"]), organization)),
             Some((Role::Operator, None))
         );
-        for nobody in [
+        for incomplete in [
             of(json!("sender"), organization),
             of(json!([]), organization),
             of(json!("admin"), "org_x"),
             json!({"groups": "admin"}),
             json!({}),
         ] {
-            assert_eq!(who(nobody.clone()), None, "{nobody}");
+            assert_eq!(who(incomplete.clone()), None, "{incomplete}");
         }
         let ada = person(
             &json!({"sub": "7", "name": "Ada", "email": "", "groups": "operator"}),

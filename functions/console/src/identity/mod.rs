@@ -35,14 +35,14 @@ const CALLBACK: &str = "/oidc/callback";
 /// The path at which a sign-in starts.
 pub(crate) const START: &str = "/oidc/start";
 /// How many seconds a person may take to sign in at the provider.
-const BEGUN_SECONDS: u64 = 600;
+const SIGN_IN_SECONDS_MAX: u64 = 600;
 
 /// The provider, if one is configured.
 pub(crate) type Configured = Option<Arc<Provider>>;
 
 /// The state of a sign-in, which the browser keeps in a cookie.
 #[derive(Debug, Serialize, Deserialize)]
-struct Begun {
+struct SignInState {
     state: String,
     nonce: String,
     verifier: String,
@@ -63,7 +63,7 @@ async fn start(
 ) -> Result<Response, Refused> {
     let provider = configured.ok_or_else(Refusal::not_found)?;
     let word = || BASE64.encode(front.platform().random.bytes::<32>());
-    let begun = Begun {
+    let pending = SignInState {
         state: word(),
         nonce: word(),
         verifier: word(),
@@ -71,11 +71,21 @@ async fn start(
     };
     let redirect_uri = format!("{}{CALLBACK}", facts.base_url);
     let url = provider
-        .address(&redirect_uri, &begun.state, &begun.nonce, &begun.verifier)
+        .address(
+            &redirect_uri,
+            &pending.state,
+            &pending.nonce,
+            &pending.verifier,
+        )
         .await
         .map_err(Refusal::unavailable)?;
-    let value = BASE64.encode(serde_json::to_vec(&begun).unwrap_or_default());
-    Ok(remembering(see_other(&url), &facts, &value, BEGUN_SECONDS))
+    let value = BASE64.encode(serde_json::to_vec(&pending).unwrap_or_default());
+    Ok(remembering(
+        see_other(&url),
+        &facts,
+        &value,
+        SIGN_IN_SECONDS_MAX,
+    ))
 }
 
 async fn finish(
@@ -86,14 +96,18 @@ async fn finish(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let provider = configured.clone().ok_or_else(Refusal::not_found)?;
-    let refused = |problem, begun: Option<&Begun>| {
+    let refused = |problem, pending: Option<&SignInState>| {
         tracing::warn!(
             request_id = facts.id,
             security_event = true,
             ?problem,
             "authentication_failed"
         );
-        let page = sign_in::refused(&configured, begun.map_or("/", |begun| &begun.next), problem);
+        let page = sign_in::refused(
+            &configured,
+            pending.map_or("/", |pending| &pending.next),
+            problem,
+        );
         page.map(|page| remembering(page, &facts, "", 0))
     };
     let parameter = |name: &str| {
@@ -101,17 +115,22 @@ async fn finish(
         all.find(|(own, _)| own == name)
             .map(|(_, value)| value.into_owned())
     };
-    let begun = begun(&headers, &facts)
-        .filter(|begun| parameter("state").is_some_and(|state| state == begun.state));
-    let Some(begun) = begun else {
+    let pending = read_state_cookie(&headers, &facts)
+        .filter(|pending| parameter("state").is_some_and(|state| state == pending.state));
+    let Some(pending) = pending else {
         return refused(Problem::NotBegun, None);
     };
     let Some(code) = parameter("code") else {
-        return refused(Problem::NotVouchedFor, Some(&begun));
+        return refused(Problem::NotVouchedFor, Some(&pending));
     };
     let redirect_uri = format!("{}{CALLBACK}", facts.base_url);
     let claims = match provider
-        .exchange(code, &redirect_uri, &begun.nonce, begun.verifier.clone())
+        .exchange(
+            code,
+            &redirect_uri,
+            &pending.nonce,
+            pending.verifier.clone(),
+        )
         .await
     {
         Ok(claims) => claims,
@@ -121,27 +140,27 @@ async fn finish(
                 why,
                 "the identity provider's response was refused"
             );
-            return refused(Problem::NotVouchedFor, Some(&begun));
+            return refused(Problem::NotVouchedFor, Some(&pending));
         }
         Err(provider::ExchangeError::Unavailable(error)) => {
             return Err(Refusal::unavailable(error).into());
         }
     };
     let Some(person) = claims::person(&claims, provider.config()) else {
-        return refused(Problem::NoRole, Some(&begun));
+        return refused(Problem::NoRole, Some(&pending));
     };
     let operations = front.operations().await?;
     let Some(link) = operations
         .sign_in_person(person, |caller| facts.clone().of(caller))
         .await?
     else {
-        return refused(Problem::NoRole, Some(&begun));
+        return refused(Problem::NoRole, Some(&pending));
     };
-    let entered = sign_in::begun(
+    let entered = sign_in::begin_session(
         &front,
         &facts,
         &access::Session::from(&link),
-        sign_in::local(&begun.next),
+        sign_in::local(&pending.next),
     )
     .await?;
     Ok(remembering(entered, &facts, "", 0))
@@ -154,18 +173,24 @@ fn remembering(
     value: &str,
     seconds: u64,
 ) -> Response {
-    if let Ok(cookie) = sign_in::cookie_of(&begun_name(facts), facts, value, seconds).parse() {
+    if let Ok(cookie) = sign_in::cookie_of(&state_cookie_name(facts), facts, value, seconds).parse()
+    {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response.into_response()
 }
 
 /// Reads the state of a sign-in from the cookie.
-fn begun(headers: &HeaderMap, facts: &RequestFacts) -> Option<Begun> {
-    serde_json::from_slice(&BASE64.decode(cookie(headers, &begun_name(facts))?).ok()?).ok()
+fn read_state_cookie(headers: &HeaderMap, facts: &RequestFacts) -> Option<SignInState> {
+    serde_json::from_slice(
+        &BASE64
+            .decode(cookie(headers, &state_cookie_name(facts))?)
+            .ok()?,
+    )
+    .ok()
 }
 
 /// Returns the name of the cookie with the state of a sign-in.
-fn begun_name(facts: &RequestFacts) -> String {
+fn state_cookie_name(facts: &RequestFacts) -> String {
     format!("{}-begun", cookie_name(&facts.base_url))
 }

@@ -80,7 +80,7 @@ impl From<Unavailable> for ExchangeError {
 }
 
 /// A client of the library whose authorization and token endpoints are known.
-type Relying = CoreClient<
+type RelyingParty = CoreClient<
     openidconnect::EndpointSet,
     openidconnect::EndpointNotSet,
     openidconnect::EndpointNotSet,
@@ -192,7 +192,7 @@ impl Provider {
         &self,
         redirect_uri: &str,
         secret: Option<ClientSecret>,
-    ) -> Result<Relying, Unavailable> {
+    ) -> Result<RelyingParty, Unavailable> {
         let issuer = IssuerUrl::new(self.config.issuer.clone()).map_err(Unavailable::because)?;
         let metadata = CoreProviderMetadata::discover_async(issuer, self)
             .await

@@ -1,4 +1,4 @@
-//! The audit trail: changes and refused requests.
+//! The audit log: changes and refused requests.
 
 use askama::Template;
 use axum::Router;

@@ -8,7 +8,7 @@ use axum::routing::get;
 use domain::Timestamp;
 use front::Front;
 use operations::view::destination::DestinationView;
-use operations::{JobAsked, NewJob, Refusal};
+use operations::{CreateJobOutcome, NewJob, Refusal};
 
 use crate::answer::{Answer, page_as, see_other};
 use crate::filter::{Filter, pairs};
@@ -21,7 +21,7 @@ use http::StatusCode;
 const FILTERS: &[&str] = &["event_type", "reference", "since", "until"];
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/destinations/{id}/backfill", get(ask).post(start))
+    Router::new().route("/destinations/{id}/backfill", get(show_form).post(start))
 }
 
 #[derive(Template)]
@@ -45,13 +45,13 @@ async fn backfill(
     id: &str,
     parameters: &[(String, String)],
     dry_run: bool,
-) -> Result<JobAsked, Refusal> {
+) -> Result<CreateJobOutcome, Refusal> {
     let job = NewJob::backfill(id, pairs(parameters), dry_run)?;
     let operations = front.operations().await?;
     operations.create_job(&v.ctx, v.command(job)).await
 }
 
-async fn ask(
+async fn show_form(
     State(front): State<Front>,
     v: Visitor,
     Path(id): Path<String>,
@@ -74,8 +74,10 @@ async fn counted(
 ) -> Answer {
     let counted = backfill(front, v, &d.id.to_string(), parameters, true).await;
     let (total, not_kept_before, problem) = match counted {
-        Ok(JobAsked::Counted(counted)) => (Some(counted.total), counted.not_kept_before, problem),
-        Ok(JobAsked::Accepted(_)) => {
+        Ok(CreateJobOutcome::Counted(counted)) => {
+            (Some(counted.total), counted.not_kept_before, problem)
+        }
+        Ok(CreateJobOutcome::Accepted(_)) => {
             return Err(Refusal::internal("a dry run started a job").into());
         }
         Err(refusal) if refusal.is_correctable() => {
@@ -86,12 +88,12 @@ async fn counted(
             });
             let details: Vec<String> = details.collect();
             let general = || show::sentence(&refusal.detail);
-            let said = if details.is_empty() {
+            let detail = if details.is_empty() {
                 general()
             } else {
                 details.join(" ")
             };
-            (None, None, Some(said))
+            (None, None, Some(detail))
         }
         Err(refusal) => return Err(refusal.into()),
     };
@@ -129,8 +131,8 @@ async fn start(
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     match backfill(&front, &v, &id, &parameters, false).await {
-        Ok(JobAsked::Accepted(job)) => Ok(see_other(&v.at("/jobs", &job.id))),
-        Ok(JobAsked::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
+        Ok(CreateJobOutcome::Accepted(job)) => Ok(see_other(&v.at("/jobs", &job.id))),
+        Ok(CreateJobOutcome::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
         Err(refusal) if refusal.is_correctable() => {
             let d = managed(&front, &v, &id).await?;
             let filter = Filter::of(Some(&show::query(&pairs(&parameters))));

@@ -8,7 +8,7 @@ use domain::delivery::DeliveryStatus;
 use front::Front;
 use http::StatusCode;
 use operations::view::delivery::DeliverySummary;
-use operations::{Counted, JobAsked, NewJob, Page, Refusal, RefusalCode};
+use operations::{Counted, CreateJobOutcome, NewJob, Page, Refusal, RefusalCode};
 
 use crate::answer::{Answer, log_unread, page, page_as, see_other};
 use crate::filter::{Filter, SPANS, pairs};
@@ -40,7 +40,7 @@ const UNDELIVERED: &[&str] = &["retrying", "failed", "skipped"];
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/deliveries", get(list))
-        .route("/deliveries/retry", get(ask_retry))
+        .route("/deliveries/retry", get(show_retry))
         .route("/deliveries/retry-all", post(retry_all))
 }
 
@@ -223,7 +223,7 @@ fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {
 }
 
 /// Shows how many deliveries would be retried, before they are.
-async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
+async fn show_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(FILTERS, v.now);
     let count = NewJob::retry(pairs(&parameters), true)?;
@@ -233,8 +233,10 @@ async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQ
         .create_job(&v.ctx, v.command(count))
         .await?
     {
-        JobAsked::Counted(counted) => counted.total,
-        JobAsked::Accepted(_) => return Err(Refusal::internal("a dry run started a job").into()),
+        CreateJobOutcome::Counted(counted) => counted.total,
+        CreateJobOutcome::Accepted(_) => {
+            return Err(Refusal::internal("a dry run started a job").into());
+        }
     };
     let back = filter.at(&v, "/deliveries");
     page(&RetryAllPage {
@@ -262,7 +264,7 @@ async fn retry_all(State(front): State<Front>, v: Visitor, form: Form) -> Answer
         .create_job(&v.ctx, v.command(retry))
         .await?
     {
-        JobAsked::Accepted(job) => Ok(see_other(&v.href(&format!("/jobs/{}", job.id)))),
-        JobAsked::Counted(_) => Err(Refusal::internal("a job was only counted").into()),
+        CreateJobOutcome::Accepted(job) => Ok(see_other(&v.href(&format!("/jobs/{}", job.id)))),
+        CreateJobOutcome::Counted(_) => Err(Refusal::internal("a job was only counted").into()),
     }
 }

@@ -16,7 +16,7 @@ use operations::view::destination::DestinationView;
 use operations::{Operations, Refusal, RetryDelivery};
 use serde_json::Value;
 
-use crate::answer::{Answer, if_kept, log_unread, page, see_other};
+use crate::answer::{Answer, if_available, log_unread, page, see_other};
 use crate::captions;
 use crate::form::Form;
 use crate::notice::{self, Notice};
@@ -140,7 +140,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     let d = operations.delivery(&v.ctx, &id, v.query(&[])).await?;
     let destination = match v.may_read() {
         // The destination may be deleted, while its deliveries remain.
-        true => if_kept(
+        true => if_available(
             operations
                 .destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[]))
                 .await,
@@ -155,9 +155,9 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         .attempts
         .iter()
         .enumerate()
-        .map(|(place, a)| Attempt {
+        .map(|(index, a)| Attempt {
             a,
-            changes: place
+            changes: index
                 .checked_sub(1)
                 .map(|before| changes(&d.attempts[before], a))
                 .unwrap_or_default(),
@@ -166,7 +166,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
                 .as_ref()
                 .filter(|_| d.delivery.destination_type == "webhook")
                 .map(curl),
-            is_last: place + 1 == last,
+            is_last: index + 1 == last,
         })
         .collect();
     page(&DeliveryPage {
@@ -217,7 +217,7 @@ pub(crate) async fn payload(
     v: &Visitor,
     message: &str,
 ) -> Result<Option<Payload>, Refusal> {
-    let Some(found) = if_kept(operations.message(&v.ctx, message, v.query(&[])).await)? else {
+    let Some(found) = if_available(operations.message(&v.ctx, message, v.query(&[])).await)? else {
         return Ok(None);
     };
     let info = found.payload_info;
@@ -234,7 +234,7 @@ pub(crate) async fn payload(
     let read = operations
         .message_payload(&v.ctx, message, v.query(&[]))
         .await;
-    Ok(match if_kept(read) {
+    Ok(match if_available(read) {
         Ok(Some(PayloadAnswer::Bytes(download))) => {
             payload.text = std::str::from_utf8(&download.bytes)
                 .ok()
@@ -327,7 +327,7 @@ async fn shaped_body(
     let read = operations
         .delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[]))
         .await;
-    let read = match if_kept(read) {
+    let read = match if_available(read) {
         Ok(read) => read?,
         Err(refusal) => return Some((body.unread(&refusal), None)),
     };

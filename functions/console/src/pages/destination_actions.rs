@@ -12,8 +12,8 @@ use operations::view::destination::DestinationView;
 use operations::{Counted, Refusal};
 use serde_json::{Map, Value, json};
 
+use crate::action_form::ActionForm;
 use crate::answer::{Answer, page, see_other};
-use crate::ask::Ask;
 use crate::filter::{Filter, instant};
 use crate::form::Form;
 use crate::notice::{self, Notice};
@@ -27,15 +27,18 @@ const MISSED_MAX: u64 = 1_000;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
-        .route("/destinations/{id}/test", get(ask_test).post(test))
-        .route("/destinations/{id}/replay", get(ask_replay))
+        .route("/destinations/{id}/test", get(show_test).post(test))
+        .route("/destinations/{id}/replay", get(show_replay))
         .route("/destinations/{id}/enable", post(enable))
-        .route("/destinations/{id}/disable", get(ask_disable).post(disable))
+        .route(
+            "/destinations/{id}/disable",
+            get(show_disable).post(disable),
+        )
         .route(
             "/destinations/{id}/rotate-secret",
-            get(ask_rotate).post(rotate),
+            get(show_rotate).post(rotate),
         )
-        .route("/destinations/{id}/delete", get(ask_delete).post(delete))
+        .route("/destinations/{id}/delete", get(show_delete).post(delete))
 }
 
 async fn known(front: &Front, v: &Visitor, id: &str) -> Result<DestinationView, Refusal> {
@@ -47,8 +50,8 @@ async fn known(front: &Front, v: &Visitor, id: &str) -> Result<DestinationView, 
         .await
 }
 
-fn ask<'a>(v: &'a Visitor, d: &DestinationView, title: &str) -> Ask<'a> {
-    Ask::new(
+fn action_form<'a>(v: &'a Visitor, d: &DestinationView, title: &str) -> ActionForm<'a> {
+    ActionForm::new(
         v,
         "destinations",
         (v.at("/destinations", &d.id), d.name.clone()),
@@ -56,7 +59,7 @@ fn ask<'a>(v: &'a Visitor, d: &DestinationView, title: &str) -> Ask<'a> {
     )
 }
 
-fn test_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
+fn test_form<'a>(v: &'a Visitor, d: &DestinationView) -> ActionForm<'a> {
     let event_type = Field {
         value: "waybill.test".to_owned(),
         ..Field::line(&["event_type"], "Event type", false)
@@ -65,17 +68,17 @@ fn test_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
         help: "JSON. If empty, a small sample is sent.".to_owned(),
         ..Field::area(&["payload"], "Payload")
     };
-    Ask {
+    ActionForm {
         about: "Sends one delivery now, even if the destination is disabled. It is marked as a \
              test and is not counted in statistics."
             .to_owned(),
         fields: vec![event_type, payload],
         submit: "Send test".to_owned(),
-        ..ask(v, d, "Send a test")
+        ..action_form(v, d, "Send a test")
     }
 }
 
-async fn ask_test(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+async fn show_test(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = known(&front, &v, &id).await?;
     test_form(&v, &d).shown()
 }
@@ -138,7 +141,7 @@ impl ReplayPage<'_> {
 }
 
 /// Shows the times from which deliveries can be replayed, each with the number of deliveries.
-async fn ask_replay(
+async fn show_replay(
     State(front): State<Front>,
     v: Visitor,
     Path(id): Path<String>,
@@ -260,23 +263,23 @@ async fn enable(
     }
 }
 
-fn disable_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
+fn disable_form<'a>(v: &'a Visitor, d: &DestinationView) -> ActionForm<'a> {
     let reason = Field {
         help: "Shown to everyone who can see the destination.".to_owned(),
         ..Field::optional_line("reason", "Reason")
     };
-    Ask {
+    ActionForm {
         about: "Pending and new deliveries are skipped. You can replay them when you enable the \
              destination again."
             .to_owned(),
         fields: vec![reason],
         submit: "Disable".to_owned(),
         is_danger: true,
-        ..ask(v, d, "Disable the destination")
+        ..action_form(v, d, "Disable the destination")
     }
 }
 
-async fn ask_disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+async fn show_disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = known(&front, &v, &id).await?;
     disable_form(&v, &d).shown()
 }
@@ -310,7 +313,7 @@ async fn disable(
     }
 }
 
-fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
+fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> ActionForm<'a> {
     let sources = [
         ("generated", "Generate a secret and show it once"),
         ("own", "Use a secret of my own"),
@@ -325,7 +328,7 @@ fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false)
         .only_when("source", &["arn"]);
-    Ask {
+    ActionForm {
         about: "Until the overlap ends, requests are signed with every secret, so that the \
              receiver can switch without an interruption."
             .to_owned(),
@@ -348,11 +351,11 @@ fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
             ),
         ],
         submit: "Rotate secret".to_owned(),
-        ..ask(v, d, "Rotate the signing secret")
+        ..action_form(v, d, "Rotate the signing secret")
     }
 }
 
-async fn ask_rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+async fn show_rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = known(&front, &v, &id).await?;
     rotate_form(&v, &d).shown()
 }
@@ -425,9 +428,9 @@ async fn rotate(
     }
 }
 
-async fn ask_delete(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+async fn show_delete(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = known(&front, &v, &id).await?;
-    Ask {
+    ActionForm {
         about: format!(
             "“{}” will receive no more deliveries. Its secrets are erased now, and its \
              history stays available.",
@@ -435,7 +438,7 @@ async fn ask_delete(State(front): State<Front>, v: Visitor, Path(id): Path<Strin
         ),
         submit: "Delete the destination".to_owned(),
         is_danger: true,
-        ..ask(&v, &d, "Delete the destination")
+        ..action_form(&v, &d, "Delete the destination")
     }
     .shown()
 }

@@ -30,8 +30,8 @@ use crate::visitor::Visitor;
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/destinations/new", get(choose))
-        .route("/destinations/new/{type}", get(ask_new).post(create))
-        .route("/destinations/{id}/edit", get(ask_edit).post(save))
+        .route("/destinations/new/{type}", get(show_new).post(create))
+        .route("/destinations/{id}/edit", get(show_edit).post(save))
 }
 
 #[derive(Template)]
@@ -119,9 +119,9 @@ async fn sections(
     let (mut signature, settings): (Vec<Field>, Vec<Field>) = settings
         .into_iter()
         .partition(|field| field.name.contains(".signature."));
-    let (where_to, more) = settings
-        .into_iter()
-        .partition(|field| field.required || field.when.is_some() || shown_first(&field.name));
+    let (where_to, more) = settings.into_iter().partition(|field| {
+        field.required || field.when.is_some() || is_shown_at_first(&field.name)
+    });
     let credentials = schema_form::credentials(&schema.credentials, &stored_json["credentials"]);
     let is_tls = |field: &Field| kind == "webhook" && field.name.ends_with("_pem");
     let (tls, credentials): (Vec<Field>, Vec<Field>) = credentials.into_iter().partition(is_tls);
@@ -260,9 +260,9 @@ fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
         .chain(others)
         .chain(unnamed)
         .collect();
-    let field = |place: usize| {
-        let (name, label) = FALLBACKS[place];
-        let value = chosen.get(place).map_or("", |id| &**id);
+    let field = |index: usize| {
+        let (name, label) = FALLBACKS[index];
+        let value = chosen.get(index).map_or("", |id| &**id);
         Field {
             required: false,
             ..Field::switch(name, label, &choices, value)
@@ -324,7 +324,7 @@ fn place_title(kind: &str) -> &'static str {
 }
 
 /// Whether an optional setting is shown at first, because most people fill it in.
-fn shown_first(name: &str) -> bool {
+fn is_shown_at_first(name: &str) -> bool {
     [
         "url",
         "host",
@@ -367,7 +367,7 @@ fn failure_policy() -> Value {
 }
 
 /// Shows an empty form, with the values that the address' parameters give to its fields.
-async fn ask_new(
+async fn show_new(
     State(front): State<Front>,
     v: Visitor,
     Path(kind): Path<String>,
@@ -396,7 +396,7 @@ async fn ask_new(
     )
 }
 
-async fn ask_edit(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+async fn show_edit(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     v.must_manage()?;
     let operations = front.operations().await?;
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
@@ -460,10 +460,10 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
         .flat_map(|section| section.fields.iter().cloned())
         .collect();
     let mut members = schema_form::read(&all, form, patch);
-    let kept = stored
+    let policy = stored
         .map(|stored| serde_json::to_value(&stored.retry_policy).unwrap_or_default())
         .unwrap_or_default();
-    retries::apply(form, &["retry_policy"], &kept, &mut members);
+    retries::apply(form, &["retry_policy"], &policy, &mut members);
     if patch && form.text("thresholds") == Some("organization") {
         members.insert("failure_policy".to_owned(), Value::Null);
     } else if form.text("thresholds") == Some("own")
@@ -814,7 +814,7 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
             field.counts(form) && (field.pointer == pointer || is_within)
         });
         match at {
-            Some(field) => field.mistake = Some(plainly(&error.detail)),
+            Some(field) => field.mistake = Some(shorten(&error.detail)),
             None => others.push(format!(
                 "{}: {}",
                 pointer.trim_start_matches('/').replace('/', " › "),
@@ -839,7 +839,7 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
 }
 
 /// Shortens a detail that is shown at its field, where the label names the field.
-fn plainly(detail: &str) -> String {
+fn shorten(detail: &str) -> String {
     match detail.strip_suffix(" is required") {
         Some(_) => "this field is required".to_owned(),
         None => detail.to_owned(),

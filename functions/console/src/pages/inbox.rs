@@ -67,11 +67,11 @@ struct InboxPage<'a> {
 struct MailPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
-    kept: &'a StoredMail,
+    stored: &'a StoredMail,
 }
 
 /// Returns the folder. Refuses visitors who are not operators, and every visitor if there is none.
-fn entered(v: &Visitor, folder: &Folder) -> Result<Arc<PathBuf>, Refusal> {
+fn require_folder(v: &Visitor, folder: &Folder) -> Result<Arc<PathBuf>, Refusal> {
     let folder = folder.0.clone().ok_or_else(Refusal::not_found)?;
     if v.is_operator() {
         Ok(folder)
@@ -81,7 +81,7 @@ fn entered(v: &Visitor, folder: &Folder) -> Result<Arc<PathBuf>, Refusal> {
 }
 
 async fn list(v: Visitor, Extension(folder): Extension<Folder>) -> Answer {
-    let folder = entered(&v, &folder)?;
+    let folder = require_folder(&v, &folder)?;
     let mails = tokio::task::spawn_blocking(move || newest(&folder))
         .await
         .map_err(Refusal::internal)?;
@@ -93,12 +93,12 @@ async fn list(v: Visitor, Extension(folder): Extension<Folder>) -> Answer {
 }
 
 async fn read(v: Visitor, Extension(folder): Extension<Folder>, Path(id): Path<String>) -> Answer {
-    let bytes = file(entered(&v, &folder)?, &id).await?;
-    let kept = kept(id, &bytes).ok_or_else(Refusal::not_found)?;
+    let bytes = file(require_folder(&v, &folder)?, &id).await?;
+    let stored = stored_mail(id, &bytes).ok_or_else(Refusal::not_found)?;
     page(&MailPage {
         page: Page::of(Some(&v), "inbox"),
         v: &v,
-        kept: &kept,
+        stored: &stored,
     })
 }
 
@@ -107,7 +107,7 @@ async fn source(
     Extension(folder): Extension<Folder>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    let bytes = file(entered(&v, &folder)?, &id).await?;
+    let bytes = file(require_folder(&v, &folder)?, &id).await?;
     let disposition = format!("attachment; filename=\"{id}.eml\"");
     let headers = [
         (CONTENT_TYPE, "message/rfc822".to_owned()),
@@ -130,7 +130,7 @@ fn newest(folder: &FilePath) -> std::io::Result<Vec<StoredMail>> {
     paths.sort_by(|one, other| other.cmp(one));
     let mails = paths.iter().take(SHOWN_MAX).filter_map(|path| {
         let id = path.file_stem()?.to_str()?.to_owned();
-        kept(id, &std::fs::read(path).ok()?)
+        stored_mail(id, &std::fs::read(path).ok()?)
     });
     Ok(mails.collect())
 }
@@ -154,7 +154,7 @@ async fn file(folder: Arc<PathBuf>, id: &str) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn kept(id: String, bytes: &[u8]) -> Option<StoredMail> {
+fn stored_mail(id: String, bytes: &[u8]) -> Option<StoredMail> {
     let millis = id
         .split('-')
         .next()

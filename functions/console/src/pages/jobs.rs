@@ -12,7 +12,7 @@ use operations::view::destination::DestinationView;
 use operations::view::job::{JobKind, JobView};
 use serde_json::Value;
 
-use crate::answer::{Answer, if_kept, log_unread, page};
+use crate::answer::{Answer, if_available, log_unread, page};
 use crate::captions;
 use crate::filter::{Filter, pairs};
 use crate::form::Form;
@@ -111,7 +111,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         .map(|(name, value)| (&**name, &**value))
         .collect();
     let destination = match filter.iter().find(|(name, _)| name == "destination_id") {
-        Some((_, id)) => if_kept(operations.destination(&v.ctx, id, v.query(&[])).await)?,
+        Some((_, id)) => if_available(operations.destination(&v.ctx, id, v.query(&[])).await)?,
         None => None,
     };
     let is_about_deliveries = matches!(j.kind, JobKind::Retry | JobKind::Replay);

@@ -10,8 +10,8 @@ use operations::view::api_key::ApiKeyView;
 use operations::view::portal_link::{PortalLinkStatus, PortalLinkView};
 use serde_json::Map;
 
+use crate::action_form::ActionForm;
 use crate::answer::{Answer, page};
-use crate::ask::Ask;
 use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::schema_form::{Control, Field};
@@ -21,10 +21,10 @@ use crate::visitor::Visitor;
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/api-keys", get(list).post(create))
-        .route("/api-keys/new", get(ask_key))
+        .route("/api-keys/new", get(show_key))
         .route("/api-keys/{id}/revoke", post(revoke))
         .route("/portal-links", post(link))
-        .route("/portal-links/new", get(ask_link))
+        .route("/portal-links/new", get(show_link))
         .route("/portal-links/{id}/end", post(end_link))
 }
 
@@ -71,7 +71,7 @@ fn parent(v: &Visitor) -> (String, String) {
     (v.href("/api-keys"), "Access".to_owned())
 }
 
-fn key_form(v: &Visitor) -> Ask<'_> {
+fn key_form(v: &Visitor) -> ActionForm<'_> {
     let roles = [
         ("sender", "Sender: can only submit messages"),
         ("viewer", "Viewer: can read everything except secrets"),
@@ -85,7 +85,7 @@ fn key_form(v: &Visitor) -> Ask<'_> {
         control: Control::Line("datetime-local"),
         ..Field::optional_line("expires_at", "Expires (UTC)")
     };
-    Ask {
+    ActionForm {
         about: "Programs use API keys. The key is shown once, after it is created.".to_owned(),
         fields: vec![
             Field {
@@ -97,11 +97,11 @@ fn key_form(v: &Visitor) -> Ask<'_> {
         ],
         action: v.href("/api-keys"),
         submit: "Create API key".to_owned(),
-        ..Ask::new(v, "keys", parent(v), "New API key")
+        ..ActionForm::new(v, "keys", parent(v), "New API key")
     }
 }
 
-async fn ask_key(v: Visitor) -> Answer {
+async fn show_key(v: Visitor) -> Answer {
     must_administer(&v)?;
     key_form(&v).shown()
 }
@@ -156,7 +156,7 @@ async fn revoke(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
     .await
 }
 
-fn link_form(v: &Visitor) -> Ask<'_> {
+fn link_form(v: &Visitor) -> ActionForm<'_> {
     let roles = [
         ("viewer", "Viewer: can read everything except secrets"),
         (
@@ -165,7 +165,7 @@ fn link_form(v: &Visitor) -> Ask<'_> {
         ),
         ("admin", "Admin: everything"),
     ];
-    Ask {
+    ActionForm {
         about: "A link signs one person in to this console, once, for eight hours.".to_owned(),
         fields: vec![
             Field {
@@ -177,11 +177,11 @@ fn link_form(v: &Visitor) -> Ask<'_> {
         ],
         action: v.href("/portal-links"),
         submit: "Create link".to_owned(),
-        ..Ask::new(v, "keys", parent(v), "New portal link")
+        ..ActionForm::new(v, "keys", parent(v), "New portal link")
     }
 }
 
-async fn ask_link(v: Visitor) -> Answer {
+async fn show_link(v: Visitor) -> Answer {
     must_administer(&v)?;
     link_form(&v).shown()
 }

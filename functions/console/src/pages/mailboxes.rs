@@ -9,8 +9,8 @@ use axum::routing::get;
 use front::Front;
 use operations::view::authorization::AuthorizationView;
 
+use crate::action_form::ActionForm;
 use crate::answer::{Answer, page};
-use crate::ask::Ask;
 use crate::form::Form;
 use crate::notice::{self, Notice};
 use crate::schema_form::Field;
@@ -19,7 +19,7 @@ use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
-        .route("/mailboxes/new", get(ask).post(connect))
+        .route("/mailboxes/new", get(show_form).post(connect))
         .route("/mailboxes/{id}", get(read))
 }
 
@@ -34,7 +34,7 @@ struct MailboxPage<'a> {
     next: String,
 }
 
-fn form(v: &Visitor) -> Ask<'_> {
+fn form(v: &Visitor) -> ActionForm<'_> {
     let providers = [
         ("google", "Google Workspace or Gmail"),
         ("microsoft", "Microsoft 365 or Outlook"),
@@ -44,7 +44,7 @@ fn form(v: &Visitor) -> Ask<'_> {
         Field::line(&[name], label, false).only_when("provider", &["custom"])
     };
     let callback = format!("{}{}", v.base_url, operations::authorization::CALLBACK_PATH);
-    Ask {
+    ActionForm {
         about: format!(
             "Register an application at the provider with the redirect URI {callback}, and enter \
              its client ID and secret. The person who owns the mailbox then has an hour to \
@@ -71,7 +71,7 @@ fn form(v: &Visitor) -> Ask<'_> {
             },
         ],
         submit: "Continue".to_owned(),
-        ..Ask::new(
+        ..ActionForm::new(
             v,
             "destinations",
             (
@@ -83,7 +83,7 @@ fn form(v: &Visitor) -> Ask<'_> {
     }
 }
 
-async fn ask(v: Visitor) -> Answer {
+async fn show_form(v: Visitor) -> Answer {
     v.must_manage()?;
     form(&v).shown()
 }

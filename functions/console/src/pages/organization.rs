@@ -13,8 +13,8 @@ use operations::view::organization::OrganizationView;
 use operations::{Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
+use crate::action_form::ActionForm;
 use crate::answer::{Answer, page_as};
-use crate::ask::Ask;
 use crate::form::{Form, clear_rate};
 use crate::labels;
 use crate::names::Names;
@@ -27,10 +27,10 @@ use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
-        .route("/organization", get(ask).post(save))
+        .route("/organization", get(show_form).post(save))
         .route(
             "/organization/status-secret",
-            get(ask_secret).post(rotate_secret),
+            get(show_secret).post(rotate_secret),
         )
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn router() -> Router<Front> {
 const RETRIES: &[&str] = &["settings", "retry_policy"];
 /// Ends the name of the hidden fields with the destinations of a list that were ticked when the page
 /// was loaded.
-const BEFORE: &str = ".before";
+const STORED_SUFFIX: &str = ".before";
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
 #[derive(Template)]
@@ -227,7 +227,7 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
         .iter()
         .flat_map(|(id, names)| names.iter().map(move |name| (*id, *name)))
     {
-        let Some(place) = fields
+        let Some(index) = fields
             .iter()
             .position(|field| field.name.rsplit('.').next() == Some(name))
         else {
@@ -235,7 +235,7 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
         };
         let mut field = Field {
             required: !OPTIONAL.contains(&name),
-            ..fields.remove(place)
+            ..fields.remove(index)
         };
         labels::describe(labels::ORGANIZATION, &mut field);
         groups
@@ -258,7 +258,7 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
     groups
 }
 
-async fn ask(State(front): State<Front>, v: Visitor) -> Answer {
+async fn show_form(State(front): State<Front>, v: Visitor) -> Answer {
     let o = front
         .operations()
         .await?
@@ -294,7 +294,7 @@ async fn shown(
 /// Applies the changes that were made in the form to a stored list of destinations. The list may
 /// have changed since the page was loaded, and may have destinations that the page did not offer.
 fn chosen(form: &Form, name: &str, stored: &Value) -> Vec<String> {
-    let (ticked, before) = (form.all(name), form.all(&format!("{name}{BEFORE}")));
+    let (ticked, before) = (form.all(name), form.all(&format!("{name}{STORED_SUFFIX}")));
     let stored = stored.as_array().into_iter().flatten();
     let mut ids: Vec<&str> = stored
         .filter_map(Value::as_str)
@@ -367,7 +367,7 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     }
 }
 
-fn secret_form(v: &Visitor) -> Ask<'_> {
+fn secret_form(v: &Visitor) -> ActionForm<'_> {
     let sources = [
         ("generated", "Generate a secret and show it once"),
         ("own", "Use a secret of my own"),
@@ -382,7 +382,7 @@ fn secret_form(v: &Visitor) -> Ask<'_> {
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false)
         .only_when("source", &["arn"]);
-    Ask {
+    ActionForm {
         about: "Signs status updates that are sent to the URL in a message's status_callback."
             .to_owned(),
         fields: vec![
@@ -404,7 +404,7 @@ fn secret_form(v: &Visitor) -> Ask<'_> {
             ),
         ],
         submit: "Save secret".to_owned(),
-        ..Ask::new(
+        ..ActionForm::new(
             v,
             "organization",
             (v.href("/organization"), "Settings".to_owned()),
@@ -413,7 +413,7 @@ fn secret_form(v: &Visitor) -> Ask<'_> {
     }
 }
 
-async fn ask_secret(v: Visitor) -> Answer {
+async fn show_secret(v: Visitor) -> Answer {
     if !v.may_administer() {
         return Err(Refusal::forbidden().into());
     }

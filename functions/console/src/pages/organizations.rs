@@ -12,8 +12,8 @@ use operations::view::organization::OrganizationView;
 use operations::{Input, Query, Refusal};
 use serde_json::{Map, Value};
 
+use crate::action_form::ActionForm;
 use crate::answer::{Answer, page, page_as, see_other};
-use crate::ask::Ask;
 use crate::filter::{Filter, pairs};
 use crate::form::Form;
 use crate::notice::{self, Notice};
@@ -25,7 +25,7 @@ use crate::visitor::Visitor;
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/organizations", get(list).post(create))
-        .route("/organizations/new", get(ask_new))
+        .route("/organizations/new", get(show_new))
         .route("/organizations/{id}", get(read))
         .route("/organizations/{id}/grants", post(grant))
         .route("/organizations/{id}/suspend", post(suspend))
@@ -121,8 +121,8 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     page_as(status, &page)
 }
 
-fn form(v: &Visitor) -> Ask<'_> {
-    Ask {
+fn form(v: &Visitor) -> ActionForm<'_> {
+    ActionForm {
         fields: vec![
             Field::line(&["name"], "Name", false),
             Field {
@@ -132,7 +132,7 @@ fn form(v: &Visitor) -> Ask<'_> {
         ],
         action: "/organizations".to_owned(),
         submit: "Create organization".to_owned(),
-        ..Ask::new(
+        ..ActionForm::new(
             v,
             "organizations",
             ("/organizations".to_owned(), "Organizations".to_owned()),
@@ -141,7 +141,7 @@ fn form(v: &Visitor) -> Ask<'_> {
     }
 }
 
-async fn ask_new(v: Visitor) -> Answer {
+async fn show_new(v: Visitor) -> Answer {
     if !v.is_operator() {
         return Err(Refusal::forbidden().into());
     }

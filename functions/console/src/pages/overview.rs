@@ -175,12 +175,12 @@ async fn activity(State(front): State<Front>, v: Visitor) -> Answer {
         .flat_map(|bucket| bucket.failed_attempts.values())
         .sum();
     let rate = domain::statistics::success_rate(succeeded, failed);
-    let drawn = Activity {
+    let activity = Activity {
         attempts: chart::attempts(&buckets),
         latencies: chart::latencies(&buckets),
         succeeded,
         failed,
         rate,
     };
-    page(&drawn).map(|response| response.into_response())
+    page(&activity).map(|response| response.into_response())
 }

@@ -7,8 +7,8 @@ use front::Front;
 use operations::Refusal;
 use operations::view::destination::DestinationView;
 
+use crate::action_form::ActionForm;
 use crate::answer::Answer;
-use crate::ask::Ask;
 use crate::filter::instant;
 use crate::form::Form;
 use crate::notice::{self, Notice};
@@ -17,7 +17,7 @@ use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
-        .route("/destinations/{id}/pause", get(ask).post(pause))
+        .route("/destinations/{id}/pause", get(show_form).post(pause))
         .route("/destinations/{id}/resume", post(resume))
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn managed(
         .await
 }
 
-fn form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
+fn form<'a>(v: &'a Visitor, d: &DestinationView) -> ActionForm<'a> {
     let reason = Field {
         value: d
             .paused
@@ -62,15 +62,15 @@ fn form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
         "Pause the destination"
     };
     let parent = (v.at("/destinations", &d.id), d.name.clone());
-    Ask {
+    ActionForm {
         about: about.to_owned(),
         fields: vec![until, reason],
         submit: if d.paused.is_some() { "Save" } else { "Pause" }.to_owned(),
-        ..Ask::new(v, "destinations", parent, title)
+        ..ActionForm::new(v, "destinations", parent, title)
     }
 }
 
-async fn ask(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+async fn show_form(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = managed(&front, &v, &id).await?;
     form(&v, &d).shown()
 }

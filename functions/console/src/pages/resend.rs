@@ -19,7 +19,7 @@ use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/messages/{id}/resend", get(ask).post(send))
+    Router::new().route("/messages/{id}/resend", get(show_form).post(send))
 }
 
 #[derive(Template)]
@@ -55,7 +55,7 @@ async fn others(
     Ok(names.into_iter().filter(|(id, _)| !has(id)).collect())
 }
 
-async fn ask(
+async fn show_form(
     State(front): State<Front>,
     v: Visitor,
     Path(id): Path<String>,

@@ -11,19 +11,19 @@ use super::session::Session;
 use super::table::{self, Table, list};
 use super::{document, verdict};
 use crate::connector::{Database, Facts};
-use crate::place::Place;
+use crate::login::Login;
 use crate::rights::is_rejected;
 use worker::{ConnectorError, StepRecorder, within};
 
 /// Runs the steps up to the table and tries the statements of a delivery.
 pub(crate) async fn check(
     database: &Database,
-    place: &Place,
+    login: &Login,
     settings: &DatabaseSettings,
     deadline: Instant,
     steps: &mut StepRecorder,
 ) -> Result<(), ConnectorError> {
-    let mut session = Session::open(database, place, deadline, steps).await?;
+    let mut session = Session::open(database, login, deadline, steps).await?;
     let trying = async {
         within(
             deadline,

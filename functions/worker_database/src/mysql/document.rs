@@ -32,13 +32,13 @@ pub(super) async fn deliver(
 ) -> Result<Written, ConnectorError> {
     let Delivering {
         database,
-        place,
+        login,
         deadline,
         ..
     } = *delivering;
     let bytes = collect(payload).await?;
     let mut session =
-        Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+        Session::open(database, login, deadline, &mut StepRecorder::default()).await?;
     let written = write(&mut session, delivering, bytes.into()).await;
     session.end(deadline).await;
     written

@@ -240,7 +240,7 @@ pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]
         )
     });
     let same: Vec<String> = same.collect();
-    let kept = |name: &str| match same.is_empty() {
+    let unchanged = |name: &str| match same.is_empty() {
         true => format!("{0} = {0}", quoted(name)),
         false => format!(
             "{0} = IF(1 / ({1}), {0}, {0})",
@@ -252,7 +252,7 @@ pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]
         .first()
         .copied()
         .or(columns.first().map(String::as_str))
-        .map(kept);
+        .map(unchanged);
     let is_update = on_conflict == OnConflict::Update;
     let values = columns
         .iter()

@@ -21,7 +21,7 @@ pub(super) async fn deliver(
 ) -> Result<Written, ConnectorError> {
     let Delivering {
         database,
-        place,
+        login,
         settings,
         facts,
         deadline,
@@ -29,7 +29,7 @@ pub(super) async fn deliver(
     } = *delivering;
     let opened = Opened::read(settings, facts, payload).await?;
     let mut session =
-        Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+        Session::open(database, login, deadline, &mut StepRecorder::default()).await?;
     let written = transact(&mut session, delivering, opened).await;
     session.end(deadline).await;
     written

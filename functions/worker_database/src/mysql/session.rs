@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::relay::Relay;
 use super::verdict;
 use crate::connector::{Database, until_ended};
-use crate::place::Place;
+use crate::login::Login;
 use worker::{ConnectorError, StepRecorder, Unavailable, login_deadline, within};
 
 /// How many prepared statements the library caches.
@@ -40,29 +40,29 @@ impl Session {
     /// Opens a session. The library connects through a [`Relay`], uses TLS and logs in.
     pub(super) async fn open(
         database: &Database,
-        place: &Place,
+        login: &Login,
         deadline: Instant,
         steps: &mut StepRecorder,
     ) -> Result<Self, ConnectorError> {
         steps
-            .resolve(&database.guard, &place.host, place.port, deadline)
+            .resolve(&database.guard, &login.host, login.port, deadline)
             .await?;
         let connecting = async {
             let connected = within(
                 login_deadline(deadline),
                 "connecting took too long",
-                connect(database, place, deadline),
+                connect(database, login, deadline),
             );
             connected
                 .await
                 .map_err(|error| error.or_at(StepName::Connect))
         };
         let session = steps
-            .take(StepName::Tls, connecting, |_| place.secured())
+            .take(StepName::Tls, connecting, |_| login.secured())
             .await?;
         steps.passed(
             StepName::Authenticate,
-            format!("{} is logged in", place.username),
+            format!("{} is logged in", login.username),
         );
         Ok(session)
     }
@@ -99,17 +99,17 @@ impl Session {
 
 async fn connect(
     database: &Database,
-    place: &Place,
+    login: &Login,
     deadline: Instant,
 ) -> Result<Session, ConnectorError> {
-    let (conn, relay) = match log_in(database, place, deadline, None).await? {
+    let (conn, relay) = match log_in(database, login, deadline, None).await? {
         Ok(connected) => connected,
         Err(error) => {
-            let Some(name) = name_of_certificate(place, &error) else {
-                return Err(verdict::of_connecting(&place.host, error));
+            let Some(name) = name_of_certificate(login, &error) else {
+                return Err(verdict::of_connecting(&login.host, error));
             };
-            let connected = log_in(database, place, deadline, Some(name)).await?;
-            connected.map_err(|error| verdict::of_connecting(&place.host, error))?
+            let connected = log_in(database, login, deadline, Some(name)).await?;
+            connected.map_err(|error| verdict::of_connecting(&login.host, error))?
         }
     };
     let mut session = Session {
@@ -126,18 +126,18 @@ async fn connect(
 /// from the host's.
 async fn log_in(
     database: &Database,
-    place: &Place,
+    login: &Login,
     deadline: Instant,
     name: Option<String>,
 ) -> Result<Result<(Conn, Relay), mysql_async::Error>, ConnectorError> {
     let connected = database
         .guard
-        .connect(&place.host, place.port, login_deadline(deadline))
+        .connect(&login.host, login.port, login_deadline(deadline))
         .await;
     let server =
         connected.map_err(|failure| ConnectorError::from(failure).at(StepName::Connect))?;
     let relay = Relay::to(server).await.map_err(Unavailable::because)?;
-    let conn = Conn::new(options(database, place, relay.port, name)?).await;
+    let conn = Conn::new(options(database, login, relay.port, name)?).await;
     Ok(conn.map(|conn| (conn, relay)))
 }
 
@@ -146,8 +146,8 @@ async fn log_in(
 ///
 /// The library cannot ignore the name for `verify_ca`, because it does not recognise the error of
 /// this TLS library's version. With this name, it verifies the whole certificate.
-fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<String> {
-    if place.tls != TlsMode::VerifyCa {
+fn name_of_certificate(login: &Login, error: &mysql_async::Error) -> Option<String> {
+    if login.tls != TlsMode::VerifyCa {
         return None;
     }
     let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
@@ -168,17 +168,17 @@ fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<Stri
 
 fn options(
     database: &Database,
-    place: &Place,
+    login: &Login,
     port: u16,
     name: Option<String>,
 ) -> Result<Opts, ConnectorError> {
     let roots = database
         .trust
-        .roots(place)?
+        .roots(login)?
         .into_iter()
         .map(|root| root.as_ref().to_vec().into())
         .collect();
-    let identity = place.identity.as_ref().map(|identity| {
+    let identity = login.identity.as_ref().map(|identity| {
         let key = identity.private_key_pem.expose_secret().as_bytes().to_vec();
         ClientIdentity::new(
             identity.certificate_pem.as_bytes().to_vec().into(),
@@ -187,12 +187,12 @@ fn options(
     });
     let ssl = SslOpts::default()
         // The library requires roots even if it verifies nothing.
-        .with_disable_built_in_roots(place.tls != TlsMode::Require)
+        .with_disable_built_in_roots(login.tls != TlsMode::Require)
         .with_root_certs(roots)
-        .with_danger_accept_invalid_certs(place.tls == TlsMode::Require)
+        .with_danger_accept_invalid_certs(login.tls == TlsMode::Require)
         .with_danger_tls_hostname_override(name)
         .with_client_identity(identity);
-    let host = match &place.host {
+    let host = match &login.host {
         Host::Name(name) => name.clone(),
         Host::Address(address) => address.to_string(),
     };
@@ -202,17 +202,17 @@ fn options(
         .resolved_ips(Some(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]))
         // A server on the loopback must not be reached through a socket file.
         .prefer_socket(false)
-        .user(Some(&place.username))
+        .user(Some(&login.username))
         .pass(
-            place
+            login
                 .password
                 .as_ref()
                 .map(|password| password.expose_secret()),
         )
-        .db_name(Some(&place.database))
+        .db_name(Some(&login.database))
         // The password is only sent within TLS: the library starts TLS first and fails if the
         // server does not.
-        .enable_cleartext_plugin(place.is_token)
+        .enable_cleartext_plugin(login.is_token)
         .stmt_cache_size(STATEMENTS_MAX)
         .max_allowed_packet(Some(PACKET_BYTES_MAX))
         .ssl_opts(ssl);

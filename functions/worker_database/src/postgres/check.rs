@@ -12,19 +12,19 @@ use super::stage::Stage;
 use super::table::{self, Table};
 use super::{document, insert, verdict};
 use crate::connector::{Database, Facts};
-use crate::place::Place;
+use crate::login::Login;
 use crate::rights::is_rejected;
 use worker::{ConnectorError, StepRecorder, within};
 
 /// Runs the steps up to the table and tries the statements of a delivery.
 pub(crate) async fn check(
     database: &Database,
-    place: &Place,
+    login: &Login,
     settings: &DatabaseSettings,
     deadline: Instant,
     steps: &mut StepRecorder,
 ) -> Result<(), ConnectorError> {
-    let session = Session::open(database, place, deadline, steps).await?;
+    let session = Session::open(database, login, deadline, steps).await?;
     let trying = async {
         within(
             deadline,

@@ -30,12 +30,12 @@ pub(super) async fn deliver(
 ) -> Result<Written, ConnectorError> {
     let Delivering {
         database,
-        place,
+        login,
         deadline,
         ..
     } = *delivering;
     let bytes = collect(payload).await?;
-    let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+    let session = Session::open(database, login, deadline, &mut StepRecorder::default()).await?;
     let written = transact(&session, delivering, &bytes).await;
     session.end(deadline).await;
     written

@@ -22,14 +22,14 @@ pub(super) async fn deliver(
 ) -> Result<Written, ConnectorError> {
     let Delivering {
         database,
-        place,
+        login,
         settings,
         facts,
         deadline,
         ..
     } = *delivering;
     let opened = Opened::read(settings, facts, payload).await?;
-    let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
+    let session = Session::open(database, login, deadline, &mut StepRecorder::default()).await?;
     let written = transact(&session, delivering, opened).await;
     session.end(deadline).await;
     written
@@ -96,7 +96,7 @@ async fn write(
         table.require_unique(session, &key).await?;
     }
     opened.columns.bind(table.specs(), &settings.key_columns)?;
-    let mut writing = Writing {
+    let mut writing = RowWriter {
         session,
         settings,
         table,
@@ -109,7 +109,7 @@ async fn write(
 }
 
 /// Writes a payload's rows: by COPY as far as possible, and the rest by INSERTs.
-struct Writing<'w> {
+struct RowWriter<'w> {
     session: &'w Session,
     settings: &'w DatabaseSettings,
     table: &'w Table,
@@ -118,7 +118,7 @@ struct Writing<'w> {
     written: u64,
 }
 
-impl Writing<'_> {
+impl RowWriter<'_> {
     /// Copies rows up to the first one that COPY cannot write, and returns that row.
     async fn copy(&mut self) -> Result<Option<(u64, Bytes)>, ConnectorError> {
         let mut next = self.opened.next().await?;

@@ -24,7 +24,7 @@ use vault::Confidential;
 use super::secured::Secured;
 use super::verdict;
 use crate::connector::{Database, until_ended};
-use crate::place::Place;
+use crate::login::Login;
 use crate::trust;
 use worker::{ConnectorError, StepRecorder, within};
 
@@ -52,18 +52,18 @@ impl Session {
     /// Opens a session step by step.
     pub(super) async fn open(
         database: &Database,
-        place: &Place,
+        login: &Login,
         deadline: Instant,
         steps: &mut StepRecorder,
     ) -> Result<Self, ConnectorError> {
         let deadline = worker::login_deadline(deadline);
         steps
-            .resolve(&database.guard, &place.host, place.port, deadline)
+            .resolve(&database.guard, &login.host, login.port, deadline)
             .await?;
         let connecting = async {
             database
                 .guard
-                .connect(&place.host, place.port, deadline)
+                .connect(&login.host, login.port, deadline)
                 .await
                 .map_err(ConnectorError::from)
         };
@@ -72,19 +72,19 @@ impl Session {
                 "the connection was accepted".to_owned()
             })
             .await?;
-        let secured = |_: &_| place.secured();
+        let secured = |_: &_| login.secured();
         let securing = async {
             within(
                 deadline,
                 "the TLS handshake took too long",
-                secure(database, place, tcp),
+                secure(database, login, tcp),
             )
             .await
         };
         let tls = steps.take(StepName::Tls, securing, secured).await?;
-        let logged_in = |_: &_| format!("{} is logged in", place.username);
+        let logged_in = |_: &_| format!("{} is logged in", login.username);
         let logging_in =
-            async { within(deadline, "logging in took too long", log_in(place, tls)).await };
+            async { within(deadline, "logging in took too long", log_in(login, tls)).await };
         steps
             .take(StepName::Authenticate, logging_in, logged_in)
             .await
@@ -151,37 +151,37 @@ impl Session {
 
 async fn secure(
     database: &Database,
-    place: &Place,
+    login: &Login,
     mut tcp: TcpStream,
 ) -> Result<Secured, ConnectorError> {
-    let config = database.trust.config(place)?;
+    let config = database.trust.config(login)?;
     let mut answer = [0];
-    let asked = async {
+    let exchange = async {
         tcp.write_all(&SSL_REQUEST).await?;
         tcp.read_exact(&mut answer).await
     };
-    let host = &place.host;
+    let host = &login.host;
     let closed = |_: io::Error| {
         ConnectorError::new(
             Outcome::Retry(Reason::Tls),
             format!("{host} closed the connection when asked for TLS"),
         )
     };
-    asked.await.map_err(closed)?;
+    exchange.await.map_err(closed)?;
     if answer != [SSL_YES] {
         return Err(ConnectorError::new(
             Outcome::Retry(Reason::Tls),
             format!("{host} does not offer TLS, and every connection is encrypted"),
         ));
     }
-    let nameless = |_| {
+    let invalid_name = |_| {
         ConnectorError::new(
             Outcome::Retry(Reason::Tls),
             format!("no certificate can be valid for {host}"),
         )
     };
     let name = match host {
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(nameless)?,
+        Host::Name(name) => ServerName::try_from(name.clone()).map_err(invalid_name)?,
         Host::Address(address) => ServerName::from(*address),
     };
     let handshake = TlsConnector::from(Arc::new(config))
@@ -196,39 +196,38 @@ async fn secure(
     })
 }
 
-async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> {
+async fn log_in(login: &Login, tls: Secured) -> Result<Session, ConnectorError> {
     let mut config = Config::new();
     // `Direct` keeps the library from requesting TLS, which the stream already uses.
     config
-        .user(&place.username)
-        .dbname(&place.database)
+        .user(&login.username)
+        .dbname(&login.database)
         .application_name("waybill");
     config
         .ssl_mode(SslMode::Require)
         .ssl_negotiation(SslNegotiation::Direct);
-    if place.requires_channel_binding {
+    if login.requires_channel_binding {
         config.channel_binding(Binding::Require);
     }
-    if let Some(password) = &place.password {
+    if let Some(password) = &login.password {
         config.password(password.expose_secret());
     }
-    let (client, connection) =
-        config
-            .connect_raw(tls, Handed)
-            .await
-            .map_err(|error| match verdict::of_login(error) {
-                // After authentication, a refusal means that the database does not exist or that
-                // this user may not use it.
-                failure
-                    if matches!(
-                        failure.outcome(),
-                        Some(Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization))
-                    ) =>
-                {
-                    failure.at(StepName::Authorize)
-                }
-                failure => failure,
-            })?;
+    let (client, connection) = config
+        .connect_raw(tls, EstablishedTls)
+        .await
+        .map_err(|error| match verdict::of_login(error) {
+            // After authentication, a refusal means that the database does not exist or that
+            // this user may not use it.
+            failure
+                if matches!(
+                    failure.outcome(),
+                    Some(Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization))
+                ) =>
+            {
+                failure.at(StepName::Authorize)
+            }
+            failure => failure,
+        })?;
     let opened = Confidential::current();
     let connection = tokio::spawn(async move {
         let ended = async {
@@ -246,9 +245,9 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> 
 }
 
 /// Passes on a stream that already uses TLS.
-struct Handed;
+struct EstablishedTls;
 
-impl TlsConnect<Secured> for Handed {
+impl TlsConnect<Secured> for EstablishedTls {
     type Stream = Secured;
     type Error = io::Error;
     type Future = Ready<io::Result<Secured>>;

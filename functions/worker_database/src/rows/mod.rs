@@ -33,7 +33,7 @@ const ROW_BYTES_MAX: usize = 16 << 20;
 /// How many bytes are added to the buffer at once.
 const PIECE_BYTES_MAX: usize = 256 << 10;
 /// How many bytes are read before the types of a new table are chosen.
-const AHEAD_BYTES: usize = 1 << 20;
+const SAMPLE_BYTES: usize = 1 << 20;
 /// The most columns of a table (PostgreSQL's limit).
 const COLUMNS_MAX: usize = 1600;
 
@@ -121,12 +121,12 @@ impl Records {
                 }
                 Found::End => return Ok(None),
                 Found::Fault(fault) => return Err(row_fault(self.count + 1, fault)),
-                Found::More => self.read_on().await?,
+                Found::More => self.read_piece().await?,
             }
         }
     }
 
-    async fn read_on(&mut self) -> Result<(), ConnectorError> {
+    async fn read_piece(&mut self) -> Result<(), ConnectorError> {
         if self.buffer.len() > ROW_BYTES_MAX {
             return Err(row_fault(
                 self.count + 1,
@@ -421,7 +421,7 @@ impl Opened {
         let mut inferred = Vec::new();
         if settings.create_table {
             let mut ahead_bytes = 0;
-            while ahead_bytes < AHEAD_BYTES
+            while ahead_bytes < SAMPLE_BYTES
                 && let Some(record) = records.next().await?
             {
                 ahead_bytes += record.len() + size_of::<Bytes>();

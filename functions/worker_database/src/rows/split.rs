@@ -19,7 +19,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Splitter {
     format: Format,
-    place: Place,
+    position: Position,
     /// How many bytes of the buffer have been searched.
     seen: usize,
     skip: usize,
@@ -30,7 +30,7 @@ pub(super) struct Splitter {
 
 /// The position in the structure of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     Beginning,
     /// At the start of an array: an object or the end of the array follows.
     FirstItem,
@@ -47,7 +47,7 @@ impl Splitter {
     pub(super) fn new(format: Format) -> Self {
         Self {
             format,
-            place: Place::Beginning,
+            position: Position::Beginning,
             seen: 0,
             skip: 0,
             depth: 0,
@@ -58,10 +58,14 @@ impl Splitter {
 
     /// Finds the next record in `bytes`, which begin where the last record ended.
     pub(super) fn find(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
-        if self.place == Place::Beginning && !is_at_end && bytes.len() < BYTE_ORDER_MARK.len() {
+        if self.position == Position::Beginning && !is_at_end && bytes.len() < BYTE_ORDER_MARK.len()
+        {
             return Found::More;
         }
-        if self.place == Place::Beginning && bytes.starts_with(BYTE_ORDER_MARK) && self.seen == 0 {
+        if self.position == Position::Beginning
+            && bytes.starts_with(BYTE_ORDER_MARK)
+            && self.seen == 0
+        {
             (self.seen, self.skip) = (BYTE_ORDER_MARK.len(), BYTE_ORDER_MARK.len());
         }
         match self.format {
@@ -86,11 +90,11 @@ impl Splitter {
                 self.seen += 1;
                 self.step_within(byte);
                 if self.depth == 0 {
-                    let in_array = self.place != Place::Sequence;
-                    self.place = if in_array {
-                        Place::AfterItem
+                    let in_array = self.position != Position::Sequence;
+                    self.position = if in_array {
+                        Position::AfterItem
                     } else {
-                        Place::Sequence
+                        Position::Sequence
                     };
                     return self.found(self.seen);
                 }
@@ -103,11 +107,11 @@ impl Splitter {
             }
             self.seen += 1;
         }
-        match self.place {
+        match self.position {
             _ if !is_at_end => Found::More,
             _ if self.depth > 0 => Found::Fault("is cut short: the payload ends within it"),
-            Place::Beginning | Place::Sequence | Place::AfterArray => Found::End,
-            Place::FirstItem | Place::NextItem | Place::AfterItem => {
+            Position::Beginning | Position::Sequence | Position::AfterArray => Found::End,
+            Position::FirstItem | Position::NextItem | Position::AfterItem => {
                 Found::Fault("does not come: the JSON array has no end")
             }
         }
@@ -134,17 +138,19 @@ impl Splitter {
 
     /// Processes a byte between objects.
     fn step_between(&mut self, byte: u8) -> Result<(), &'static str> {
-        match (byte, self.place) {
+        match (byte, self.position) {
             (b' ' | b'\t' | b'\r' | b'\n', _) => {}
-            (b'[', Place::Beginning) => self.place = Place::FirstItem,
-            (b'{', Place::Beginning | Place::Sequence) => {
-                (self.place, self.depth) = (Place::Sequence, 1)
+            (b'[', Position::Beginning) => self.position = Position::FirstItem,
+            (b'{', Position::Beginning | Position::Sequence) => {
+                (self.position, self.depth) = (Position::Sequence, 1)
             }
-            (b'{', Place::FirstItem | Place::NextItem) => self.depth = 1,
-            (b']', Place::FirstItem | Place::AfterItem) => self.place = Place::AfterArray,
-            (b',', Place::AfterItem) => self.place = Place::NextItem,
-            (_, Place::AfterArray) => return Err("follows the end of the JSON array"),
-            (_, Place::AfterItem) => return Err("does not follow a comma"),
+            (b'{', Position::FirstItem | Position::NextItem) => self.depth = 1,
+            (b']', Position::FirstItem | Position::AfterItem) => {
+                self.position = Position::AfterArray
+            }
+            (b',', Position::AfterItem) => self.position = Position::NextItem,
+            (_, Position::AfterArray) => return Err("follows the end of the JSON array"),
+            (_, Position::AfterItem) => return Err("does not follow a comma"),
             _ => return Err("is not a JSON object"),
         }
         Ok(())
@@ -152,7 +158,7 @@ impl Splitter {
 
     /// Finds a CSV record, which ends at a line end outside quotes. Empty lines are skipped.
     fn find_line(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
-        self.place = Place::Sequence;
+        self.position = Position::Sequence;
         while self.seen < bytes.len() {
             let byte = bytes[self.seen];
             self.seen += 1;

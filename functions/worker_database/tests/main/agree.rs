@@ -228,12 +228,12 @@ async fn postgres_rights_on_the_table_of_deliveries_are_tried() {
 async fn a_table_that_could_not_be_created_fails_the_check() {
     for bench in [Bench::postgres(), Bench::mysql()] {
         bench.sql("CREATE TABLE events (id int); CREATE TABLE other (created_at date)");
-        let nobody = user(&bench, &[]);
+        let unprivileged = user(&bench, &[]);
         for mode in ["rows", "document"] {
             agree(
                 &bench,
                 json!({"mode": mode, "table": "fresh", "create_table": true}),
-                &nobody,
+                &unprivileged,
                 r#"[{"id": 1}]"#,
                 false,
             )

@@ -191,7 +191,7 @@ impl Bench {
         payload: impl Into<Bytes>,
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
-        let payload = Payload::whole(payload);
+        let payload = Payload::in_memory(payload);
         let attempted = self
             .connector
             .deliver(self.engine, settings, credentials, facts, payload, deadline)

@@ -1,6 +1,6 @@
 //! Runs the connector contract against PostgreSQL and MariaDB.
 
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -30,11 +30,11 @@ struct PostgreSql(Server);
 struct MySql(Server);
 
 impl Server {
-    fn of(bench: Bench, workshop: &Workshop, time: &str, payload: &str) -> Self {
-        let aws = workshop.aws();
+    fn of(bench: Bench, services: &TestServices, time: &str, payload: &str) -> Self {
+        let aws = services.aws();
         let store = Store::new(&aws, "none".to_owned(), None);
-        let database = Database::new(workshop.guard(), Trust::with_roots(Vec::new()));
-        let connector = Databases::new(database, workshop.vault(), store, aws, workshop.clock());
+        let database = Database::new(services.guard(), Trust::with_roots(Vec::new()));
+        let connector = Databases::new(database, services.vault(), store, aws, services.clock());
         bench.sql(&format!(
             "CREATE TABLE events (delivery_id varchar(64) PRIMARY KEY, message_id varchar(64) NOT NULL, \
              event_type varchar(255) NOT NULL, created_at {time} NOT NULL, content_type varchar(255) NOT NULL, payload {payload})"
@@ -42,7 +42,7 @@ impl Server {
         Self { bench, connector }
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"host": host, "port": port, "database": self.bench.name, "table": "events",
             "tls": "require"})
     }
@@ -101,10 +101,10 @@ impl Subject for PostgreSql {
     const DESTINATION: DestinationType = DestinationType::Postgres;
     const IS_IDEMPOTENT: bool = true;
 
-    async fn start(workshop: &Workshop) -> Self {
+    async fn start(services: &TestServices) -> Self {
         Self(Server::of(
             Bench::postgres(),
-            workshop,
+            services,
             "timestamptz",
             "bytea",
         ))
@@ -118,8 +118,8 @@ impl Subject for PostgreSql {
         self.0.bench.port()
     }
 
-    fn settings(&self, place: &Place) -> Value {
-        self.0.settings(place)
+    fn settings(&self, address: &ServerAddress) -> Value {
+        self.0.settings(address)
     }
 
     fn login(&self) -> Login {
@@ -143,10 +143,10 @@ impl Subject for MySql {
     const LARGE_BYTES: usize = 12 << 20;
     const IS_IDEMPOTENT: bool = true;
 
-    async fn start(workshop: &Workshop) -> Self {
+    async fn start(services: &TestServices) -> Self {
         Self(Server::of(
             Bench::mysql(),
-            workshop,
+            services,
             "datetime(3)",
             "longblob",
         ))
@@ -160,8 +160,8 @@ impl Subject for MySql {
         self.0.bench.port()
     }
 
-    fn settings(&self, place: &Place) -> Value {
-        self.0.settings(place)
+    fn settings(&self, address: &ServerAddress) -> Value {
+        self.0.settings(address)
     }
 
     fn login(&self) -> Login {

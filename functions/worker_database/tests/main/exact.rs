@@ -250,10 +250,11 @@ async fn numbers_are_never_rounded(bench: Bench) {
         )
         .await;
     }
-    let kept = "{\"n\":-9223372036854775808,\"p\":12345678.9,\"d\":0.30000000000000004,\"r\":0.25}";
+    let exact =
+        "{\"n\":-9223372036854775808,\"p\":12345678.9,\"d\":0.30000000000000004,\"r\":0.25}";
     delivered(
         &bench
-            .deliver(&bench.settings(members), &facts(50, LINES), kept)
+            .deliver(&bench.settings(members), &facts(50, LINES), exact)
             .await,
     );
     assert_eq!(

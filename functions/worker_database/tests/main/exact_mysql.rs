@@ -198,11 +198,11 @@ async fn no_value_is_read_as_another() {
         ("json", "c", vec![(json!({"a": 1}), "{\"a\":1}")], vec![]),
     ];
     let mut n = 0;
-    for (sql_type, select, kept, refused) in cases {
+    for (sql_type, select, accepted, refused) in cases {
         bench.sql(&format!(
             "DROP TABLE IF EXISTS events; CREATE TABLE events (c {sql_type})"
         ));
-        for (value, expected) in kept {
+        for (value, expected) in accepted {
             n += 1;
             assert_eq!(
                 stored(&bench, n, json!({"c": value}), select).await,

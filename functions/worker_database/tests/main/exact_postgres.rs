@@ -135,11 +135,11 @@ async fn no_value_is_read_as_another() {
         ),
     ];
     let mut n = 0;
-    for (sql_type, kept, refused) in cases {
+    for (sql_type, accepted, refused) in cases {
         bench.sql(&format!(
             "DROP TABLE IF EXISTS events; CREATE TABLE events (c {sql_type}, id int)"
         ));
-        for (value, expected) in kept {
+        for (value, expected) in accepted {
             n += 1;
             delivered(
                 &bench

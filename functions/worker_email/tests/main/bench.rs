@@ -281,7 +281,7 @@ impl Bench {
         delivery: &Delivery,
         payload: impl Into<Bytes>,
     ) -> Attempted {
-        self.attempt(delivery, Payload::whole(payload))
+        self.attempt(delivery, Payload::in_memory(payload))
             .await
             .unwrap()
     }

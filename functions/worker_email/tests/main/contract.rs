@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -38,25 +38,25 @@ impl Subject for Mailbox {
     // Each attempt sends the message again; its Message-ID stays the same.
     const IS_IDEMPOTENT: bool = false;
 
-    async fn start(workshop: &Workshop) -> Self {
-        let (aws, guard) = (workshop.aws(), workshop.guard());
+    async fn start(services: &TestServices) -> Self {
+        let (aws, guard) = (services.aws(), services.guard());
         let tls = Tls::with_roots(RootCertStore::empty()).unwrap();
         let client = Client::new(guard.clone(), tls.clone());
         let connector = Email::new(Parts {
             guard,
             tls,
-            tokens: Tokens::new(client, Schemes::HttpAndHttps, workshop.clock()),
-            vault: workshop.vault(),
+            tokens: Tokens::new(client, Schemes::HttpAndHttps, services.clock()),
+            vault: services.vault(),
             store: Store::new(&aws, "none".to_owned(), None),
             links: Links::new(
                 &aws,
-                workshop.signing_keys_arn(),
+                services.signing_keys_arn(),
                 "https://waybill.example".to_owned(),
             ),
             ehlo_name: None,
             aws,
-            clock: workshop.clock(),
-            random: workshop.random(),
+            clock: services.clock(),
+            random: services.random(),
         });
         let server = MailServer::start("none", &Authority::new());
         Self {
@@ -73,7 +73,7 @@ impl Subject for Mailbox {
         self.server.port
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"transport": {"smtp": {"host": host, "port": port, "security": "none"}},
             "from": "reports@acme.example",
             "to": ["ada@customer.example"], "attach": "always"})

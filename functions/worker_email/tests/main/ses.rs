@@ -104,7 +104,9 @@ async fn a_message_that_never_reached_ses_is_no_attempt() {
         format!("http://{}", listener.local_addr().unwrap())
     };
     let bench = Bench::of_ses(20, |aws| elsewhere(&aws, &endpoint)).await;
-    let attempted = bench.attempt(&small(), worker::Payload::whole("{}")).await;
+    let attempted = bench
+        .attempt(&small(), worker::Payload::in_memory("{}"))
+        .await;
     assert!(
         attempted.is_err(),
         "nothing was sent, so it uses up no retry: {attempted:?}"

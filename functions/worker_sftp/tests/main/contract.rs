@@ -1,6 +1,6 @@
 //! Runs the connector contract against OpenSSH.
 
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -22,8 +22,8 @@ impl Subject for OpenSsh {
     const DESTINATION: DestinationType = DestinationType::Sftp;
     const IS_IDEMPOTENT: bool = true;
 
-    async fn start(workshop: &Workshop) -> Self {
-        let connector = Sftp::new(workshop.guard(), workshop.vault(), workshop.random());
+    async fn start(services: &TestServices) -> Self {
+        let connector = Sftp::new(services.guard(), services.vault(), services.random());
         Self {
             sshd: Sshd::start().await,
             connector,
@@ -38,7 +38,7 @@ impl Subject for OpenSsh {
         self.sshd.port
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"host": host, "port": port, "username": sshd::USERNAME,
             "host_key": self.sshd.host_key("ed25519"),
             "directory_template": "in", "filename_template": "{{ message_id }}.bin"})

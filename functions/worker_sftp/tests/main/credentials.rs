@@ -15,7 +15,7 @@ async fn the_password_is_accepted_and_a_wrong_one_refused() {
     ] {
         let sshd = launch.start().await;
         let mut world = World::on(&sshd);
-        delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+        delivered(&world.deliver("dlv_1_00", Payload::in_memory("x")).await);
         world.credentials = password("wrong");
         refused(&world).await;
     }
@@ -33,7 +33,7 @@ async fn one_attempt_is_enough_for_the_password() {
     ] {
         let sshd = launch.option("MaxAuthTries 1").start().await;
         let world = World::on(&sshd);
-        delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+        delivered(&world.deliver("dlv_1_00", Payload::in_memory("x")).await);
         assert!(world.check().await.ok);
     }
 }
@@ -47,7 +47,7 @@ async fn keys_of_every_type_are_accepted_and_a_stranger_s_refused() {
     let mut world = World::on(&sshd);
     for kind in ["ed25519", "ecdsa", "rsa"] {
         world.credentials = private_key(&sshd.authorize_key(kind, ""), None);
-        delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+        delivered(&world.deliver("dlv_1_00", Payload::in_memory("x")).await);
         let report = world.check().await;
         let warned = report
             .steps
@@ -71,7 +71,7 @@ async fn an_encrypted_key_opens_with_its_passphrase_alone() {
     let mut world = World::on(&sshd);
     let key = sshd.authorize_key("ed25519", "open sesame");
     world.credentials = private_key(&key, Some("open sesame"));
-    delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+    delivered(&world.deliver("dlv_1_00", Payload::in_memory("x")).await);
     for (key, passphrase) in [
         (&*key, Some("open barley")),
         (&*key, None),
@@ -94,7 +94,7 @@ async fn a_server_that_requires_two_methods_is_reported() {
     refused(&world).await;
     assert!(
         world
-            .deliver("dlv_1_00", Payload::whole("x"))
+            .deliver("dlv_1_00", Payload::in_memory("x"))
             .await
             .detail
             .contains("second way")
@@ -103,7 +103,7 @@ async fn a_server_that_requires_two_methods_is_reported() {
 
 /// Checks that a delivery and the check are both refused without showing the secret.
 async fn refused(world: &World) {
-    let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
+    let attempted = world.deliver("dlv_1_00", Payload::in_memory("x")).await;
     assert_eq!(
         reason(&attempted),
         Reason::Authentication,

@@ -19,7 +19,7 @@ async fn a_file_of_any_size_arrives_as_it_was_sent() {
     for length in [0, 1, 1024, 32 * 1024, 8 << 20] {
         let bytes = noise(length);
         let attempted = World::on(&sshd)
-            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
             .await;
         let tracking = delivered(&attempted);
         assert_eq!(
@@ -80,7 +80,7 @@ async fn templates_say_where() {
         ..meta("dlv_1_00", &metadata)
     };
     let attempted = world
-        .deliver_as(&meta, Payload::whole(r#"{"name": "ü"}"#))
+        .deliver_as(&meta, Payload::in_memory(r#"{"name": "ü"}"#))
         .await;
     assert_eq!(
         delivered(&attempted)["path"],
@@ -93,7 +93,7 @@ async fn templates_say_where() {
     world.settings.directory_template = String::new();
     delivered(
         &world
-            .deliver_as(&meta, Payload::whole(r#"{"name": "top"}"#))
+            .deliver_as(&meta, Payload::in_memory(r#"{"name": "top"}"#))
             .await,
     );
     assert!(sshd.names("").contains(&"top-20261123-3.JSON".to_owned()));
@@ -116,7 +116,7 @@ async fn templates_that_cannot_be_rendered_are_misconfigured() {
             world.settings.directory_template,
             world.settings.filename_template,
         ) = (directory.to_owned(), name.to_owned());
-        let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
+        let attempted = world.deliver("dlv_1_00", Payload::in_memory("x")).await;
         assert_eq!(
             reason(&attempted),
             Reason::Misconfigured,
@@ -142,7 +142,7 @@ async fn a_server_without_openssh_s_extensions_is_supported() {
         delivered(
             &World::on(&sshd)
                 .if_exists(if_exists)
-                .deliver("dlv_1_00", Payload::whole(text))
+                .deliver("dlv_1_00", Payload::in_memory(text))
                 .await,
         );
         assert_eq!(

@@ -46,7 +46,7 @@ async fn every_key_of_a_server_can_be_pinned_either_way() {
     for kind in ["ed25519", "ecdsa", "rsa"] {
         for pin in [sshd.host_key(kind), sshd.fingerprint(kind)] {
             world.settings.host_keys = HostKeys::one(HostKey::parse(&pin).unwrap());
-            delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+            delivered(&world.deliver("dlv_1_00", Payload::in_memory("x")).await);
         }
     }
 }
@@ -71,7 +71,7 @@ async fn a_server_whose_key_was_replaced_is_trusted_when_both_are_pinned() {
             let mut world = World::on(&old);
             world.settings.port = server.port;
             world.settings.host_keys = HostKeys::new(Vec::clone(&keys)).unwrap();
-            delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+            delivered(&world.deliver("dlv_1_00", Payload::in_memory("x")).await);
         }
     }
 }
@@ -91,7 +91,7 @@ async fn another_key_stops_everything_before_the_password() {
         let mut world = World::on(&sshd);
         world.settings.port = server.port;
         world.settings.host_keys = HostKeys::one(HostKey::parse(&pin).unwrap());
-        let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
+        let attempted = world.deliver("dlv_1_00", Payload::in_memory("x")).await;
         assert_eq!(reason(&attempted), Reason::Tls, "{}", attempted.detail);
         assert!(
             attempted

@@ -60,7 +60,7 @@ async fn the_file_arrives_despite_unusual_answers() {
             );
             delivered(
                 &world
-                    .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+                    .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
                     .await,
             );
             assert!(
@@ -87,12 +87,12 @@ async fn a_file_is_replaced_where_the_server_cannot_do_it_in_one_step_and_never_
         let server = OddSftp::start(oddities);
         delivered(
             &world(&server)
-                .deliver("dlv_1_00", Payload::whole("old"))
+                .deliver("dlv_1_00", Payload::in_memory("old"))
                 .await,
         );
         delivered(
             &world(&server)
-                .deliver("dlv_2_00", Payload::whole("new"))
+                .deliver("dlv_2_00", Payload::in_memory("new"))
                 .await,
         );
         assert_eq!(
@@ -107,7 +107,7 @@ async fn a_file_is_replaced_where_the_server_cannot_do_it_in_one_step_and_never_
         std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
         std::fs::write(server.home().join(PATH), "old").unwrap();
         let failed = world(&server)
-            .deliver("dlv_2_00", Payload::whole("new"))
+            .deliver("dlv_2_00", Payload::in_memory("new"))
             .await;
         assert_eq!(
             reason(&failed),
@@ -140,7 +140,7 @@ async fn a_file_without_a_reported_size_is_this_deliverys_only_if_its_bytes_are_
             std::fs::write(server.home().join(PATH), there).unwrap();
             let attempted = world(&server)
                 .if_exists(if_exists)
-                .deliver("dlv_1_00", Payload::whole(payload))
+                .deliver("dlv_1_00", Payload::in_memory(payload))
                 .await;
             let case = format!(
                 "{if_exists:?}, {there:?} exists, {payload:?} is sent: {}",
@@ -171,7 +171,7 @@ async fn a_refused_replacement_leaves_no_temporary_file_whatever_the_existing_fi
             std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
             std::fs::write(server.home().join(PATH), there).unwrap();
             let attempted = world(&server)
-                .deliver("dlv_1_00", Payload::whole("the same"))
+                .deliver("dlv_1_00", Payload::in_memory("the same"))
                 .await;
             assert_eq!(
                 attempted.outcome.reason().is_none(),
@@ -205,7 +205,7 @@ async fn a_file_that_cannot_be_read_is_kept_and_the_detail_says_what_is_not_know
             let server = OddSftp::start(oddities);
             delivered(
                 &world(&server)
-                    .deliver("dlv_1_00", Payload::whole("the same"))
+                    .deliver("dlv_1_00", Payload::in_memory("the same"))
                     .await,
             );
             let payload = || {
@@ -213,7 +213,7 @@ async fn a_file_that_cannot_be_read_is_kept_and_the_detail_says_what_is_not_know
                 if is_streamed {
                     Payload::streamed(8, pieces)
                 } else {
-                    Payload::whole("the same")
+                    Payload::in_memory("the same")
                 }
             };
             let attempted = world(&server)
@@ -255,7 +255,7 @@ async fn the_servers_error_message_is_passed_on() {
     for (oddities, said) in rows {
         let server = OddSftp::start(oddities);
         let failed = world(&server)
-            .deliver("dlv_1_00", Payload::whole(noise(1 << 20)))
+            .deliver("dlv_1_00", Payload::in_memory(noise(1 << 20)))
             .await;
         assert_eq!(reason(&failed), Reason::ServerError, "{}", failed.detail);
         assert!(failed.detail.contains(said), "{}", failed.detail);
@@ -275,7 +275,7 @@ async fn lost_bytes_are_noticed_however_the_size_is_read() {
     ] {
         let server = OddSftp::start(oddities);
         let failed = world(&server)
-            .deliver("dlv_1_00", Payload::whole(noise(100_000)))
+            .deliver("dlv_1_00", Payload::in_memory(noise(100_000)))
             .await;
         assert_eq!(
             reason(&failed),
@@ -294,7 +294,7 @@ async fn an_answer_that_cannot_be_read_ends_the_attempt_at_once() {
     world.timeout = Duration::from_secs(60);
     let began = Instant::now();
     let failed = world
-        .deliver("dlv_1_00", Payload::whole(noise(8 << 20)))
+        .deliver("dlv_1_00", Payload::in_memory(noise(8 << 20)))
         .await;
     assert_eq!(reason(&failed), Reason::Protocol, "{}", failed.detail);
     assert!(
@@ -325,7 +325,7 @@ async fn the_check_refuses_what_no_delivery_could_do() {
             "{oddities}: {report:?}"
         );
         let failed = world(&server)
-            .deliver("dlv_1_00", Payload::whole("some text"))
+            .deliver("dlv_1_00", Payload::in_memory("some text"))
             .await;
         assert_eq!(reason(&failed), why, "{oddities}: {}", failed.detail);
         assert!(
@@ -341,7 +341,7 @@ async fn the_check_refuses_what_no_delivery_could_do() {
         Some(StepName::Write)
     );
     let failed = world(&server)
-        .deliver("dlv_1_00", Payload::whole("x"))
+        .deliver("dlv_1_00", Payload::in_memory("x"))
         .await;
     assert_eq!(reason(&failed), Reason::Authorization, "{}", failed.detail);
 }
@@ -359,7 +359,7 @@ async fn the_check_warns_where_deliveries_work_without() {
     );
     delivered(
         &world(&server)
-            .deliver("dlv_1_00", Payload::whole("x"))
+            .deliver("dlv_1_00", Payload::in_memory("x"))
             .await,
     );
     // Without the right to create directories, files can be delivered to existing ones.
@@ -378,7 +378,7 @@ async fn the_check_warns_where_deliveries_work_without() {
     );
     delivered(
         &world(&server)
-            .deliver("dlv_1_00", Payload::whole("x"))
+            .deliver("dlv_1_00", Payload::in_memory("x"))
             .await,
     );
     assert_eq!(server.tree(), ["in", "in/report.ready", PATH]);

@@ -25,21 +25,21 @@ async fn files_arrive_complete_when_repeated_and_when_replacing_another() {
             "{report:?}"
         );
         let first = world
-            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
             .await;
         let again = world
-            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
             .await;
         assert_eq!(delivered(&first), delivered(&again), "{if_exists:?}");
         assert!(std::fs::read(server.home().join(PATH)).unwrap() == bytes);
         assert_eq!(tree(&server.home()), ["in", "in/report.ready", PATH]);
     }
     let careful = world(&server).if_exists(IfExists::Fail);
-    let refused = careful.deliver("dlv_2_00", Payload::whole("new")).await;
+    let refused = careful.deliver("dlv_2_00", Payload::in_memory("new")).await;
     assert_eq!(reason(&refused), Reason::Rejected);
     delivered(
         &world(&server)
-            .deliver("dlv_2_00", Payload::whole("new"))
+            .deliver("dlv_2_00", Payload::in_memory("new"))
             .await,
     );
     assert_eq!(
@@ -52,7 +52,11 @@ async fn files_arrive_complete_when_repeated_and_when_replacing_another() {
 #[tokio::test]
 async fn empty_files_arrive() {
     let server = Proftpd::start("").await;
-    delivered(&world(&server).deliver("dlv_1_00", Payload::whole("")).await);
+    delivered(
+        &world(&server)
+            .deliver("dlv_1_00", Payload::in_memory(""))
+            .await,
+    );
     assert_eq!(std::fs::read(server.home().join(PATH)).unwrap().len(), 0);
 }
 
@@ -63,7 +67,7 @@ async fn refusals_are_named() {
     assert_eq!(failed_step(&report), Some(StepName::Write), "{report:?}");
     reason(
         &world(&server)
-            .deliver("dlv_1_00", Payload::whole("x"))
+            .deliver("dlv_1_00", Payload::in_memory("x"))
             .await,
     );
     let mut stranger = world(&server);
@@ -84,7 +88,7 @@ async fn without_the_right_to_delete_files_arrive_and_the_check_warns() {
     );
     delivered(
         &world(&server)
-            .deliver("dlv_1_00", Payload::whole("x"))
+            .deliver("dlv_1_00", Payload::in_memory("x"))
             .await,
     );
 }

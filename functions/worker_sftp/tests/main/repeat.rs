@@ -20,10 +20,10 @@ async fn a_repeat_is_success_and_changes_nothing() {
     for if_exists in ALL {
         let world = World::on(&sshd).if_exists(if_exists);
         let first = world
-            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
             .await;
         let again = world
-            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
             .await;
         assert_eq!(delivered(&first), delivered(&again), "{if_exists:?}");
         assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
@@ -36,19 +36,19 @@ async fn another_file_of_that_name_is_replaced_or_stays() {
     let sshd = Sshd::start().await;
     delivered(
         &World::on(&sshd)
-            .deliver("dlv_1_00", Payload::whole("old"))
+            .deliver("dlv_1_00", Payload::in_memory("old"))
             .await,
     );
     // One text is as long as the old one, the other is longer.
     for text in ["new", "newer"] {
         let failed = World::on(&sshd)
             .if_exists(IfExists::Fail)
-            .deliver("dlv_2_00", Payload::whole(text))
+            .deliver("dlv_2_00", Payload::in_memory(text))
             .await;
         assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
         let skipped = World::on(&sshd)
             .if_exists(IfExists::Skip)
-            .deliver("dlv_2_00", Payload::whole(text))
+            .deliver("dlv_2_00", Payload::in_memory(text))
             .await;
         let url = format!("sftp://127.0.0.1:{}/{PATH}", sshd.port);
         let tracking =
@@ -61,7 +61,7 @@ async fn another_file_of_that_name_is_replaced_or_stays() {
     }
     delivered(
         &World::on(&sshd)
-            .deliver("dlv_2_00", Payload::whole("new"))
+            .deliver("dlv_2_00", Payload::in_memory("new"))
             .await,
     );
     assert_eq!(
@@ -76,19 +76,19 @@ async fn a_file_that_the_account_may_not_read_is_kept() {
     let sshd = Sshd::start().await;
     delivered(
         &World::on(&sshd)
-            .deliver("dlv_1_00", Payload::whole("the same"))
+            .deliver("dlv_1_00", Payload::in_memory("the same"))
             .await,
     );
     let write_only = std::os::unix::fs::PermissionsExt::from_mode(0o200);
     std::fs::set_permissions(sshd.home().join(PATH), write_only).unwrap();
     let skipped = World::on(&sshd)
         .if_exists(IfExists::Skip)
-        .deliver("dlv_1_00", Payload::whole("the same"))
+        .deliver("dlv_1_00", Payload::in_memory("the same"))
         .await;
     assert_eq!(delivered(&skipped)["skipped"], json!(true));
     let failed = World::on(&sshd)
         .if_exists(IfExists::Fail)
-        .deliver("dlv_1_00", Payload::whole("the same"))
+        .deliver("dlv_1_00", Payload::in_memory("the same"))
         .await;
     assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
     for attempted in [skipped, failed] {
@@ -113,7 +113,7 @@ async fn a_directory_in_the_way_is_never_removed() {
     for if_exists in ALL {
         let attempted = World::on(&sshd)
             .if_exists(if_exists)
-            .deliver("dlv_1_00", Payload::whole("x"))
+            .deliver("dlv_1_00", Payload::in_memory("x"))
             .await;
         if if_exists == IfExists::Skip {
             delivered(&attempted);
@@ -131,7 +131,7 @@ async fn the_leftovers_of_a_crash_are_overwritten() {
     let bytes = noise(300_000);
     delivered(
         &world
-            .deliver("dlv_0_00", Payload::whole("makes the directory"))
+            .deliver("dlv_0_00", Payload::in_memory("makes the directory"))
             .await,
     );
     let left = sshd.home().join("in/report.ready/.waybill-dlv_1_00.part");
@@ -139,7 +139,7 @@ async fn the_leftovers_of_a_crash_are_overwritten() {
     std::fs::set_permissions(&left, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     delivered(
         &world
-            .deliver("dlv_1_00", Payload::whole(bytes.clone()))
+            .deliver("dlv_1_00", Payload::in_memory(bytes.clone()))
             .await,
     );
     assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
@@ -153,7 +153,7 @@ async fn a_delivery_that_two_workers_send_concurrently_arrives_complete() {
     for if_exists in ALL {
         let world = World::on(&sshd).if_exists(if_exists);
         let both =
-            join_all((0..3).map(|_| world.deliver("dlv_1_00", Payload::whole(bytes.clone()))))
+            join_all((0..3).map(|_| world.deliver("dlv_1_00", Payload::in_memory(bytes.clone()))))
                 .await;
         assert!(
             both.iter().any(|attempted| matches!(
@@ -207,7 +207,7 @@ async fn a_replaced_file_that_a_crash_left_aside_is_removed_by_the_next_attempt(
         .await;
     let world = World::on(&sshd).if_exists(IfExists::Replace);
     let directory = sshd.home().join("in/report.ready");
-    delivered(&world.deliver("dlv_0_00", Payload::whole("old")).await);
+    delivered(&world.deliver("dlv_0_00", Payload::in_memory("old")).await);
     // The crash happened before the new file had its name, or before the old one was removed.
     for is_renamed in [false, true] {
         let aside = directory.join(".waybill-dlv_1_00.replaced");
@@ -215,7 +215,7 @@ async fn a_replaced_file_that_a_crash_left_aside_is_removed_by_the_next_attempt(
         if is_renamed {
             std::fs::copy(&aside, sshd.home().join(PATH)).unwrap();
         }
-        delivered(&world.deliver("dlv_1_00", Payload::whole("new")).await);
+        delivered(&world.deliver("dlv_1_00", Payload::in_memory("new")).await);
         assert_eq!(
             std::fs::read_to_string(sshd.home().join(PATH)).unwrap(),
             "new"

@@ -93,8 +93,8 @@ async fn measure(size_mib: usize, what: &str) {
     let storage = storage();
     let before = peak_rss_mib();
     for round in 0..ROUNDS {
-        let place = Place::at(what, endpoint, account);
-        let ours = deliver(&storage, &place, &format!("ours/{round}"), size_mib).await;
+        let target = Target::at(what, endpoint, account);
+        let ours = deliver(&storage, &target, &format!("ours/{round}"), size_mib).await;
         println!(
             "waybill      {size_mib} MiB in {:.2} s: {:.0} MiB/s",
             ours.as_secs_f64(),
@@ -156,20 +156,20 @@ fn storage() -> Storage {
             .unwrap(),
         )
     });
-    let nobody = aws_config::SdkConfig::builder()
+    let no_credentials = aws_config::SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .build();
-    Storage::new(client, Schemes::HttpAndHttps, nobody, clock)
+    Storage::new(client, Schemes::HttpAndHttps, no_credentials, clock)
 }
 
 /// The destination of the objects, and its credentials.
-enum Place {
+enum Target {
     S3(S3Settings, Credentials),
     Google(GcsSettings, Credentials),
     Azure(AzureBlobSettings, Credentials),
 }
 
-impl Place {
+impl Target {
     fn at(what: &str, endpoint: &str, account: &str) -> Self {
         let object = ObjectSettings {
             key_template: "-".to_owned(),
@@ -236,8 +236,8 @@ impl Place {
     }
 }
 
-async fn deliver(storage: &Storage, place: &Place, key: &str, size_mib: usize) -> Duration {
-    let (settings, credentials) = place.parts();
+async fn deliver(storage: &Storage, target: &Target, key: &str, size_mib: usize) -> Duration {
+    let (settings, credentials) = target.parts();
     let meta = Meta {
         organization_id: "org_1".to_owned(),
         delivery_id: key.to_owned(),

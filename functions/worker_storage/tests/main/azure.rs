@@ -20,9 +20,10 @@ use tokio::time::Instant;
 use worker_storage::{Credentials, Storage};
 
 use crate::bucket::{
-    Any, Bucket, client, clock, failed_step, nobody, object_settings, payload, refused, tracking,
+    Any, Bucket, client, clock, failed_step, no_credentials, object_settings, payload, refused,
+    tracking,
 };
-use crate::contract::{self, Witness};
+use crate::contract::{self, BucketReader};
 
 const CONTAINER: &str = "reports";
 
@@ -50,7 +51,7 @@ impl Seen {
     }
 }
 
-impl Witness for Seen {
+impl BucketReader for Seen {
     async fn object(&self, key: &str) -> Option<Bytes> {
         if self.head(key).await.status == 404 {
             return None;
@@ -91,7 +92,7 @@ async fn azurite() -> (Azurite, Bucket, Seen) {
     let client = client("127.0.0.0/8", RootCertStore::empty());
     server.make_container(CONTAINER).await;
     let bucket = Bucket::new(
-        nobody(),
+        no_credentials(),
         settings(&server.endpoint),
         account_key(ACCOUNT_KEY),
     );
@@ -125,9 +126,9 @@ async fn delivers_and_recognises_repeats() {
 }
 
 #[tokio::test]
-async fn what_else_is_there_is_respected() {
+async fn existing_objects_are_respected() {
     let (_server, bucket, seen) = azurite().await;
-    contract::what_else_is_there_is_respected(&bucket, &seen).await;
+    contract::existing_objects_are_respected(&bucket, &seen).await;
     contract::equal_bytes_of_another_delivery_are_another_object(&bucket).await;
 }
 
@@ -228,7 +229,7 @@ async fn an_application_s_token_is_fetched_and_kept() {
     let storage = Storage::with_authority(
         client,
         Schemes::HttpAndHttps,
-        nobody(),
+        no_credentials(),
         clock(),
         &entra.authority,
     );

@@ -36,12 +36,12 @@ impl Any {
     }
 
     pub(crate) fn endpoint(mut self, endpoint: &str) -> Self {
-        let place = match &mut self {
+        let field = match &mut self {
             Self::S3(settings) => &mut settings.endpoint,
             Self::Gcs(settings) => &mut settings.endpoint,
             Self::AzureBlob(settings) => &mut settings.endpoint,
         };
-        *place = Some(endpoint.to_owned());
+        *field = Some(endpoint.to_owned());
         self
     }
 
@@ -100,7 +100,7 @@ pub(crate) fn client(allow: &str, roots: RootCertStore) -> Client {
 }
 
 /// Returns a configuration without credentials or endpoint.
-pub(crate) fn nobody() -> aws_config::SdkConfig {
+pub(crate) fn no_credentials() -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .build()

@@ -4,22 +4,22 @@ mod azure;
 mod google;
 mod s3;
 
-use connector_contract::Workshop;
+use connector_contract::TestServices;
 use egress::{Client, Schemes, Tls};
 use rustls::RootCertStore;
 use store::Store;
 use worker_storage::{ObjectStorage, Storage};
 
 /// Returns a connector for all providers that may connect to the loopback over HTTP.
-fn connector(workshop: &Workshop) -> ObjectStorage {
-    let (aws, clock) = (workshop.aws(), workshop.clock());
+fn connector(services: &TestServices) -> ObjectStorage {
+    let (aws, clock) = (services.aws(), services.clock());
     let client = Client::new(
-        workshop.guard(),
+        services.guard(),
         Tls::with_roots(RootCertStore::empty()).unwrap(),
     );
     let storage = Storage::new(client, Schemes::HttpAndHttps, aws.clone(), clock.clone());
     let store = Store::new(&aws, "none".to_owned(), None);
-    ObjectStorage::new(storage, workshop.vault(), store, clock, workshop.random())
+    ObjectStorage::new(storage, services.vault(), store, clock, services.random())
 }
 
 /// Returns the port of a server's address, which may be followed by a path.

@@ -15,11 +15,11 @@ use crate::bucket::{Bucket, failed_step, payload, refused, sha256, tracking};
 pub(crate) const MOMENTS_MS: &[u64] = &[0, 1, 3, 10, 20, 40, 60, 80, 120, 160, 240];
 
 /// Reads objects from the bucket without the connector.
-pub(crate) trait Witness {
+pub(crate) trait BucketReader {
     async fn object(&self, key: &str) -> Option<Bytes>;
 }
 
-pub(crate) async fn delivers_and_recognises_repeats(bucket: &Bucket, witness: &impl Witness) {
+pub(crate) async fn delivers_and_recognises_repeats(bucket: &Bucket, reader: &impl BucketReader) {
     for (name, size) in [
         ("empty", 0),
         ("1KiB", 1024),
@@ -28,37 +28,39 @@ pub(crate) async fn delivers_and_recognises_repeats(bucket: &Bucket, witness: &i
     ] {
         let (key, bytes) = (format!("{name}/ü b.bin"), payload(size));
         let first = bucket.deliver("dlv_1", &key, &bytes).await;
-        let place = tracking(&first);
+        let tracked = tracking(&first);
         assert_eq!(
-            (place["key"].as_str(), place["kind"].as_str()),
+            (tracked["key"].as_str(), tracked["kind"].as_str()),
             (Some(&*key), Some("object")),
             "{name}"
         );
         assert!(
-            place["etag"].is_string()
-                && place["uri"].as_str().is_some_and(|uri| uri.contains("://")),
-            "{place}"
+            tracked["etag"].is_string()
+                && tracked["uri"]
+                    .as_str()
+                    .is_some_and(|uri| uri.contains("://")),
+            "{tracked}"
         );
         assert_eq!(
-            witness.object(&key).await.as_deref(),
+            reader.object(&key).await.as_deref(),
             Some(&*bytes),
             "{name}"
         );
 
         let again = bucket.deliver("dlv_1", &key, &bytes).await;
-        assert_eq!(tracking(&again), place, "{name}: {}", again.detail);
+        assert_eq!(tracking(&again), tracked, "{name}: {}", again.detail);
         assert_eq!(again.detail, "uploaded by an earlier attempt");
         let replacing = bucket.settings.clone().if_exists(IfExists::Replace);
         let again = bucket.with(&replacing, "dlv_1", &key, &bytes).await;
         assert_eq!(
             tracking(&again),
-            place,
+            tracked,
             "{name}: a repeat writes nothing, also where it might"
         );
     }
 }
 
-pub(crate) async fn what_else_is_there_is_respected(bucket: &Bucket, witness: &impl Witness) {
+pub(crate) async fn existing_objects_are_respected(bucket: &Bucket, reader: &impl BucketReader) {
     for size in [10, 17 << 20] {
         let (key, first, second) = (format!("occupied/{size}"), payload(20), payload(size));
         tracking(&bucket.deliver("dlv_1", &key, &first).await);
@@ -79,7 +81,7 @@ pub(crate) async fn what_else_is_there_is_respected(bucket: &Bucket, witness: &i
             )
             .await;
         tracking(&skipped);
-        assert_eq!(witness.object(&key).await.unwrap(), first, "it stays");
+        assert_eq!(reader.object(&key).await.unwrap(), first, "it stays");
         let replaced = bucket
             .with(
                 &bucket.settings.clone().if_exists(IfExists::Replace),
@@ -90,7 +92,7 @@ pub(crate) async fn what_else_is_there_is_respected(bucket: &Bucket, witness: &i
             .await;
         tracking(&replaced);
         assert_eq!(
-            witness.object(&key).await.unwrap(),
+            reader.object(&key).await.unwrap(),
             second,
             "it is written over"
         );
@@ -146,7 +148,7 @@ pub(crate) async fn equal_bytes_of_another_delivery_are_another_object(bucket: &
 
 pub(crate) async fn nothing_half_written_is_seen(
     bucket: &Bucket,
-    witness: &impl Witness,
+    reader: &impl BucketReader,
     moments_ms: &[u64],
 ) {
     let bytes = payload(20 << 20);
@@ -159,11 +161,11 @@ pub(crate) async fn nothing_half_written_is_seen(
             )
             .await,
         );
-        if let Some(found) = witness.object(&key).await {
+        if let Some(found) = reader.object(&key).await {
             assert_eq!(found.len(), bytes.len(), "{key}");
         }
         tracking(&bucket.deliver("dlv_1", &key, &bytes).await);
-        assert_eq!(witness.object(&key).await.unwrap(), bytes, "{key}");
+        assert_eq!(reader.object(&key).await.unwrap(), bytes, "{key}");
     }
     for (key, size) in [("short/small", 100), ("short/large", 20 << 20)] {
         let broken = bucket
@@ -175,7 +177,7 @@ pub(crate) async fn nothing_half_written_is_seen(
                 .contains("payload"),
             "a failure of the payload's source is no outcome of the destination's"
         );
-        assert_eq!(witness.object(key).await, None, "{key}");
+        assert_eq!(reader.object(key).await, None, "{key}");
     }
 }
 
@@ -199,7 +201,7 @@ pub(crate) async fn wrong_credentials_are_named(bucket: &Bucket, wrong: &[(&str,
     }
 }
 
-pub(crate) async fn the_check_names_the_step(bucket: &Bucket, witness: &impl Witness) {
+pub(crate) async fn the_check_names_the_step(bucket: &Bucket, reader: &impl BucketReader) {
     let report = bucket.check(&bucket.settings, &bucket.credentials).await;
     assert!(report.ok, "{report:?}");
     let names: Vec<StepName> = report
@@ -226,7 +228,7 @@ pub(crate) async fn the_check_names_the_step(bucket: &Bucket, witness: &impl Wit
         "{report:?}"
     );
     assert_eq!(
-        witness.object("some/where/waybill-check-0a1b2c").await,
+        reader.object("some/where/waybill-check-0a1b2c").await,
         None,
         "it is deleted"
     );

@@ -10,11 +10,11 @@ use serde_json::Value;
 use worker_storage::Credentials;
 
 use crate::bucket::{
-    Any, Bucket, failed_step, nobody, object_settings, payload, refused, tracking,
+    Any, Bucket, failed_step, no_credentials, object_settings, payload, refused, tracking,
 };
-use crate::contract::{self, Witness};
+use crate::contract::{self, BucketReader};
 
-impl Witness for Gcs {
+impl BucketReader for Gcs {
     async fn object(&self, key: &str) -> Option<Bytes> {
         Gcs::object(self, key).map(|object| object.bytes)
     }
@@ -33,7 +33,7 @@ fn bucket(server: &Gcs) -> Bucket {
         object: object_settings(),
     };
     Bucket::new(
-        nobody(),
+        no_credentials(),
         Any::Gcs(settings),
         account(&server.service_account),
     )
@@ -59,10 +59,10 @@ async fn delivers_and_recognises_repeats() {
 }
 
 #[tokio::test]
-async fn what_else_is_there_is_respected() {
+async fn existing_objects_are_respected() {
     let server = Gcs::start().await;
     contract::equal_bytes_of_another_delivery_are_another_object(&bucket(&server)).await;
-    contract::what_else_is_there_is_respected(&bucket(&server), &server).await;
+    contract::existing_objects_are_respected(&bucket(&server), &server).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use kit::odd_s3::{BUCKET, Conditional, OddS3, Oddities};
 use worker_storage::Credentials;
 
 use crate::bucket::{
-    Any, Bucket, failed_step, nobody, object_settings, payload, refused, tracking,
+    Any, Bucket, failed_step, no_credentials, object_settings, payload, refused, tracking,
 };
 
 /// The size of an object in one request, and of one in parts.
@@ -31,7 +31,7 @@ fn bucket(server: &OddS3) -> Bucket {
         secret_access_key: "secret".to_owned().into(),
         session_token: None,
     };
-    Bucket::new(nobody(), Any::S3(settings), credentials)
+    Bucket::new(no_credentials(), Any::S3(settings), credentials)
 }
 
 async fn store(conditional: Conditional) -> (OddS3, Bucket) {

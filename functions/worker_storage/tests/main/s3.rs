@@ -19,14 +19,14 @@ use worker_storage::Credentials;
 use crate::bucket::{
     Any, Bucket, as_key, failed_step, object_settings, payload, refused, s3_client, tracking,
 };
-use crate::contract::{self, Witness};
+use crate::contract::{self, BucketReader};
 
 struct Seen {
     client: aws_sdk_s3::Client,
     bucket: String,
 }
 
-impl Witness for Seen {
+impl BucketReader for Seen {
     async fn object(&self, key: &str) -> Option<Bytes> {
         match self
             .client
@@ -141,10 +141,10 @@ async fn delivers_and_recognises_repeats() {
 }
 
 #[tokio::test]
-async fn what_else_is_there_is_respected() {
+async fn existing_objects_are_respected() {
     let server = IamS3::start();
     let (bucket, seen) = by_key(&server, "writer");
-    contract::what_else_is_there_is_respected(&bucket, &seen).await;
+    contract::existing_objects_are_respected(&bucket, &seen).await;
     contract::equal_bytes_of_another_delivery_are_another_object(&bucket).await;
 }
 
@@ -152,7 +152,7 @@ async fn what_else_is_there_is_respected() {
 async fn delivers_to_another_implementation() {
     let (_server, bucket, seen) = files().await;
     contract::delivers_and_recognises_repeats(&bucket, &seen).await;
-    contract::what_else_is_there_is_respected(&bucket, &seen).await;
+    contract::existing_objects_are_respected(&bucket, &seen).await;
 }
 
 #[tokio::test]

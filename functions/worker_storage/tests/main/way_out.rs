@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use worker_storage::{Credentials, Storage};
 
 use crate::bucket::{
-    Any, Bucket, client, clock, failed_step, meta, nobody, object_settings, payload, streamed,
+    Any, Bucket, client, clock, failed_step, meta, no_credentials, object_settings, payload,
+    streamed,
 };
 
 /// Returns one destination of each kind, with credentials that can be parsed.
@@ -68,7 +69,7 @@ fn storage(allow: &str, authority: &str) -> Storage {
     Storage::with_authority(
         client(allow, RootCertStore::empty()),
         Schemes::HttpAndHttps,
-        nobody(),
+        no_credentials(),
         clock(),
         authority,
     )

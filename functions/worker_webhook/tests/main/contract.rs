@@ -1,6 +1,6 @@
 //! Runs the connector contract against a webhook receiver.
 
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -25,12 +25,12 @@ impl Subject for Receiver {
     // Each attempt sends the request again; its Idempotency-Key and webhook-id stay the same.
     const IS_IDEMPOTENT: bool = false;
 
-    async fn start(workshop: &Workshop) -> Self {
+    async fn start(services: &TestServices) -> Self {
         let client = Client::new(
-            workshop.guard(),
+            services.guard(),
             Tls::with_roots(RootCertStore::empty()).unwrap(),
         );
-        let (vault, clock, random) = (workshop.vault(), workshop.clock(), workshop.random());
+        let (vault, clock, random) = (services.vault(), services.clock(), services.random());
         let sink = Sink::start().await;
         for (path, status) in [("/denied", 401), ("/forbidden", 403), ("/missing", 404)] {
             sink.path(path).answers(std::iter::repeat_n(status, 100));
@@ -49,7 +49,7 @@ impl Subject for Receiver {
         self.sink.address().port()
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"url": format!("http://{host}:{port}/hook"), "signature": {"enabled": false}})
     }
 

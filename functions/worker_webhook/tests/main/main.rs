@@ -175,7 +175,7 @@ impl Bench {
     ) -> Result<Attempted, Unavailable> {
         let deadline =
             Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
-        let payload = worker::Payload::whole(payload.to_vec());
+        let payload = worker::Payload::in_memory(payload.to_vec());
         let job = Job {
             delivery,
             destination,

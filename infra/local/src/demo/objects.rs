@@ -36,11 +36,11 @@ async fn keep(
     let Some(path) = within(&folder, &path) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let kept = async {
+    let upload = async {
         tokio::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).await?;
         tokio::fs::write(&path, &bytes).await
     };
-    match kept.await {
+    match upload.await {
         Ok(()) => (StatusCode::CREATED, [(ETAG, "\"kept\"")]).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 /// An error in a template, with its position and what to change.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("template line {line}: {place}: {what}")]
+#[error("template line {line}: {location}: {problem}")]
 pub struct TemplateError {
     /// The line, starting at 1.
     pub line: usize,
     /// The section, resource and property, joined by dots.
-    pub place: String,
+    pub location: String,
     /// What is wrong at this position.
-    pub what: String,
+    pub problem: String,
 }
 
 /// An error on its way up from where it was found. Each level prepends its own step to the path.

@@ -17,16 +17,16 @@ impl Source {
             Ok(_) => {
                 return Err(TemplateError {
                     line: 1,
-                    place: "the template".into(),
-                    what: "is not a mapping".into(),
+                    location: "the template".into(),
+                    problem: "is not a mapping".into(),
                 });
             }
             Err(error) => {
                 let line = error.location().map_or(1, |at| at.line());
                 return Err(TemplateError {
                     line,
-                    place: "the template".into(),
-                    what: format!("is not YAML: {error}"),
+                    location: "the template".into(),
+                    problem: format!("is not YAML: {error}"),
                 });
             }
         };
@@ -50,15 +50,15 @@ impl Source {
 
     pub(super) fn locate(&self, fault: Fault) -> TemplateError {
         let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
-        let place = if path.is_empty() {
+        let location = if path.is_empty() {
             "the template".to_owned()
         } else {
             path.join(".")
         };
         TemplateError {
             line: line_of(&self.text, &path),
-            place,
-            what: fault.what,
+            location,
+            problem: fault.what,
         }
     }
 }

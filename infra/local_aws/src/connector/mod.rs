@@ -23,8 +23,8 @@ use crate::call::Service;
 use crate::engines::Engine;
 use crate::wire::{self, Response};
 use crate::{Call, Caller, Fault, ServiceError};
-use partly::Withheld;
-use work::Work;
+use partly::RemovedEntries;
+use work::ParsedRequest;
 
 /// The HTTP client of an SDK, on behalf of one caller.
 #[derive(Clone)]
@@ -48,13 +48,13 @@ impl Connector {
         request: http::Request<SdkBody>,
     ) -> Result<Response, Refused> {
         let (service, operation) = route::of(&request)?;
-        let work = Work::prepare(service, &operation, request).await?;
+        let work = ParsedRequest::prepare(service, &operation, request).await?;
         let mut targets = work.targets(&self.engine, &operation).await;
         for target in &mut targets {
             // All resources belong to one account.
             target.context.insert(
                 "aws:ResourceAccount".to_owned(),
-                vec![self.engine.place.account.clone()],
+                vec![self.engine.arns.account.clone()],
             );
         }
         let mut call = Call {
@@ -76,7 +76,7 @@ impl Connector {
 
     fn refusal(&self, call: &Call) -> Option<ServiceError> {
         let refusal = self.caller.policy.refuses(&call.targets)?;
-        let message = refusal.message(&self.engine.place.account, &self.caller.name);
+        let message = refusal.message(&self.engine.arns.account, &self.caller.name);
         tracing::warn!(
             caller = call.caller,
             operation = call.operation,
@@ -94,12 +94,12 @@ impl Connector {
         Some(ServiceError::new(status, "AccessDeniedException", message))
     }
 
-    async fn work(&self, mut work: Work, call: &mut Call) -> Response {
+    async fn work(&self, mut work: ParsedRequest, call: &mut Call) -> Response {
         let fault = self.engine.faults.about(call);
         let withheld = if fault == Fault::Partly {
             partly::withhold(&mut work)
         } else {
-            Withheld::Nothing
+            RemovedEntries::Nothing
         };
         match &fault {
             Fault::Refuse(error) => return wire::error(call, error),
@@ -113,7 +113,7 @@ impl Connector {
             std::future::pending::<()>().await;
         }
         match withheld {
-            Withheld::Nothing => response,
+            RemovedEntries::Nothing => response,
             withheld => withheld.report(response),
         }
     }

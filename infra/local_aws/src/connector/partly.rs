@@ -3,12 +3,12 @@
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Map, Value, json};
 
-use super::work::Work;
+use super::work::ParsedRequest;
 use crate::dynamodb::Request;
 use crate::wire::Response;
 
 /// What was removed from a batch before it ran.
-pub(super) enum Withheld {
+pub(super) enum RemovedEntries {
     /// The call is not a batch, or has a single entry.
     Nothing,
     /// The positions of the removed statements.
@@ -20,15 +20,15 @@ pub(super) enum Withheld {
 }
 
 /// Removes every second entry of a batch, starting with the second.
-pub(super) fn withhold(work: &mut Work) -> Withheld {
+pub(super) fn withhold(work: &mut ParsedRequest) -> RemovedEntries {
     match work {
-        Work::DynamoDb(Ok(request)) => match &mut **request {
+        ParsedRequest::DynamoDb(Ok(request)) => match &mut **request {
             Request::BatchExecuteStatement(request) => {
                 let positions = (0..request.statements.len())
                     .filter(|position| position % 2 == 1)
                     .collect();
                 drop(every_second(&mut request.statements));
-                Withheld::Statements(positions)
+                RemovedEntries::Statements(positions)
             }
             Request::BatchGetItem(request) => {
                 let tables = request.request_items.iter_mut().map(|(table, asked)| {
@@ -38,7 +38,7 @@ pub(super) fn withhold(work: &mut Work) -> Withheld {
                         json!({"Keys": keys, "ConsistentRead": asked.consistent_read}),
                     )
                 });
-                Withheld::Keys(
+                RemovedEntries::Keys(
                     tables
                         .filter(|(_, asked)| {
                             asked["Keys"]
@@ -48,40 +48,40 @@ pub(super) fn withhold(work: &mut Work) -> Withheld {
                         .collect(),
                 )
             }
-            _ => Withheld::Nothing,
+            _ => RemovedEntries::Nothing,
         },
-        Work::Sqs(body) => {
+        ParsedRequest::Sqs(body) => {
             let Ok(mut request) = serde_json::from_slice::<Value>(body) else {
-                return Withheld::Nothing;
+                return RemovedEntries::Nothing;
             };
             let Some(entries) = request["Entries"].as_array_mut() else {
-                return Withheld::Nothing;
+                return RemovedEntries::Nothing;
             };
             let ids = every_second(entries)
                 .into_iter()
                 .map(|entry| entry["Id"].clone())
                 .collect();
             *body = request.to_string().into();
-            Withheld::Entries(ids)
+            RemovedEntries::Entries(ids)
         }
-        _ => Withheld::Nothing,
+        _ => RemovedEntries::Nothing,
     }
 }
 
 fn every_second<T>(all: &mut Vec<T>) -> Vec<T> {
-    let (mut kept, mut taken) = (Vec::new(), Vec::new());
+    let (mut entries, mut taken) = (Vec::new(), Vec::new());
     for (position, entry) in std::mem::take(all).into_iter().enumerate() {
         if position % 2 == 0 {
-            kept.push(entry)
+            entries.push(entry)
         } else {
             taken.push(entry)
         }
     }
-    *all = kept;
+    *all = entries;
     taken
 }
 
-impl Withheld {
+impl RemovedEntries {
     /// Adds to the response a report of what was not executed.
     pub(super) fn report(self, response: Response) -> Response {
         let Some(mut body) = response

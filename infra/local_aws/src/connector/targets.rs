@@ -27,7 +27,7 @@ pub(super) fn sqs(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> 
     let name = by_url.or(request.queue_name.as_deref()).unwrap_or("*");
     vec![Target::new(
         format!("sqs:{action}"),
-        engine.place.queue(name),
+        engine.arns.queue(name),
     )]
 }
 
@@ -77,7 +77,7 @@ fn key_arn(engine: &Engine, id: &str) -> String {
     let known = id
         .strip_prefix("alias/")
         .and_then(|alias| engine.key_ids.get(alias));
-    engine.place.key(known.unwrap_or(&id))
+    engine.arns.key(known.unwrap_or(&id))
 }
 
 /// Returns the targets of a Secrets Manager call, with the secret's tags as condition keys.
@@ -86,7 +86,7 @@ pub(super) async fn secrets(engine: &Engine, operation: &str, body: &[u8]) -> Ve
     let action = format!("secretsmanager:{operation}");
     let Some(id) = request["SecretId"].as_str() else {
         let name = request["Name"].as_str().unwrap_or("*");
-        return vec![Target::new(action, engine.place.secret(name))];
+        return vec![Target::new(action, engine.arns.secret(name))];
     };
     let (status, described) = engine
         .secrets
@@ -102,7 +102,7 @@ pub(super) async fn secrets(engine: &Engine, operation: &str, body: &[u8]) -> Ve
         if id.starts_with("arn:") {
             id.to_owned()
         } else {
-            engine.place.secret(id)
+            engine.arns.secret(id)
         }
     };
     let mut target = Target::new(action, arn.map_or_else(unknown, str::to_owned));

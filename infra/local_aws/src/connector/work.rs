@@ -12,7 +12,7 @@ use crate::wire::{self, Response};
 use crate::{Call, dynamodb, events, functions, s3, ses, sqs};
 
 /// A request, parsed as far as its policy check needs.
-pub(super) enum Work {
+pub(super) enum ParsedRequest {
     DynamoDb(Result<Box<dynamodb::Request>, dynamodb::Answer>),
     Sqs(Bytes),
     Kms(Bytes),
@@ -23,7 +23,7 @@ pub(super) enum Work {
     Events(Bytes),
 }
 
-impl Work {
+impl ParsedRequest {
     pub(super) async fn prepare(
         service: Service,
         operation: &str,
@@ -49,7 +49,7 @@ impl Work {
 
     pub(super) async fn targets(&self, engine: &Engine, operation: &str) -> Vec<Target> {
         match self {
-            Self::DynamoDb(Ok(request)) => request.targets(&engine.place),
+            Self::DynamoDb(Ok(request)) => request.targets(&engine.arns),
             // A request that cannot be parsed has no targets; the engine's refusal is the response.
             Self::DynamoDb(Err(_)) => Vec::new(),
             Self::Sqs(body) => targets::sqs(engine, operation, body),
@@ -60,14 +60,14 @@ impl Work {
                 let name = functions::function_name(head.uri.path()).unwrap_or_default();
                 vec![Target::new(
                     "lambda:InvokeFunction",
-                    engine.place.function(&name),
+                    engine.arns.function(&name),
                 )]
             }
             Self::Events(body) => {
                 let buses = events::buses(body).into_iter();
                 buses
                     .map(|bus| {
-                        Target::new(format!("events:{operation}"), engine.place.event_bus(&bus))
+                        Target::new(format!("events:{operation}"), engine.arns.event_bus(&bus))
                     })
                     .collect()
             }
@@ -75,7 +75,7 @@ impl Work {
                 let identity = ses::identity_of(head.uri.path(), body);
                 // Sending from an address is allowed by its own identity or by its domain's.
                 let target =
-                    Target::new(format!("ses:{operation}"), engine.place.identity(&identity));
+                    Target::new(format!("ses:{operation}"), engine.arns.identity(&identity));
                 vec![if operation == "SendEmail" {
                     target.with("ses:FromAddress", &identity)
                 } else {
@@ -126,7 +126,7 @@ impl Work {
             Self::Events(body) => {
                 match engine
                     .events
-                    .call(&call.operation, &body, &engine.place, &engine.functions)
+                    .call(&call.operation, &body, &engine.arns, &engine.functions)
                 {
                     Ok(answer) => {
                         wire::json(Service::EventBridge, 200, answer.to_string().into_bytes())

@@ -6,7 +6,7 @@ use crate::call::Consumed;
 
 /// How much of the measurement the caller requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum RequestedCapacity {
     Nothing,
     Total,
     Indexes,
@@ -14,7 +14,7 @@ pub(super) enum Asked {
     Invalid,
 }
 
-impl Asked {
+impl RequestedCapacity {
     /// Reads what the caller requested, and requests everything instead.
     pub(super) fn replace(asked: &mut Option<String>) -> Self {
         let was = match asked.as_deref() {
@@ -60,12 +60,16 @@ impl Meter for Option<Vec<ConsumedCapacity>> {
 }
 
 /// Removes the measurement from a response and puts back what was requested.
-pub(super) fn measure(field: &mut impl Meter, asked: Asked, kind: Kind) -> Vec<Consumed> {
+pub(super) fn measure(
+    field: &mut impl Meter,
+    asked: RequestedCapacity,
+    kind: Kind,
+) -> Vec<Consumed> {
     let mut entries = field.take();
     let consumed = entries.iter().map(|entry| consumed(entry, kind)).collect();
     match asked {
-        Asked::Nothing | Asked::Invalid => {}
-        Asked::Total => {
+        RequestedCapacity::Nothing | RequestedCapacity::Invalid => {}
+        RequestedCapacity::Total => {
             for entry in &mut entries {
                 entry.table = None;
                 entry.global_secondary_indexes = None;
@@ -74,7 +78,7 @@ pub(super) fn measure(field: &mut impl Meter, asked: Asked, kind: Kind) -> Vec<C
             }
             field.put(entries);
         }
-        Asked::Indexes => field.put(entries),
+        RequestedCapacity::Indexes => field.put(entries),
     }
     consumed
 }

@@ -49,7 +49,7 @@ impl Answer {
 }
 
 /// Where the tables are stored.
-pub(crate) enum Place<'a> {
+pub(crate) enum TableStorage<'a> {
     File(&'a Path),
     /// In memory, with items expiring by the given clock.
     Memory(NowMs),
@@ -65,12 +65,12 @@ pub(crate) struct DynamoDb {
 impl DynamoDb {
     /// Opens the database and creates the tables that it lacks.
     pub(crate) fn open(
-        place: Place<'_>,
+        storage: TableStorage<'_>,
         tables: &[TableSpec],
         mode: Mode,
     ) -> Result<Self, DynoxideError> {
-        let database = match place {
-            Place::File(path) => {
+        let database = match storage {
+            TableStorage::File(path) => {
                 let database = Database::new(&path.to_string_lossy())?;
                 // dynoxide opens with synchronous=FULL, an fsync for each write. In WAL mode,
                 // NORMAL loses nothing if the process dies, and only the last moments if the
@@ -79,7 +79,7 @@ impl DynamoDb {
                 database.disable_bulk_loading()?;
                 database
             }
-            Place::Memory(now) => Database::memory_with_clock(Arc::new(EngineClock(now)))?,
+            TableStorage::Memory(now) => Database::memory_with_clock(Arc::new(EngineClock(now)))?,
         };
         for table in tables {
             schema::ensure(&database, table)?;

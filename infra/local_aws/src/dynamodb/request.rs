@@ -22,9 +22,9 @@ use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::capacity::{self, Asked, Kind};
+use super::capacity::{self, Kind, RequestedCapacity};
 use super::{Answer, partiql};
-use crate::arn::Place;
+use crate::arn::Arns;
 use crate::call::{Consumed, Target};
 
 /// A request; the variants are DynamoDB's operations.
@@ -53,7 +53,7 @@ pub(crate) enum Request {
 macro_rules! metered {
     ($database:expr, $operation:ident, $request:expr, $kind:expr) => {{
         let mut request = $request;
-        let asked = Asked::replace(&mut request.return_consumed_capacity);
+        let asked = RequestedCapacity::replace(&mut request.return_consumed_capacity);
         $database.$operation(request).and_then(|mut response| {
             let consumed = capacity::measure(&mut response.consumed_capacity, asked, $kind);
             answer(&response, consumed)
@@ -92,19 +92,19 @@ impl Request {
 
     /// Returns what IAM checks according to AWS's table of actions: item by item for transactions,
     /// statement by statement for PartiQL.
-    pub(crate) fn targets(&self, place: &Place) -> Vec<Target> {
+    pub(crate) fn targets(&self, arns: &Arns) -> Vec<Target> {
         let on = |action: &str, table: &str| {
-            Target::new(format!("dynamodb:{action}"), place.table(table))
+            Target::new(format!("dynamodb:{action}"), arns.table(table))
         };
         let within = |action: &str, table: &str, index: &Option<String>| match index {
-            Some(index) => Target::new(format!("dynamodb:{action}"), place.index(table, index)),
+            Some(index) => Target::new(format!("dynamodb:{action}"), arns.index(table, index)),
             None => on(action, table),
         };
         let stated = |statement: &str| {
             let statement = partiql::read(statement)?;
             let resource = match &statement.index {
-                Some(index) => place.index(&statement.table, index),
-                None => place.table(&statement.table),
+                Some(index) => arns.index(&statement.table, index),
+                None => arns.table(&statement.table),
             };
             Some(Target::new(statement.action, resource))
         };

@@ -69,11 +69,11 @@ fn update_indexes(
     };
     let mut changes = Vec::new();
     for definition in existing {
-        let kept = table
+        let exists = table
             .indexes
             .iter()
             .any(|spec| same(definition, &index(spec)));
-        if !kept {
+        if !exists {
             changes.push(json!({"Delete": {"IndexName": named(definition)}}));
         }
     }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_allows_is_refused_and_a_denial_wins() {
+    fn actions_that_nothing_allows_are_refused_and_a_denial_wins() {
         let policy = Policy {
             statements: vec![
                 statement(Effect::Allow, "s3:*", "arn:aws:s3:::bucket/*"),

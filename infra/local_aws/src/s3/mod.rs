@@ -69,7 +69,7 @@ impl S3 {
         let head = request.method() == Method::HEAD;
         let creates =
             request.method() == Method::PUT && request.headers().contains_key(IF_NONE_MATCH);
-        let place = address::Address::of(&request);
+        let address = address::Address::of(&request);
         let turn = if creates {
             Some(self.creations.lock().await)
         } else {
@@ -81,7 +81,7 @@ impl S3 {
                 .as_ref()
                 .is_ok_and(|response| response.status() == http::StatusCode::BAD_REQUEST)
         {
-            self.take_back(&place);
+            self.delete_mismatched(&address);
         }
         drop(turn);
         match answered {
@@ -100,8 +100,8 @@ impl S3 {
 impl S3 {
     /// Deletes an object whose hash does not match. s3s-fs compares hashes only after it has
     /// written the object.
-    fn take_back(&self, place: &address::Address) {
-        let (Some(bucket), Some(key)) = (&place.bucket, &place.key) else {
+    fn delete_mismatched(&self, address: &address::Address) {
+        let (Some(bucket), Some(key)) = (&address.bucket, &address.key) else {
             return;
         };
         if key

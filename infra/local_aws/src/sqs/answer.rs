@@ -11,8 +11,8 @@ use super::receipt::{Receipt, md5_hex};
 use super::send::{Digests, Outgoing};
 use super::spec::Queue;
 use super::wire::{
-    self, Batch, BatchResult, Changing, Deleting, Done, FailedEntry, Message, OfQueue,
-    ReceiveMessage, Received, Sending, Sent,
+    self, Batch, BatchResult, ChangeVisibility, Deleting, Done, FailedEntry, Message, QueueRequest,
+    ReceiveMessage, Received, SendRequest, Sent,
 };
 use super::{QueueId, Refusal, Sqs, limits};
 
@@ -37,7 +37,7 @@ impl Sqs {
         }
     }
 
-    async fn send_message(&self, request: Sending) -> Result<Vec<u8>, Refusal> {
+    async fn send_message(&self, request: SendRequest) -> Result<Vec<u8>, Refusal> {
         let queue = self.directory.at_url(request.queue_url.as_deref())?;
         let (message, digests) = Outgoing::check(request)?;
         let keys = self
@@ -48,7 +48,7 @@ impl Sqs {
         wire::write(&sent(None, message_id, digests))
     }
 
-    async fn send_message_batch(&self, request: Batch<Sending>) -> Result<Vec<u8>, Refusal> {
+    async fn send_message_batch(&self, request: Batch<SendRequest>) -> Result<Vec<u8>, Refusal> {
         let queue = self.directory.at_url(request.queue_url.as_deref())?;
         limits::batch(
             "SendMessageBatchRequestEntry",
@@ -242,7 +242,10 @@ impl Sqs {
         wire::write(&done)
     }
 
-    async fn change_message_visibility(&self, request: Changing) -> Result<Vec<u8>, Refusal> {
+    async fn change_message_visibility(
+        &self,
+        request: ChangeVisibility,
+    ) -> Result<Vec<u8>, Refusal> {
         let queue = self.directory.at_url(request.queue_url.as_deref())?;
         let (receipt, seconds) = change(&request, &self.directory.get(queue).spec.name)?;
         self.host
@@ -253,7 +256,7 @@ impl Sqs {
 
     async fn change_message_visibility_batch(
         &self,
-        request: Batch<Changing>,
+        request: Batch<ChangeVisibility>,
     ) -> Result<Vec<u8>, Refusal> {
         let queue = self.directory.at_url(request.queue_url.as_deref())?;
         limits::batch(
@@ -299,13 +302,13 @@ impl Sqs {
         wire::write(&wire::QueueUrls { queue_urls })
     }
 
-    async fn purge_queue(&self, request: OfQueue) -> Result<Vec<u8>, Refusal> {
+    async fn purge_queue(&self, request: QueueRequest) -> Result<Vec<u8>, Refusal> {
         let queue = self.directory.at_url(request.queue_url.as_deref())?;
         self.host.run(move |engine| engine.purge(queue)).await?;
         Ok(b"{}".to_vec())
     }
 
-    async fn get_queue_attributes(&self, request: OfQueue) -> Result<Vec<u8>, Refusal> {
+    async fn get_queue_attributes(&self, request: QueueRequest) -> Result<Vec<u8>, Refusal> {
         let id = self.directory.at_url(request.queue_url.as_deref())?;
         let counts = self.host.run(move |engine| engine.counts(id)).await?;
         let Queue {
@@ -393,12 +396,12 @@ fn sent(id: Option<String>, message_id: String, digests: Digests) -> Sent {
 }
 
 /// Returns how much of a batch's size limit an entry uses.
-fn size_bytes(entry: &Sending) -> usize {
+fn size_bytes(entry: &SendRequest) -> usize {
     let body_bytes = entry.message_body.as_ref().map_or(0, String::len);
     body_bytes + attributes::check(&entry.message_attributes).unwrap_or(0)
 }
 
-fn change(request: &Changing, queue: &str) -> Result<(Receipt, u32), Refusal> {
+fn change(request: &ChangeVisibility, queue: &str) -> Result<(Receipt, u32), Refusal> {
     let seconds = limits::visibility_seconds(
         request
             .visibility_timeout

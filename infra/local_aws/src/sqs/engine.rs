@@ -101,7 +101,7 @@ impl Engine {
                 self.lanes
                     .iter_mut()
                     .zip(shares)
-                    .for_each(|(lanes, share)| lanes.divide(share));
+                    .for_each(|(lanes, share)| lanes.limit_shares(share));
             }
             Err(error) => tracing::error!(%error, "failed to read the queue file again"),
         }
@@ -124,14 +124,14 @@ impl Engine {
                 .add(key, queue, message, now_ms, visible_at_ms)?;
             self.next_key += 1;
             let group = message.group.as_deref().unwrap_or_default().into();
-            let place = message.place.as_deref().unwrap_or_default().into();
+            let subgroup = message.subgroup.as_deref().unwrap_or_default().into();
             let state = State::until(visible_at_ms, now_ms);
             self.arrive(
                 queue,
                 key,
                 Entry {
                     group,
-                    place,
+                    subgroup,
                     sent_at_ms: now_ms,
                     receives: 0,
                     crashes: 0,
@@ -238,16 +238,17 @@ impl Engine {
             });
         }
         let waited_for = self.lanes(queue).next_visible_at_ms();
-        self.ledger.put_back(receipt.key)?;
-        self.lanes[queue.0].put_back(receipt.key, until_ms);
+        self.ledger.mark_returned(receipt.key)?;
+        self.lanes[queue.0].hide_until(receipt.key, until_ms);
         self.ring_if_earlier(queue, waited_for);
         self.ring_if_ready(queue);
         Ok(())
     }
 
-    /// Limits how many messages of one tenant, and of one place within a tenant, may be in flight.
-    pub(super) fn divide(&mut self, queue: QueueId, share: Share) {
-        self.lanes[queue.0].divide(share);
+    /// Limits how many messages of one tenant, and of one subgroup within a tenant, may be in
+    /// flight.
+    pub(super) fn limit_shares(&mut self, queue: QueueId, share: Share) {
+        self.lanes[queue.0].limit_shares(share);
     }
 
     /// Returns the bodies of all messages that were in flight when a process died.
@@ -259,7 +260,7 @@ impl Engine {
         self.ledger.purge(queue)?;
         let share = self.lanes(queue).share();
         self.lanes[queue.0] = Lanes::default();
-        self.lanes[queue.0].divide(share);
+        self.lanes[queue.0].limit_shares(share);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! The order in which a queue is served: by tenant, the one with the fewest messages in flight
-//! first, and within a tenant by place in the same way.
+//! first, and within a tenant by subgroup in the same way.
 //!
-//! A message has a tenant (its message group, up to a `/`) and, if its sender names one, a place
-//! within it. The ready messages of a place form a lane, oldest first. A tenant's next message
+//! A message has a tenant (its message group, up to a `/`) and, if its sender names one, a subgroup
+//! within it. The ready messages of a subgroup form a lane, oldest first. A tenant's next message
 //! comes from the lane with the fewest messages in flight; the queue's next message comes from the
 //! tenant with the fewest. [`Share`] limits both. Delayed messages and those in flight wait, sorted
 //! by when they become visible, and [`Lanes::advance`] moves those that are due. Every step is
@@ -11,7 +11,7 @@
 //! Messages that were in flight when a process died are suspects and are served separately
 //! ([`super::suspects`]).
 //!
-//! By tenant this is fair queueing as SQS describes it ("Amazon SQS fair queues"). Places and
+//! By tenant this is fair queueing as SQS describes it ("Amazon SQS fair queues"). Subgroups and
 //! limits are additions; on AWS, Lambda's concurrency has that role. Lanes contain only keys of
 //! messages; their content is in the ledger.
 
@@ -29,8 +29,8 @@ pub(super) type Group = Arc<str>;
 pub(super) struct Entry {
     /// The message group that the message was sent in.
     pub(super) group: Group,
-    /// The place within the tenant; empty if the sender named none.
-    pub(super) place: Group,
+    /// The subgroup within the tenant; empty if the sender named none.
+    pub(super) subgroup: Group,
     pub(super) sent_at_ms: u64,
     /// How often the message was received.
     pub(super) receives: u32,
@@ -63,7 +63,7 @@ pub(super) enum State {
         since_ms: u64,
         until_ms: u64,
         /// Whether the receiver returned the message until then and no longer works on it.
-        put_back: bool,
+        was_returned: bool,
     },
 }
 
@@ -85,7 +85,7 @@ impl State {
         matches!(
             self,
             Self::InFlight {
-                put_back: false,
+                was_returned: false,
                 ..
             }
         )
@@ -97,15 +97,15 @@ impl State {
 pub struct Share {
     /// The limit for one tenant.
     pub tenant: usize,
-    /// The limit for one place within a tenant.
-    pub place: usize,
+    /// The limit for one subgroup within a tenant.
+    pub subgroup: usize,
 }
 
 impl Share {
     /// No limits, as in SQS.
     pub const UNLIMITED: Self = Self {
         tenant: usize::MAX,
-        place: usize::MAX,
+        subgroup: usize::MAX,
     };
 
     fn tenant_max(self, tenant: &str) -> usize {
@@ -116,11 +116,11 @@ impl Share {
         }
     }
 
-    fn place_max(self, place: &str) -> usize {
-        if place.is_empty() {
+    fn subgroup_max(self, subgroup: &str) -> usize {
+        if subgroup.is_empty() {
             usize::MAX
         } else {
-            self.place
+            self.subgroup
         }
     }
 }
@@ -150,12 +150,12 @@ struct Lane {
 }
 
 impl Lane {
-    fn turn(&self, place: &Group, share: Share) -> Option<Turn> {
+    fn turn(&self, subgroup: &Group, share: Share) -> Option<Turn> {
         let &(since_ms, key) = self
             .ready
             .first()
-            .filter(|_| self.at_work < share.place_max(place))?;
-        Some((self.at_work, since_ms, key, Arc::clone(place)))
+            .filter(|_| self.at_work < share.subgroup_max(subgroup))?;
+        Some((self.at_work, since_ms, key, Arc::clone(subgroup)))
     }
 }
 
@@ -176,15 +176,15 @@ impl Tenant {
     }
 
     /// Changes a lane and updates its turn. An empty lane is removed.
-    fn with_lane(&mut self, place: &Group, share: Share, change: impl FnOnce(&mut Lane)) {
-        let lane = self.lanes.entry(Arc::clone(place)).or_default();
-        let before = lane.turn(place, share);
+    fn with_lane(&mut self, subgroup: &Group, share: Share, change: impl FnOnce(&mut Lane)) {
+        let lane = self.lanes.entry(Arc::clone(subgroup)).or_default();
+        let before = lane.turn(subgroup, share);
         let at_work = lane.at_work;
         change(lane);
-        let after = lane.turn(place, share);
+        let after = lane.turn(subgroup, share);
         self.at_work = self.at_work - at_work + lane.at_work;
         if lane.ready.is_empty() && lane.at_work == 0 {
-            self.lanes.remove(place);
+            self.lanes.remove(subgroup);
         }
         replace(&mut self.turns, before, after);
     }
@@ -225,8 +225,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Sets the limits for one tenant and for one place.
-    pub(super) fn divide(&mut self, share: Share) {
+    /// Sets the limits for one tenant and for one subgroup.
+    pub(super) fn limit_shares(&mut self, share: Share) {
         let entries = std::mem::take(&mut self.entries);
         for (key, entry) in &entries {
             self.leave(*key, entry);
@@ -289,20 +289,20 @@ impl Lanes {
             entry.state = State::InFlight {
                 since_ms,
                 until_ms,
-                put_back: false,
+                was_returned: false,
             };
         });
     }
 
     /// Hides a message in flight until another time. A message that is returned has not killed its
     /// process.
-    pub(super) fn put_back(&mut self, key: MessageKey, until_ms: u64) {
+    pub(super) fn hide_until(&mut self, key: MessageKey, until_ms: u64) {
         self.change(key, |entry| {
             if let State::InFlight { since_ms, .. } = entry.state {
                 entry.state = State::InFlight {
                     since_ms,
                     until_ms,
-                    put_back: true,
+                    was_returned: true,
                 };
                 entry.crashes = 0;
             }
@@ -420,7 +420,7 @@ impl Lanes {
         let (name, share) = (entry.tenant(), self.share);
         let tenant = self.tenants.entry(Arc::clone(&name)).or_default();
         let before = tenant.turn(&name, share);
-        tenant.with_lane(&entry.place, share, change);
+        tenant.with_lane(&entry.subgroup, share, change);
         let after = tenant.turn(&name, share);
         if tenant.lanes.is_empty() {
             self.tenants.remove(&name);
@@ -438,11 +438,11 @@ mod tests {
         at(group, "", since_ms)
     }
 
-    fn at(group: &str, place: &str, since_ms: u64) -> Entry {
+    fn at(group: &str, subgroup: &str, since_ms: u64) -> Entry {
         let state = State::Ready { since_ms };
         Entry {
             group: group.into(),
-            place: place.into(),
+            subgroup: subgroup.into(),
             sent_at_ms: since_ms,
             receives: 0,
             crashes: 0,
@@ -457,10 +457,10 @@ mod tests {
             let Some(Next { key, entry }) = lanes.next(0) else {
                 break;
             };
-            served.push(if entry.place.is_empty() {
+            served.push(if entry.subgroup.is_empty() {
                 entry.group.to_string()
             } else {
-                entry.place.to_string()
+                entry.subgroup.to_string()
             });
             lanes.receive(key, 0, 1_000);
         }
@@ -494,7 +494,7 @@ mod tests {
         lanes.put(MessageKey(1), ready("a", 0));
         lanes.put(MessageKey(2), ready("a", 1));
         lanes.receive(MessageKey(1), 10, 50);
-        lanes.put_back(MessageKey(1), 20);
+        lanes.hide_until(MessageKey(1), 20);
         assert_eq!(lanes.next_visible_at_ms(), Some(20));
         lanes.advance(19);
         assert_eq!(lanes.counts().in_flight, 1);
@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn serves_by_tenant_first_and_then_by_place_however_many_groups_a_tenant_has() {
+    fn serves_by_tenant_first_and_then_by_subgroup_however_many_groups_a_tenant_has() {
         let mut lanes = Lanes::default();
         for key in 0..40 {
             lanes.put(
@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn no_tenant_and_no_place_has_more_at_work_than_its_share() {
+    fn no_tenant_and_no_subgroup_has_more_at_work_than_its_share() {
         let mut lanes = Lanes::default();
         for key in 0..40 {
             lanes.put(
@@ -575,9 +575,9 @@ mod tests {
                 at("acme", if key < 38 { "silent" } else { "quick" }, 0),
             );
         }
-        lanes.divide(Share {
+        lanes.limit_shares(Share {
             tenant: 5,
-            place: 3,
+            subgroup: 3,
         });
         assert_eq!(
             serve(&mut lanes, 40),
@@ -585,13 +585,13 @@ mod tests {
         );
         lanes.put(MessageKey(40), at("globex", "globex's", 9));
         assert_eq!(serve(&mut lanes, 40), ["globex's"]);
-        lanes.put_back(MessageKey(0), 500);
+        lanes.hide_until(MessageKey(0), 500);
         assert_eq!(
             serve(&mut lanes, 40),
             ["silent"],
             "what was put back is no longer at work"
         );
-        lanes.divide(Share::UNLIMITED);
+        lanes.limit_shares(Share::UNLIMITED);
         assert_eq!(serve(&mut lanes, 40).len(), 34);
     }
 
@@ -621,7 +621,7 @@ mod tests {
         assert!(lanes.next(9_000).is_none(), "one at a time");
         lanes.remove(MessageKey(2));
         lanes.receive(lanes.next(9_000).unwrap().key, 9_000, 99_000);
-        lanes.put_back(MessageKey(1), 9_010);
+        lanes.hide_until(MessageKey(1), 9_010);
         lanes.advance(9_010);
         assert!(!lanes.next(9_010).unwrap().is_suspect());
     }

@@ -108,7 +108,7 @@ impl Ledger {
         while let Some(row) = rows.next()? {
             let queue: i64 = row.get(0)?;
             // A queue that is no longer declared keeps its messages until it is declared again.
-            let Some(place) = self.rows.iter().position(|known| *known == queue) else {
+            let Some(index) = self.rows.iter().position(|known| *known == queue) else {
                 continue;
             };
             let group: Option<Arc<str>> = row.get(2)?;
@@ -116,13 +116,13 @@ impl Ledger {
             let within: Option<Arc<str>> = row.get(6)?;
             let entry = Entry {
                 group: group.unwrap_or_default(),
-                place: within.unwrap_or_default(),
+                subgroup: within.unwrap_or_default(),
                 sent_at_ms: row.get(3)?,
                 receives: row.get(5)?,
                 crashes: row.get(7)?,
                 state,
             };
-            lanes[place].put(MessageKey(row.get(1)?), entry);
+            lanes[index].put(MessageKey(row.get(1)?), entry);
         }
         Ok(lanes)
     }
@@ -161,7 +161,7 @@ impl Ledger {
     }
 
     /// Records that a receiver returned a message, so that it has not killed its process.
-    pub(super) fn put_back(&self, key: MessageKey) -> rusqlite::Result<()> {
+    pub(super) fn mark_returned(&self, key: MessageKey) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
                 "UPDATE message SET in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1",
@@ -220,7 +220,7 @@ impl Ledger {
                 message.group.as_deref(),
                 sent_at_ms,
                 visible_at_ms,
-                message.place.as_deref()
+                message.subgroup.as_deref()
             ])?;
         self.connection
             .prepare_cached(

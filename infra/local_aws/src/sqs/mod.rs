@@ -151,18 +151,18 @@ impl Sqs {
             .await?)
     }
 
-    /// Limits how many messages of one tenant of a queue, and of one place within a tenant, may be
-    /// processed at once. By default there is no limit.
-    pub async fn divide(&self, name: &str, share: Share) -> Result<(), ServiceError> {
+    /// Limits how many messages of one tenant of a queue, and of one subgroup within a tenant, may
+    /// be processed at once. By default there is no limit.
+    pub async fn limit_shares(&self, name: &str, share: Share) -> Result<(), ServiceError> {
         let queue = self
             .directory
             .named(name)
             .ok_or(Refusal::QueueDoesNotExist)?;
-        let divide = move |engine: &mut Engine| {
-            engine.divide(queue, share);
+        let limit_shares = move |engine: &mut Engine| {
+            engine.limit_shares(queue, share);
             Ok(())
         };
-        Ok(self.host.run(divide).await?)
+        Ok(self.host.run(limit_shares).await?)
     }
 
     /// Returns the bodies of all messages that were in flight when a process died and that no

@@ -4,11 +4,11 @@ use super::attributes;
 use super::limits::{self, REQUEST_BYTES_MAX};
 use super::receipt::md5_hex;
 use super::refusal::Refusal;
-use super::wire::Sending;
+use super::wire::SendRequest;
 
-/// The message attribute that names a place within the message group. Places share what the group
-/// may use. SQS ignores it.
-const PLACE_ATTRIBUTE: &str = "place";
+/// The message attribute that names a subgroup within the message group. Subgroups share what the
+/// group may use. SQS ignores it.
+const SUBGROUP_ATTRIBUTE: &str = "place";
 
 /// A message within all limits.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Outgoing {
     pub(super) attributes: Option<String>,
     pub(super) trace_header: Option<String>,
     pub(super) group: Option<String>,
-    /// The place within the group, from the message attribute [`PLACE_ATTRIBUTE`].
-    pub(super) place: Option<String>,
+    /// The subgroup within the group, from the message attribute [`SUBGROUP_ATTRIBUTE`].
+    pub(super) subgroup: Option<String>,
     /// Overrides the queue's delay.
     pub(super) delay_seconds: Option<u32>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Digests {
 }
 
 impl Outgoing {
-    pub(super) fn check(sending: Sending) -> Result<(Self, Digests), Refusal> {
+    pub(super) fn check(sending: SendRequest) -> Result<(Self, Digests), Refusal> {
         let body = sending
             .message_body
             .filter(|body| !body.is_empty())
@@ -56,10 +56,10 @@ impl Outgoing {
             attributes: attributes::digest(&sending.message_attributes),
             system_attributes: attributes::digest(&sending.message_system_attributes),
         };
-        let place = sending
+        let subgroup = sending
             .message_attributes
-            .get(PLACE_ATTRIBUTE)
-            .and_then(|place| place.string_value.clone());
+            .get(SUBGROUP_ATTRIBUTE)
+            .and_then(|subgroup| subgroup.string_value.clone());
         let attributes = match sending.message_attributes {
             none if none.is_empty() => None,
             some => Some(
@@ -81,7 +81,7 @@ impl Outgoing {
                 attributes,
                 trace_header,
                 group: sending.message_group_id,
-                place,
+                subgroup,
                 delay_seconds,
             },
             digests,

@@ -71,8 +71,8 @@ impl Directory {
         now_ms: u64,
     ) -> Result<Self, OpenError> {
         let mut by_name = BTreeMap::new();
-        for (place, spec) in specs.iter().enumerate() {
-            if by_name.insert(spec.name.clone(), QueueId(place)).is_some() {
+        for (index, spec) in specs.iter().enumerate() {
+            if by_name.insert(spec.name.clone(), QueueId(index)).is_some() {
                 return Err(OpenError::DuplicateQueue {
                     name: spec.name.clone(),
                 });
@@ -129,7 +129,7 @@ impl Directory {
         self.queues
             .iter()
             .enumerate()
-            .map(|(place, queue)| (QueueId(place), queue))
+            .map(|(index, queue)| (QueueId(index), queue))
     }
 
     /// Returns the queues by name, sorted.

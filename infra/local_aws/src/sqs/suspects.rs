@@ -22,7 +22,7 @@ const SURVIVED_ALONE_MS: u64 = 10_000;
 const WAIT_MS_PER_CRASH: u64 = 1_000;
 const WAIT_MS_MAX: u64 = 5_000;
 /// How soon to check again when suspects wait for one another.
-const LOOK_AGAIN_MS: u64 = 50;
+const RECHECK_MS: u64 = 50;
 
 /// The suspects of one queue.
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Suspects {
 
     /// Returns when to try again, while suspects are ready.
     pub(super) fn next_look_at_ms(&self, now_ms: u64) -> Option<u64> {
-        (!self.ready.is_empty()).then_some(now_ms + LOOK_AGAIN_MS)
+        (!self.ready.is_empty()).then_some(now_ms + RECHECK_MS)
     }
 }
 

@@ -23,13 +23,13 @@ pub(super) struct GetQueueUrl {
 /// The request of `GetQueueAttributes` and `PurgeQueue`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct OfQueue {
+pub(super) struct QueueRequest {
     pub(super) queue_url: Option<String>,
     #[serde(default)]
     pub(super) attribute_names: Vec<String>,
 }
 
-/// A batch of [`Sending`], [`Deleting`] or [`Changing`].
+/// A batch of [`SendRequest`], [`Deleting`] or [`ChangeVisibility`].
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Batch<T> {
@@ -41,7 +41,7 @@ pub(super) struct Batch<T> {
 /// A `SendMessage` request, or an entry of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Sending {
+pub(super) struct SendRequest {
     pub(super) queue_url: Option<String>,
     #[serde(default)]
     pub(super) id: String,
@@ -67,7 +67,7 @@ pub(super) struct Deleting {
 /// A `ChangeMessageVisibility` request, or an entry of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Changing {
+pub(super) struct ChangeVisibility {
     pub(super) queue_url: Option<String>,
     #[serde(default)]
     pub(super) id: String,

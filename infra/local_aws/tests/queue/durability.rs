@@ -80,7 +80,7 @@ async fn messages_survive_a_clean_close() {
 }
 
 #[tokio::test]
-async fn what_was_answered_survives_a_killed_process() {
+async fn answered_requests_survive_a_killed_process() {
     let data = tempdir().unwrap();
     let engines = open(data.path());
     for number in 0..20 {

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_sqs::Client;
-use kit::contracts::queue::{Backend, Bed, Shape};
+use kit::contracts::queue::{Backend, QueueFixture, Shape};
 use local_aws::sqs::{QueueSpec, Redrive};
 use local_aws::{Caller, Durability, Engines, Mode, NowMs, Options, Resources};
 use tempfile::TempDir;
 
-/// Creates an engine in memory for every bed.
+/// Creates an engine in memory for every fixture.
 pub(super) struct Embedded {
     mode: Mode,
     /// The resources that the engines other than SQS require.
@@ -36,10 +36,10 @@ impl Embedded {
 }
 
 impl Backend for Embedded {
-    async fn bed(&self, shape: Shape) -> Bed {
+    async fn fixture(&self, shape: Shape) -> QueueFixture {
         let engines = open(self.data.path(), shape, self.options());
         let url = |name: &str| engines.queue_url(name);
-        Bed {
+        QueueFixture {
             client: client(&engines),
             name: "work".to_owned(),
             url: url("work"),

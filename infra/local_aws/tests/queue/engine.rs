@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_sdk_sqs::types::Message;
-use kit::contracts::queue::{Backend as _, Bed, Shape};
+use kit::contracts::queue::{Backend as _, QueueFixture, Shape};
 use local_aws::sqs::{OpenError, QueueSpec, Redrive, Sqs};
 use local_aws::{Mode, NowMs, Options};
 use tokio::time::Instant;
@@ -25,29 +25,30 @@ fn queues(specs: &[QueueSpec], clock: NowMs, mode: Mode) -> Result<Sqs, OpenErro
     )
 }
 
-async fn bed() -> Bed {
-    Embedded::new(Mode::Thread).bed(Shape::default()).await
+async fn fixture() -> QueueFixture {
+    Embedded::new(Mode::Thread).fixture(Shape::default()).await
 }
 
-async fn paused_bed() -> Bed {
-    Embedded::new(Mode::Inline).bed(Shape::default()).await
+async fn paused_fixture() -> QueueFixture {
+    Embedded::new(Mode::Inline).fixture(Shape::default()).await
 }
 
-async fn send(bed: &Bed, body: &str) {
-    bed.client
+async fn send(fixture: &QueueFixture, body: &str) {
+    fixture
+        .client
         .send_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .message_body(body)
         .send()
         .await
         .unwrap();
 }
 
-async fn receive(bed: &Bed, visibility_seconds: i32) -> Vec<Message> {
-    let receive = bed
+async fn receive(fixture: &QueueFixture, visibility_seconds: i32) -> Vec<Message> {
+    let receive = fixture
         .client
         .receive_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .max_number_of_messages(10)
         .visibility_timeout(visibility_seconds);
     receive.send().await.unwrap().messages.unwrap_or_default()
@@ -56,18 +57,18 @@ async fn receive(bed: &Bed, visibility_seconds: i32) -> Vec<Message> {
 /// Takes the median of five measurements, because other tests run at the same time.
 #[tokio::test]
 async fn a_long_poll_wakes_within_50_ms() {
-    let bed = bed().await;
+    let fixture = fixture().await;
     let mut woke_after = Vec::new();
     for _ in 0..5 {
-        let poll = bed
+        let poll = fixture
             .client
             .receive_message()
-            .queue_url(&bed.url)
+            .queue_url(&fixture.url)
             .wait_time_seconds(10)
             .send();
         let (polled, sent_at) = tokio::join!(poll, async {
             tokio::time::sleep(Duration::from_millis(30)).await;
-            send(&bed, "x").await;
+            send(&fixture, "x").await;
             Instant::now()
         });
         assert_eq!(polled.unwrap().messages().len(), 1);
@@ -82,13 +83,14 @@ async fn a_long_poll_wakes_within_50_ms() {
 
 #[tokio::test(start_paused = true)]
 async fn every_waiting_receiver_gets_one_of_a_batch() {
-    let bed = paused_bed().await;
+    let fixture = paused_fixture().await;
     let polls: Vec<_> = (0..5)
         .map(|_| {
             tokio::spawn(
-                bed.client
+                fixture
+                    .client
                     .receive_message()
-                    .queue_url(&bed.url)
+                    .queue_url(&fixture.url)
                     .wait_time_seconds(20)
                     .send(),
             )
@@ -97,7 +99,7 @@ async fn every_waiting_receiver_gets_one_of_a_batch() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let start = Instant::now();
     for body in ["1", "2", "3", "4", "5"] {
-        send(&bed, body).await;
+        send(&fixture, body).await;
     }
     for poll in polls {
         assert_eq!(poll.await.unwrap().unwrap().messages().len(), 1);
@@ -108,27 +110,29 @@ async fn every_waiting_receiver_gets_one_of_a_batch() {
 /// A poll that sleeps until a message becomes visible is woken for one that does so earlier.
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_notices_an_earlier_message() {
-    let bed = paused_bed().await;
-    bed.client
+    let fixture = paused_fixture().await;
+    fixture
+        .client
         .send_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .message_body("late")
         .delay_seconds(15)
         .send()
         .await
         .unwrap();
     let start = Instant::now();
-    let poll = bed
+    let poll = fixture
         .client
         .receive_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .wait_time_seconds(20)
         .send();
     let (polled, ()) = tokio::join!(poll, async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        bed.client
+        fixture
+            .client
             .send_message()
-            .queue_url(&bed.url)
+            .queue_url(&fixture.url)
             .message_body("early")
             .delay_seconds(2)
             .send()
@@ -141,22 +145,23 @@ async fn a_long_poll_notices_an_earlier_message() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_receipt_deletes_nothing_and_hides_nothing() {
-    let bed = paused_bed().await;
-    send(&bed, "twice").await;
-    let stale = receive(&bed, 1).await.remove(0).receipt_handle.unwrap();
+    let fixture = paused_fixture().await;
+    send(&fixture, "twice").await;
+    let stale = receive(&fixture, 1).await.remove(0).receipt_handle.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(receive(&bed, 1).await.len(), 1);
-    bed.client
+    assert_eq!(receive(&fixture, 1).await.len(), 1);
+    fixture
+        .client
         .delete_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle(&stale)
         .send()
         .await
         .unwrap();
-    let hidden = bed
+    let hidden = fixture
         .client
         .change_message_visibility()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle(&stale)
         .visibility_timeout(60)
         .send()
@@ -166,19 +171,19 @@ async fn a_stale_receipt_deletes_nothing_and_hides_nothing() {
         Some("InvalidParameterValue")
     );
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(receive(&bed, 1).await.len(), 1, "it is still there");
+    assert_eq!(receive(&fixture, 1).await.len(), 1, "it is still there");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_visible_again_cannot_be_hidden() {
-    let bed = paused_bed().await;
-    send(&bed, "back").await;
-    let handle = receive(&bed, 1).await.remove(0).receipt_handle.unwrap();
+    let fixture = paused_fixture().await;
+    send(&fixture, "back").await;
+    let handle = receive(&fixture, 1).await.remove(0).receipt_handle.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let hidden = bed
+    let hidden = fixture
         .client
         .change_message_visibility()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle(handle)
         .visibility_timeout(60)
         .send()
@@ -193,18 +198,18 @@ async fn a_message_that_is_visible_again_cannot_be_hidden() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_hidden_for_twelve_hours_in_all() {
-    let bed = paused_bed().await;
-    send(&bed, "held").await;
-    let handle = receive(&bed, 43_200)
+    let fixture = paused_fixture().await;
+    send(&fixture, "held").await;
+    let handle = receive(&fixture, 43_200)
         .await
         .remove(0)
         .receipt_handle
         .unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let change = bed
+    let change = fixture
         .client
         .change_message_visibility()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle(handle);
     assert!(
         change
@@ -225,10 +230,10 @@ async fn a_message_is_hidden_for_twelve_hours_in_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_removed_after_its_retention() {
-    let bed = paused_bed().await;
-    send(&bed, "old").await;
+    let fixture = paused_fixture().await;
+    send(&fixture, "old").await;
     tokio::time::sleep(Duration::from_secs(1_209_600)).await;
-    assert!(receive(&bed, 0).await.is_empty());
+    assert!(receive(&fixture, 0).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,11 +260,11 @@ async fn the_oldest_messages_age_is_known() {
 
 #[tokio::test]
 async fn characters_outside_xml_are_refused() {
-    let bed = bed().await;
-    let refused = bed
+    let fixture = fixture().await;
+    let refused = fixture
         .client
         .send_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .message_body("bell \u{7}")
         .send()
         .await;

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, SendMessageBatchRequestEntry};
-use kit::contracts::queue::{Backend as _, Bed, Shape};
+use kit::contracts::queue::{Backend as _, QueueFixture, Shape};
 use local_aws::Mode;
 
 use super::embedded::Embedded;
 
-struct Fixture(Bed);
+struct Fixture(QueueFixture);
 
 impl Fixture {
     async fn new() -> Self {
-        Self(Embedded::new(Mode::Thread).bed(Shape::default()).await)
+        Self(Embedded::new(Mode::Thread).fixture(Shape::default()).await)
     }
 
     async fn send(&self, group: &str, count: usize) {

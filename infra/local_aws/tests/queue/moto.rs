@@ -1,10 +1,10 @@
-//! moto as a backend of the contract: one server, and two queues per bed.
+//! moto as a backend of the contract: one server, and two queues per fixture.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
-use kit::contracts::queue::{Backend, Bed, Shape};
+use kit::contracts::queue::{Backend, QueueFixture, Shape};
 use kit::moto::Moto;
 
 pub(super) struct MotoQueues {
@@ -25,7 +25,7 @@ impl MotoQueues {
 }
 
 impl Backend for MotoQueues {
-    async fn bed(&self, shape: Shape) -> Bed {
+    async fn fixture(&self, shape: Shape) -> QueueFixture {
         let name = format!("work-{:03}", self.made.fetch_add(1, Ordering::Relaxed));
         let dead_letters = self
             .client
@@ -63,7 +63,7 @@ impl Backend for MotoQueues {
             .send()
             .await
             .unwrap();
-        Bed {
+        QueueFixture {
             client: self.client.clone(),
             name,
             url: queue.queue_url.unwrap(),

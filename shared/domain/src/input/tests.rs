@@ -82,10 +82,11 @@ fn only_the_first_mistakes_are_kept() {
     let errors = Errors::default();
     Fields::new("", parse_object(body.as_bytes()).unwrap(), &errors).finish();
     errors.extend([FieldError::at("/x", FieldCode::Required, "x is required")]);
-    let kept = errors.into_result(()).unwrap_err();
-    assert_eq!(kept.len(), MISTAKES_MAX);
+    let recorded = errors.into_result(()).unwrap_err();
+    assert_eq!(recorded.len(), MISTAKES_MAX);
     assert!(
-        kept.iter()
+        recorded
+            .iter()
             .all(|error| error.code == FieldCode::UnknownField)
     );
 }

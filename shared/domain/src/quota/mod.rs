@@ -141,12 +141,12 @@ impl QuotaOverrides {
             fields: &mut Fields<'_>,
             quota: Quota,
             bounds: Bounds<T>,
-            kept: Option<T>,
+            stored: Option<T>,
         ) -> Option<T> {
             if fields.has(quota.as_str()) {
                 bounds.read(fields, quota.as_str())
             } else {
-                kept
+                stored
             }
         }
         Self {

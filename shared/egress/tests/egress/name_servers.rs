@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 fn guard(server: &NameServer) -> Guard {
     Guard::with_resolver(
         Policy::parse("127.0.0.0/8, ::1").unwrap(),
-        SystemResolver::asking(server.address()),
+        SystemResolver::with_name_server(server.address()),
     )
 }
 
@@ -120,7 +120,7 @@ async fn an_organization_has_a_bounded_number_of_lookups_under_way() {
     server.set("late.example", &["127.0.0.1"], 60);
     find("org_slow", "late.example".to_owned(), 2_000)
         .await
-        .expect("places are free again");
+        .expect("permits are free again");
 }
 
 /// A lookup of a name that is being looked up waits for the same answer.

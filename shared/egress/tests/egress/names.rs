@@ -138,7 +138,7 @@ async fn the_failure_of_the_connection_is_reported_when_the_second_lookup_fails(
         let moving = || {
             let script = script();
             let script: Vec<&[&str]> = script.iter().map(Vec::as_slice).collect();
-            Guard::with_resolver(policy(), Forgetful(Script::of(&script)))
+            Guard::with_resolver(policy(), ClearableScript(Script::of(&script)))
         };
         let failure = moving()
             .connect(&name(), closed, within(2_000))
@@ -169,7 +169,10 @@ async fn a_probe_follows_a_host_that_has_moved() {
     let moved = || {
         let script = Script::of(&[&["127.0.0.9"], &["127.0.0.1"]]);
         client_of(
-            Guard::with_resolver(Policy::parse("127.0.0.0/8").unwrap(), Forgetful(script)),
+            Guard::with_resolver(
+                Policy::parse("127.0.0.0/8").unwrap(),
+                ClearableScript(script),
+            ),
             RootCertStore::empty(),
         )
     };
@@ -180,9 +183,9 @@ async fn a_probe_follows_a_host_that_has_moved() {
 }
 
 /// A script whose cached answers can be dropped, as those of the system's resolver.
-struct Forgetful(Script);
+struct ClearableScript(Script);
 
-impl Resolve for Forgetful {
+impl Resolve for ClearableScript {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         self.0.resolve(name)
     }

@@ -133,7 +133,7 @@ impl Operations {
             .vault
             .seal(
                 organization_id,
-                Authorization::place(id),
+                Authorization::sealing_id(id),
                 CODE,
                 &SecretString::from(code),
             )

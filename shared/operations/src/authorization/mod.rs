@@ -83,20 +83,20 @@ impl Operations {
             .await?;
         self.limit(organization, Limited::Check).await?;
         let id: AuthorizationId = self.id_for(ctx, organization);
-        let place = Authorization::place(id);
+        let sealing_id = Authorization::sealing_id(id);
         let verifier = SecretString::from(BASE64.encode(self.random.bytes::<32>()));
         let secret = BASE64.encode(self.random.bytes::<32>());
         let client = Recipient::of_token_url(&request.token_url);
         let fields = [(CLIENT_SECRET, request.client_secret.clone())];
         let client_secret = self
             .vault
-            .seal_for(&client, organization, place, &fields)
+            .seal_for(&client, organization, sealing_id, &fields)
             .await?
             .pop()
             .ok_or_else(|| Refusal::internal("no secret was sealed"))?;
         let sealed_verifier = self
             .vault
-            .seal(organization, place, VERIFIER, &verifier)
+            .seal(organization, sealing_id, VERIFIER, &verifier)
             .await?;
         let redirect_uri = format!("{}{CALLBACK_PATH}", ctx.base_url);
         let state = State {

@@ -58,7 +58,7 @@ impl Operations {
         match &authorization.consent {
             Consent::Granted { .. } => require_permitted_servers(&authorization, settings),
             Consent::Requested { .. } => Err(not_granted(
-                "nobody has consented yet; open the authorization's url in a browser",
+                "no one has consented yet; open the authorization's url in a browser",
             )),
             Consent::Refused { detail } => Err(not_granted(&format!(
                 "it was refused: {detail}; request another"

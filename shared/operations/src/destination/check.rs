@@ -18,17 +18,17 @@ pub(super) struct RequestChecks<'r> {
     operations: &'r Operations,
     ctx: &'r Context,
     /// Whether the client asked to save the destination unchecked.
-    are_skipped: bool,
-    are_counted: bool,
+    skip: bool,
+    counted: bool,
 }
 
 impl<'r> RequestChecks<'r> {
-    pub(super) fn new(operations: &'r Operations, ctx: &'r Context, are_skipped: bool) -> Self {
+    pub(super) fn new(operations: &'r Operations, ctx: &'r Context, skip: bool) -> Self {
         Self {
             operations,
             ctx,
-            are_skipped,
-            are_counted: false,
+            skip,
+            counted: false,
         }
     }
 
@@ -38,7 +38,7 @@ impl<'r> RequestChecks<'r> {
         &mut self,
         destination: Destination,
     ) -> Result<Destination, Refusal> {
-        let verified_at = if self.are_skipped {
+        let verified_at = if self.skip {
             None
         } else {
             self.run(&destination).await?;
@@ -51,11 +51,11 @@ impl<'r> RequestChecks<'r> {
     }
 
     async fn run(&mut self, destination: &Destination) -> Result<(), Refusal> {
-        if !self.are_counted {
+        if !self.counted {
             self.operations
                 .limit(destination.organization_id, Limited::Check)
                 .await?;
-            self.are_counted = true;
+            self.counted = true;
         }
         let report = self
             .operations

@@ -29,7 +29,7 @@ pub(crate) enum SecretDraft {
 
 impl CredentialsDraft {
     fn none() -> Self {
-        Self::kept(&Credentials::none())
+        Self::stored(&Credentials::none())
     }
 
     fn of(kind: CredentialKind) -> Self {
@@ -39,7 +39,7 @@ impl CredentialsDraft {
         }
     }
 
-    fn kept(stored: &Credentials) -> Self {
+    fn stored(stored: &Credentials) -> Self {
         let secrets = stored
             .secrets
             .iter()
@@ -104,7 +104,7 @@ pub(crate) fn take_credentials(
             fields.refuse("credentials", FieldCode::InvalidType, "must be an object");
             None
         }
-        (None, Some(stored)) => Some(CredentialsDraft::kept(stored)),
+        (None, Some(stored)) => Some(CredentialsDraft::stored(stored)),
         (Some(None) | None, _) if signed => Some(CredentialsDraft::none()),
         (Some(None) | None, _) if kind == DestinationType::Webhook => {
             fields.refuse(
@@ -141,10 +141,10 @@ fn read_credentials(
             }
         }
     };
-    let kept = stored.filter(|stored| stored.kind == kind);
+    let stored = stored.filter(|stored| stored.kind == kind);
     let mut reading = Reading {
         destination,
-        kept,
+        stored,
         draft: CredentialsDraft::of(kind),
         complete: true,
     };
@@ -166,7 +166,7 @@ fn drop_members(fields: &mut Fields<'_>) -> Option<CredentialsDraft> {
 
 struct Reading<'c> {
     destination: DestinationType,
-    kept: Option<&'c Credentials>,
+    stored: Option<&'c Credentials>,
     draft: CredentialsDraft,
     complete: bool,
 }
@@ -218,27 +218,28 @@ impl Reading<'_> {
 
     /// Keeps a member as it is stored, if it is stored.
     fn keep(&mut self, name: &str) {
-        let Some(kept) = self.kept else { return };
-        if let Some(value) = kept.open.get(name) {
+        let Some(stored) = self.stored else { return };
+        if let Some(value) = stored.open.get(name) {
             self.draft.open.insert(name.to_owned(), value.clone());
         }
-        if let Some(secret) = kept.secrets.get(name) {
+        if let Some(secret) = stored.secrets.get(name) {
             self.draft
                 .secrets
                 .insert(name.to_owned(), SecretDraft::Kept(secret.clone()));
         }
         // What reads show of the stored secrets is kept as well.
-        self.draft.shown.extend(kept.shown.clone());
+        self.draft.shown.extend(stored.shown.clone());
     }
 
-    fn is_kept(&self, name: &str) -> bool {
-        self.kept
-            .is_some_and(|kept| kept.open.contains_key(name) || kept.secrets.contains_key(name))
+    fn is_stored(&self, name: &str) -> bool {
+        self.stored.is_some_and(|stored| {
+            stored.open.contains_key(name) || stored.secrets.contains_key(name)
+        })
     }
 
     fn take_open(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
         let name = field.path().1;
-        if !fields.has(name) && self.is_kept(field.name) {
+        if !fields.has(name) && self.is_stored(field.name) {
             self.keep(field.name);
             return true;
         }
@@ -275,7 +276,7 @@ impl Reading<'_> {
 
     fn take_secret(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
         let name = field.path().1;
-        if !fields.has(name) && self.is_kept(field.name) {
+        if !fields.has(name) && self.is_stored(field.name) {
             self.keep(field.name);
             return true;
         }
@@ -298,9 +299,9 @@ impl Reading<'_> {
     fn take_map(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
         let prefix = format!("{}/", field.name);
         let stored = self
-            .kept
+            .stored
             .into_iter()
-            .flat_map(|kept| kept.secrets.keys())
+            .flat_map(|stored| stored.secrets.keys())
             .filter(|name| name.starts_with(&prefix));
         let stored: Vec<String> = stored.cloned().collect();
         if !fields.has(field.name) && !stored.is_empty() {
@@ -383,7 +384,7 @@ fn missing(fields: &mut Fields<'_>, field: &CredentialField) -> bool {
     !field.required
 }
 
-/// Whether an object is what reads show in the place of a secret.
+/// Whether an object is what reads show in place of a secret.
 fn is_masked(members: &Map<String, Value>) -> bool {
     members.contains_key("set")
 }
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_cannot_read_they_cannot_write_back_masked() {
+    fn masked_secrets_cannot_be_written_back() {
         let masked = json!({"kind": "basic", "password": {"set": true, "hint": null}});
         assert_eq!(
             mistakes(read(masked, Some(&basic()), true)),

@@ -56,7 +56,7 @@ pub struct PatchDestination {
     pub description: Option<String>,
     /// Your own identifier of the destination.
     pub external_id: Option<String>,
-    /// What changes of the settings.
+    /// The settings that change.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
     /// Of the same `kind`: what changes. Of another: the whole. A change of scheme, host or port

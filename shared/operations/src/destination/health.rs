@@ -107,7 +107,7 @@ impl Operations {
         query.finish(&errors);
         errors.into_result(())?;
         let step = hours * HOUR_MS;
-        let (first, end) = edges(since, until, step);
+        let (first, end) = bucket_bounds(since, until, step);
         let counted = self.store.statistics(destination.id, first, end).await?;
         Ok(HealthBuckets {
             data: filled(first, end, step, &counted),
@@ -126,7 +126,7 @@ impl Operations {
         let (since, until) = self.span(&mut query, &errors, 1);
         query.finish(&errors);
         errors.into_result(())?;
-        let (first, end) = edges(since, until, HOUR_MS);
+        let (first, end) = bucket_bounds(since, until, HOUR_MS);
         let destinations = self
             .store
             .routes(organization)
@@ -188,7 +188,7 @@ fn may_hold(destination: &Destination, settings: &OrganizationSettings) -> bool 
 }
 
 /// Returns where the first bucket that a period touches begins, and where the last one ends.
-fn edges(since: Timestamp, until: Timestamp, step: i64) -> (Timestamp, Timestamp) {
+fn bucket_bounds(since: Timestamp, until: Timestamp, step: i64) -> (Timestamp, Timestamp) {
     let first = since.as_millis() / step * step;
     let last = (until.as_millis() - 1) / step * step;
     (

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
-use domain::check::{HostKeysAnswer, HostKeysPlace, HostKeysRequest, PresentedKey};
+use domain::check::{HostKeysAnswer, HostKeysRequest, HostKeysServer, PresentedKey};
 use domain::input::FieldCode;
 use domain::limits::HOST;
 use domain::role::Permission;
@@ -41,13 +41,13 @@ impl Operations {
     pub async fn host_keys(
         &self,
         ctx: &Context,
-        mut input: Input<HostKeysPlace>,
+        mut input: Input<HostKeysServer>,
     ) -> Result<HostKeysView, Refusal> {
         let organization = self
             .enter(ctx, Permission::ManageDestinations, &mut input.query)
             .await?;
         let addresses = self.addresses();
-        let place = input.required(|fields| {
+        let server = input.required(|fields| {
             let host = fields.required_text("host", HOST);
             let port = SFTP_PORT
                 .read(fields, "port")
@@ -56,14 +56,14 @@ impl Operations {
             if let Err(refusal) = admit(Address::Host { host: &host, port }, &addresses) {
                 fields.refuse("host", refused(&refusal), refusal.to_string());
             }
-            Some(HostKeysPlace { host, port })
+            Some(HostKeysServer { host, port })
         });
-        let place = self
-            .recording_blocked_addresses(ctx, organization, place)
+        let server = self
+            .recording_blocked_addresses(ctx, organization, server)
             .await?;
         self.limit(organization, Limited::Check).await?;
-        let request =
-            serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;
+        let request = serde_json::to_vec(&HostKeysRequest { host_keys: server })
+            .map_err(Refusal::internal)?;
         let function = self.settings.worker_functions.of(Lane::Sftp);
         let call = self
             .lambda

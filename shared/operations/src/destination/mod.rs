@@ -28,7 +28,7 @@ pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
 pub use input::{DestinationDraft, DestinationPatch, DestinationToCreate};
 pub use pause::PauseDestination;
-pub use preview::{PreviewDestination, PreviewOfDestination};
+pub use preview::{PreviewDestination, PreviewToRender};
 pub use rotation::Rotation;
 pub(crate) use rotation::too_many_secrets;
 pub use switch::{DisableDestination, EnableDestination, EnabledDestination, ReplaySince};
@@ -250,8 +250,10 @@ impl Operations {
         id: &str,
         mut query: Query,
     ) -> Result<DestinationView, Refusal> {
-        let places = self.places(ctx, Permission::Read, &mut query, id).await?;
-        for (organization, id) in places {
+        let candidates = self
+            .organizations_of(ctx, Permission::Read, &mut query, id)
+            .await?;
+        for (organization, id) in candidates {
             if let Some(destination) = self.visible_destination(organization, id).await? {
                 no_parameters(query)?;
                 return self.view_with_health(ctx, &destination).await;
@@ -528,7 +530,7 @@ fn must_match(expected: Option<&[u64]>, destination: &Destination) -> Result<(),
     }
 }
 
-/// Returns the change that records in the audit trail that a check was skipped.
+/// Returns the change that records in the audit log that a check was skipped.
 fn skipped_check(skipped: bool) -> Vec<Change> {
     let change = Change {
         path: "/skip_check".to_owned(),

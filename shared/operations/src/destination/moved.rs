@@ -30,7 +30,7 @@ pub(super) fn must_carry_secrets(
     let is_same =
         credentials.open.get("authorization_id") == stored.credentials.open.get("authorization_id");
     let consent = Some("authorization_id").filter(|_| is_consent && is_same && (weaker || !named));
-    let kept: Vec<FieldError> = credentials
+    let reused: Vec<FieldError> = credentials
         .kept_secrets()
         .chain(consent)
         .map(|name| {
@@ -41,13 +41,13 @@ pub(super) fn must_carry_secrets(
             )
         })
         .collect();
-    if kept.is_empty() {
+    if reused.is_empty() {
         return Ok(());
     }
     let detail = "the change decides where secrets are sent or how the server proves its \
          identity; send every secret again";
     Err(Refusal {
-        errors: kept,
+        errors: reused,
         ..Refusal::credentials_required(detail)
     })
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dispatch::Extent;
+use dispatch::ReleaseLimits;
 use domain::Timestamp;
 use domain::destination::{Destination, DestinationState};
 use domain::id::OrganizationId;
@@ -22,7 +22,7 @@ use crate::{Context, Input, Operations, RACES_MAX, Refusal, RefusalCode};
 const DESTINATIONS_AT_ONCE: u32 = 50;
 /// How many waiting deliveries the request that resumes a destination releases. The monitor
 /// releases the rest.
-const RELEASED: Extent = Extent {
+const RELEASED: ReleaseLimits = ReleaseLimits {
     at_most: 2000,
     within: Duration::from_secs(10),
 };

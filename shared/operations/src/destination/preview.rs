@@ -12,7 +12,7 @@ use domain::role::Permission;
 use domain::settings::email::Attach;
 use domain::settings::{DestinationType, Settings};
 use render::mail::Link;
-use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
+use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, TemplateValues};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
@@ -28,16 +28,16 @@ use crate::quota::Limited;
 use crate::words::DestinationTypeName;
 use crate::{Body, Context, Input, Operations, Query, Refusal};
 
-/// The link that a preview shows in the place of a link to the payload.
+/// The link that a preview shows in place of a link to the payload.
 const SAMPLE_LINK: &str = "https://waybill.example/d/sample";
 /// The number of previews that a process renders at the same time.
-const AT_ONCE: usize = 2;
-/// How long a preview waits for a free place before it is refused.
+const CONCURRENCY: usize = 2;
+/// How long a preview waits for its turn before it is refused.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 /// The payload of a sample that has none.
 const DEFAULT_PAYLOAD: &[u8] = br#"{"sample":true}"#;
 
-static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
+static RENDERS: Semaphore = Semaphore::const_new(CONCURRENCY);
 
 /// The body of `POST /v1/destinations/preview`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,9 +57,9 @@ pub struct PreviewDestination {
 
 /// A destination and a sample, of which a preview is made.
 #[derive(Debug)]
-pub struct PreviewOfDestination {
+pub struct PreviewToRender {
     settings: Settings,
-    wording: Wording,
+    template_values: TemplateValues,
     payload: Bytes,
 }
 
@@ -69,7 +69,7 @@ impl Operations {
     pub async fn preview_destination(
         &self,
         ctx: &Context,
-        mut input: Input<PreviewOfDestination>,
+        mut input: Input<PreviewToRender>,
     ) -> Result<Value, Refusal> {
         let organization = self
             .enter(ctx, Permission::ManageDestinations, &mut input.query)
@@ -77,8 +77,8 @@ impl Operations {
         let read = async |query, body| self.read_preview(ctx, organization, query, body).await;
         let preview = input.read_async(read).await?;
         let late = |_| Refusal::rate_limited(1);
-        let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
-        let _place = place.map_err(Refusal::internal)?;
+        let permit = timeout(WAIT_MAX, RENDERS.acquire()).await.map_err(late)?;
+        let _permit = permit.map_err(Refusal::internal)?;
         self.limit(organization, Limited::Preview).await?;
         render::off_thread(organization.to_string(), None, move |stop| {
             rendered(&preview, stop)
@@ -107,7 +107,7 @@ impl Operations {
         organization: OrganizationId,
         query: Query,
         body: Body,
-    ) -> Result<PreviewOfDestination, Refusal> {
+    ) -> Result<PreviewToRender, Refusal> {
         let (members, payload) = match body.source()? {
             Source::Bytes(json) => split(&json)?,
             Source::Form(fields) => (fields, Bytes::from_static(DEFAULT_PAYLOAD)),
@@ -121,10 +121,10 @@ impl Operations {
                 let kind = fields.choice("type", DestinationType::ALL);
                 let kind = fields.require("type", given, kind);
                 let settings = read_settings(fields, kind, None, &operations.addresses());
-                let wording = take_sample(fields, &id, &now, &payload);
-                Some(PreviewOfDestination {
+                let template_values = take_sample(fields, &id, &now, &payload);
+                Some(PreviewToRender {
                     settings: settings?,
-                    wording,
+                    template_values,
                     payload,
                 })
             })
@@ -164,7 +164,7 @@ fn take_sample(
     organization_id: &str,
     now: &str,
     payload: &Bytes,
-) -> Wording {
+) -> TemplateValues {
     let sample = fields.object("sample", |sample| {
         if payload.len() > PAYLOAD_READ_BYTES_MAX {
             sample.refuse("payload", FieldCode::TooLong, "must have at most 1 MiB");
@@ -190,7 +190,7 @@ fn take_sample(
     });
     let (event_type, reference, metadata, filename, content_type) = sample.unwrap_or_default();
     let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
-    Wording {
+    TemplateValues {
         organization_id: organization_id.to_owned(),
         event_type: event_type.unwrap_or_else(|| "report.ready".to_owned()),
         message_id: "msg_00000000000000000000000000".to_owned(),
@@ -207,15 +207,15 @@ fn take_sample(
     }
 }
 
-fn rendered(preview: &PreviewOfDestination, stop: &Stop) -> Result<Value, Fault> {
-    let PreviewOfDestination {
+fn rendered(preview: &PreviewToRender, stop: &Stop) -> Result<Value, Fault> {
+    let PreviewToRender {
         settings,
-        wording,
+        template_values,
         payload,
     } = preview;
     match settings {
         Settings::Webhook(webhook) => {
-            let body = render::webhook::body(webhook, wording, payload.clone(), "…", stop)?;
+            let body = render::webhook::body(webhook, template_values, payload.clone(), "…", stop)?;
             let mut headers: Map<String, Value> = webhook
                 .headers
                 .iter()
@@ -224,7 +224,7 @@ fn rendered(preview: &PreviewOfDestination, stop: &Stop) -> Result<Value, Fault>
             headers.insert("content-type".to_owned(), body.content_type.into());
             headers.insert(
                 "waybill-event-type".to_owned(),
-                wording.event_type.as_str().into(),
+                template_values.event_type.as_str().into(),
             );
             Ok(
                 json!({"method": webhook.method.as_str(), "headers": headers,
@@ -238,20 +238,20 @@ fn rendered(preview: &PreviewOfDestination, stop: &Stop) -> Result<Value, Fault>
                 url: SAMPLE_LINK,
                 is_required: email.attach == Attach::Never,
             };
-            let mail = render::mail::mail(email, wording, Some(link), stop)?;
+            let mail = render::mail::mail(email, template_values, Some(link), stop)?;
             Ok(json!({"subject": mail.subject, "text": mail.text, "html": mail.html}))
         }
         Settings::S3(bucket) => {
-            Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?}))
+            Ok(json!({"key": render::line::key(&bucket.object, template_values, stop)?}))
         }
         Settings::Gcs(bucket) => {
-            Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?}))
+            Ok(json!({"key": render::line::key(&bucket.object, template_values, stop)?}))
         }
         Settings::AzureBlob(container) => {
-            Ok(json!({"key": render::line::key(&container.object, wording, stop)?}))
+            Ok(json!({"key": render::line::key(&container.object, template_values, stop)?}))
         }
         Settings::Sftp(sftp) => {
-            let (directory, filename) = render::line::file(sftp, wording, stop)?;
+            let (directory, filename) = render::line::file(sftp, template_values, stop)?;
             Ok(json!({"directory": directory, "filename": filename}))
         }
         Settings::Postgres(database) | Settings::Mysql(database) => {

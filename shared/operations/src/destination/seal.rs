@@ -261,7 +261,7 @@ fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Valu
 }
 
 /// Returns what an audit event shows of a destination. It contains no ciphertext, and the word
-/// `secret` in the place of a secret.
+/// `secret` in place of a secret.
 pub(crate) fn auditable(destination: &Destination) -> serde_json::Value {
     let mut credentials = serde_json::Map::new();
     credentials.insert(

@@ -307,7 +307,7 @@ impl Operations {
     /// Announces an alert that has been stored. If this fails, the monitor announces it.
     async fn announce(&self, ctx: &Context, alert: Alert) {
         let id = alert.id;
-        let told = async {
+        let announced = async {
             match self.store.routes(alert.organization_id).await? {
                 Some(routes) => self
                     .dispatch
@@ -317,7 +317,7 @@ impl Operations {
                 None => Ok(()),
             }
         };
-        if let Err(error) = told.await {
+        if let Err(error) = announced.await {
             tracing::warn!(
                 error = %domain::chain(&error),
                 alert = %id,

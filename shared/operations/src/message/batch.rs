@@ -37,7 +37,7 @@ use crate::{Body, Context, Input, Operations, Query, Refusal, RefusalCode};
 /// can commit and answer within its function's time.
 pub const BATCH_DELIVERIES_MAX: usize = 1000;
 /// The number of messages of a batch that are committed at the same time.
-const AT_ONCE: usize = 25;
+const CONCURRENCY: usize = 25;
 /// The request line in the fingerprint of a message that has a key of its own.
 const MESSAGE_OF_A_BATCH: &str = "message of a batch";
 /// The part of a function's time that is reserved for the response.
@@ -45,7 +45,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// The part of a function's time that is reserved for messages that are being committed.
 const COMMIT_TIME: Duration = Duration::from_secs(6);
 /// The time limit for reading whether a message was committed.
-const LOOK_MAX: Duration = Duration::from_secs(1);
+const READ_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The time limits of a batch. A message that has not begun or has not ended in time gets an error
 /// of its own.
@@ -225,7 +225,7 @@ impl Operations {
         let results = planned
             .into_iter()
             .map(|planned| self.carry_out(&entry, planned, &pauses, round, time));
-        let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
+        let results: Vec<BatchResult> = stream::iter(results).buffered(CONCURRENCY).collect().await;
         if let Some(fingerprint) = &fingerprint
             && results.iter().any(|result| result.status >= 500)
         {
@@ -242,7 +242,7 @@ impl Operations {
             .iter()
             .cloned()
             .map(|json| self.plan_in_time(entry, json, time));
-        stream::iter(planned).buffered(AT_ONCE).collect().await
+        stream::iter(planned).buffered(CONCURRENCY).collect().await
     }
 
     async fn plan_in_time(&self, entry: &Entry<'_>, json: Bytes, time: Time) -> Planned {
@@ -413,12 +413,15 @@ impl Operations {
         let Some((id, count)) = sent else {
             return Err(out_of_time());
         };
-        let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id))
+        let found = tokio::time::timeout(READ_TIME_MAX, self.store.message(entry.organization, id))
             .await
             .map_err(|_| out_of_time())?;
         let deliveries = found?.ok_or_else(out_of_time)?;
         let remembering = self.dispatch.remember_untouched(&deliveries);
-        if tokio::time::timeout(LOOK_MAX, remembering).await.is_err() {
+        if tokio::time::timeout(READ_TIME_MAX, remembering)
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 message_id = %id,
                 "failed to enter deliveries in the due index in time; reconcile sends their tasks"

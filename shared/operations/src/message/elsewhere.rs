@@ -5,7 +5,7 @@ use domain::input::{FieldCode, FieldError, Fields};
 use domain::limits::{SOURCE_KEY, SOURCE_ROLE_ARN, UPLOAD_BYTES};
 use domain::message::PayloadInfo;
 use domain::settings::storage::take_s3_bucket;
-use store::{Content, ObjectPlace, Unreadable};
+use store::{Content, ObjectLocation, Unreadable};
 
 use super::input::MessageInput;
 use super::submit::Entry;
@@ -37,7 +37,7 @@ pub(crate) fn unknown_info() -> PayloadInfo {
 }
 
 /// Takes `upload_id` or `source`. Returns `None` if neither is given. Otherwise returns the name of
-/// the member with the place of the payload, or without it if the member is invalid and its
+/// the member with the location of the payload, or without it if the member is invalid and its
 /// mistakes have been recorded.
 pub(crate) fn take_elsewhere(fields: &mut Fields<'_>) -> Option<(&'static str, Option<Unlocated>)> {
     let upload = fields.given("upload_id").then(|| {
@@ -98,10 +98,10 @@ impl Operations {
                 version_id,
                 role_arn,
             }) => {
-                let place = self
-                    .source_place(entry, bucket, key, version_id, role_arn)
+                let location = self
+                    .source_location(entry, bucket, key, version_id, role_arn)
                     .await?;
-                self.sourced(place, input).await
+                self.sourced(location, input).await
             }
         }
     }
@@ -128,14 +128,14 @@ impl Operations {
                  accepted now ends; announce it and put it again";
             return Err(Refusal::new(RefusalCode::PayloadExpiredForRetry, detail));
         }
-        let place = ObjectPlace {
+        let location = ObjectLocation {
             bucket: None,
             key: upload.key,
             version: None,
             etag: None,
             role: None,
         };
-        let head = match self.store.object_head(&place).await {
+        let head = match self.store.object_head(&location).await {
             Ok(head) => head,
             Err(Unreadable::Missing) => {
                 return Err(Refusal::new(
@@ -164,22 +164,22 @@ impl Operations {
         };
         Ok(MessageInput {
             info,
-            payload: Content::Object(place.pinned(&head)),
+            payload: Content::Object(location.pinned(&head)),
             ..input
         })
     }
 
-    /// Returns the place of a source. A bucket is read with the deployment's role only if the
+    /// Returns the location of a source. A bucket is read with the deployment's role only if the
     /// operator has granted it to the organization, so that no organization reads the buckets of
     /// others.
-    async fn source_place(
+    async fn source_location(
         &self,
         entry: &Entry<'_>,
         bucket: String,
         key: String,
         version: Option<String>,
         role_arn: Option<String>,
-    ) -> Result<ObjectPlace, Refusal> {
+    ) -> Result<ObjectLocation, Refusal> {
         if let Some(Err(why)) = role_arn
             .as_deref()
             .map(|role| customers_role(role, &self.settings.account_id))
@@ -205,7 +205,7 @@ impl Operations {
                 detail,
             )]));
         }
-        Ok(ObjectPlace {
+        Ok(ObjectLocation {
             bucket: Some(bucket),
             key,
             version,
@@ -216,12 +216,12 @@ impl Operations {
 
     async fn sourced(
         &self,
-        place: ObjectPlace,
+        location: ObjectLocation,
         input: MessageInput,
     ) -> Result<MessageInput, Refusal> {
         let head = self
             .store
-            .object_head(&place)
+            .object_head(&location)
             .await
             .map_err(|error| match error {
                 Unreadable::Store(error) => error.into(),
@@ -235,8 +235,8 @@ impl Operations {
                 UPLOAD_BYTES.max
             )));
         }
-        let place = place.pinned(&head);
-        let filename = place
+        let location = location.pinned(&head);
+        let filename = location
             .key
             .rsplit('/')
             .next()
@@ -252,7 +252,7 @@ impl Operations {
         };
         Ok(MessageInput {
             info,
-            payload: Content::Object(place),
+            payload: Content::Object(location),
             ..input
         })
     }

@@ -51,8 +51,8 @@ pub struct SubmitMessage {
     /// read: `{"s3": {"bucket", "key", "version_id?", "role_arn?"}}`.
     #[schema(value_type = Option<Object>)]
     pub source: Option<Value>,
-    /// Where to; left out, the organization's defaults and every enabled destination that
-    /// subscribes to the event type.
+    /// The destinations. Default: those of the organization's settings and every enabled
+    /// destination that subscribes to the event type.
     pub destination_ids: Option<Vec<String>>,
     /// Your own reference, used to find the message.
     pub reference: Option<String>,

@@ -14,7 +14,7 @@ use domain::role::Permission;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Content, MessageFilter, ObjectPlace, Unreadable};
+use store::{Content, MessageFilter, ObjectLocation, Unreadable};
 use utoipa::ToSchema;
 
 use crate::cursor::ListScope;
@@ -122,10 +122,10 @@ impl Operations {
         id: &str,
         mut query: Query,
     ) -> Result<MessageView, Refusal> {
-        let places = self
-            .places(ctx, Permission::ReadDeliveries, &mut query, id)
+        let candidates = self
+            .organizations_of(ctx, Permission::ReadDeliveries, &mut query, id)
             .await?;
-        for (organization, id) in places {
+        for (organization, id) in candidates {
             if let Some(deliveries) = self.store.message(organization, id).await? {
                 no_parameters(query)?;
                 return Ok(self.message_view(ctx, &deliveries, &self.pauses(organization).await?));
@@ -201,7 +201,7 @@ impl Operations {
         delivery: &Delivery,
         content: Content,
     ) -> Result<PayloadAnswer, Refusal> {
-        if let Content::Object(ObjectPlace {
+        if let Content::Object(ObjectLocation {
             bucket: Some(bucket),
             role: None,
             ..
@@ -222,25 +222,25 @@ impl Operations {
     ) -> Result<PayloadAnswer, Refusal> {
         match content {
             Content::Bytes(bytes) => Ok(PayloadAnswer::Bytes(Download { info, bytes })),
-            Content::Object(place) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
+            Content::Object(location) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
                 let bytes = self
                     .store
-                    .read_entire_object(&place, info.size_bytes)
+                    .read_entire_object(&location, info.size_bytes)
                     .await?
                     .ok_or_else(payload_expired)?;
                 Ok(PayloadAnswer::Bytes(Download { info, bytes }))
             }
-            Content::Object(place) => {
+            Content::Object(location) => {
                 // If retention has removed the object, the response is 410 and not the bucket's
                 // error.
-                match self.store.object_head(&place).await {
+                match self.store.object_head(&location).await {
                     Ok(_) => {}
                     Err(Unreadable::Store(error)) => return Err(error.into()),
                     Err(_) => return Err(payload_expired()),
                 }
                 let link = self
                     .store
-                    .link_to_get(&place, "attachment", REDIRECT_LIFE)
+                    .link_to_get(&location, "attachment", REDIRECT_LIFE)
                     .await?;
                 Ok(PayloadAnswer::Redirect(link.url))
             }

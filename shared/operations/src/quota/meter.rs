@@ -15,18 +15,18 @@ use super::Limited;
 /// submitted by the API counts as both, so it costs a sixteenth of a write unit.
 pub(super) const SHARED_EVERY: u64 = 32;
 /// How long an organization's quotas are used before they are read again.
-const QUOTAS_KNOWN: Duration = Duration::from_secs(10);
+const QUOTAS_CACHED_FOR: Duration = Duration::from_secs(10);
 /// The maximum number of organizations that are known at a time. Those that were idle longest are
 /// forgotten first.
 const ORGANIZATIONS_MAX: usize = 10_000;
 
 /// Counts usage in memory. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Meter(Arc<Mutex<HashMap<OrganizationId, Known>>>);
+pub(crate) struct Meter(Arc<Mutex<HashMap<OrganizationId, OrganizationUsage>>>);
 
 /// The outcome of counting some usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spent {
+pub(super) enum SpendOutcome {
     /// The usage was counted.
     Done,
     /// The usage was counted, and this total is to be shared now.
@@ -37,7 +37,7 @@ pub(super) enum Spent {
 
 /// What is known of one organization.
 #[derive(Debug)]
-struct Known {
+struct OrganizationUsage {
     quotas: Quotas,
     quotas_until: Timestamp,
     used_at: Timestamp,
@@ -63,17 +63,17 @@ impl Meter {
             .map(|known| known.quotas)
     }
 
-    /// Remembers an organization's quotas for [`QUOTAS_KNOWN`].
-    pub(super) fn know(&self, organization: OrganizationId, quotas: Quotas, now: Timestamp) {
+    /// Remembers an organization's quotas for [`QUOTAS_CACHED_FOR`].
+    pub(super) fn set_quotas(&self, organization: OrganizationId, quotas: Quotas, now: Timestamp) {
         let mut all = self.lock();
         if all.len() >= ORGANIZATIONS_MAX && !all.contains_key(&organization) {
             forget_idle(&mut all);
         }
         let known = all
             .entry(organization)
-            .or_insert_with(|| Known::new(quotas, now));
+            .or_insert_with(|| OrganizationUsage::new(quotas, now));
         known.quotas = quotas;
-        known.quotas_until = now.plus(QUOTAS_KNOWN);
+        known.quotas_until = now.plus(QUOTAS_CACHED_FOR);
     }
 
     /// Forgets an organization's quotas, because they were changed.
@@ -90,11 +90,11 @@ impl Meter {
         organization: OrganizationId,
         quotas: &Quotas,
         now: Timestamp,
-    ) -> Spent {
+    ) -> SpendOutcome {
         let mut all = self.lock();
         let known = all
             .entry(organization)
-            .or_insert_with(|| Known::new(*quotas, now));
+            .or_insert_with(|| OrganizationUsage::new(*quotas, now));
         let taken = known.requests.take(quotas.requests(), 1, now);
         known.spend(
             taken,
@@ -115,11 +115,11 @@ impl Meter {
         messages: u64,
         deliveries: u64,
         now: Timestamp,
-    ) -> Spent {
+    ) -> SpendOutcome {
         let mut all = self.lock();
         let known = all
             .entry(organization)
-            .or_insert_with(|| Known::new(*quotas, now));
+            .or_insert_with(|| OrganizationUsage::new(*quotas, now));
         let taken = known.deliveries.take(quotas.deliveries(), deliveries, now);
         known.spend(
             taken,
@@ -177,12 +177,12 @@ impl Meter {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, Known>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, OrganizationUsage>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl OrganizationUsage {
     fn new(quotas: Quotas, now: Timestamp) -> Self {
         Self {
             quotas,
@@ -204,20 +204,20 @@ impl Known {
         usage: Usage,
         events: u64,
         now: Timestamp,
-    ) -> Spent {
+    ) -> SpendOutcome {
         self.used_at = now;
         if let Err(wait) = taken {
-            return Spent::Over(wait);
+            return SpendOutcome::Over(wait);
         }
         self.unshared.requests += usage.requests;
         self.unshared.deliveries += usage.deliveries;
         self.unshared_events += events;
         if self.sharing || self.unshared_events < SHARED_EVERY {
-            return Spent::Done;
+            return SpendOutcome::Done;
         }
         self.sharing = true;
         self.unshared_events = 0;
-        Spent::Share(std::mem::take(&mut self.unshared))
+        SpendOutcome::Share(std::mem::take(&mut self.unshared))
     }
 
     fn charge_others(&mut self, own: Usage, all: Usage, now: Timestamp) {
@@ -243,7 +243,7 @@ impl Known {
 }
 
 /// Forgets the half of the organizations that were idle longest.
-fn forget_idle(all: &mut HashMap<OrganizationId, Known>) {
+fn forget_idle(all: &mut HashMap<OrganizationId, OrganizationUsage>) {
     let mut used: Vec<Timestamp> = all.values().map(|known| known.used_at).collect();
     let middle = used.len() / 2;
     let (_, median, _) = used.select_nth_unstable(middle);
@@ -276,9 +276,9 @@ mod tests {
         fn request(&mut self, instance: usize, quotas: &Quotas, now: Timestamp) -> bool {
             let meter = &self.meters[instance];
             match meter.spend_request(organization(1), quotas, now) {
-                Spent::Done => true,
-                Spent::Over(_) => false,
-                Spent::Share(own) => {
+                SpendOutcome::Done => true,
+                SpendOutcome::Over(_) => false,
+                SpendOutcome::Share(own) => {
                     self.writes += 1;
                     self.all.requests += own.requests;
                     meter.shared(organization(1), own, self.all, now);
@@ -333,10 +333,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_bounded() {
+    fn the_number_of_known_organizations_is_limited() {
         let meter = Meter::default();
         for n in 0..i64::try_from(ORGANIZATIONS_MAX).unwrap() + 10 {
-            meter.know(organization(n), Quotas::default(), at(n));
+            meter.set_quotas(organization(n), Quotas::default(), at(n));
         }
         let known = meter.lock().len();
         assert!(known <= ORGANIZATIONS_MAX, "{known}");
@@ -346,10 +346,10 @@ mod tests {
     #[test]
     fn quotas_are_asked_for_again_after_a_while_and_when_they_change() {
         let meter = Meter::default();
-        meter.know(organization(1), Quotas::default(), at(0));
+        meter.set_quotas(organization(1), Quotas::default(), at(0));
         assert!(meter.quotas(organization(1), at(9_999)).is_some());
         assert!(meter.quotas(organization(1), at(10_000)).is_none());
-        meter.know(organization(1), Quotas::default(), at(0));
+        meter.set_quotas(organization(1), Quotas::default(), at(0));
         meter.forget_quotas(organization(1));
         assert!(meter.quotas(organization(1), at(1)).is_none());
     }

@@ -20,7 +20,7 @@ use domain::quota::{Quota, Quotas};
 use store::{Counted, Window};
 
 use crate::{Operations, Refusal};
-use meter::Spent;
+use meter::SpendOutcome;
 
 /// The number of test deliveries that an organization may send in a minute.
 const TESTS_PER_MINUTE: u32 = 30;
@@ -108,14 +108,14 @@ impl Operations {
     async fn concluded(
         &self,
         organization: OrganizationId,
-        spent: Spent,
+        spent: SpendOutcome,
         quota: Quota,
         limit: u64,
     ) -> Result<(), Refusal> {
         match spent {
-            Spent::Done => Ok(()),
-            Spent::Over(wait) => Err(over(quota.as_str(), limit, wait)),
-            Spent::Share(own) => {
+            SpendOutcome::Done => Ok(()),
+            SpendOutcome::Over(wait) => Err(over(quota.as_str(), limit, wait)),
+            SpendOutcome::Share(own) => {
                 let now = self.clock.now();
                 match self.store.add_usage(organization, own, now).await {
                     Ok(all) => self.meter.shared(organization, own, all, now),
@@ -206,7 +206,7 @@ impl Operations {
             .map(|found| found.quotas)
             .unwrap_or_default()
             .over(&self.settings.quotas);
-        self.meter.know(organization, quotas, now);
+        self.meter.set_quotas(organization, quotas, now);
         Ok(quotas)
     }
 }

@@ -19,7 +19,7 @@ pub struct ApiKeyView {
     /// The organization that the object belongs to.
     #[schema(value_type = Option<String>)]
     pub organization_id: Option<OrganizationId>,
-    /// The name of the key, which the console and the audit trail show.
+    /// The name of the key, which the console and the audit log show.
     pub name: String,
     /// The role of the key, which decides what it may do.
     #[schema(value_type = RoleName)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// An entry of the audit trail: a change that was made, or a request that was refused.
+/// An entry of the audit log: a change that was made, or a request that was refused.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub struct AuditEventView {

@@ -170,8 +170,8 @@ pub struct SigningSecretView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub struct HealthView {
-    /// `healthy`; `degraded`, with some failures; `failing`, with as many as alert people; or
-    /// `unknown`, without an attempt.
+    /// `healthy`; `degraded`, with some failures; `failing`, with as many as
+    /// `alert_after_failures`; or `unknown`, without an attempt.
     #[schema(value_type = String, example = "healthy")]
     pub status: HealthStatus,
     /// The number of attempts that failed since the last success, or since the destination was
@@ -328,7 +328,7 @@ pub struct CheckStepView {
     pub ok: Option<bool>,
     /// A sentence for people that explains the result. Programs should use the codes.
     pub detail: String,
-    /// The failure category, of a step that failed.
+    /// The failure category; absent unless the step failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How long the step took, in milliseconds.

@@ -43,9 +43,10 @@ pub struct JobView {
     /// When the job ended; null while it has not.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-    /// The failure category; null if the attempt succeeded.
+    /// Why the job failed; null if it did not.
     pub error: Option<String>,
-    /// Of a backfill that asks for more: what was accepted before this time is no longer kept.
+    /// For a backfill that covers a longer period: messages accepted before this time are no longer
+    /// stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub not_kept_before: Option<Timestamp>,
@@ -58,7 +59,8 @@ pub struct JobView {
 pub struct JobTotal {
     /// The number of deliveries that match the filter.
     pub total: u64,
-    /// Of a backfill that asks for more: what was accepted before this time is no longer kept.
+    /// For a backfill that covers a longer period: messages accepted before this time are no longer
+    /// stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub not_kept_before: Option<Timestamp>,

@@ -136,7 +136,7 @@ pub struct FailurePolicyBody {
     /// disable it.
     pub disable_after_failures: Option<u32>,
     /// How long, in seconds, the failures must also have lasted before the destination is disabled.
-    /// Failures that a success has ended disable nothing.
+    /// A success in between prevents that.
     pub disable_min_failing_seconds: u32,
     /// Also alerts people when this share of recent attempts has failed, even if the failures are
     /// not consecutive; null to not alert.

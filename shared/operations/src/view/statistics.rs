@@ -58,7 +58,7 @@ pub struct StatisticsView {
     /// The end of the period, exclusive.
     #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
-    /// In the order of their names; groups without attempts are left out.
+    /// The groups, in the order of their names. Groups without attempts are left out.
     pub data: Vec<StatisticsGroup>,
 }
 

@@ -62,7 +62,7 @@ impl Fixture {
         );
     }
 
-    /// Receives all tasks, with the group and place of each.
+    /// Receives all tasks, with the group and subgroup of each.
     async fn received(&self) -> Vec<(Task, String, String)> {
         let client = Client::new(&self.engines.sdk_config(Caller::unlimited("test")));
         let mut all = Vec::new();
@@ -84,14 +84,14 @@ impl Fixture {
                 let group = message.attributes().unwrap()
                     [&MessageSystemAttributeName::MessageGroupId]
                     .clone();
-                let place = message.message_attributes().unwrap()["place"]
+                let subgroup = message.message_attributes().unwrap()["place"]
                     .string_value()
                     .unwrap()
                     .to_owned();
                 all.push((
                     Task::from_body(message.body().unwrap()).unwrap(),
                     group,
-                    place,
+                    subgroup,
                 ));
             }
         }
@@ -138,7 +138,7 @@ async fn an_organization_has_at_most_four_groups_of_its_own() {
 }
 
 #[tokio::test]
-async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_place() {
+async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_subgroup() {
     let queue = Fixture::new();
     queue.send(ACME, 7..8).await;
     queue.send(ACME, 7..8).await;
@@ -150,7 +150,7 @@ async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_place(
     let received = queue.received().await;
     let seen: BTreeSet<(String, String)> = received
         .iter()
-        .map(|(_, group, place)| (group.clone(), place.clone()))
+        .map(|(_, group, subgroup)| (group.clone(), subgroup.clone()))
         .collect();
     assert_eq!((received.len(), seen.len()), (3, 1), "{seen:?}");
     assert_eq!(received[0].2, received[0].0.destination.to_string());

@@ -13,7 +13,7 @@ mod teams;
 use domain::settings::webhook::Preset;
 use serde_json::Value;
 
-use crate::{Fault, Notice, Wording};
+use crate::{Fault, Notice, TemplateValues};
 
 /// The content of a service's message before it is escaped.
 struct Message<'w> {
@@ -23,16 +23,20 @@ struct Message<'w> {
     details: String,
     /// The URL of a page of Waybill with more information.
     url: Option<String>,
-    wording: &'w Wording,
+    values: &'w TemplateValues,
 }
 
 /// Renders the body of a request to a service. `routing_key` is the customer's key for PagerDuty.
-pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Result<Value, Fault> {
+pub(crate) fn body(
+    preset: Preset,
+    values: &TemplateValues,
+    routing_key: &str,
+) -> Result<Value, Fault> {
     let Notice {
         title, lines, url, ..
-    } = Notice::of(wording);
+    } = Notice::of(values);
     let payload = if lines.is_empty() {
-        wording.payload_indented()
+        values.payload_indented()
     } else {
         Ok(None)
     };
@@ -42,7 +46,7 @@ pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Resu
         title,
         details,
         url,
-        wording,
+        values,
     };
     Ok(match preset {
         Preset::Slack => slack::body(&message),
@@ -106,8 +110,8 @@ mod tests {
     use super::*;
 
     pub(super) fn rendered(preset: Preset, event_type: &str, payload: Value) -> Value {
-        let wording = crate::wording::sample(event_type, &payload);
-        body(preset, &wording, "key").unwrap()
+        let values = crate::template_values::sample(event_type, &payload);
+        body(preset, &values, "key").unwrap()
     }
 
     #[test]

@@ -15,23 +15,23 @@ const SUMMARY_MAX_CHARS: usize = 1_024;
 const DETAILS_MAX_CHARS: usize = 4_000;
 
 pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
-    let wording = message.wording;
+    let values = message.values;
     // Only Waybill's own events name a destination. Other payloads never resolve or join another
     // incident.
-    let payload = wording
+    let payload = values
         .notice_payload()
-        .filter(|_| wording.event_type.starts_with("waybill.destination."));
+        .filter(|_| values.event_type.starts_with("waybill.destination."));
     let destination = payload
         .as_ref()
         .and_then(|payload| payload["data"]["destination"]["id"].as_str());
-    match &*wording.event_type {
-        CHECK_EVENT_TYPE => return resolve(routing_key, &wording.message_id),
+    match &*values.event_type {
+        CHECK_EVENT_TYPE => return resolve(routing_key, &values.message_id),
         "waybill.destination.recovered" | "waybill.destination.enabled" => {
-            return resolve(routing_key, destination.unwrap_or(&wording.message_id));
+            return resolve(routing_key, destination.unwrap_or(&values.message_id));
         }
         _ => {}
     }
-    let severity = match &*wording.event_type {
+    let severity = match &*values.event_type {
         "waybill.destination.disabled" => "critical",
         "waybill.test" => "info",
         _ => "error",
@@ -39,13 +39,13 @@ pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
     let mut event = json!({
         "routing_key": routing_key,
         "event_action": "trigger",
-        "dedup_key": destination.unwrap_or(&wording.message_id),
+        "dedup_key": destination.unwrap_or(&values.message_id),
         "payload": {
             "summary": bounded(&message.title, SUMMARY_MAX_CHARS),
             "source": "waybill",
             "severity": severity,
-            "timestamp": wording.created_at,
-            "custom_details": {"event_type": wording.event_type,
+            "timestamp": values.created_at,
+            "custom_details": {"event_type": values.event_type,
                 "details": bounded(&message.details, DETAILS_MAX_CHARS)},
         },
     });

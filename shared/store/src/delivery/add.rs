@@ -4,7 +4,7 @@
 use domain::delivery::Delivery;
 
 use super::item::{self, PAYLOADS};
-use super::read::first_of;
+use super::read::first_delivery_key;
 use crate::attributes::number;
 use crate::expression::{Change, Condition};
 use crate::keys::PK;
@@ -32,7 +32,7 @@ impl Store {
     pub async fn add_delivery(&self, new: &Delivery) -> Result<Added, StoreError> {
         const ACTION: &str = "add a delivery";
         let (organization, message) = (new.organization, new.id.message);
-        let first = first_of(organization, message);
+        let first = first_delivery_key(organization, message);
         for _ in 0..RACES_MAX {
             let deliveries = self.stored_message(organization, message).await?;
             if deliveries
@@ -84,7 +84,7 @@ impl Store {
             .missing_or_at_most(item::FAN_OUT, number(fan_out - 1));
         self.change(
             "count a message's deliveries",
-            &first_of(delivery.organization, delivery.id.message),
+            &first_delivery_key(delivery.organization, delivery.id.message),
             change,
         )
         .await

@@ -27,7 +27,7 @@ use crate::unreadable::readable;
 use crate::{Store, StoreError, skip_unreadable};
 
 /// How many of the newest earlier attempts are kept, in addition to the first.
-const KEPT_MAX: u32 = 200;
+const ARCHIVED_MAX: u32 = 200;
 /// How often a late success is tried again when the delivery changes at the same time.
 const RACES_MAX: u32 = 16;
 
@@ -44,8 +44,8 @@ impl Store {
             keys::attempt(delivery.id, attempt.number),
         )
         .await?;
-        if attempt.number > KEPT_MAX + 1 {
-            let oldest = keys::attempt(delivery.id, attempt.number - KEPT_MAX);
+        if attempt.number > ARCHIVED_MAX + 1 {
+            let oldest = keys::attempt(delivery.id, attempt.number - ARCHIVED_MAX);
             self.delete("drop an old attempt", &oldest, Condition::default())
                 .await?;
         }
@@ -206,10 +206,10 @@ impl Store {
         let action = "erase an answer";
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::attempts(delivery.id)));
-        let kept = self
+        let history = self
             .list("read attempts", self.query(partition), u32::MAX)
             .await?;
-        for item in &kept.items {
+        for item in &history.items {
             let Some(key) = Key::of(item) else {
                 continue;
             };
@@ -271,7 +271,7 @@ impl Store {
             .list(
                 "read attempts",
                 partition().scan_index_forward(false),
-                KEPT_MAX,
+                ARCHIVED_MAX,
             )
             .await?;
         let mut items = newest.items;

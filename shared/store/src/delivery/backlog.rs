@@ -14,9 +14,9 @@ use crate::keys::{self, ATTENTION_ORG, PK, SK};
 use crate::{Store, StoreError};
 
 /// How many of the newest deliveries of a shard are read. If one of them is queued,
-/// [`LOOK_FURTHER`] times as many are read next.
-const LOOK: i32 = 250;
-const LOOK_FURTHER: i32 = 4;
+/// [`READ_GROWTH`] times as many are read next.
+const FIRST_READ: i32 = 250;
+const READ_GROWTH: i32 = 4;
 
 /// The unfinished deliveries of an organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Store {
         shard: u8,
     ) -> Result<Backlog, StoreError> {
         let (mut found, mut start) = (Backlog::default(), None);
-        for look in [LOOK, LOOK * LOOK_FURTHER] {
+        for look in [FIRST_READ, FIRST_READ * READ_GROWTH] {
             let mut condition = Condition::default();
             let queued = format!(
                 "{} = {}",

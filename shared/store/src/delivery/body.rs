@@ -13,7 +13,7 @@ use domain::id::DeliveryId;
 
 use super::item::hash;
 use super::payload::{Content, decompress, payload_expiry_seconds, sha256};
-use super::{ObjectPlace, compression};
+use super::{ObjectLocation, compression};
 use crate::attributes::{Item, Reader, binary, flag, number, text};
 use crate::expression::Change;
 use crate::keys::{self, TTL};
@@ -50,7 +50,7 @@ pub struct SentBody {
 
 /// A body that is stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptBody {
+pub struct StoredBody {
     /// The media type of the body.
     pub content_type: String,
     /// The SHA-256 of the body, lower-case hexadecimal.
@@ -91,19 +91,19 @@ impl Store {
                 }
                 let version = self.put_body(delivery, body).await?;
                 let version = version.unwrap_or_else(|| UNVERSIONED.to_owned());
-                object = Some(place(&object_key(delivery), &version));
+                object = Some(location(&object_key(delivery), &version));
                 change
                     .remove(COMPRESSED)
                     .set(VERSION, text(&version))
                     .add(VERSIONS, AttributeValue::Ss(vec![version]))
             }
         };
-        let kept = self
+        let stored = self
             .change("keep a body", &keys::body(delivery.id), change)
             .await?
             .is_done();
         match object {
-            Some(place) if !kept => self.delete_object(&place).await,
+            Some(location) if !stored => self.delete_object(&location).await,
             _ => Ok(()),
         }
     }
@@ -130,7 +130,7 @@ impl Store {
 
     /// Returns the last body that a delivery sent; `None` if it was the payload or is no longer
     /// kept.
-    pub async fn sent_body(&self, delivery: &Delivery) -> Result<Option<KeptBody>, StoreError> {
+    pub async fn sent_body(&self, delivery: &Delivery) -> Result<Option<StoredBody>, StoreError> {
         let item = self.get("read a body", &keys::body(delivery.id)).await?;
         let Some(item) = item.filter(|item| self.is_alive(item) && !item.contains_key(ERASED))
         else {
@@ -139,9 +139,9 @@ impl Store {
         let from = Reader(&item);
         let content = match from.binary_opt(COMPRESSED)? {
             Some(compressed) => Content::Bytes(decompress(from, compressed)?),
-            None => Content::Object(place(&object_key(delivery), from.text(VERSION)?)),
+            None => Content::Object(location(&object_key(delivery), from.text(VERSION)?)),
         };
-        Ok(Some(KeptBody {
+        Ok(Some(StoredBody {
             content_type: from.text(CONTENT_TYPE)?.to_owned(),
             sha256: hex::encode(from.binary_opt(SHA256)?.unwrap_or_default()),
             size_bytes: from.number(SIZE)?,
@@ -174,7 +174,7 @@ impl Store {
     async fn delete_versions(&self, id: DeliveryId, object: &str) -> Result<(), StoreError> {
         let item = self.get("read a body", &keys::body(id)).await?;
         for version in item.iter().flat_map(versions) {
-            self.delete_object(&place(object, version)).await?;
+            self.delete_object(&location(object, version)).await?;
         }
         Ok(())
     }
@@ -197,9 +197,9 @@ pub(super) fn object_key(delivery: &Delivery) -> String {
     )
 }
 
-fn place(object: &str, version: &str) -> ObjectPlace {
+fn location(object: &str, version: &str) -> ObjectLocation {
     let version = Some(version.to_owned()).filter(|version| version != UNVERSIONED);
-    ObjectPlace {
+    ObjectLocation {
         bucket: None,
         key: object.to_owned(),
         version,

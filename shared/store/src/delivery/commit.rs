@@ -4,7 +4,9 @@ use bytes::Bytes;
 use domain::delivery::Delivery;
 
 use super::item;
-use super::payload::{Content, Placement, is_item, place, place_apart, unplaced_size};
+use super::payload::{
+    Content, Placement, choose_placement, choose_separate_placement, is_item, unplaced_size,
+};
 use crate::attributes::Item;
 use crate::together::Write;
 use crate::{Store, StoreError};
@@ -39,10 +41,10 @@ impl Store {
                     .iter()
                     .any(|delivery| delivery.payload_retention_days < delivery.retention_days) =>
             {
-                (place_apart(payload), payload.clone())
+                (choose_separate_placement(payload), payload.clone())
             }
-            Content::Bytes(payload) => (place(payload, largest), payload.clone()),
-            Content::Object(place) => (Placement::Elsewhere(place.clone()), Bytes::new()),
+            Content::Bytes(payload) => (choose_placement(payload, largest), payload.clone()),
+            Content::Object(location) => (Placement::Elsewhere(location.clone()), Bytes::new()),
         };
         let version = self
             .store_payload(&deliveries[0], &placement, &payload)

@@ -22,9 +22,9 @@ use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// Entries that one page reads before it is returned even if it is not full.
-const LOOKED_AT_MAX: usize = 2_000;
+const ENTRIES_READ_MAX: usize = 2_000;
 /// The most entries that one step of a page reads. Each step reads twice as many as the one before.
-const LOOKED_AT_ONCE_MAX: usize = 200;
+const STEP_ENTRIES_MAX: usize = 200;
 /// The most deliveries on a page of messages, so that the response stays within a function's limit.
 /// A message with more is on a page of its own.
 const DELIVERIES_MAX: usize = 500;
@@ -258,9 +258,9 @@ impl Store {
         let (count, query_page) = sizes(limit);
         let mut merge = Merge::new(self, sources, filter.range(after), query_page);
         let (mut items, mut looked_at, mut step) = (Vec::new(), 0, count);
-        while looked_at < LOOKED_AT_MAX {
+        while looked_at < ENTRIES_READ_MAX {
             let entries = merge.take(step).await?;
-            step = (2 * step).min(LOOKED_AT_ONCE_MAX);
+            step = (2 * step).min(STEP_ENTRIES_MAX);
             let Some(last) = entries
                 .last()
                 .and_then(|entry| keys::delivery_of(&entry.key.sk))
@@ -284,7 +284,7 @@ impl Store {
                     items,
                 });
             }
-            if items.len() == count || looked_at >= LOOKED_AT_MAX {
+            if items.len() == count || looked_at >= ENTRIES_READ_MAX {
                 return Ok(Walk {
                     items,
                     next: (!merge.is_at_end()).then_some(last),
@@ -315,9 +315,9 @@ impl Store {
         let mut taken = None;
         let mut read_along: HashMap<MessageId, Vec<Item>> = HashMap::new();
         // A message has been passed once its first delivery was read, which comes last.
-        while looked_at < LOOKED_AT_MAX || passed.is_none() {
+        while looked_at < ENTRIES_READ_MAX || passed.is_none() {
             let entries = merge.take(step).await?;
-            step = (2 * step).min(LOOKED_AT_ONCE_MAX);
+            step = (2 * step).min(STEP_ENTRIES_MAX);
             if entries.is_empty() {
                 break;
             }
@@ -356,7 +356,7 @@ impl Store {
                 self.whole_message(first, others)
             });
             items.extend(readable(join_all(whole).await)?.into_iter().flatten());
-            if cut || items.len() == count || looked_at >= LOOKED_AT_MAX && passed.is_some() {
+            if cut || items.len() == count || looked_at >= ENTRIES_READ_MAX && passed.is_some() {
                 return Ok(Walk {
                     items,
                     next: passed.filter(|_| cut || !merge.is_at_end()),

@@ -17,7 +17,7 @@ use crate::{Store, StoreError};
 
 /// The location of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectPlace {
+pub struct ObjectLocation {
     /// The bucket; `None` is the service's own.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
@@ -63,8 +63,8 @@ pub struct ObjectHead {
     pub etag: Option<String>,
 }
 
-impl ObjectPlace {
-    /// Returns the same place restricted to the object that `head` describes, by its version or
+impl ObjectLocation {
+    /// Returns the same location restricted to the object that `head` describes, by its version or
     /// else by its entity tag.
     #[must_use]
     pub fn pinned(self, head: &ObjectHead) -> Self {
@@ -120,14 +120,14 @@ pub enum Unreadable {
 
 impl Store {
     /// Reads the properties of an object.
-    pub async fn object_head(&self, place: &ObjectPlace) -> Result<ObjectHead, Unreadable> {
-        let client = self.client_for(place).await?;
+    pub async fn object_head(&self, location: &ObjectLocation) -> Result<ObjectHead, Unreadable> {
+        let client = self.client_for(location).await?;
         let call = client
             .head_object()
-            .bucket(self.bucket_of(place)?)
-            .key(&place.key)
-            .set_version_id(place.version.clone());
-        let call = call.set_if_match(place.etag.clone());
+            .bucket(self.bucket_of(location)?)
+            .key(&location.key)
+            .set_version_id(location.version.clone());
+        let call = call.set_if_match(location.etag.clone());
         match call.send().await {
             Ok(head) => Ok(ObjectHead {
                 size_bytes: u64::try_from(head.content_length().unwrap_or_default())
@@ -157,7 +157,7 @@ impl Store {
     /// object is gone or was replaced.
     pub async fn stream_object(
         &self,
-        place: &ObjectPlace,
+        location: &ObjectLocation,
         size_bytes: u64,
     ) -> Result<
         Option<impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static + use<>>,
@@ -170,20 +170,20 @@ impl Store {
                 source: std::sync::Arc::new(other),
             },
         };
-        let client = self.client_for(place).await.map_err(unreadable)?;
+        let client = self.client_for(location).await.map_err(unreadable)?;
         let call = client
             .get_object()
-            .bucket(self.bucket_of(place)?)
-            .key(&place.key)
-            .set_version_id(place.version.clone());
-        let call = call.set_if_match(place.etag.clone());
+            .bucket(self.bucket_of(location)?)
+            .key(&location.key)
+            .set_version_id(location.version.clone());
+        let call = call.set_if_match(location.etag.clone());
         let body = match call.send().await {
             Ok(answer) => {
                 let found = answer
                     .content_length()
                     .and_then(|length| u64::try_from(length).ok());
                 // The entity tag is compared here too, because a server may ignore the condition.
-                let is_other = place
+                let is_other = location
                     .etag
                     .as_deref()
                     .zip(answer.e_tag())
@@ -209,12 +209,12 @@ impl Store {
     /// Makes a link to get an object.
     pub async fn link_to_get(
         &self,
-        place: &ObjectPlace,
+        location: &ObjectLocation,
         disposition: &str,
         life: Duration,
     ) -> Result<ObjectLink, StoreError> {
         let client = self
-            .client_for(place)
+            .client_for(location)
             .await
             .map_err(|error| StoreError::Unavailable {
                 action: "link to a payload",
@@ -222,9 +222,9 @@ impl Store {
             })?;
         let call = client
             .get_object()
-            .bucket(self.bucket_of(place)?)
-            .key(&place.key)
-            .set_version_id(place.version.clone());
+            .bucket(self.bucket_of(location)?)
+            .key(&location.key)
+            .set_version_id(location.version.clone());
         let call = call.response_content_disposition(disposition);
         let signed = call
             .presigned(presigning(life)?)
@@ -269,47 +269,47 @@ impl Store {
     }
 
     /// Deletes an object of the service's own bucket, in this version.
-    pub async fn delete_object(&self, place: &ObjectPlace) -> Result<(), StoreError> {
+    pub async fn delete_object(&self, location: &ObjectLocation) -> Result<(), StoreError> {
         let call = self
             .objects
             .delete_object()
-            .bucket(self.bucket_of(place)?)
-            .key(&place.key)
-            .set_version_id(place.version.clone());
+            .bucket(self.bucket_of(location)?)
+            .key(&location.key)
+            .set_version_id(location.version.clone());
         call.send()
             .await
             .map_err(StoreError::of("delete a payload"))?;
         Ok(())
     }
 
-    /// Returns the object at a place, if the service may read it with its own role.
+    /// Returns the object at a location, if the service may read it with its own role.
     #[must_use]
-    pub fn own_object(&self, place: &ObjectPlace) -> Option<OwnObject> {
+    pub fn own_object(&self, location: &ObjectLocation) -> Option<OwnObject> {
         let bucket = self
-            .bucket_of(place)
+            .bucket_of(location)
             .ok()
-            .filter(|_| place.role.is_none())?;
+            .filter(|_| location.role.is_none())?;
         Some(OwnObject {
             bucket: bucket.to_owned(),
-            key: place.key.clone(),
-            version: place.version.clone(),
-            etag: place.etag.clone(),
+            key: location.key.clone(),
+            version: location.version.clone(),
+            etag: location.etag.clone(),
         })
     }
 
-    fn bucket_of<'p>(&'p self, place: &'p ObjectPlace) -> Result<&'p str, StoreError> {
-        place
+    fn bucket_of<'p>(&'p self, location: &'p ObjectLocation) -> Result<&'p str, StoreError> {
+        location
             .bucket
             .as_deref()
             .or(self.bucket.as_deref())
             .ok_or(StoreError::NoBucket)
     }
 
-    async fn client_for(&self, place: &ObjectPlace) -> Result<Client, Unreadable> {
-        match &place.role {
+    async fn client_for(&self, location: &ObjectLocation) -> Result<Client, Unreadable> {
+        match &location.role {
             None => Ok(self.objects.clone()),
             Some((role_arn, external_id)) => {
-                let purpose = Purpose::ReadBucket(self.bucket_of(place)?);
+                let purpose = Purpose::ReadBucket(self.bucket_of(location)?);
                 let credentials = roles::assume(&self.aws, role_arn, external_id, purpose).await?;
                 let provider = SharedCredentialsProvider::new(credentials);
                 Ok(Client::new(

@@ -14,7 +14,7 @@ use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// Bounds between which every delivery's sort key lies.
-const EVERY: (&str, &str) = ("0", "8");
+const ALL_KEYS: (&str, &str) = ("0", "8");
 
 impl Store {
     /// Lists deliveries of a destination that will be retried or are waiting, oldest first, after
@@ -70,11 +70,11 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
         let mut condition = Condition::default();
-        let low = after.map_or_else(|| EVERY.0.to_owned(), keys::delivery_sort);
+        let low = after.map_or_else(|| ALL_KEYS.0.to_owned(), keys::delivery_sort);
         condition.equals(ATTENTION_DST.pk, text(partition)).between(
             ATTENTION_DST.sk,
             text(&low),
-            text(EVERY.1),
+            text(ALL_KEYS.1),
         );
         // Reads one more, because `after` itself may be in the range.
         let limit = i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX);

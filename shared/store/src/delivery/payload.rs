@@ -12,7 +12,7 @@ use super::item::{
     PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash, payload_days,
 };
 use super::size::{WRITE_UNIT_BYTES, item_size};
-use super::{ObjectPlace, compression};
+use super::{ObjectLocation, compression};
 use crate::attributes::{Item, Put, Reader, binary, json, number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, TTL};
@@ -50,7 +50,7 @@ pub(super) enum Placement {
     /// Unchanged, as an object in the bucket.
     Object,
     /// The payload is already an object: an upload, or the submitter's.
-    Elsewhere(ObjectPlace),
+    Elsewhere(ObjectLocation),
 }
 
 /// The content of a submission.
@@ -59,12 +59,12 @@ pub enum Content {
     /// The bytes of the payload.
     Bytes(Bytes),
     /// The location of an object that holds the bytes.
-    Object(ObjectPlace),
+    Object(ObjectLocation),
 }
 
 /// Chooses where a payload goes whose deliveries' items have `item_bytes` without it: inline as
 /// long as no write of a delivery costs another unit because of it.
-pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
+pub(super) fn choose_placement(payload: &Bytes, item_bytes: usize) -> Placement {
     let settled = item_bytes + SETTLE_RESERVE_BYTES;
     let room = settled.next_multiple_of(WRITE_UNIT_BYTES) - settled;
     if PAYLOAD.len() + payload.len() <= room {
@@ -82,7 +82,7 @@ pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
 
 /// Chooses where a payload goes that is kept for a shorter time than its deliveries: never into
 /// their items.
-pub(super) fn place_apart(payload: &Bytes) -> Placement {
+pub(super) fn choose_separate_placement(payload: &Bytes) -> Placement {
     let compressed = compression::compress(payload, LEVEL, b"");
     if compressed.len() <= ITEM_MAX_BYTES {
         Placement::Item(compressed)
@@ -103,9 +103,9 @@ impl Placement {
                 item.put(PAYLOAD_PLACE, text(PLACE_OBJECT));
                 item.put_some(PAYLOAD_VERSION, object_version.map(text));
             }
-            Self::Elsewhere(place) => {
+            Self::Elsewhere(location) => {
                 item.put(PAYLOAD_PLACE, text(PLACE_ELSEWHERE));
-                item.put(PAYLOAD_OBJECT, json(place));
+                item.put(PAYLOAD_OBJECT, json(location));
             }
         }
         if matches!(self, Self::Inline(_) | Self::InlineCompressed(_)) {
@@ -150,9 +150,9 @@ fn object(
     from: Reader<'_>,
     organization: OrganizationId,
     message: MessageId,
-) -> Result<Option<ObjectPlace>, StoreError> {
+) -> Result<Option<ObjectLocation>, StoreError> {
     match from.text_opt(PAYLOAD_PLACE)? {
-        Some(PLACE_OBJECT) => Ok(Some(ObjectPlace {
+        Some(PLACE_OBJECT) => Ok(Some(ObjectLocation {
             bucket: None,
             key: keys::payload_object(payload_days(from)?, organization, message),
             version: from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned),
@@ -168,7 +168,7 @@ fn object(
 /// its item, which may be unreadable.
 pub(crate) struct OwnObjects {
     /// The object of the payload, if the payload is one.
-    pub(crate) payload: Option<ObjectPlace>,
+    pub(crate) payload: Option<ObjectLocation>,
     /// The key of the bodies that are objects.
     pub(crate) bodies: String,
 }
@@ -183,7 +183,7 @@ impl OwnObjects {
         let from = Reader(item);
         let payload = object(from, organization, id.message)?;
         Ok(Self {
-            payload: payload.filter(|place| place.bucket.is_none()),
+            payload: payload.filter(|location| location.bucket.is_none()),
             bodies: keys::body_object(payload_days(from)?, organization, id),
         })
     }
@@ -209,7 +209,9 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match placement {
             Placement::Inline(_) | Placement::InlineCompressed(_) => Ok(None),
-            Placement::Elsewhere(place) => self.note_use(place, delivery).await.map(|()| None),
+            Placement::Elsewhere(location) => {
+                self.note_use(location, delivery).await.map(|()| None)
+            }
             Placement::Item(compressed) => {
                 let mut item = keys::payload(delivery.id.message).item();
                 item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
@@ -295,8 +297,8 @@ impl Store {
         match self.content(delivery).await? {
             None => Ok(None),
             Some(Content::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Content::Object(place)) => {
-                self.read_entire_object(&place, delivery.message.payload.size_bytes)
+            Some(Content::Object(location)) => {
+                self.read_entire_object(&location, delivery.message.payload.size_bytes)
                     .await
             }
         }
@@ -323,10 +325,10 @@ impl Store {
     /// than `size_bytes`.
     pub async fn read_entire_object(
         &self,
-        place: &ObjectPlace,
+        location: &ObjectLocation,
         size_bytes: u64,
     ) -> Result<Option<Bytes>, StoreError> {
-        let Some(pieces) = self.stream_object(place, size_bytes).await? else {
+        let Some(pieces) = self.stream_object(location, size_bytes).await? else {
             return Ok(None);
         };
         let mut pieces = std::pin::pin!(pieces);
@@ -346,8 +348,8 @@ impl Store {
     /// submitter's object stays.
     pub async fn erase_payload(&self, delivery: &Delivery) -> Result<(), StoreError> {
         match self.content(delivery).await? {
-            Some(Content::Object(place)) if place.bucket.is_none() => {
-                self.end_use(&place, delivery.id.message).await?
+            Some(Content::Object(location)) if location.bucket.is_none() => {
+                self.end_use(&location, delivery.id.message).await?
             }
             _ => {}
         }
@@ -391,11 +393,11 @@ pub(super) fn is_item(placement: &Placement) -> bool {
 /// Returns the size of a delivery's item without an inline payload and without the attributes that
 /// follow from one.
 pub(super) fn unplaced_size(item: &Item) -> usize {
-    let told: Item = DERIVED_FROM_INLINE
+    let derived: Item = DERIVED_FROM_INLINE
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())))
         .collect();
-    item_size(item) - item_size(&told)
+    item_size(item) - item_size(&derived)
 }
 
 #[cfg(test)]
@@ -436,19 +438,19 @@ mod tests {
             .take(room)
             .collect();
         assert!(matches!(
-            place(&Bytes::from(noise[..room - 1].to_vec()), 300),
+            choose_placement(&Bytes::from(noise[..room - 1].to_vec()), 300),
             Placement::Inline(_)
         ));
         assert!(matches!(
-            place(&Bytes::from(noise), 300),
+            choose_placement(&Bytes::from(noise), 300),
             Placement::Item(_)
         ));
         assert!(matches!(
-            place(&Bytes::from(vec![b'a'; 3000]), 300),
+            choose_placement(&Bytes::from(vec![b'a'; 3000]), 300),
             Placement::InlineCompressed(_)
         ));
         assert!(matches!(
-            place(&Bytes::from(vec![b'a'; 3000]), 1020 - SETTLE_RESERVE_BYTES),
+            choose_placement(&Bytes::from(vec![b'a'; 3000]), 1020 - SETTLE_RESERVE_BYTES),
             Placement::Item(_)
         ));
     }

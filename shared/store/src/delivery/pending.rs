@@ -12,13 +12,13 @@ use crate::keys::{self, ATTENTION_DST, BY_DESTINATION, Key, PK, SK};
 use crate::{Store, StoreError};
 
 /// How many of the newest deliveries of each shard are checked for being queued. While some of them
-/// are, [`LOOK_FURTHER`] times as many are checked next. If none of the newest is queued, hardly an
+/// are, [`READ_GROWTH`] times as many are checked next. If none of the newest is queued, hardly an
 /// older one is.
-const LOOK: i32 = 8;
-const LOOK_FURTHER: i32 = 5;
+const FIRST_READ: i32 = 8;
+const READ_GROWTH: i32 = 5;
 /// The count stops here: a destination with so many queued deliveries has a backlog, whatever its
 /// exact size.
-const LOOKED_AT_MAX: i32 = 200;
+const ENTRIES_READ_MAX: i32 = 200;
 
 /// A shard of a destination's deliveries, and how far it has been read.
 struct Shard {
@@ -91,7 +91,7 @@ impl Store {
         let mut open: Vec<Shard> = (0..shards)
             .map(|number| Shard { number, rest: None })
             .collect();
-        let (mut count, mut look, mut looked_at) = (0, LOOK, 0);
+        let (mut count, mut look, mut looked_at) = (0, FIRST_READ, 0);
         loop {
             let newest = open.into_iter().map(async |mut shard| {
                 let keys = self
@@ -121,10 +121,10 @@ impl Store {
                 }
             }
             looked_at += look;
-            if open.is_empty() || looked_at >= LOOKED_AT_MAX {
+            if open.is_empty() || looked_at >= ENTRIES_READ_MAX {
                 return Ok(count);
             }
-            look *= LOOK_FURTHER;
+            look *= READ_GROWTH;
         }
     }
 

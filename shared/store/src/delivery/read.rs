@@ -49,7 +49,7 @@ impl Store {
         keys.extend(
             ids.iter()
                 .filter(|(_, id)| id.position != 0)
-                .map(|(organization, id)| first_of(*organization, id.message)),
+                .map(|(organization, id)| first_delivery_key(*organization, id.message)),
         );
         let items = self.get_all("read deliveries", &keys).await?;
         let there: HashSet<&Key> = keys
@@ -64,7 +64,8 @@ impl Store {
                 .map(decode)
                 .transpose()?;
             Ok(delivery.filter(|delivery| {
-                is_under_way(delivery) || there.contains(&first_of(*organization, id.message))
+                is_under_way(delivery)
+                    || there.contains(&first_delivery_key(*organization, id.message))
             }))
         };
         Ok(items.iter().zip(ids).map(read).collect())
@@ -99,7 +100,7 @@ impl Store {
         id: MessageId,
     ) -> Result<Vec<(u16, Result<Delivery, StoreError>)>, StoreError> {
         let mut condition = Condition::default();
-        condition.equals(PK, text(first_of(organization, id).pk));
+        condition.equals(PK, text(first_delivery_key(organization, id).pk));
         condition.begins_with(SK, text(keys::message_prefix(id)));
         let mut items = self
             .query(condition)
@@ -126,7 +127,8 @@ impl Store {
         &self,
         deliveries: Vec<Delivery>,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let first = |delivery: &Delivery| first_of(delivery.organization, delivery.id.message);
+        let first =
+            |delivery: &Delivery| first_delivery_key(delivery.organization, delivery.id.message);
         let mut there: HashSet<Key> = deliveries
             .iter()
             .filter(|delivery| is_under_way(delivery))
@@ -153,7 +155,7 @@ impl Store {
 }
 
 /// Returns the key of a message's first delivery, which commits the message.
-pub(super) fn first_of(organization: OrganizationId, message: MessageId) -> Key {
+pub(super) fn first_delivery_key(organization: OrganizationId, message: MessageId) -> Key {
     keys::delivery(
         organization,
         DeliveryId {

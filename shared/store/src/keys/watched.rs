@@ -36,7 +36,7 @@ pub(crate) fn waiting(id: DestinationId) -> Key {
     Key::new(health(id).pk, "WAITING")
 }
 
-/// The key of the turns and places of a destination with limits.
+/// The key of the turns and slots of a destination with limits.
 pub(crate) fn limits(id: DestinationId) -> Key {
     Key::new(format!("LIMITS#{id}"), "LIMITS")
 }

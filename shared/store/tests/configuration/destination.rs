@@ -183,12 +183,12 @@ async fn of_two_changes_of_one_revision_one_wins() {
 async fn a_deleted_destination_leaves_the_routes_and_the_settings_and_stays_readable() {
     let fixture = Fixture::new();
     let organization = fixture.organization().await;
-    let (gone, kept) = (
+    let (gone, remaining) = (
         fixture.destination(organization.id).await,
         fixture.destination(organization.id).await,
     );
     let settings = OrganizationSettings {
-        default_destination_ids: vec![gone.id, kept.id],
+        default_destination_ids: vec![gone.id, remaining.id],
         alert_destination_ids: vec![gone.id],
         ..organization.settings.clone()
     };
@@ -220,7 +220,7 @@ async fn a_deleted_destination_leaves_the_routes_and_the_settings_and_stays_read
             .iter()
             .map(|route| route.id)
             .collect::<Vec<_>>(),
-        [kept.id]
+        [remaining.id]
     );
     let after = fixture
         .store
@@ -230,7 +230,7 @@ async fn a_deleted_destination_leaves_the_routes_and_the_settings_and_stays_read
         .unwrap();
     assert_eq!(
         (&after.settings.default_destination_ids, after.revision),
-        (&vec![kept.id], 3)
+        (&vec![remaining.id], 3)
     );
     assert!(after.settings.alert_destination_ids.is_empty());
     assert_eq!(routes.settings, after.settings);

@@ -2,23 +2,23 @@ use std::time::Duration;
 
 use domain::id::DestinationId;
 use futures_util::future::join_all;
-use store::{PlaceRequest, TakenPlace};
+use store::{SlotRequest, TakenSlot};
 
 use crate::fixture::Fixture;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asks for one of so many places.
-async fn asks(fixture: &Fixture, destination: DestinationId, places: u32) -> Option<TakenPlace> {
+/// Asks for one of so many slots.
+async fn asks(fixture: &Fixture, destination: DestinationId, slots: u32) -> Option<TakenSlot> {
     let now = fixture.now();
-    let request = PlaceRequest {
-        places,
+    let request = SlotRequest {
+        slots,
         until: now.plus(60 * SECOND),
         first: 3,
     };
     fixture
         .store
-        .take_place(destination, now, request)
+        .take_slot(destination, now, request)
         .await
         .unwrap()
 }
@@ -33,7 +33,7 @@ async fn attempts_that_started_under_a_higher_limit_count_towards_a_lower_one() 
         .flatten()
         .collect();
     assert_eq!(taken.len(), 5);
-    for (left, place) in taken.into_iter().enumerate() {
+    for (left, slot) in taken.into_iter().enumerate() {
         let running = 5 - left;
         assert_eq!(
             asks(&fixture, destination.id, 2).await.is_some(),
@@ -42,7 +42,7 @@ async fn attempts_that_started_under_a_higher_limit_count_towards_a_lower_one() 
         );
         fixture
             .store
-            .leave_place(&destination, place, Some(SECOND), fixture.now())
+            .leave_slot(&destination, slot, Some(SECOND), fixture.now())
             .await
             .unwrap();
     }

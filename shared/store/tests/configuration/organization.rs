@@ -185,7 +185,7 @@ async fn a_deleted_organization_leaves_nothing_in_its_partition() {
     );
     fixture.store.create_job_within(&job).await.unwrap();
     let partition = AttributeValue::S(format!("ORG#{}", organization.id));
-    let kept = || {
+    let scan = || {
         fixture
             .table
             .query()
@@ -199,7 +199,7 @@ async fn a_deleted_organization_leaves_nothing_in_its_partition() {
             .map(|item| item["sk"].as_s().unwrap().clone())
             .collect()
     };
-    let before = sorts(kept().send().await.unwrap().items());
+    let before = sorts(scan().send().await.unwrap().items());
     assert!(
         before.iter().any(|sort| sort.starts_with("TALLY#"))
             && before.iter().any(|sort| sort.starts_with("DST#")),
@@ -219,7 +219,7 @@ async fn a_deleted_organization_leaves_nothing_in_its_partition() {
         .await
         .unwrap();
     assert_eq!(
-        sorts(kept().send().await.unwrap().items()),
+        sorts(scan().send().await.unwrap().items()),
         Vec::<String>::new()
     );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn what_batches_counted_adds_up_by_the_hour_for_one_write_unit_each() {
+async fn counts_of_batches_add_up_by_the_hour_for_one_write_unit_each() {
     let fixture = Fixture::new();
     let destination: DestinationId = fixture.ids.mint(fixture.ids.organization(), 1);
     let mut tally = Tally::default();

@@ -231,7 +231,7 @@ async fn erasing_a_payload_erases_the_answers_of_all_attempts_and_keeps_the_atte
 }
 
 #[tokio::test]
-async fn what_an_attempt_records_after_the_payload_was_erased_quotes_nothing_of_it() {
+async fn an_attempt_that_ends_after_its_payload_was_erased_records_none_of_it() {
     let fixture = Fixture::new();
     let first = fixture.committed().await;
     let before = fixture.fail(&first, Duration::from_secs(1)).await;
@@ -357,14 +357,14 @@ async fn a_large_body_of_an_attempt_that_ends_after_its_delivery_was_erased_is_d
         ..body()
     };
     fixture.store.keep_body(&delivery, &large).await.unwrap();
-    let kept = fixture.store.sent_body(&delivery).await.unwrap().unwrap();
-    let store::Content::Object(place) = kept.content else {
+    let stored = fixture.store.sent_body(&delivery).await.unwrap().unwrap();
+    let store::Content::Object(location) = stored.content else {
         panic!("the body is no object");
     };
     let object = async || {
         fixture
             .store
-            .read_entire_object(&place, 300_000)
+            .read_entire_object(&location, 300_000)
             .await
             .unwrap()
     };

@@ -87,9 +87,9 @@ async fn a_body_made_of_the_payload_costs_a_write_unit_for_each_kibibyte_and_a_l
         recorder.take();
         fixture.store.keep_body(&delivery, &body).await.unwrap();
         assert_eq!(units(&recorder), expected, "{length} bytes");
-        let kept = fixture.store.sent_body(&delivery).await.unwrap().unwrap();
+        let stored = fixture.store.sent_body(&delivery).await.unwrap().unwrap();
         assert_eq!(
-            (kept.sha256, kept.size_bytes),
+            (stored.sha256, stored.size_bytes),
             (body.sha256(), length as u64)
         );
         fixture.store.erase_payload(&delivery).await.unwrap();

@@ -229,9 +229,9 @@ async fn a_payload_is_removed_after_its_retention_even_if_its_delivery_is_kept_l
             Some(payload.clone())
         );
         fixture.advance(std::time::Duration::from_secs(7 * 86_400));
-        let kept = fixture.current(&succeeded).await;
-        assert_eq!(kept.payload_retention_days, 7);
-        assert_eq!(fixture.store.payload(&kept).await.unwrap(), None);
+        let read_again = fixture.current(&succeeded).await;
+        assert_eq!(read_again.payload_retention_days, 7);
+        assert_eq!(fixture.store.payload(&read_again).await.unwrap(), None);
         assert_eq!(
             fixture.store.payload(&deliveries[1]).await.unwrap(),
             Some(payload)
@@ -254,15 +254,15 @@ async fn an_object_that_was_replaced_after_it_was_accepted_is_not_returned() {
             .send()
     };
     put(b"accepted".to_vec()).await.unwrap();
-    let place = store::ObjectPlace {
+    let location = store::ObjectLocation {
         bucket: None,
         key: "source".to_owned(),
         version: None,
         etag: None,
         role: None,
     };
-    let head = fixture.store.object_head(&place).await.unwrap();
-    let pinned = place.clone().pinned(&head);
+    let head = fixture.store.object_head(&location).await.unwrap();
+    let pinned = location.clone().pinned(&head);
     assert_eq!(
         fixture
             .store
@@ -293,7 +293,11 @@ async fn an_object_that_was_replaced_after_it_was_accepted_is_not_returned() {
     }
     // What was accepted before entity tags were kept is held to its length.
     assert_eq!(
-        fixture.store.read_entire_object(&place, 8).await.unwrap(),
+        fixture
+            .store
+            .read_entire_object(&location, 8)
+            .await
+            .unwrap(),
         None
     );
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::delivery::Delivery;
 use domain::event_type::EventPattern;
 use domain::id::{Id as _, UploadId};
-use store::{Added, Announced, Content, Missed, SentBody, Store, Upload};
+use store::{Added, AnnounceOutcome, Content, Missed, SentBody, Store, Upload};
 
 use super::words::{PAYLOAD, SHARDS};
 use crate::fixture::{Fixture, TABLE};
@@ -138,7 +138,7 @@ async fn an_unreadable_delivery_is_erased_with_what_belongs_to_it() {
         };
         fixture.store.keep_body(delivery, &body).await.unwrap();
     }
-    let Some(Content::Object(place)) = fixture
+    let Some(Content::Object(location)) = fixture
         .store
         .sent_body(&deliveries[0])
         .await
@@ -164,7 +164,7 @@ async fn an_unreadable_delivery_is_erased_with_what_belongs_to_it() {
     }
     let body = fixture
         .store
-        .read_entire_object(&place, 300_000)
+        .read_entire_object(&location, 300_000)
         .await
         .unwrap();
     assert_eq!(body, None);
@@ -191,13 +191,13 @@ async fn an_unreadable_entry_of_an_upload_stops_no_other_upload() {
         (id, announced.unwrap())
     };
     let (first, announced) = announce().await;
-    assert_eq!(announced, Announced::Done);
-    assert_eq!(announce().await.1, Announced::Done);
-    assert!(matches!(announce().await.1, Announced::Over { .. }));
+    assert_eq!(announced, AnnounceOutcome::Done);
+    assert_eq!(announce().await.1, AnnounceOutcome::Done);
+    assert!(matches!(announce().await.1, AnnounceOutcome::Over { .. }));
     let partition = format!("ORG#{organization}#UPLOADS");
     let sort = format!("OUT#{}", first.ulid());
     fixture.damage(&partition, &sort, "bytes").await;
-    assert_eq!(announce().await.1, Announced::Done);
+    assert_eq!(announce().await.1, AnnounceOutcome::Done);
 }
 
 /// How many items of the table have partitions that start with one of these.

@@ -10,15 +10,15 @@ use domain::destination::Destination;
 use domain::id::{DestinationId, JobId, OrganizationId};
 use domain::recovery::{EnabledAgain, Recovery};
 use domain::waiting::{Waiting, WaitingFor};
-use store::{Content, PlaceRequest, Reset, TakenPlace};
+use store::{Content, Reset, SlotRequest, TakenSlot};
 
 use crate::deliveries::words::PAYLOAD;
 use crate::fixture::Fixture;
 
 /// The time between two turns, and how long an attempt takes.
 const SECOND: Duration = Duration::from_secs(1);
-/// Places of the destination.
-const PLACES: u32 = 2;
+/// Slots of the destination.
+const SLOTS: u32 = 2;
 
 /// A destination with limits, which are changed while a delivery waits, and the recovery of one
 /// that is disabled.
@@ -35,20 +35,20 @@ async fn takes(
     id: DestinationId,
     now: Timestamp,
     until: Timestamp,
-) -> TakenPlace {
+) -> TakenSlot {
     let taken = fixture
         .store
-        .take_place(
+        .take_slot(
             id,
             now,
-            PlaceRequest {
-                places: PLACES,
+            SlotRequest {
+                slots: SLOTS,
                 until,
                 first: 0,
             },
         )
         .await;
-    taken.unwrap().expect("a place is free")
+    taken.unwrap().expect("a slot is free")
 }
 
 impl Flow {
@@ -115,11 +115,11 @@ impl Flow {
         let first = takes(fixture, id, self.now, until).await;
         takes(fixture, id, self.now, until).await;
         store
-            .leave_place(&self.destination, first, Some(SECOND), self.now)
+            .leave_slot(&self.destination, first, Some(SECOND), self.now)
             .await
             .unwrap();
         takes(fixture, id, self.now, until).await;
-        store.expected_place(id, self.now, PLACES).await.unwrap();
+        store.expected_slot(id, self.now, SLOTS).await.unwrap();
         let health = store.health(id).await.unwrap();
         assert!(
             store
@@ -157,14 +157,14 @@ impl Flow {
             "one attempt has started"
         );
         let until = self.now.plus(SECOND * 120);
-        let request = PlaceRequest {
-            places: PLACES,
+        let request = SlotRequest {
+            slots: SLOTS,
             until,
             first: 0,
         };
-        let answer = store.take_place(id, self.now, request).await.unwrap();
-        assert_eq!(answer, None, "both places are taken");
-        let expected = store.expected_place(id, self.now, PLACES).await.unwrap();
+        let answer = store.take_slot(id, self.now, request).await.unwrap();
+        assert_eq!(answer, None, "both slots are taken");
+        let expected = store.expected_slot(id, self.now, SLOTS).await.unwrap();
         assert_eq!(
             expected,
             self.now.plus(SECOND),

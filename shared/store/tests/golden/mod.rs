@@ -27,7 +27,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 #[tokio::test]
-async fn what_is_written_today_is_what_the_newest_golden_file_holds() {
+async fn items_written_today_equal_those_of_the_newest_golden_file() {
     let fixture = Fixture::new();
     let one_of_each = OneOfEach::new(&fixture);
     let flow = Flow::new(&fixture, one_of_each.owner());
@@ -46,7 +46,7 @@ async fn what_is_written_today_is_what_the_newest_golden_file_holds() {
 }
 
 #[tokio::test]
-async fn what_earlier_versions_wrote_reads_as_what_it_was() {
+async fn items_of_earlier_versions_are_read_unchanged() {
     for (version, golden) in FILES {
         let fixture = Fixture::new();
         let expected = OneOfEach::new(&fixture);

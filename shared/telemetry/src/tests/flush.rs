@@ -196,7 +196,7 @@ async fn memory_is_bounded() {
         pipeline.recent.of(trace_of(&first)).is_empty(),
         "the oldest goes"
     );
-    for kept in [others.first(), others.last()] {
-        assert_eq!(pipeline.recent.of(trace_of(kept.unwrap())).len(), 1);
+    for recorded in [others.first(), others.last()] {
+        assert_eq!(pipeline.recent.of(trace_of(recorded.unwrap())).len(), 1);
     }
 }

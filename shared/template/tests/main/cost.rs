@@ -185,11 +185,11 @@ fn a_render_ends_when_it_is_stopped() {
         payload.document().unwrap();
         for source in TEMPLATES {
             let stop = Stop::default();
-            let (ended, told) = (channel::<()>(), stop.clone());
+            let (ended, stopper) = (channel::<()>(), stop.clone());
             let watch = std::thread::spawn(move || {
                 if ended.1.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout)
                 {
-                    told.set();
+                    stopper.set();
                 }
                 Instant::now()
             });

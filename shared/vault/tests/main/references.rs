@@ -42,7 +42,7 @@ async fn a_referenced_secret_is_read_by_the_organization_it_is_tagged_for_and_by
     let vault = deployment.vault();
     let ours = secret(&deployment, "ours", Some(organization(1)), "whsec_1").await;
     let theirs = secret(&deployment, "theirs", Some(organization(2)), "whsec_2").await;
-    let nobodys = secret(&deployment, "nobodys", None, "whsec_3").await;
+    let unowned = secret(&deployment, "nobodys", None, "whsec_3").await;
     let own = deployment.engines.secret_arn(SIGNING_KEYS).unwrap();
     assert_eq!(read(&vault, &ours).await.unwrap(), "whsec_1");
     assert!(
@@ -52,7 +52,7 @@ async fn a_referenced_secret_is_read_by_the_organization_it_is_tagged_for_and_by
             .is_err(),
         "what one organization read, another does not find"
     );
-    for arn in [&*theirs, &nobodys, own] {
+    for arn in [&*theirs, &unowned, own] {
         assert!(
             matches!(read(&vault, arn).await, Err(VaultError::Refused { .. })),
             "{arn}"

@@ -278,7 +278,7 @@ async fn a_credential_opens_for_its_recipient_and_no_other() {
             .open(org, dst, "credentials/token", &sealed)
             .await
             .is_err(),
-        "it does not open for nobody in particular"
+        "it does not open without a recipient"
     );
     // The format is authenticated too: a bound secret cannot be presented as an unbound one.
     let mut bytes = BASE64.decode(&sealed.0).unwrap();

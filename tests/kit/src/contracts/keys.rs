@@ -27,7 +27,7 @@ pub async fn hold(client: Client) {
         .unwrap();
     a_data_key_opens_in_its_context_only(&client, &arn).await;
     a_key_has_several_names(&client, &[&id, &arn, "alias/contract"]).await;
-    what_is_not_ours_does_not_open(&client, &id).await;
+    foreign_ciphertexts_do_not_open(&client, &id).await;
 }
 
 async fn a_data_key_opens_in_its_context_only(client: &Client, arn: &str) {
@@ -94,7 +94,7 @@ async fn a_key_has_several_names(client: &Client, names: &[&str]) {
     assert_eq!(refusal(unknown), "NotFoundException");
 }
 
-async fn what_is_not_ours_does_not_open(client: &Client, id: &str) {
+async fn foreign_ciphertexts_do_not_open(client: &Client, id: &str) {
     let sealed = client
         .encrypt()
         .key_id(id)

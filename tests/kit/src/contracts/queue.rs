@@ -6,8 +6,8 @@
 
 mod attributes;
 mod batches;
-mod bed;
 mod deleting;
+mod fixture;
 mod queues;
 mod receiving;
 mod redriving;
@@ -19,16 +19,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use bed::{Bed, Shape};
+pub use fixture::{QueueFixture, Shape};
 
 /// An implementation of SQS under test.
 pub trait Backend: Send + Sync + 'static {
     /// Creates a queue of this shape, with its dead-letter queue.
-    fn bed(&self, shape: Shape) -> impl Future<Output = Bed> + Send;
+    fn fixture(&self, shape: Shape) -> impl Future<Output = QueueFixture> + Send;
 
     /// Creates a queue of the usual shape.
-    fn plain(&self) -> impl Future<Output = Bed> + Send {
-        self.bed(Shape::default())
+    fn plain(&self) -> impl Future<Output = QueueFixture> + Send {
+        self.fixture(Shape::default())
     }
 }
 

@@ -129,7 +129,7 @@ fn claims(path: Option<&str>, request: &Received) -> bool {
 }
 
 /// The listening port, which can be closed and opened again. Dropping it ends the server.
-pub(super) struct Door {
+pub(super) struct ListeningPort {
     orders: mpsc::UnboundedSender<Order>,
     task: JoinHandle<()>,
 }
@@ -157,7 +157,7 @@ async fn bind(address: SocketAddr) -> TcpListener {
     }
 }
 
-impl Door {
+impl ListeningPort {
     pub(super) async fn open(
         address: SocketAddr,
         tls: Option<Arc<rustls::ServerConfig>>,
@@ -180,7 +180,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for ListeningPort {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -285,7 +285,7 @@ async fn answer(
     }
     reply
         .into_response()
-        .ok_or_else(|| io::Error::other("told to close without an answer"))
+        .ok_or_else(|| io::Error::other("asked to close without an answer"))
 }
 
 #[expect(

@@ -84,17 +84,17 @@ impl Answer {
         let errors = problem["errors"]
             .as_array()
             .unwrap_or_else(|| panic!("no errors in {problem}"));
-        let place = |error: &Value| {
+        let pointer = |error: &Value| {
             error["pointer"]
                 .as_str()
                 .or(error["parameter"].as_str())
                 .map(str::to_owned)
         };
-        let mut places: Vec<String> = errors
+        let mut pointers: Vec<String> = errors
             .iter()
-            .map(|error| place(error).unwrap_or_else(|| panic!("no place in {error}")))
+            .map(|error| pointer(error).unwrap_or_else(|| panic!("no pointer in {error}")))
             .collect();
-        places.sort();
-        places
+        pointers.sort();
+        pointers
     }
 }

@@ -68,7 +68,7 @@ impl Caller {
     pub fn call(&self, method: Method, path: &str) -> Call {
         let url = format!(
             "{}{path}",
-            self.address.read().expect("nobody panics with the address")
+            self.address.read().expect("no one panics with the address")
         );
         let request = self.http.request(method, url);
         Call {

@@ -63,10 +63,10 @@ impl Process {
             .expect("sh can be run");
         let stdout = Arc::new(Mutex::new(String::new()));
         let ended_by_us = Arc::new(AtomicBool::new(false));
-        let (tell, state) = watch::channel(State::Starting);
+        let (sender, state) = watch::channel(State::Starting);
         let pipe = child.stdout.take().expect("standard output is piped");
         let reader = Reader {
-            tell,
+            state: sender,
             text: Arc::clone(&stdout),
             log: log.to_owned(),
             ended_by_us: Arc::clone(&ended_by_us),
@@ -134,7 +134,7 @@ impl Process {
 
 /// Reads the output of the process until it ends.
 struct Reader {
-    tell: watch::Sender<State>,
+    state: watch::Sender<State>,
     text: Arc<Mutex<String>>,
     log: PathBuf,
     ended_by_us: Arc<AtomicBool>,
@@ -147,10 +147,10 @@ impl Reader {
             text.push_str(&line);
             text.push('\n');
             if line == "ready" {
-                self.tell.send_replace(State::Ready);
+                self.state.send_replace(State::Ready);
             }
         }
-        if self.tell.send_replace(State::Ended) == State::Ready
+        if self.state.send_replace(State::Ended) == State::Ready
             && !self.ended_by_us.load(Ordering::Relaxed)
         {
             let log = std::fs::read(&self.log).unwrap_or_default();

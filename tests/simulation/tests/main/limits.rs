@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch::Extent;
+use dispatch::ReleaseLimits;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::{Destination, DestinationState};
 use domain::id::{DeliveryId, DestinationId};
@@ -164,7 +164,7 @@ fn workers_that_are_always_late_use_a_limit_a_second_in_full() {
 }
 
 #[test]
-fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
+fn slots_do_not_lie_idle_while_deliveries_wait_for_one() {
     in_simulated_time(async || {
         let five = DeliveryLimits {
             max_per_second: None,
@@ -180,10 +180,10 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
             assert_eq!(
                 world.receiver.most_at_once(id),
                 5,
-                "all places are used, and no more"
+                "all slots are used, and no more"
             );
             let took = starts[messages - 1] + Duration::from_millis(took_ms);
-            // An attempt also takes a place, a lease and a settle.
+            // An attempt also takes a slot, a lease and a settle.
             let ideal = Duration::from_millis((took_ms + 20) * messages as u64 / 5);
             println!(
                 "{processes} processes, {messages} attempts of {took_ms} ms, five at once: \
@@ -195,7 +195,7 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
 }
 
 #[test]
-fn an_attempt_that_panics_leaves_its_place() {
+fn an_attempt_that_panics_leaves_its_slot() {
     in_simulated_time(async || {
         let panics = AtomicBool::new(true);
         let receiver = Receiver::scripted(move |_, _| {
@@ -214,17 +214,13 @@ fn an_attempt_that_panics_leaves_its_place() {
         .await;
         submit(&world, 2).await;
         work(&world, 1, 1, Duration::from_secs(10)).await;
-        assert_eq!(
-            world.receiver.sent().len(),
-            1,
-            "the other one has the place"
-        );
+        assert_eq!(world.receiver.sent().len(), 1, "the other one has the slot");
     });
 }
 
-/// While attempts take long, many deliveries have had their turn and wait for a place.
+/// While attempts take long, many deliveries have had their turn and wait for a slot.
 #[test]
-fn a_receiver_that_recovers_gets_no_burst_of_what_waited_for_a_place() {
+fn a_receiver_that_recovers_gets_no_burst_of_what_waited_for_a_slot() {
     in_simulated_time(async || {
         let both = DeliveryLimits {
             max_per_second: Some(2.0),
@@ -314,13 +310,13 @@ fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
             .expect("the table answers")
             .expect("it is there");
         // The request to resume releases the first deliveries.
-        let extent = Extent {
+        let release_limits = ReleaseLimits {
             at_most: 100,
             within: Duration::from_secs(10),
         };
         world
             .dispatcher
-            .release_paused(&destination, (2, None), world.clock.now(), extent)
+            .release_paused(&destination, (2, None), world.clock.now(), release_limits)
             .await
             .expect("the table answers");
         for run in 1..=3 {
@@ -355,7 +351,7 @@ fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
 }
 
 #[test]
-fn what_waits_behind_a_long_backlog_of_retries_is_released_and_an_attempt_in_flight_is_not() {
+fn deliveries_behind_a_long_backlog_of_retries_are_released_and_an_attempt_in_flight_is_not() {
     in_simulated_time(async || {
         let (world, id) = limited(DeliveryLimits::default(), Duration::from_millis(1)).await;
         let now = world.clock.now();

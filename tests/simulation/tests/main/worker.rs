@@ -57,7 +57,7 @@ fn an_unreadable_task_goes_to_the_dead_letters_and_the_rest_of_its_batch_is_deli
         assert_eq!(
             world.dead_letters().await,
             1,
-            "what nobody can read stays, for people"
+            "an unreadable item stays, so that people can look at it"
         );
     });
 }
@@ -136,7 +136,7 @@ fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
         let doomed = Arc::new(Mutex::new(BTreeSet::<DeliveryId>::new()));
         let fails = Arc::clone(&doomed);
         let receiver = Receiver::scripted(move |delivery, _| {
-            match fails.lock().expect("nobody panics").contains(&delivery) {
+            match fails.lock().expect("no task panics").contains(&delivery) {
                 true => Outcome::Reject(Reason::Rejected),
                 false => delivered(),
             }
@@ -146,7 +146,7 @@ fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
         world.poll_worker().await;
         for _ in 0..5 {
             let delivery = submit(&world, 1).await.remove(0);
-            doomed.lock().expect("nobody panics").insert(delivery.id);
+            doomed.lock().expect("no task panics").insert(delivery.id);
         }
         submit(&world, 1).await;
         assert_eq!(world.poll_worker().await, 6, "one batch");
@@ -308,7 +308,7 @@ fn a_manual_retry_and_an_automatic_one_at_once_send_once() {
 }
 
 #[test]
-fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
+fn the_calls_of_a_delivery_are_printed_and_limited() {
     in_simulated_time(async || {
         let world = World::create(8, Receiver::scripted(accepts)).await;
         // The first success of a destination is recorded in its health, at most once a minute,
@@ -390,7 +390,7 @@ async fn counted(world: &World) -> u64 {
 }
 
 #[test]
-fn what_a_failed_attempt_costs_is_printed_and_bounded() {
+fn the_calls_of_a_failed_attempt_are_printed_and_limited() {
     in_simulated_time(async || {
         let world = World::create(
             9,

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tidy::manifest::{dependencies, unused};
-use tidy::{packages, pages, prose, read, rooms, sources, types, walks};
+use tidy::{folders, packages, pages, prose, read, sources, types, walkthroughs};
 
 mod allowed;
 
 /// The layer of each package. A package may only use those of lower layers (docs/ARCHITECTURE.md,
-/// The rooms).
+/// The folders).
 const LAYERS: &[(&str, u32)] = &[
     ("shared/coalesce", 0),
     ("shared/domain", 0),
@@ -105,9 +105,9 @@ fn dependencies_point_down() {
 fn every_package_is_in_the_architecture() {
     let page = read("docs/ARCHITECTURE.md");
     for (folder, _) in packages() {
-        let room = folder.split('/').next().unwrap_or_default();
+        let area = folder.split('/').next().unwrap_or_default();
         assert!(
-            page.contains(&format!("`{folder}`")) || page.contains(&format!("`{room}/*`")),
+            page.contains(&format!("`{folder}`")) || page.contains(&format!("`{area}/*`")),
             "{folder} is missing in docs/ARCHITECTURE.md"
         );
     }
@@ -253,7 +253,7 @@ fn every_third_party_version_is_used() {
 
 #[test]
 fn the_architecture_says_what_each_shared_package_uses() {
-    let table = rooms::may_use(&read("docs/ARCHITECTURE.md"));
+    let table = folders::may_use(&read("docs/ARCHITECTURE.md"));
     let all = packages();
     let own: BTreeSet<&str> = all
         .iter()
@@ -472,7 +472,7 @@ fn a_route_replays_responses_to_callers_whom_its_operation_admits() {
 #[test]
 fn the_documentation_uses_plain_words() {
     let found = pages().into_iter().flat_map(|path| {
-        let turns = prose::given_up(&read(&path));
+        let turns = prose::phrases_to_replace(&read(&path));
         turns.into_iter().map(move |(line, turn, instead)| {
             format!("{}:{line}: \"{turn}\"; write {instead}", path.display())
         })
@@ -482,18 +482,18 @@ fn the_documentation_uses_plain_words() {
 }
 
 #[test]
-fn each_step_of_the_walks_is_where_the_page_says_and_is_named_by_an_earlier_one() {
+fn each_step_of_the_walkthroughs_is_where_the_page_says_and_is_named_by_an_earlier_one() {
     let page = read("docs/ARCHITECTURE.md");
-    let walks = walks::walks(&page);
+    let walkthroughs = walkthroughs::walkthroughs(&page);
     assert_eq!(
-        walks.iter().map(Vec::len).collect::<Vec<_>>(),
+        walkthroughs.iter().map(Vec::len).collect::<Vec<_>>(),
         [16, 8, 3],
-        "the walks are read"
+        "the walkthroughs are read"
     );
-    let [route, console, setting] = &walks[..] else {
-        panic!("three walks")
+    let [route, console, setting] = &walkthroughs[..] else {
+        panic!("three walkthroughs")
     };
-    for step in walks.iter().flatten() {
+    for step in walkthroughs.iter().flatten() {
         let text = read(step.file);
         let is_function = ["(", "<"]
             .iter()
@@ -501,14 +501,14 @@ fn each_step_of_the_walks_is_where_the_page_says_and_is_named_by_an_earlier_one(
         let is_text = step.name.contains([' ', ':']) && text.contains(step.name);
         assert!(is_function || is_text, "{step:?}");
     }
-    for walk in [route, console] {
-        for (position, step) in walk
+    for walkthrough in [route, console] {
+        for (position, step) in walkthrough
             .iter()
             .enumerate()
             .skip(1)
             .filter(|(_, step)| !step.is_started_elsewhere())
         {
-            let is_named = walk[..position]
+            let is_named = walkthrough[..position]
                 .iter()
                 .any(|earlier| read(earlier.file).contains(step.name));
             assert!(is_named, "no earlier step names {step:?}");

@@ -11,7 +11,7 @@ use super::number;
 /// Returns an error if a server would lose a part of the JSON: a member whose name occurs twice, or
 /// digits of a number that a 64-bit floating-point number cannot hold. Text that is not JSON is
 /// left to the server.
-pub(super) fn is_kept(text: &str, has_doubles: bool) -> Result<(), String> {
+pub(super) fn is_lossless(text: &str, has_doubles: bool) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match (Tree { has_doubles }).deserialize(&mut deserializer) {
         Err(error) if error.is_data() => Err(error
@@ -43,7 +43,7 @@ impl<'de> DeserializeSeed<'de> for Tree {
             Some(b'{' | b'[') => serde_json::Deserializer::from_str(text)
                 .deserialize_any(self)
                 .map_err(D::Error::custom),
-            Some(b'-' | b'0'..=b'9') if !number::is_kept_by_json(text) => {
+            Some(b'-' | b'0'..=b'9') if !number::survives_json(text) => {
                 Err(D::Error::custom(format_args!(
                     "accepts JSON whose numbers are floating-point, which cannot hold {text} \
                      exactly"

@@ -185,9 +185,9 @@ impl ColumnKind {
             Self::JsonText => Ok(cell),
             Self::JsonTree { has_doubles } => {
                 if let Cell::Json(text) = &cell {
-                    json::is_kept(text, *has_doubles)?;
+                    json::is_lossless(text, *has_doubles)?;
                 } else if let Cell::Text(text) = &cell {
-                    json::is_kept(text, *has_doubles)?;
+                    json::is_lossless(text, *has_doubles)?;
                 }
                 Ok(cell)
             }
@@ -201,7 +201,7 @@ impl ColumnKind {
             Self::Interval => time::interval(cell),
             Self::Year => time::year(cell),
             Self::Enum(words) => one_of(text_of(cell)?, words),
-            Self::Set(words) => some_of(cell, words),
+            Self::Set(words) => one_of_words(cell, words),
             Self::Array(kind) => array::literal(cell, kind),
             Self::Other => Ok(cell),
         }
@@ -260,9 +260,9 @@ fn within<'t>(
 }
 
 fn padded(text: Cow<'_, str>, characters: usize, keeps_full: bool) -> Result<Cow<'_, str>, String> {
-    let is_kept =
+    let is_lossless =
         |text: &str| !text.ends_with(' ') || (keeps_full && text.chars().count() == characters);
-    within(text, Some(characters), None, is_kept)
+    within(text, Some(characters), None, is_lossless)
 }
 
 /// Returns PostgreSQL's notation of bytes. A text that is already in this notation stays unchanged;
@@ -287,7 +287,7 @@ fn one_of<'r>(text: Cow<'r, str>, words: &[String]) -> Result<Cell<'r>, String> 
     }
 }
 
-fn some_of<'r>(cell: Cell<'r>, words: &[String]) -> Result<Cell<'r>, String> {
+fn one_of_words<'r>(cell: Cell<'r>, words: &[String]) -> Result<Cell<'r>, String> {
     let text = match cell {
         Cell::Json(array) => match serde_json::from_str::<Vec<String>>(array) {
             Ok(items) => Cow::Owned(items.join(",")),

@@ -214,7 +214,7 @@ pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, St
     let Some(number) = Decimal::read(&text) else {
         return Ok(Cell::Text(text));
     };
-    if is_kept(&text, &number, precision) {
+    if is_lossless(&text, &number, precision) {
         Ok(Cell::Number(text))
     } else {
         Err(format!(
@@ -224,17 +224,17 @@ pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, St
 }
 
 /// Whether a floating-point number reads back as the number that was written.
-fn is_kept(text: &str, number: &Decimal, precision: Precision) -> bool {
+fn is_lossless(text: &str, number: &Decimal, precision: Precision) -> bool {
     (precision.shortest)(text).is_some_and(|(is_finite, shortest)| {
-        is_finite && Decimal::read(&shortest).is_some_and(|kept| kept == *number)
+        is_finite && Decimal::read(&shortest).is_some_and(|stored| stored == *number)
     })
 }
 
 /// Whether a 64-bit floating-point number or integer holds the number.
-pub(super) fn is_kept_by_json(text: &str) -> bool {
+pub(super) fn survives_json(text: &str) -> bool {
     text.parse::<i64>().is_ok()
         || text.parse::<u64>().is_ok()
-        || Decimal::read(text).is_some_and(|number| is_kept(text, &number, FLOAT64))
+        || Decimal::read(text).is_some_and(|number| is_lossless(text, &number, FLOAT64))
 }
 
 /// Returns the bits of a number. From a text, MySQL would store the bytes of its characters.

@@ -92,7 +92,7 @@ fn kinds() -> Vec<ColumnKind> {
 
 proptest::proptest! {
     #[test]
-    fn what_is_kept_as_it_is_is_what_fitting_returns(value in values()) {
+    fn fitting_returns_values_that_are_stored_unchanged(value in values()) {
         for kind in kinds() {
             for cell in [text(&value), number(&value), Cell::Json(&value), Cell::Bool(true),
                 Cell::Null] {
@@ -126,7 +126,7 @@ fn whole_numbers_are_taken_in_any_notation_and_others_are_refused() {
 #[test]
 fn decimal_places_are_never_rounded_away() {
     let cents = ColumnKind::Decimal { scale: 2 };
-    for (value, is_kept) in [
+    for (value, is_lossless) in [
         ("1.25", true),
         ("1.250", true),
         ("125e-2", true),
@@ -136,7 +136,7 @@ fn decimal_places_are_never_rounded_away() {
     ] {
         assert_eq!(
             fitted(&cents, number(value)) != "refused",
-            is_kept,
+            is_lossless,
             "{value}"
         );
     }

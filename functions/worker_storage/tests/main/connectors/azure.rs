@@ -1,6 +1,6 @@
 //! Runs the connector contract against Azurite.
 
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -26,12 +26,12 @@ impl Subject for AzureBlob {
     const DESTINATION: DestinationType = DestinationType::AzureBlob;
     const IS_IDEMPOTENT: bool = true;
 
-    async fn start(workshop: &Workshop) -> Self {
+    async fn start(services: &TestServices) -> Self {
         let server = Azurite::start();
         server.make_container(CONTAINER).await;
         Self {
             server,
-            connector: connector(workshop),
+            connector: connector(services),
         }
     }
 
@@ -43,7 +43,7 @@ impl Subject for AzureBlob {
         port(&self.server.endpoint)
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"account": ACCOUNT, "container": CONTAINER,
             "endpoint": format!("http://{host}:{port}/{ACCOUNT}"),
             "key_template": "in/{{ message_id }}.bin"})

@@ -1,6 +1,6 @@
 //! Runs the connector contract against a server of Google Cloud Storage's JSON API.
 
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -26,10 +26,10 @@ impl Subject for Google {
     const LARGE_BYTES: usize = 48 << 20;
     const IS_IDEMPOTENT: bool = true;
 
-    async fn start(workshop: &Workshop) -> Self {
+    async fn start(services: &TestServices) -> Self {
         Self {
             server: Gcs::start().await,
-            connector: connector(workshop),
+            connector: connector(services),
         }
     }
 
@@ -41,7 +41,7 @@ impl Subject for Google {
         port(&self.server.endpoint)
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"bucket": gcs::BUCKET, "endpoint": format!("http://{host}:{port}"),
             "key_template": "in/{{ message_id }}.bin"})
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
+use connector_contract::{Arrival, Login, Mistake, ServerAddress, Subject, TestServices, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -28,10 +28,10 @@ impl Subject for S3 {
     const WORKS_ON: Duration = Duration::from_millis(200);
     const IS_IDEMPOTENT: bool = true;
 
-    async fn start(workshop: &Workshop) -> Self {
+    async fn start(services: &TestServices) -> Self {
         Self {
             server: FileS3::start().await,
-            connector: connector(workshop),
+            connector: connector(services),
         }
     }
 
@@ -43,7 +43,7 @@ impl Subject for S3 {
         port(&self.server.endpoint)
     }
 
-    fn settings(&self, Place { host, port }: &Place) -> Value {
+    fn settings(&self, ServerAddress { host, port }: &ServerAddress) -> Value {
         json!({"bucket": file_s3::BUCKET, "region": "us-east-1",
             "endpoint": format!("http://{host}:{port}"),
             "key_template": "in/{{ message_id }}.bin"})

@@ -173,9 +173,9 @@ fn backticks_quote_a_name_for_mysql_and_survive_storage() {
     );
 }
 
-type Said = (String, u16, String, String, String, Option<TlsMode>);
+type ParsedTarget = (String, u16, String, String, String, Option<TlsMode>);
 
-fn parsed(engine: Engine, text: &str) -> Result<Said, Unreadable> {
+fn parsed(engine: Engine, text: &str) -> Result<ParsedTarget, Unreadable> {
     ConnectionString::parse(engine, text)
         .map(|c| (c.host, c.port, c.database, c.username, c.password, c.tls))
 }
@@ -233,7 +233,7 @@ fn connection_strings_are_read_in_both_forms() {
 }
 
 #[test]
-fn what_leads_past_the_guard_is_refused_and_nothing_is_repeated() {
+fn parameters_that_lead_past_the_guard_are_refused_and_no_secret_is_repeated() {
     let cases: &[(&str, Unreadable)] = &[
         ("postgres://me:s3cret@%2Fvar%2Frun/app", Unreadable::Socket),
         (

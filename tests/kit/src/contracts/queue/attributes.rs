@@ -7,7 +7,7 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 
 use super::Backend;
-use super::bed::Bed;
+use super::fixture::QueueFixture;
 
 /// MD5 of the attributes [`send_all_types`] sends, by the algorithm of the SQS Developer Guide,
 /// computed outside this project (Python, hashlib).
@@ -16,9 +16,9 @@ const DIGEST_OF_ALL: &str = "2827746cb23a1443a9b2bb402f7df887";
 const DIGEST_OF_PARENT: &str = "181c70f3879fd177ef856f744ea4176c";
 
 pub(super) async fn every_type_comes_back(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    send_all_types(&bed).await;
-    let message = bed.receive_one().await;
+    let fixture = backend.plain().await;
+    send_all_types(&fixture).await;
+    let message = fixture.receive_one().await;
     let attributes = message.message_attributes().expect("has attributes");
     assert_eq!(
         attributes["trace.parent"].string_value(),
@@ -39,9 +39,9 @@ pub(super) async fn every_type_comes_back(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn none_unless_asked(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    send_all_types(&bed).await;
-    let message = receive_with(&bed, &[]).await;
+    let fixture = backend.plain().await;
+    send_all_types(&fixture).await;
+    let message = receive_with(&fixture, &[]).await;
     assert!(
         message
             .message_attributes()
@@ -55,10 +55,10 @@ pub(super) async fn none_unless_asked(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn asked_by_name_or_prefix(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     for wanted in ["trace.parent", "trace.*"] {
-        send_all_types(&bed).await;
-        let message = receive_with(&bed, &[wanted]).await;
+        send_all_types(&fixture).await;
+        let message = receive_with(&fixture, &[wanted]).await;
         let names: BTreeSet<_> = message
             .message_attributes()
             .into_iter()
@@ -79,15 +79,18 @@ pub(super) async fn asked_by_name_or_prefix(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn digests_of_attributes_are_right(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    assert_eq!(send_all_types(&bed).await.as_deref(), Some(DIGEST_OF_ALL));
+    let fixture = backend.plain().await;
     assert_eq!(
-        bed.receive_one().await.md5_of_message_attributes(),
+        send_all_types(&fixture).await.as_deref(),
+        Some(DIGEST_OF_ALL)
+    );
+    assert_eq!(
+        fixture.receive_one().await.md5_of_message_attributes(),
         Some(DIGEST_OF_ALL)
     );
 }
 
-async fn send_all_types(bed: &Bed) -> Option<String> {
+async fn send_all_types(fixture: &QueueFixture) -> Option<String> {
     let text = |kind: &str, value: &str| {
         MessageAttributeValue::builder()
             .data_type(kind)
@@ -100,7 +103,7 @@ async fn send_all_types(bed: &Bed) -> Option<String> {
         .binary_value(Blob::new([0, 1, 255]))
         .build()
         .expect("a type is set");
-    let message = bed
+    let message = fixture
         .sending("with attributes")
         .message_attributes("trace.parent", text("String", "00-ab-cd-01"));
     let message = message
@@ -113,12 +116,12 @@ async fn send_all_types(bed: &Bed) -> Option<String> {
         .md5_of_message_attributes
 }
 
-async fn receive_with(bed: &Bed, names: &[&str]) -> Message {
+async fn receive_with(fixture: &QueueFixture, names: &[&str]) -> Message {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    let received = bed
+    let received = fixture
         .client
         .receive_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .set_message_attribute_names(Some(names))
         .send()
         .await

@@ -8,17 +8,17 @@ use aws_sdk_sqs::types::{
 };
 
 use super::Backend;
-use super::bed::{bodies, entry, pass, system};
+use super::fixture::{bodies, entry, pass, system};
 
 pub(super) async fn ten_messages_at_once(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     let entries = (0..10)
         .map(|number| entry(&format!("e-{number}"), &format!("body {number}")))
         .collect();
-    let result = bed
+    let result = fixture
         .client
         .send_message_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .set_entries(Some(entries))
         .send()
         .await
@@ -30,7 +30,7 @@ pub(super) async fn ten_messages_at_once(backend: Arc<impl Backend>) {
         .map(|sent| (sent.message_id().to_owned(), sent.id().to_owned()))
         .collect();
     assert_eq!(ids.len(), 10);
-    for message in bed.receive().await {
+    for message in fixture.receive().await {
         let id = &ids[message.message_id().expect("has an id")];
         assert_eq!(
             message
@@ -43,17 +43,17 @@ pub(super) async fn ten_messages_at_once(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn a_bad_entry_fails_alone(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     let bad = SendMessageBatchRequestEntry::builder()
         .id("bad")
         .message_body("x")
         .delay_seconds(901)
         .build()
         .expect("id and body are set");
-    let batch = bed
+    let batch = fixture
         .client
         .send_message_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .entries(entry("good", "a"))
         .entries(bad)
         .entries(entry("fine", "b"));
@@ -76,32 +76,33 @@ pub(super) async fn a_bad_entry_fails_alone(backend: Arc<impl Backend>) {
         (failed.id(), failed.code(), failed.sender_fault()),
         ("bad", "InvalidParameterValue", true)
     );
-    assert_eq!(bodies(&bed.receive().await), ["a", "b"]);
+    assert_eq!(bodies(&fixture.receive().await), ["a", "b"]);
 }
 
 pub(super) async fn entries_have_their_own_delays(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     let later = SendMessageBatchRequestEntry::builder()
         .id("later")
         .message_body("later")
         .delay_seconds(1)
         .build()
         .expect("id and body are set");
-    bed.client
+    fixture
+        .client
         .send_message_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .entries(entry("now", "now"))
         .entries(later)
         .send()
         .await
         .expect("sends");
-    assert_eq!(bodies(&bed.receive().await), ["now"]);
+    assert_eq!(bodies(&fixture.receive().await), ["now"]);
     pass(1.1).await;
-    assert_eq!(bodies(&bed.receive().await), ["later"]);
+    assert_eq!(bodies(&fixture.receive().await), ["later"]);
 }
 
 pub(super) async fn entries_have_their_own_groups_and_attributes(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     let grouped = |group: &str| {
         let parent = MessageAttributeValue::builder()
             .data_type("String")
@@ -117,15 +118,16 @@ pub(super) async fn entries_have_their_own_groups_and_attributes(backend: Arc<im
             .build()
             .expect("id and body are set")
     };
-    bed.client
+    fixture
+        .client
         .send_message_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .entries(grouped("one"))
         .entries(grouped("two"))
         .send()
         .await
         .expect("sends");
-    let messages = bed.receive().await;
+    let messages = fixture.receive().await;
     assert_eq!(bodies(&messages), ["one", "two"]);
     for message in &messages {
         let group = message.body().expect("has a body");

@@ -3,51 +3,51 @@
 use std::sync::Arc;
 
 use super::Backend;
-use super::bed::{bodies, deletion, handle, pass};
+use super::fixture::{bodies, deletion, handle, pass};
 
 pub(super) async fn a_deleted_message_never_returns(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("done").await;
-    bed.delete(&bed.receive_one_hiding(1).await).await;
+    let fixture = backend.plain().await;
+    fixture.send("done").await;
+    fixture.delete(&fixture.receive_one_hiding(1).await).await;
     pass(1.1).await;
-    assert!(bed.is_empty().await);
+    assert!(fixture.is_empty().await);
 }
 
 pub(super) async fn deleting_twice_is_fine(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("done").await;
-    let message = bed.receive_one().await;
-    bed.delete(&message).await;
-    bed.delete(&message).await;
+    let fixture = backend.plain().await;
+    fixture.send("done").await;
+    let message = fixture.receive_one().await;
+    fixture.delete(&message).await;
+    fixture.delete(&message).await;
 }
 
 /// A worker that exceeded its visibility timeout may still acknowledge, as long as the message was
 /// not received again.
 pub(super) async fn a_late_delete_counts(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("late").await;
-    let message = bed.receive_one_hiding(1).await;
+    let fixture = backend.plain().await;
+    fixture.send("late").await;
+    let message = fixture.receive_one_hiding(1).await;
     pass(1.1).await;
-    bed.delete(&message).await;
-    assert!(bed.is_empty().await);
+    fixture.delete(&message).await;
+    assert!(fixture.is_empty().await);
 }
 
 pub(super) async fn a_batch_deletes_each_and_fails_each(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     for body in ["a", "b", "c"] {
-        bed.send(body).await;
+        fixture.send(body).await;
     }
-    let messages = bed.receive_hiding(1).await;
-    let kept = messages
+    let messages = fixture.receive_hiding(1).await;
+    let remaining = messages
         .iter()
         .find(|message| message.body() == Some("c"))
         .expect("c was received");
-    let mut batch = bed
+    let mut batch = fixture
         .client
         .delete_message_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .entries(deletion("bad", "not a handle"));
-    for message in messages.iter().filter(|message| *message != kept) {
+    for message in messages.iter().filter(|message| *message != remaining) {
         batch = batch.entries(deletion(
             message.body().expect("has a body"),
             handle(message),
@@ -68,18 +68,19 @@ pub(super) async fn a_batch_deletes_each_and_fails_each(backend: Arc<impl Backen
         ("bad", "ReceiptHandleIsInvalid", true)
     );
     pass(1.1).await;
-    assert_eq!(bodies(&bed.receive().await), ["c"]);
+    assert_eq!(bodies(&fixture.receive().await), ["c"]);
 }
 
 pub(super) async fn purging_empties(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("a").await;
-    bed.send("b").await;
-    bed.client
+    let fixture = backend.plain().await;
+    fixture.send("a").await;
+    fixture.send("b").await;
+    fixture
+        .client
         .purge_queue()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .send()
         .await
         .expect("purges");
-    assert!(bed.is_empty().await);
+    assert!(fixture.is_empty().await);
 }

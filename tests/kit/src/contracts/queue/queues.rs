@@ -5,32 +5,32 @@ use std::sync::Arc;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::Backend;
-use super::bed::Bed;
+use super::fixture::QueueFixture;
 
 pub(super) async fn its_url_by_name(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let found = bed
+    let fixture = backend.plain().await;
+    let found = fixture
         .client
         .get_queue_url()
-        .queue_name(&bed.name)
+        .queue_name(&fixture.name)
         .send()
         .await
         .expect("the queue exists");
-    assert_eq!(found.queue_url(), Some(bed.url.as_str()));
-    assert!(bed.url.ends_with(&bed.name));
+    assert_eq!(found.queue_url(), Some(fixture.url.as_str()));
+    assert!(fixture.url.ends_with(&fixture.name));
 }
 
 pub(super) async fn listed_by_prefix(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let listed = bed
+    let fixture = backend.plain().await;
+    let listed = fixture
         .client
         .list_queues()
-        .queue_name_prefix(&bed.name)
+        .queue_name_prefix(&fixture.name)
         .send()
         .await
         .expect("lists");
-    assert!(listed.queue_urls().contains(&bed.url));
-    let none = bed
+    assert!(listed.queue_urls().contains(&fixture.url));
+    let none = fixture
         .client
         .list_queues()
         .queue_name_prefix("nothing-starts-like-this")
@@ -41,46 +41,51 @@ pub(super) async fn listed_by_prefix(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn counts_say_where_messages_are(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("a").await;
-    bed.receive_one().await;
-    bed.send("b").await;
-    bed.send("c").await;
-    bed.sending("d")
+    let fixture = backend.plain().await;
+    fixture.send("a").await;
+    fixture.receive_one().await;
+    fixture.send("b").await;
+    fixture.send("c").await;
+    fixture
+        .sending("d")
         .delay_seconds(600)
         .send()
         .await
         .expect("sends");
     assert_eq!(
-        attribute(&bed, QueueAttributeName::ApproximateNumberOfMessages).await,
+        attribute(&fixture, QueueAttributeName::ApproximateNumberOfMessages).await,
         "2"
     );
     assert_eq!(
         attribute(
-            &bed,
+            &fixture,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible
         )
         .await,
         "1"
     );
     assert_eq!(
-        attribute(&bed, QueueAttributeName::ApproximateNumberOfMessagesDelayed).await,
+        attribute(
+            &fixture,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed
+        )
+        .await,
         "1"
     );
 }
 
 pub(super) async fn attributes_describe_it(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let arn = attribute(&bed, QueueAttributeName::QueueArn).await;
+    let fixture = backend.plain().await;
+    let arn = attribute(&fixture, QueueAttributeName::QueueArn).await;
     assert!(
-        arn.starts_with("arn:aws:sqs:us-east-1:") && arn.ends_with(&bed.name),
+        arn.starts_with("arn:aws:sqs:us-east-1:") && arn.ends_with(&fixture.name),
         "{arn}"
     );
     assert_eq!(
-        attribute(&bed, QueueAttributeName::VisibilityTimeout).await,
+        attribute(&fixture, QueueAttributeName::VisibilityTimeout).await,
         "30"
     );
-    let redrive = attribute(&bed, QueueAttributeName::RedrivePolicy).await;
+    let redrive = attribute(&fixture, QueueAttributeName::RedrivePolicy).await;
     assert!(
         redrive.contains("deadLetterTargetArn") && redrive.contains("maxReceiveCount"),
         "{redrive}"
@@ -88,11 +93,12 @@ pub(super) async fn attributes_describe_it(backend: Arc<impl Backend>) {
 }
 
 /// Returns one attribute, requested by name and among all.
-async fn attribute(bed: &Bed, name: QueueAttributeName) -> String {
+async fn attribute(fixture: &QueueFixture, name: QueueAttributeName) -> String {
     let ask = |asked: QueueAttributeName| {
-        bed.client
+        fixture
+            .client
             .get_queue_attributes()
-            .queue_url(&bed.url)
+            .queue_url(&fixture.url)
             .attribute_names(asked)
             .send()
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
 
-use super::bed::{Bed, pass, system};
+use super::fixture::{QueueFixture, pass, system};
 use super::{Backend, Shape};
 
 const TWO: Shape = Shape {
@@ -15,45 +15,45 @@ const TWO: Shape = Shape {
 };
 
 pub(super) async fn too_many_receives_move_it(backend: Arc<impl Backend>) {
-    let bed = backend.bed(TWO).await;
-    bed.send("poison").await;
-    exhaust(&bed).await;
+    let fixture = backend.fixture(TWO).await;
+    fixture.send("poison").await;
+    exhaust(&fixture).await;
     assert!(
-        bed.receive().await.is_empty(),
+        fixture.receive().await.is_empty(),
         "the receive after the last allowed one moves it"
     );
     assert_eq!(
-        bed.dead_letters().receive_one().await.body(),
+        fixture.dead_letters().receive_one().await.body(),
         Some("poison")
     );
-    assert!(bed.is_empty().await);
+    assert!(fixture.is_empty().await);
 }
 
 pub(super) async fn as_many_as_allowed_leave_it(backend: Arc<impl Backend>) {
-    let bed = backend.bed(TWO).await;
-    bed.send("slow").await;
-    exhaust(&bed).await;
-    assert!(bed.dead_letters().is_empty().await);
+    let fixture = backend.fixture(TWO).await;
+    fixture.send("slow").await;
+    exhaust(&fixture).await;
+    assert!(fixture.dead_letters().is_empty().await);
 }
 
 /// `dead_letters` identifies the delivery by these.
 pub(super) async fn its_identity_goes_with_it(backend: Arc<impl Backend>) {
-    let bed = backend.bed(TWO).await;
+    let fixture = backend.fixture(TWO).await;
     let parent = MessageAttributeValue::builder()
         .data_type("String")
         .string_value("00-ab-cd-01")
         .build()
         .expect("a type is set");
-    let sent = bed
+    let sent = fixture
         .sending("poison")
         .message_group_id("dst_1")
         .message_attributes("traceparent", parent.clone())
         .send()
         .await
         .expect("sends");
-    let first = exhaust(&bed).await;
-    assert!(bed.receive().await.is_empty());
-    let dead = bed.dead_letters().receive_one().await;
+    let first = exhaust(&fixture).await;
+    assert!(fixture.receive().await.is_empty());
+    let dead = fixture.dead_letters().receive_one().await;
     assert_eq!(dead.message_id(), sent.message_id());
     assert_eq!(
         dead.message_attributes()
@@ -69,11 +69,11 @@ pub(super) async fn its_identity_goes_with_it(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn a_dead_letter_can_be_deleted(backend: Arc<impl Backend>) {
-    let bed = backend.bed(TWO).await;
-    bed.send("poison").await;
-    exhaust(&bed).await;
-    assert!(bed.receive().await.is_empty());
-    let dead_letters = bed.dead_letters();
+    let fixture = backend.fixture(TWO).await;
+    fixture.send("poison").await;
+    exhaust(&fixture).await;
+    assert!(fixture.receive().await.is_empty());
+    let dead_letters = fixture.dead_letters();
     dead_letters
         .delete(&dead_letters.receive_one_hiding(1).await)
         .await;
@@ -82,11 +82,11 @@ pub(super) async fn a_dead_letter_can_be_deleted(backend: Arc<impl Backend>) {
 }
 
 /// Receives a message as often as its queue allows and returns it each time.
-async fn exhaust(bed: &Bed) -> Message {
+async fn exhaust(fixture: &QueueFixture) -> Message {
     let mut last = None;
     for _ in 0..TWO.max_receives {
-        let message = bed.receive_one().await;
-        bed.hide(&message, 0).await;
+        let message = fixture.receive_one().await;
+        fixture.hide(&message, 0).await;
         pass(0.01).await;
         last = Some(message);
     }

@@ -7,7 +7,7 @@ use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchError, SendMess
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 
 use super::Backend;
-use super::bed::{Bed, entry, handle};
+use super::fixture::{QueueFixture, entry, handle};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
@@ -17,9 +17,9 @@ fn code<T, E: ProvideErrorMetadata, R>(result: Result<T, SdkError<E, R>>) -> Str
 }
 
 pub(super) async fn an_unknown_queue(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let nowhere = format!("{}-not", bed.url);
-    let sent = bed
+    let fixture = backend.plain().await;
+    let nowhere = format!("{}-not", fixture.url);
+    let sent = fixture
         .client
         .send_message()
         .queue_url(&nowhere)
@@ -31,7 +31,7 @@ pub(super) async fn an_unknown_queue(backend: Arc<impl Backend>) {
             .into_service_error()
             .is_queue_does_not_exist()
     );
-    let received = bed
+    let received = fixture
         .client
         .receive_message()
         .queue_url(&nowhere)
@@ -43,7 +43,7 @@ pub(super) async fn an_unknown_queue(backend: Arc<impl Backend>) {
             .into_service_error()
             .is_queue_does_not_exist()
     );
-    let found = bed
+    let found = fixture
         .client
         .get_queue_url()
         .queue_name("not-a-queue")
@@ -58,11 +58,11 @@ pub(super) async fn an_unknown_queue(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn receipt_handles_that_are_none(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let deleted = bed
+    let fixture = backend.plain().await;
+    let deleted = fixture
         .client
         .delete_message()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle("not a handle")
         .send()
         .await;
@@ -72,10 +72,10 @@ pub(super) async fn receipt_handles_that_are_none(backend: Arc<impl Backend>) {
             .into_service_error()
             .is_receipt_handle_is_invalid()
     );
-    let changed = bed
+    let changed = fixture
         .client
         .change_message_visibility()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle("not a handle")
         .visibility_timeout(1)
         .send()
@@ -90,14 +90,15 @@ pub(super) async fn receipt_handles_that_are_none(backend: Arc<impl Backend>) {
 
 /// The service and its imitations use different codes, so Waybill relies only on the refusal.
 pub(super) async fn a_deleted_messages_visibility(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("gone").await;
-    let message = bed.receive_one().await;
-    bed.delete(&message).await;
+    let fixture = backend.plain().await;
+    fixture.send("gone").await;
+    let message = fixture.receive_one().await;
+    fixture.delete(&message).await;
     code(
-        bed.client
+        fixture
+            .client
             .change_message_visibility()
-            .queue_url(&bed.url)
+            .queue_url(&fixture.url)
             .receipt_handle(handle(&message))
             .visibility_timeout(1)
             .send()
@@ -106,13 +107,13 @@ pub(super) async fn a_deleted_messages_visibility(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn visibility_beyond_twelve_hours(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("long").await;
-    let message = bed.receive_one().await;
-    let change = bed
+    let fixture = backend.plain().await;
+    fixture.send("long").await;
+    let message = fixture.receive_one().await;
+    let change = fixture
         .client
         .change_message_visibility()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .receipt_handle(handle(&message));
     assert_eq!(
         code(change.clone().visibility_timeout(43_201).send().await),
@@ -120,9 +121,10 @@ pub(super) async fn visibility_beyond_twelve_hours(backend: Arc<impl Backend>) {
     );
     assert_eq!(
         code(
-            bed.client
+            fixture
+                .client
                 .receive_message()
-                .queue_url(&bed.url)
+                .queue_url(&fixture.url)
                 .visibility_timeout(43_201)
                 .send()
                 .await
@@ -132,12 +134,13 @@ pub(super) async fn visibility_beyond_twelve_hours(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn a_delay_beyond_fifteen_minutes(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     assert_eq!(
-        code(bed.sending("x").delay_seconds(901).send().await),
+        code(fixture.sending("x").delay_seconds(901).send().await),
         "InvalidParameterValue"
     );
-    bed.sending("x")
+    fixture
+        .sending("x")
         .delay_seconds(900)
         .send()
         .await
@@ -145,8 +148,8 @@ pub(super) async fn a_delay_beyond_fifteen_minutes(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn receives_out_of_range(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let receive = bed.client.receive_message().queue_url(&bed.url);
+    let fixture = backend.plain().await;
+    let receive = fixture.client.receive_message().queue_url(&fixture.url);
     for count in [0, 11] {
         assert_eq!(
             code(receive.clone().max_number_of_messages(count).send().await),
@@ -179,13 +182,16 @@ pub(super) async fn a_batch_of_eleven(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn a_batch_with_an_id_twice(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let error = send(&bed, vec![entry("same", "x"), entry("same", "y")])
+    let fixture = backend.plain().await;
+    let error = send(&fixture, vec![entry("same", "x"), entry("same", "y")])
         .await
         .expect_err("refused")
         .into_service_error();
     assert!(error.is_batch_entry_ids_not_distinct(), "{error:?}");
-    assert!(bed.is_empty().await, "nothing of a refused batch is sent");
+    assert!(
+        fixture.is_empty().await,
+        "nothing of a refused batch is sent"
+    );
 }
 
 pub(super) async fn a_batch_with_an_ill_formed_id(backend: Arc<impl Backend>) {
@@ -209,19 +215,19 @@ pub(super) async fn a_batch_beyond_a_mebibyte(backend: Arc<impl Backend>) {
 }
 
 pub(super) async fn a_message_beyond_a_mebibyte(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
+    let fixture = backend.plain().await;
     assert_eq!(
-        code(bed.sending(&"x".repeat(MEBIBYTE + 1)).send().await),
+        code(fixture.sending(&"x".repeat(MEBIBYTE + 1)).send().await),
         "InvalidParameterValue"
     );
 }
 
 pub(super) async fn an_unknown_attribute(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let asked = bed
+    let fixture = backend.plain().await;
+    let asked = fixture
         .client
         .get_queue_attributes()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .attribute_names(QueueAttributeName::from("Colour"))
         .send()
         .await;
@@ -234,12 +240,13 @@ pub(super) async fn an_unknown_attribute(backend: Arc<impl Backend>) {
 }
 
 async fn send(
-    bed: &Bed,
+    fixture: &QueueFixture,
     entries: Vec<SendMessageBatchRequestEntry>,
 ) -> Result<SendMessageBatchOutput, SdkError<SendMessageBatchError>> {
-    bed.client
+    fixture
+        .client
         .send_message_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .set_entries(Some(entries))
         .send()
         .await

@@ -2,77 +2,79 @@
 
 use std::sync::Arc;
 
-use super::bed::{change, handle, pass, receives};
+use super::fixture::{change, handle, pass, receives};
 use super::{Backend, Shape};
 
 pub(super) async fn a_message_returns_when_its_time_is_over(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    let id = bed.send("back").await;
-    bed.receive_one_hiding(1).await;
+    let fixture = backend.plain().await;
+    let id = fixture.send("back").await;
+    fixture.receive_one_hiding(1).await;
     pass(1.1).await;
-    assert_eq!(bed.receive_one().await.message_id(), Some(id.as_str()));
+    assert_eq!(fixture.receive_one().await.message_id(), Some(id.as_str()));
 }
 
 pub(super) async fn the_queues_timeout_applies(backend: Arc<impl Backend>) {
-    let bed = backend
-        .bed(Shape {
+    let fixture = backend
+        .fixture(Shape {
             visibility_seconds: 1,
             ..Shape::default()
         })
         .await;
-    bed.send("back").await;
-    bed.receive_one().await;
-    assert!(bed.receive().await.is_empty());
+    fixture.send("back").await;
+    fixture.receive_one().await;
+    assert!(fixture.receive().await.is_empty());
     pass(1.1).await;
-    bed.receive_one().await;
+    fixture.receive_one().await;
 }
 
 pub(super) async fn zero_returns_it_at_once(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("back").await;
-    bed.hide(&bed.receive_one().await, 0).await;
+    let fixture = backend.plain().await;
+    fixture.send("back").await;
+    fixture.hide(&fixture.receive_one().await, 0).await;
     pass(0.01).await;
-    assert_eq!(receives(&bed.receive_one().await), 2);
+    assert_eq!(receives(&fixture.receive_one().await), 2);
 }
 
 pub(super) async fn a_new_timeout_shortens(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("back").await;
-    bed.hide(&bed.receive_one_hiding(600).await, 1).await;
-    assert!(bed.receive().await.is_empty());
+    let fixture = backend.plain().await;
+    fixture.send("back").await;
+    fixture
+        .hide(&fixture.receive_one_hiding(600).await, 1)
+        .await;
+    assert!(fixture.receive().await.is_empty());
     pass(1.1).await;
-    bed.receive_one().await;
+    fixture.receive_one().await;
 }
 
 pub(super) async fn a_new_timeout_extends(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("held").await;
-    bed.hide(&bed.receive_one_hiding(1).await, 30).await;
+    let fixture = backend.plain().await;
+    fixture.send("held").await;
+    fixture.hide(&fixture.receive_one_hiding(1).await, 30).await;
     pass(1.2).await;
-    assert!(bed.receive().await.is_empty());
+    assert!(fixture.receive().await.is_empty());
 }
 
 pub(super) async fn backoff_by_visibility_counts_receives(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("retry").await;
+    let fixture = backend.plain().await;
+    fixture.send("retry").await;
     for attempt in 1..=3 {
-        let message = bed.receive_one().await;
+        let message = fixture.receive_one().await;
         assert_eq!(receives(&message), attempt);
-        bed.hide(&message, 1).await;
-        assert!(bed.receive().await.is_empty());
+        fixture.hide(&message, 1).await;
+        assert!(fixture.receive().await.is_empty());
         pass(1.1).await;
     }
 }
 
 pub(super) async fn a_batch_changes_each_and_fails_each(backend: Arc<impl Backend>) {
-    let bed = backend.plain().await;
-    bed.send("a").await;
-    bed.send("b").await;
-    let messages = bed.receive().await;
-    let result = bed
+    let fixture = backend.plain().await;
+    fixture.send("a").await;
+    fixture.send("b").await;
+    let messages = fixture.receive().await;
+    let result = fixture
         .client
         .change_message_visibility_batch()
-        .queue_url(&bed.url)
+        .queue_url(&fixture.url)
         .entries(change("at-once", handle(&messages[0]), 0))
         .entries(change("unreadable", "not a handle", 0))
         .entries(change("too_long", handle(&messages[1]), 43_201))
@@ -96,7 +98,7 @@ pub(super) async fn a_batch_changes_each_and_fails_each(backend: Arc<impl Backen
     assert_eq!(failed, [("too_long", true), ("unreadable", true)]);
     pass(0.01).await;
     assert_eq!(
-        bed.receive_one().await.message_id(),
+        fixture.receive_one().await.message_id(),
         messages[0].message_id()
     );
 }

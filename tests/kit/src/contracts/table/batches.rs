@@ -7,7 +7,7 @@ use super::{Item, Table, item, key, number, refusal, text};
 
 pub(super) async fn hold(table: &Table) {
     a_batch_of_reads_returns_what_exists(table).await;
-    what_exceeds_16_mib_is_unprocessed(table).await;
+    keys_beyond_16_mib_are_unprocessed(table).await;
     a_batch_of_writes_puts_and_deletes(table).await;
 }
 
@@ -78,7 +78,7 @@ async fn a_batch_of_reads_returns_what_exists(table: &Table) {
     );
 }
 
-async fn what_exceeds_16_mib_is_unprocessed(table: &Table) {
+async fn keys_beyond_16_mib_are_unprocessed(table: &Table) {
     let large = "x".repeat(390 * 1024);
     let keys: Vec<Item> = (0..50)
         .map(|n| key("batches", &format!("large {n}")))

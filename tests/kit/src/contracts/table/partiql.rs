@@ -8,11 +8,11 @@ use super::{Table, item, number, text};
 
 pub(super) async fn hold(table: &Table) {
     each_statement_stands_alone(table).await;
-    what_is_there_is_not_inserted_again(table).await;
+    existing_items_are_not_inserted_again(table).await;
     a_removal_of_nothing_and_a_choice_of_values_are_ordinary(table).await;
 }
 
-async fn what_is_there_is_not_inserted_again(table: &Table) {
+async fn existing_items_are_not_inserted_again(table: &Table) {
     table.put(item("inserted", "a", [("n", number(1))])).await;
     let insert = |sk: &str| {
         let statement = format!(

@@ -54,21 +54,21 @@ mod tests {
 
     #[test]
     fn an_organization_with_many_values_displaces_only_its_own() {
-        let kept = SessionCache::default();
-        kept.put("modest", 0, "modest");
+        let cache = SessionCache::default();
+        cache.put("modest", 0, "modest");
         for n in 0..10_000 {
-            kept.put("greedy", n, "greedy");
-            kept.get_or_default("greedy", n);
+            cache.put("greedy", n, "greedy");
+            cache.get_or_default("greedy", n);
         }
-        assert_eq!(kept.get("modest", &0), Some("modest"));
+        assert_eq!(cache.get("modest", &0), Some("modest"));
         assert_eq!(
-            kept.get("greedy", &9_999),
+            cache.get("greedy", &9_999),
             Some("greedy"),
             "a new value is always cached"
         );
-        assert_eq!(kept.get("greedy", &0), None);
-        assert_eq!(kept.get("other", &9_999), None, "values are not shared");
-        let count = kept
+        assert_eq!(cache.get("greedy", &0), None);
+        assert_eq!(cache.get("other", &9_999), None, "values are not shared");
+        let count = cache
             .0
             .lock()
             .unwrap()
@@ -80,14 +80,14 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_organization_is_evicted() {
-        let kept = SessionCache::default();
-        kept.put("idle", 0, 1);
-        kept.put("busy", 0, 1);
+        let cache = SessionCache::default();
+        cache.put("idle", 0, 1);
+        cache.put("busy", 0, 1);
         for n in 0..ORGANIZATIONS_MAX.get() - 1 {
-            kept.put(&format!("org_{n}"), 0, 1);
-            assert_eq!(kept.get("busy", &0), Some(1));
+            cache.put(&format!("org_{n}"), 0, 1);
+            assert_eq!(cache.get("busy", &0), Some(1));
         }
-        assert_eq!(kept.get("idle", &0), None);
-        assert_eq!(kept.0.lock().unwrap().len(), ORGANIZATIONS_MAX.get());
+        assert_eq!(cache.get("idle", &0), None);
+        assert_eq!(cache.0.lock().unwrap().len(), ORGANIZATIONS_MAX.get());
     }
 }

@@ -35,7 +35,7 @@ impl Default for Shape {
 
 /// A queue with its dead-letter queue, and a client for both.
 #[derive(Debug, Clone)]
-pub struct Bed {
+pub struct QueueFixture {
     /// The client of SQS.
     pub client: Client,
     /// The name of the queue.
@@ -46,7 +46,7 @@ pub struct Bed {
     pub dead_letters_url: String,
 }
 
-impl Bed {
+impl QueueFixture {
     pub(super) fn dead_letters(&self) -> Self {
         Self {
             url: self.dead_letters_url.clone(),

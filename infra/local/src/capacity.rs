@@ -23,7 +23,7 @@ const INVOCATIONS_MAX: u32 = 100;
 
 /// How much may run concurrently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Places {
+pub struct Capacity {
     /// The most invocations of the function.
     pub invocations: u32,
     /// The most messages, over all invocations.
@@ -33,7 +33,7 @@ pub struct Places {
     pub are_instances: bool,
 }
 
-impl Places {
+impl Capacity {
     /// Returns the limits of a mapping, with each invocation an instance of its own.
     pub fn of(mapping: &Mapping) -> Self {
         let invocations = mapping.maximum_concurrency.unwrap_or(INVOCATIONS_MAX);
@@ -71,7 +71,7 @@ impl Places {
         let part = |of: u32| usize::try_from(divided / of).unwrap_or(1).max(1);
         Share {
             tenant: part(2),
-            place: part(4),
+            subgroup: part(4),
         }
     }
 }
@@ -101,11 +101,11 @@ mod tests {
             (1_024, 103, 51, 25),
             (256, 32, 16, 8),
         ];
-        for (files, messages, tenant, place) in cases {
-            let places = Places::in_process(files);
+        for (files, messages, tenant, subgroup) in cases {
+            let capacity = Capacity::in_process(files);
             assert_eq!(
-                (places.messages, places.share()),
-                (messages, Share { tenant, place }),
+                (capacity.messages, capacity.share()),
+                (messages, Share { tenant, subgroup }),
                 "{files} files"
             );
         }
@@ -116,19 +116,19 @@ mod tests {
             maximum_concurrency: Some(20),
             reports_item_failures: true,
         };
-        let places = Places::of(&mapping);
+        let capacity = Capacity::of(&mapping);
         assert_eq!(
-            (places.invocations, places.messages, places.share()),
+            (capacity.invocations, capacity.messages, capacity.share()),
             (
                 20,
                 200,
                 Share {
                     tenant: 10,
-                    place: 5
+                    subgroup: 5
                 }
             )
         );
-        let two = Places::of(&Mapping {
+        let two = Capacity::of(&Mapping {
             maximum_concurrency: Some(2),
             ..mapping
         });
@@ -136,7 +136,7 @@ mod tests {
             two.share(),
             Share {
                 tenant: 1,
-                place: 1
+                subgroup: 1
             }
         );
     }

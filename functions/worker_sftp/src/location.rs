@@ -1,13 +1,13 @@
 //! The path of a file, rendered from the destination's templates.
 
 use domain::settings::sftp::SftpSettings;
-use render::Wording;
+use render::TemplateValues;
 use tokio::time::Instant;
 use worker::ConnectorError;
 
 /// The path of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// The directory without empty segments and `.`; `""` is the directory after signing in, `/`
     /// the root.
     pub(crate) directory: String,
@@ -16,25 +16,25 @@ pub(crate) struct Place {
 }
 
 /// Renders the destination's templates to the path of the file.
-pub(crate) async fn located(
+pub(crate) async fn render_location(
     settings: &SftpSettings,
-    wording: Wording,
+    template_values: TemplateValues,
     deadline: Instant,
-) -> Result<Place, ConnectorError> {
+) -> Result<Location, ConnectorError> {
     let templates = settings.clone();
-    let organization = wording.organization_id.clone();
+    let organization = template_values.organization_id.clone();
     let rendered = render::off_thread(organization, Some(deadline), move |stop| {
-        render::line::file(&templates, &wording, stop)
+        render::line::file(&templates, &template_values, stop)
     })
     .await;
     let (directory, name) = rendered?;
-    Ok(Place {
+    Ok(Location {
         directory: normal(&directory),
         name,
     })
 }
 
-impl Place {
+impl Location {
     /// Returns the path of the file.
     pub(crate) fn path(&self) -> String {
         joined(&self.directory, &self.name)
@@ -80,7 +80,7 @@ impl Place {
 
 /// The directory that contains every file of a destination: the template up to its first variable.
 /// The second value says whether the template names directories below it.
-pub(crate) fn constant_directory(settings: &SftpSettings) -> (Place, bool) {
+pub(crate) fn constant_directory(settings: &SftpSettings) -> (Location, bool) {
     let template = &settings.directory_template;
     let tags = ["{{", "{%", "{#"];
     let (constant, varies) = match tags.iter().filter_map(|tag| template.find(tag)).min() {
@@ -92,7 +92,7 @@ pub(crate) fn constant_directory(settings: &SftpSettings) -> (Place, bool) {
         None => (template.as_str(), false),
     };
     (
-        Place {
+        Location {
             directory: normal(constant),
             name: String::new(),
         },
@@ -121,8 +121,8 @@ fn joined(directory: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn place(directory: &str) -> Place {
-        Place {
+    fn location(directory: &str) -> Location {
+        Location {
             directory: normal(directory),
             name: "a.csv".to_owned(),
         }
@@ -137,15 +137,15 @@ mod tests {
             ("./in//x/", "in/x/a.csv"),
             ("/in/./x", "/in/x/a.csv"),
         ] {
-            assert_eq!(place(directory).path(), path, "{directory}");
+            assert_eq!(location(directory).path(), path, "{directory}");
         }
         assert_eq!(
-            place("/in").temporary_path("dlv_1_00"),
+            location("/in").temporary_path("dlv_1_00"),
             "/in/.waybill-dlv_1_00.part"
         );
-        assert_eq!(place("/a/b").directories(), ["/a", "/a/b"]);
-        assert_eq!(place("a/b").directories(), ["a", "a/b"]);
-        assert!(place("").directories().is_empty() && place("/").directories().is_empty());
+        assert_eq!(location("/a/b").directories(), ["/a", "/a/b"]);
+        assert_eq!(location("a/b").directories(), ["a", "a/b"]);
+        assert!(location("").directories().is_empty() && location("/").directories().is_empty());
     }
 
     #[test]
@@ -163,9 +163,13 @@ mod tests {
                 "host_key": format!("SHA256:{}", "A".repeat(43)),
                 "directory_template": template, "filename_template": "f", "if_exists": "fail",
                 "timeout_seconds": 1});
-            let (place, varies) =
+            let (location, varies) =
                 constant_directory(&serde_json::from_value(json).expect("settings"));
-            assert_eq!((place.directory.as_str(), varies), *expected, "{template}");
+            assert_eq!(
+                (location.directory.as_str(), varies),
+                *expected,
+                "{template}"
+            );
         }
     }
 }

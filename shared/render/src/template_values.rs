@@ -20,7 +20,7 @@ const INDENTED_BYTES_MAX: usize = 4 << 20;
 
 /// The values of a delivery for templates, as text.
 #[derive(Clone, Debug)]
-pub struct Wording {
+pub struct TemplateValues {
     /// The organization's id: `org_…`.
     pub organization_id: String,
     /// The event type, such as `report.ready`.
@@ -49,7 +49,7 @@ pub struct Wording {
     pub payload: Payload,
 }
 
-impl Wording {
+impl TemplateValues {
     /// Returns the values of an attempt. `payload` is the payload if it is in memory.
     #[must_use]
     pub fn of(delivery: &Delivery, attempt: u32, payload: Option<&Bytes>) -> Self {
@@ -181,8 +181,8 @@ pub fn is_json(content_type: &str) -> bool {
 
 /// Returns sample values for this crate's tests.
 #[cfg(test)]
-pub(crate) fn sample(event_type: &str, payload: &serde_json::Value) -> Wording {
-    Wording {
+pub(crate) fn sample(event_type: &str, payload: &serde_json::Value) -> TemplateValues {
+    TemplateValues {
         organization_id: "org_1".to_owned(),
         event_type: event_type.to_owned(),
         message_id: "msg_1".to_owned(),

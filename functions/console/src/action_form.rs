@@ -13,8 +13,8 @@ use crate::visitor::Visitor;
 
 /// A page with one form.
 #[derive(Template)]
-#[template(path = "ask.html")]
-pub(crate) struct Ask<'a> {
+#[template(path = "action_form.html")]
+pub(crate) struct ActionForm<'a> {
     pub(crate) page: Page<'a>,
     pub(crate) v: &'a Visitor,
     /// The address and name of the page that the form belongs to. Cancel leads to it.
@@ -30,7 +30,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) others: Vec<String>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> ActionForm<'a> {
     /// Creates a form without fields, which is sent to the address of the current page.
     pub(crate) fn new(
         v: &'a Visitor,

@@ -18,12 +18,12 @@ const SHORT_FOR: Duration = Duration::from_secs(1800);
 
 /// The time that each destination's server has to confirm a message after receiving all of it.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct ConfirmationWaits {
     longest: Duration,
     lost: Mutex<HashMap<DestinationId, Instant>>,
 }
 
-impl Patience {
+impl ConfirmationWaits {
     pub(crate) fn up_to(longest: Duration) -> Self {
         Self {
             longest,
@@ -43,7 +43,7 @@ impl Patience {
     }
 
     /// Records that the server did not confirm a message in time.
-    pub(crate) fn lose(&self, destination: DestinationId) {
+    pub(crate) fn record_unconfirmed(&self, destination: DestinationId) {
         self.lost
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -51,7 +51,7 @@ impl Patience {
     }
 
     /// Records that the server confirmed a message.
-    pub(crate) fn regain(&self, destination: DestinationId) {
+    pub(crate) fn record_confirmed(&self, destination: DestinationId) {
         self.lost
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

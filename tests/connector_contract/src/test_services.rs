@@ -24,9 +24,9 @@ use vault::{Recipient, Vault};
 const KEY: &str = "waybill-Key";
 const SIGNING_KEYS: &str = "waybill-Keys";
 
-/// The place of a destination's server.
+/// The address of a destination's server.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ServerAddress {
     /// The name or address of the server.
     pub host: String,
     /// The port of the server.
@@ -59,13 +59,13 @@ pub struct Mistake {
 
 /// The embedded AWS services of one trial.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct TestServices {
     engines: Engines,
     vault: Vault,
     _data: TempDir,
 }
 
-impl Workshop {
+impl TestServices {
     pub(crate) fn new() -> Self {
         install_tls();
         let data = tempfile::tempdir().unwrap();
@@ -178,8 +178,8 @@ impl Workshop {
     async fn seal(&self, destination: &mut Destination, login: &Login) {
         let recipient = Recipient::of(destination);
         for (name, secret) in &login.secrets {
-            let place = sealed_name(name);
-            let fields = [(&*place, secret.as_str().into())];
+            let field = sealed_name(name);
+            let fields = [(&*field, secret.as_str().into())];
             let sealed = self
                 .vault
                 .seal_for(

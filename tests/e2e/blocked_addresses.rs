@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// A destination whose every connection goes to one place, and where that place stands in it.
-struct Pointed {
+/// A destination that connects to a given address, and the pointer of the field with the address.
+struct AddressCase {
     kind: &'static str,
     settings: Value,
     credentials: Value,
     pointer: &'static str,
 }
 
-impl Pointed {
+impl AddressCase {
     fn of(&self, acme: &Organization) -> NewDestination {
         let destination = acme
             .destination()
@@ -36,12 +36,13 @@ impl Pointed {
     }
 }
 
-/// Every connector, pointed at a host; the last is pointed there for its token.
-fn pointed_at(host: &str, port: u16) -> Vec<Pointed> {
+/// Returns a case for each connector. In the last one, a webhook requests its token from the
+/// address.
+fn cases_at(host: &str, port: u16) -> Vec<AddressCase> {
     let bare = host.trim_matches(['[', ']']);
     let url = format!("http://{host}:{port}/");
     let password = json!({"kind": "password", "username": "u", "password": "p"});
-    let of = |kind, settings, credentials, pointer| Pointed {
+    let of = |kind, settings, credentials, pointer| AddressCase {
         kind,
         settings,
         credentials,
@@ -109,7 +110,7 @@ fn pointed_at(host: &str, port: u16) -> Vec<Pointed> {
 
 /// No notation of a blocked address is accepted in the settings of any connector.
 #[tokio::test]
-async fn no_connector_is_pointed_at_an_inner_address() {
+async fn no_connector_accepts_an_inner_address() {
     let acme = stage::organization("Acme").await;
     let hosts = [
         "169.254.169.254",
@@ -126,19 +127,19 @@ async fn no_connector_is_pointed_at_an_inner_address() {
     ];
     let mut refused = 0;
     for host in hosts {
-        for pointed in pointed_at(host, 8080) {
-            let answer = pointed.of(&acme).asks().await;
+        for case in cases_at(host, 8080) {
+            let answer = case.of(&acme).asks().await;
             let problem = answer.problem(422, "validation_failed");
             assert_eq!(
                 answer.mistakes(),
-                [pointed.pointer],
+                [case.pointer],
                 "{} {host}: {problem}",
-                pointed.kind
+                case.kind
             );
             assert_eq!(
                 problem["errors"][0]["code"], "blocked_address",
                 "{} {host}",
-                pointed.kind
+                case.kind
             );
             refused += 1;
         }
@@ -161,17 +162,17 @@ async fn no_connector_follows_a_name_to_an_inner_address() {
     let inner = TcpListener::bind("127.0.0.1:0").unwrap();
     inner.set_nonblocking(true).unwrap();
     let mut blocked = Vec::new();
-    for pointed in pointed_at("localhost", inner.local_addr().unwrap().port()) {
-        let answer = pointed.of(&acme).asks().await;
-        let destination = acme
-            .post("/v1/destinations/check", pointed.of(&acme).body())
+    for case in cases_at("localhost", inner.local_addr().unwrap().port()) {
+        let answer = case.of(&acme).asks().await;
+        let check = acme
+            .post("/v1/destinations/check", case.of(&acme).body())
             .await;
-        assert_eq!(answer.status, 201, "{}: {}", pointed.kind, answer.text());
+        assert_eq!(answer.status, 201, "{}: {}", case.kind, answer.text());
         assert!(
-            !destination.text().contains("\"ok\":true}"),
+            !check.text().contains("\"ok\":true}"),
             "{}: {}",
-            pointed.kind,
-            destination.text()
+            case.kind,
+            check.text()
         );
         let message = json!({"event_type": "report.ready", "payload": {"n": 1},
             "destination_ids": [answer.json()["id"]]});
@@ -191,7 +192,7 @@ async fn no_connector_follows_a_name_to_an_inner_address() {
                 &json!(false)
             ),
             "{}: {delivery}",
-            pointed.kind
+            case.kind
         );
         blocked.push(delivery["id"].as_str().unwrap().to_owned());
     }
@@ -212,7 +213,7 @@ async fn no_connector_follows_a_name_to_an_inner_address() {
     );
 }
 
-/// A name that changes after it was checked (rebinding) does not either: each connection uses the
+/// Nor does a name that changes after it was checked (DNS rebinding): each connection uses the
 /// address that was checked for it. The `/etc/hosts` of the process is a file of this test
 /// (nss_wrapper).
 #[tokio::test]
@@ -234,33 +235,33 @@ async fn no_connector_connects_to_a_rebound_name() {
         .start()
         .await;
     let acme = stack.organization("Acme").await;
-    // Whoever comes while the name is good hears nothing useful.
-    let visits = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&visits);
+    // While the address is allowed, connections are accepted and closed.
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
     std::thread::spawn(move || {
         outer
             .incoming()
-            .for_each(|visit| drop(visit.map(|_| counted.fetch_add(1, Ordering::SeqCst))))
+            .for_each(|connection| drop(connection.map(|_| counted.fetch_add(1, Ordering::SeqCst))))
     });
     let mut rebound = Vec::new();
-    for pointed in pointed_at("rebound.example", port) {
-        let before = visits.load(Ordering::SeqCst);
+    for case in cases_at("rebound.example", port) {
+        let before = connections.load(Ordering::SeqCst);
         let check = acme
-            .post("/v1/destinations/check", pointed.of(&acme).body())
+            .post("/v1/destinations/check", case.of(&acme).body())
             .await;
-        let is_asked = pointed.pointer.starts_with("/settings/");
+        let connects = case.pointer.starts_with("/settings/");
         assert!(
-            !is_asked || visits.load(Ordering::SeqCst) > before,
-            "{}: the name was good, and nobody came: {}",
-            pointed.kind,
+            !connects || connections.load(Ordering::SeqCst) > before,
+            "{}: the address is allowed, but there was no connection: {}",
+            case.kind,
             check.text()
         );
-        rebound.push((pointed.kind, pointed.of(&acme).create().await));
+        rebound.push((case.kind, case.of(&acme).create().await));
     }
-    // The wrapper looks at the file's time, in seconds.
+    // The wrapper compares the modification time of the file, in seconds.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     bind("127.0.0.2");
-    let before = visits.load(Ordering::SeqCst);
+    let before = connections.load(Ordering::SeqCst);
     for (kind, destination) in rebound {
         let delivery = acme
             .send([&destination], json!({"n": 1}))
@@ -279,10 +280,10 @@ async fn no_connector_connects_to_a_rebound_name() {
         ErrorKind::WouldBlock,
         "the inner address was connected to"
     );
-    assert_eq!(visits.load(Ordering::SeqCst), before);
+    assert_eq!(connections.load(Ordering::SeqCst), before);
 }
 
-/// A redirect does not either: connectors that use HTTP treat it as a response.
+/// Redirects are not followed: connectors that use HTTP treat it as a response.
 #[tokio::test]
 async fn no_connector_follows_a_redirect() {
     let (acme, outer, elsewhere) = (
@@ -293,12 +294,12 @@ async fn no_connector_follows_a_redirect() {
     for status in [301, 302, 303, 307, 308] {
         outer.answers_with(status, &[("location", &elsewhere.url())], "");
         let address = outer.address();
-        for pointed in pointed_at(&address.ip().to_string(), address.port())
+        for case in cases_at(&address.ip().to_string(), address.port())
             .into_iter()
-            .filter(Pointed::is_http)
+            .filter(AddressCase::is_http)
         {
             let before = outer.count();
-            let destination = pointed.of(&acme).create().await;
+            let destination = case.of(&acme).create().await;
             let delivery = acme
                 .send([&destination], json!({"n": 1}))
                 .await
@@ -308,12 +309,12 @@ async fn no_connector_follows_a_redirect() {
             assert_eq!(
                 delivery["status"], "failed",
                 "{} {status}: {delivery}",
-                pointed.kind
+                case.kind
             );
             assert!(
                 outer.count() > before,
-                "{} {status}: the first address was asked",
-                pointed.kind
+                "{} {status}: the first address received a request",
+                case.kind
             );
         }
     }

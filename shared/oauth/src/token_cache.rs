@@ -110,11 +110,11 @@ impl TokenCache {
 
     /// Removes this token for every request that it answers. A newer token in its place stays.
     pub(crate) fn remove(&self, organization: OrganizationId, token: &SecretString) {
-        let mut kept = self.lock();
-        let Some(own) = kept.0.get_mut(&organization) else {
+        let mut entries = self.lock();
+        let Some(own) = entries.0.get_mut(&organization) else {
             return;
         };
-        own.retain(|_, (kept, _)| kept.expose_secret() != token.expose_secret());
+        own.retain(|_, (cached, _)| cached.expose_secret() != token.expose_secret());
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<SecretString>> {
@@ -173,29 +173,29 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let [greedy, modest] =
             [1, 2].map(|n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n))));
-        let kept = TokenCache::default();
+        let cache = TokenCache::default();
         let later = |seconds| now.plus(Duration::from_secs(seconds));
-        kept.put(modest, digest(0), "modest".into(), later(60), now);
+        cache.put(modest, digest(0), "modest".into(), later(60), now);
         for n in 0..10_000 {
-            kept.put(greedy, digest(n), "greedy".into(), later(86_400), now);
+            cache.put(greedy, digest(n), "greedy".into(), later(86_400), now);
         }
-        assert!(kept.get(modest, &digest(0), now).is_some());
-        assert!(kept.lock().0[&greedy].len() <= ENTRIES_PER_ORGANIZATION_MAX);
+        assert!(cache.get(modest, &digest(0), now).is_some());
+        assert!(cache.lock().0[&greedy].len() <= ENTRIES_PER_ORGANIZATION_MAX);
         assert!(
-            kept.get(greedy, &digest(9_999), now).is_some(),
-            "the newest is kept"
+            cache.get(greedy, &digest(9_999), now).is_some(),
+            "the newest is cached"
         );
         for n in 0..100 {
             let crowd = OrganizationId::from(Ulid::first_at(Timestamp::from_millis(100 + n)));
             for n in 0..ENTRIES_PER_ORGANIZATION_MAX {
-                kept.put(crowd, digest(n), "crowd".into(), later(86_400), now);
+                cache.put(crowd, digest(n), "crowd".into(), later(86_400), now);
             }
         }
-        kept.put(modest, digest(1), "modest".into(), later(60), now);
+        cache.put(modest, digest(1), "modest".into(), later(60), now);
         assert!(
-            kept.get(modest, &digest(1), now).is_some(),
+            cache.get(modest, &digest(1), now).is_some(),
             "there is always room for another organization's"
         );
-        assert!(kept.lock().0.values().map(HashMap::len).sum::<usize>() <= ENTRIES_MAX);
+        assert!(cache.lock().0.values().map(HashMap::len).sum::<usize>() <= ENTRIES_MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! The walks in `docs/ARCHITECTURE.md`, from one function to the next.
+//! The walkthroughs in `docs/ARCHITECTURE.md`, from one function to the next.
 
 /// One step: its file, a name in it, and the description.
 #[derive(Debug, PartialEq, Eq)]
@@ -8,28 +8,28 @@ pub struct Step<'p> {
     /// A function of that file, or another text in it.
     pub name: &'p str,
     /// The description of the step.
-    pub says: &'p str,
+    pub description: &'p str,
 }
 
 impl Step<'_> {
     /// Whether something other than an earlier step starts it, such as a queue or a trait.
     #[must_use]
     pub fn is_started_elsewhere(&self) -> bool {
-        self.says.starts_with("started ")
+        self.description.starts_with("started ")
     }
 }
 
-/// Returns the steps of each walk under the heading "Three walks".
+/// Returns the steps of each walkthrough under the heading "Three walkthroughs".
 #[must_use]
-pub fn walks(page: &str) -> Vec<Vec<Step<'_>>> {
+pub fn walkthroughs(page: &str) -> Vec<Vec<Step<'_>>> {
     let section = page
         .split("\n## ")
-        .find(|section| section.starts_with("Three walks\n"))
+        .find(|section| section.starts_with("Three walkthroughs\n"))
         .unwrap_or_default();
     section
         .split("\n### ")
         .skip(1)
-        .map(|walk| walk.lines().filter_map(step).collect())
+        .map(|one| one.lines().filter_map(step).collect())
         .collect()
 }
 
@@ -38,8 +38,12 @@ fn step(line: &str) -> Option<Step<'_>> {
     let (number, rest) = line.split_once(". `")?;
     number.parse::<u32>().ok()?;
     let (file, rest) = rest.split_once("` `")?;
-    let (name, says) = rest.split_once("`: ")?;
-    Some(Step { file, name, says })
+    let (name, description) = rest.split_once("`: ")?;
+    Some(Step {
+        file,
+        name,
+        description,
+    })
 }
 
 #[cfg(test)]
@@ -48,16 +52,16 @@ mod tests {
 
     #[test]
     fn the_steps_are_read() {
-        let page = "# A\n\n## Three walks\n\nWords.\n\n### One\n\n1. `a.rs` `f`: does.\n2. `b.rs` \
+        let page = "# A\n\n## Three walkthroughs\n\nWords.\n\n### One\n\n1. `a.rs` `f`: does.\n2. `b.rs` \
              `g`: started by a queue.\n\n## Other\n1. `c.rs` `h`: no.\n";
-        let steps = walks(page);
+        let steps = walkthroughs(page);
         assert_eq!(steps.len(), 1);
         assert_eq!(
             steps[0][0],
             Step {
                 file: "a.rs",
                 name: "f",
-                says: "does."
+                description: "does."
             }
         );
         assert!(!steps[0][0].is_started_elsewhere() && steps[0][1].is_started_elsewhere());

@@ -11,7 +11,7 @@ use worker::ConnectorError;
 
 /// A server, a database on it and a login.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Login {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
     pub(crate) port: u16,
@@ -28,7 +28,7 @@ pub(crate) struct Place {
     pub(crate) requires_channel_binding: bool,
 }
 
-impl Place {
+impl Login {
     /// Describes a connection whose TLS handshake passed: what was verified depends on the mode.
     pub(crate) fn secured(&self) -> String {
         let host = &self.host;
@@ -78,7 +78,7 @@ impl Place {
         }
         let missing =
             |name: &str| ConnectorError::misconfigured(format!("the settings have no {name}"));
-        let place = Self {
+        let login = Self {
             engine,
             host: host(settings.host.as_deref().ok_or_else(|| missing("host"))?)?,
             port: settings.port.unwrap_or(engine.port()),
@@ -94,7 +94,7 @@ impl Place {
             tls: settings.tls,
             requires_channel_binding: false,
         };
-        place.with_login(credentials)
+        login.with_login(credentials)
     }
 
     fn with_login(self, credentials: &Credentials) -> Result<Self, ConnectorError> {

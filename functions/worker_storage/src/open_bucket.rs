@@ -105,7 +105,7 @@ impl<T: std::fmt::Debug + Send + Sync> CredentialProvider for Fixed<T> {
 }
 
 /// A bucket that is opened for one attempt.
-pub(crate) struct Place {
+pub(crate) struct OpenBucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) wire: Wire,
     /// The account and credentials for Azure, whose objects are deleted without the library,
@@ -121,7 +121,7 @@ impl Storage {
         settings: Settings<'_>,
         credentials: &Credentials,
         deadline: Instant,
-    ) -> Result<Place, StorageError> {
+    ) -> Result<OpenBucket, StorageError> {
         let create_only = settings.object().if_exists != IfExists::Replace;
         let looks = settings.names_its_server();
         let (client, schemes, clock) = (self.client.clone(), self.schemes, self.clock.clone());
@@ -168,7 +168,7 @@ impl Storage {
         settings: &S3Settings,
         credential: Arc<AwsCredential>,
         wire: Wire,
-    ) -> Result<Place, StorageError> {
+    ) -> Result<OpenBucket, StorageError> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&settings.bucket)
             .with_region(self.aws.region(settings))
@@ -193,7 +193,7 @@ impl Storage {
         if let Some(key) = &settings.kms_key_id {
             builder = builder.with_config(encryption_key("aws_sse_kms_key_id")?, key);
         }
-        Ok(Place {
+        Ok(OpenBucket {
             store: Arc::new(builder.build()?),
             wire,
             azure: None,
@@ -266,12 +266,12 @@ impl Storage {
     /// Deletes the object at this key.
     pub(crate) async fn delete(
         &self,
-        place: &Place,
+        bucket: &OpenBucket,
         settings: Settings<'_>,
         key: &str,
     ) -> Result<(), StorageError> {
-        let Some((account, credential)) = &place.azure else {
-            return Ok(place.store.delete(&path(key)?).await?);
+        let Some((account, credential)) = &bucket.azure else {
+            return Ok(bucket.store.delete(&path(key)?).await?);
         };
         let url = object_url(&self.base(settings), key).ok_or_else(StorageError::unintelligible)?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
@@ -281,7 +281,7 @@ impl Storage {
             .parse()
             .map_err(|_| StorageError::unintelligible())?;
         AzureAuthorizer::new(credential, account).try_authorize(&mut request)?;
-        place.wire.send(request).await.map(drop)
+        bucket.wire.send(request).await.map(drop)
     }
 }
 
@@ -295,7 +295,7 @@ fn google_cloud(
     settings: &GcsSettings,
     credentials: &Credentials,
     wire: Wire,
-) -> Result<Place, StorageError> {
+) -> Result<OpenBucket, StorageError> {
     let key = google::service_account(credentials)?;
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&settings.bucket)
@@ -313,7 +313,7 @@ fn google_cloud(
     let store = builder.build().map_err(|_| {
         StorageError::unauthenticated("the service account's private key cannot be read")
     })?;
-    Ok(Place {
+    Ok(OpenBucket {
         store: Arc::new(store),
         wire,
         azure: None,
@@ -324,7 +324,7 @@ fn azure_blob(
     settings: &AzureBlobSettings,
     credential: Arc<AzureCredential>,
     wire: Wire,
-) -> Result<Place, StorageError> {
+) -> Result<OpenBucket, StorageError> {
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&settings.account)
         .with_container_name(&settings.container)
@@ -333,7 +333,7 @@ fn azure_blob(
         .with_client_options(options())
         .with_retry(once())
         .with_http_connector(wire.clone());
-    Ok(Place {
+    Ok(OpenBucket {
         store: Arc::new(builder.build()?),
         wire,
         azure: Some((settings.account.clone(), credential)),

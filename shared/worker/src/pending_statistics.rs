@@ -17,16 +17,16 @@ use tokio_util::task::TaskTracker;
 const FULL_BATCH: usize = 10;
 /// Attempts are added to the statistics when there are this many. Together with those of one more
 /// batch they have no more event types than the table counts by name in an hour.
-const CARRIED_MAX: u64 = 30;
+const PENDING_MAX: u64 = 30;
 /// The longest time until attempts are added to the statistics, if the process runs.
-const CARRIED_FOR: Duration = Duration::from_secs(1);
+const PENDING_FOR: Duration = Duration::from_secs(1);
 
 /// The attempts of each destination, by the hour in which they are counted.
 type Tallies = BTreeMap<(DestinationId, Timestamp), Tally>;
 
 /// The attempts of earlier batches that are not in the statistics yet. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Carried {
+pub struct PendingStatistics {
     state: Arc<Mutex<State>>,
     /// Waits for the last write when the process stops.
     background: TaskTracker,
@@ -54,7 +54,7 @@ enum Counting {
     },
 }
 
-impl Carried {
+impl PendingStatistics {
     /// Creates an empty collection, whose timer runs as part of `background`.
     #[must_use]
     pub fn new(background: TaskTracker) -> Self {
@@ -77,13 +77,14 @@ impl Carried {
         match self.add(batch, tasks, now) {
             Counting::Now(tallies) => write(store, tallies).await,
             Counting::Later { start_timer: true } => {
-                let (carried, store, shutdown) = (self.clone(), store.clone(), shutdown.clone());
+                let (pending_statistics, store, shutdown) =
+                    (self.clone(), store.clone(), shutdown.clone());
                 self.background.spawn(async move {
                     tokio::select! {
-                        () = tokio::time::sleep(CARRIED_FOR) => {}
+                        () = tokio::time::sleep(PENDING_FOR) => {}
                         () = shutdown.cancelled() => {}
                     }
-                    write(&store, carried.after_timer()).await;
+                    write(&store, pending_statistics.after_timer()).await;
                 });
             }
             Counting::Later { start_timer: false } => {}
@@ -97,7 +98,7 @@ impl Carried {
         let is_full = tasks >= FULL_BATCH;
         let follows = state
             .full_at
-            .is_some_and(|before| now.since(before) < CARRIED_FOR);
+            .is_some_and(|before| now.since(before) < PENDING_FOR);
         state.full_at = is_full.then_some(now);
         let is_rated = batch.iter().any(|(_, tally)| !tally.minutes.is_empty());
         for (destination, tally) in batch {
@@ -105,7 +106,7 @@ impl Carried {
             let hour = (destination, hour_of(now));
             state.tallies.entry(hour).or_default().merge(&tally);
         }
-        if !is_full || !follows || is_rated || state.attempts >= CARRIED_MAX {
+        if !is_full || !follows || is_rated || state.attempts >= PENDING_MAX {
             return Counting::Now(state.take());
         }
         Counting::Later {
@@ -180,9 +181,9 @@ mod tests {
 
     #[test]
     fn full_batches_that_follow_one_another_are_written_together() {
-        let carried = Carried::default();
+        let pending_statistics = PendingStatistics::default();
         let each: Vec<u64> = (0..7)
-            .map(|batch| written(&carried.add(attempts(10), 10, at(batch * 100))))
+            .map(|batch| written(&pending_statistics.add(attempts(10), 10, at(batch * 100))))
             .collect();
         assert_eq!(each, [10, 0, 0, 30, 0, 0, 30]);
     }
@@ -190,35 +191,44 @@ mod tests {
     #[test]
     fn a_batch_that_is_not_full_or_comes_later_is_written_with_all_before() {
         for (tasks, later) in [(9, 100), (10, 1000)] {
-            let carried = Carried::default();
-            assert_eq!(written(&carried.add(attempts(10), 10, at(0))), 10);
-            assert_eq!(written(&carried.add(attempts(10), 10, at(1))), 0);
-            let last = carried.add(attempts(4), tasks, at(1 + later));
+            let pending_statistics = PendingStatistics::default();
+            assert_eq!(
+                written(&pending_statistics.add(attempts(10), 10, at(0))),
+                10
+            );
+            assert_eq!(written(&pending_statistics.add(attempts(10), 10, at(1))), 0);
+            let last = pending_statistics.add(attempts(4), tasks, at(1 + later));
             assert_eq!(written(&last), 14, "{tasks} tasks after {later} ms");
         }
     }
 
     #[test]
     fn attempts_that_count_in_a_failure_rate_are_not_carried() {
-        let carried = Carried::default();
-        carried.add(attempts(10), 10, at(0));
+        let pending_statistics = PendingStatistics::default();
+        pending_statistics.add(attempts(10), 10, at(0));
         let mut rated = attempts(10);
         let minute = Counted {
             succeeded: 10,
             failed: 0,
         };
         rated[0].1.minutes.insert(7, minute);
-        assert_eq!(written(&carried.add(rated, 10, at(1))), 10);
+        assert_eq!(written(&pending_statistics.add(rated, 10, at(1))), 10);
     }
 
     #[test]
     fn one_timer_runs_while_attempts_are_carried() {
-        let carried = Carried::default();
-        carried.add(attempts(10), 10, at(0));
+        let pending_statistics = PendingStatistics::default();
+        pending_statistics.add(attempts(10), 10, at(0));
         let later = |start_timer| Counting::Later { start_timer };
-        assert_eq!(carried.add(attempts(10), 10, at(1)), later(true));
-        assert_eq!(carried.add(attempts(10), 10, at(2)), later(false));
-        assert_eq!(written(&Counting::Now(carried.after_timer())), 20);
-        assert_eq!(carried.add(attempts(10), 10, at(3)), later(true));
+        assert_eq!(pending_statistics.add(attempts(10), 10, at(1)), later(true));
+        assert_eq!(
+            pending_statistics.add(attempts(10), 10, at(2)),
+            later(false)
+        );
+        assert_eq!(
+            written(&Counting::Now(pending_statistics.after_timer())),
+            20
+        );
+        assert_eq!(pending_statistics.add(attempts(10), 10, at(3)), later(true));
     }
 }

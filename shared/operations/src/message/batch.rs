@@ -447,10 +447,8 @@ impl Operations {
             }
             Planned::Send(input, message, targets) => {
                 if round == Round::Repeated
-                    && let Some(deliveries) =
-                        self.store.message(entry.organization, message).await?
+                    && let Some(deliveries) = self.committed(entry.organization, message).await?
                 {
-                    self.dispatch.remember_untouched(&deliveries).await;
                     return Ok((as_accepted(deliveries, targets.len()), pauses.clone()));
                 }
                 let submission = submission(entry, message, input, targets);

@@ -14,7 +14,7 @@ use domain::id::{MessageId, OrganizationId};
 use domain::message::{MessageFacts, StatusCallback};
 use domain::organization::OrganizationStatus;
 use domain::role::Permission;
-use store::{Claim, Routes};
+use store::{Claim, Routes, StoreError};
 
 use super::claim::Recorded;
 use super::input::{MessageInput, read_message};
@@ -232,22 +232,32 @@ impl Operations {
     }
 
     /// Returns the deliveries of a message that was committed under an earlier claim, as they were
-    /// accepted. Those whose tasks may not have been queued come due in a minute.
+    /// accepted.
     async fn accepted_before(
         &self,
         entry: &Entry<'_>,
         recorded: Recorded,
     ) -> Result<Option<Accepted>, Refusal> {
-        let message = self.store.message(entry.organization, recorded.message);
-        let Some(deliveries) = message.await? else {
-            return Ok(None);
-        };
-        self.dispatch.remember_untouched(&deliveries).await;
-        Ok(Some(Accepted {
+        let committed = self.committed(entry.organization, recorded.message);
+        Ok(committed.await?.map(|deliveries| Accepted {
             deliveries: as_accepted(deliveries, recorded.targets().len()),
             pauses: recorded.pauses,
             replayed: true,
         }))
+    }
+
+    /// Returns the deliveries of a message if an earlier request committed it. Those whose tasks
+    /// may not have been queued come due in a minute.
+    pub(super) async fn committed(
+        &self,
+        organization: OrganizationId,
+        message: MessageId,
+    ) -> Result<Option<Vec<Delivery>>, StoreError> {
+        let found = self.store.message(organization, message).await?;
+        if let Some(deliveries) = &found {
+            self.dispatch.remember_untouched(deliveries).await;
+        }
+        Ok(found)
     }
 
     /// Ends the lease of a submission that was interrupted and may or may not have been committed.

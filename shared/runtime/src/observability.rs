@@ -77,18 +77,22 @@ async fn settings_on_lambda(
         return Ok(settings);
     };
     match secret_text(aws, arn).await {
-        Ok(text) => {
-            let wrong = |error| format!("the secret of {HEADERS_SECRET} is wrong: {error}");
-            let headers = text.trim().parse().map_err(wrong);
-            Headers(settings.headers) = headers.map_err(ConfigError::because)?;
-        }
+        Ok(text) => match text.trim().parse() {
+            Ok(Headers(headers)) => settings.headers = headers,
+            Err(error) => {
+                return Err(ConfigError::because(format!(
+                    "the secret of {HEADERS_SECRET} is wrong: {error}"
+                )));
+            }
+        },
         Err(error) => {
             tracing::error!(
                 error,
                 secret = arn,
                 "failed to read the collector's headers; no traces are sent from this process"
             );
-            (settings.traces_url, settings.metrics_url) = (None, None);
+            settings.traces_url = None;
+            settings.metrics_url = None;
         }
     }
     Ok(settings)
@@ -98,8 +102,9 @@ async fn secret_text(aws: &SdkConfig, arn: &str) -> Result<String, String> {
     let client = aws_sdk_secretsmanager::Client::new(aws);
     let read = client.get_secret_value().secret_id(arn).send().await;
     let secret = read.map_err(|error| domain::chain(&error).to_string())?;
-    let text = secret.secret_string;
-    text.ok_or_else(|| "the secret has no text in it".to_owned())
+    secret
+        .secret_string
+        .ok_or_else(|| "the secret has no text in it".to_owned())
 }
 
 /// The headers that the collector requires, written as `name=value` pairs separated by commas. The

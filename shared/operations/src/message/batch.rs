@@ -446,7 +446,7 @@ impl Operations {
                 Ok((accepted.deliveries, accepted.pauses))
             }
             Planned::Send(input, message, targets) => {
-                if round == Round::Repeated
+                if round != Round::First
                     && let Some(deliveries) = self.committed(entry.organization, message).await?
                 {
                     return Ok((as_accepted(deliveries, targets.len()), pauses.clone()));

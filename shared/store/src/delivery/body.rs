@@ -199,13 +199,7 @@ pub(super) fn object_key(delivery: &Delivery) -> String {
 
 fn location(object: &str, version: &str) -> ObjectLocation {
     let version = Some(version.to_owned()).filter(|version| version != UNVERSIONED);
-    ObjectLocation {
-        bucket: None,
-        key: object.to_owned(),
-        version,
-        etag: None,
-        role: None,
-    }
+    ObjectLocation::own(object.to_owned(), version)
 }
 
 /// Compresses a body; `None` if the result is too large for an item.

@@ -64,6 +64,17 @@ pub struct ObjectHead {
 }
 
 impl ObjectLocation {
+    /// Returns the location of an object in the service's own bucket.
+    pub(crate) fn own(key: String, version: Option<String>) -> Self {
+        Self {
+            bucket: None,
+            key,
+            version,
+            etag: None,
+            role: None,
+        }
+    }
+
     /// Returns the same location restricted to the object that `head` describes, by its version or
     /// else by its entity tag.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Where a payload is stored: in its deliveries while that costs nothing, in an item of its own, or
 //! in the bucket.
 
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use domain::delivery::Delivery;
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::item::{
     PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash, payload_days,
 };
+use super::object::Unreadable;
 use super::size::{WRITE_UNIT_BYTES, item_size};
 use super::{ObjectLocation, compression};
 use crate::attributes::{Item, Put, Reader, binary, json, number, text};
@@ -25,6 +27,7 @@ const ITEM_MAX_BYTES: usize = 8 * 1024;
 /// The largest decompressed payload that is stored inline or as an item.
 const PAYLOAD_MAX_BYTES: usize = domain::limits::PAYLOAD_MAX_BYTES;
 const LEVEL: i32 = 9;
+const STORE_PAYLOAD: &str = "store a payload";
 /// How much longer than its message's history a payload is kept. A delivery that is unfinished by
 /// then can be retried for at most ten more days (20 retries, 12 hours apart).
 const UNFINISHED_DAYS: i64 = 14;
@@ -152,13 +155,10 @@ fn object(
     message: MessageId,
 ) -> Result<Option<ObjectLocation>, StoreError> {
     match from.text_opt(PAYLOAD_PLACE)? {
-        Some(PLACE_OBJECT) => Ok(Some(ObjectLocation {
-            bucket: None,
-            key: keys::payload_object(payload_days(from)?, organization, message),
-            version: from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned),
-            etag: None,
-            role: None,
-        })),
+        Some(PLACE_OBJECT) => Ok(Some(ObjectLocation::own(
+            keys::payload_object(payload_days(from)?, organization, message),
+            from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned),
+        ))),
         Some(PLACE_ELSEWHERE) => from.json_opt(PAYLOAD_OBJECT),
         _ => Ok(None),
     }
@@ -199,6 +199,14 @@ pub(super) fn payload_expiry_seconds(delivery: &Delivery) -> i64 {
     delivery.created_at.as_seconds() + i64::from(delivery.payload_retention_days) * 86_400
 }
 
+/// Returns whether a conditional write was refused because there is an object, or another write of
+/// one is in progress.
+fn is_conflict<E>(error: &SdkError<E>) -> bool {
+    error
+        .raw_response()
+        .is_some_and(|raw| matches!(raw.status().as_u16(), 409 | 412))
+}
+
 impl Store {
     /// Stores a payload that is not inline. Returns the version of the object, if there is one.
     pub(super) async fn store_payload(
@@ -224,25 +232,47 @@ impl Store {
                     .await?;
                 Ok(None)
             }
-            Placement::Object => {
-                let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
-                let key = keys::payload_object(
-                    delivery.payload_retention_days,
-                    delivery.organization,
-                    delivery.id.message,
-                );
-                let call = self
-                    .objects
-                    .put_object()
-                    .bucket(bucket)
-                    .key(key)
-                    .content_type(&delivery.message.payload.content_type);
-                let answer = call
-                    .body(ByteStream::from(payload.clone()))
-                    .send()
-                    .await
-                    .map_err(StoreError::of("store a payload"))?;
-                Ok(answer.version_id)
+            Placement::Object => self.store_object(delivery, payload).await,
+        }
+    }
+
+    /// Stores a payload as an object and returns its version. A repeat of an interrupted submission
+    /// keeps the object of the first try, because deliveries that were written then name its
+    /// version, and S3 soon deletes the versions that another one replaced.
+    async fn store_object(
+        &self,
+        delivery: &Delivery,
+        payload: &Bytes,
+    ) -> Result<Option<String>, StoreError> {
+        let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
+        let key = keys::payload_object(
+            delivery.payload_retention_days,
+            delivery.organization,
+            delivery.id.message,
+        );
+        let put = || {
+            self.objects
+                .put_object()
+                .bucket(bucket)
+                .key(&key)
+                .content_type(&delivery.message.payload.content_type)
+                .body(ByteStream::from(payload.clone()))
+        };
+        match put().if_none_match("*").send().await {
+            Ok(answer) => return Ok(answer.version_id),
+            Err(error) if is_conflict(&error) => {}
+            Err(error) => return Err(StoreError::of(STORE_PAYLOAD)(error)),
+        }
+        match self
+            .object_head(&ObjectLocation::own(key.clone(), None))
+            .await
+        {
+            Ok(head) if head.size_bytes == payload.len() as u64 => Ok(head.version),
+            Err(Unreadable::Store(error)) => Err(error),
+            // The object is not the payload, or was deleted meanwhile.
+            Ok(_) | Err(_) => {
+                let answer = put().send().await;
+                Ok(answer.map_err(StoreError::of(STORE_PAYLOAD))?.version_id)
             }
         }
     }

@@ -136,6 +136,51 @@ async fn a_repeat_completes_what_was_interrupted_and_changes_nothing_else() {
     assert_eq!(fixture.current(&deliveries[1]).await, settled);
 }
 
+/// Deliveries that an interrupted submission wrote name the version of its object. A second object
+/// would replace that version, which S3 then deletes.
+#[tokio::test]
+async fn a_repeat_keeps_the_object_that_the_interrupted_submission_stored() {
+    let fixture = Fixture::new();
+    let mut deliveries = fan_out(&fixture, 2);
+    let mut chance = fastrand::Rng::with_seed(5);
+    let noise: Bytes = std::iter::repeat_with(|| chance.u8(..))
+        .take(64 << 10)
+        .collect();
+    for delivery in &mut deliveries {
+        delivery.message.payload = info(&noise);
+    }
+    let content = store::Content::Bytes(noise.clone());
+    fixture.store.commit(&deliveries, &content).await.unwrap();
+    let objects = aws_sdk_s3::Client::new(&fixture.engines.sdk_config(Caller::unlimited("test")));
+    let listed = objects
+        .list_objects_v2()
+        .bucket("waybill-payloads")
+        .send()
+        .await
+        .unwrap();
+    let key = listed.contents()[0].key().unwrap();
+    let put = |bytes: Vec<u8>| {
+        objects
+            .put_object()
+            .bucket("waybill-payloads")
+            .key(key)
+            .body(bytes.into())
+            .send()
+    };
+    // An object of this length can only be the payload, so that it is not written again.
+    let marked = vec![7; noise.len()];
+    put(marked.clone()).await.unwrap();
+    remove(&fixture, &deliveries[0]).await;
+    fixture.store.commit(&deliveries, &content).await.unwrap();
+    let kept = fixture.store.payload(&deliveries[1]).await.unwrap();
+    assert_eq!(kept.unwrap(), marked);
+
+    put(b"something else".to_vec()).await.unwrap();
+    fixture.store.commit(&deliveries, &content).await.unwrap();
+    let repaired = fixture.store.payload(&deliveries[0]).await.unwrap();
+    assert_eq!(repaired.unwrap(), noise);
+}
+
 #[tokio::test]
 async fn a_payload_comes_back_from_wherever_it_is() {
     let fixture = Fixture::new();

@@ -18,7 +18,7 @@ use domain::recovery::{CHECK_LEASE, EnabledAgain, Recovery, is_recoverable};
 use domain::{Reason, Timestamp};
 use queue::JobTask;
 use serde_json::{Value, json};
-use store::{Job, Recovered, Routes, Saved, StoreError};
+use store::{Job, JobStatus, Recovered, Routes, Saved, StoreError};
 
 use crate::Monitor;
 
@@ -323,7 +323,7 @@ impl Monitor {
     }
 
     /// Queues the job that replays what a destination missed, unless it has been queued. The job
-    /// was saved when the destination was enabled.
+    /// was saved when the destination was enabled, and includes what was skipped until then.
     pub(crate) async fn send_replay(
         &self,
         destination: &Destination,
@@ -335,6 +335,17 @@ impl Monitor {
         let Some(enabled) = recovery.enabled.as_ref().filter(|enabled| !enabled.is_sent) else {
             return Ok(());
         };
+        let job = self
+            .store
+            .job(destination.organization_id, enabled.job)
+            .await?;
+        if let Some(job) = job.filter(|job| job.status == JobStatus::Queued) {
+            let extended = Job {
+                revision: job.revision + 1,
+                ..job.requested_at(self.clock.now())
+            };
+            self.store.save_job(&extended).await?;
+        }
         self.jobs
             .send(JobTask {
                 organization: destination.organization_id,

@@ -285,6 +285,30 @@ impl Broken {
 }
 
 #[test]
+fn what_is_skipped_while_a_destination_is_being_enabled_is_replayed_too() {
+    in_simulated_time(async || {
+        let broken = Broken::new(true).await;
+        let mut missed = broken.misses_six().await;
+        broken.works.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        broken
+            .world
+            .engines
+            .install_faults(|_| Fault::Delay(Duration::from_millis(100)));
+        let submits = async {
+            while !broken.destination().await.is_enabled() {
+                missed.push(broken.submits().await);
+            }
+        };
+        tokio::join!(broken.looks(), submits);
+        broken.world.engines.clear_faults();
+        assert!(missed.len() > 8, "{}", missed.len());
+        broken.works_through().await;
+        broken.has_everything_once(&missed, "afterwards").await;
+    });
+}
+
+#[test]
 fn a_disabled_destination_is_checked_after_1_5_15_and_60_minutes_then_hourly_for_a_week_and_then_no_more()
  {
     in_simulated_time(async || {

@@ -12,7 +12,7 @@
 //! the next column.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use kit::stack::{Destination, Launch, Organization, Stack};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use crate::percentile;
+use crate::{pages, percentile};
 
 /// How long to wait for the last delivery of a case.
 const DELIVERED_MAX: Duration = Duration::from_secs(300);
@@ -138,6 +138,29 @@ pub(crate) async fn measure(binaries: &[PathBuf], rounds: usize) {
         }
     }
     report(binaries, &results);
+}
+
+/// Fills the table of one process with `count` deliveries, then runs the first case in turn on that
+/// process and on one with an empty table, and prints the medians.
+pub(crate) async fn measure_filled(binary: &Path, count: usize, rounds: usize) {
+    let filled = Launch::of(binary).start().await;
+    pages::fill(&filled.organization("Stored").await, count).await;
+    let empty = Launch::of(binary).start().await;
+    let (mut on_filled, mut on_empty) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        eprintln!("round {} of {rounds}", round + 1);
+        on_filled.push(SINGLE.run(&filled).await);
+        on_empty.push(SINGLE.run(&empty).await);
+    }
+    let ([filled, filled_cpu, ..], [empty, empty_cpu, ..]) =
+        (medians(&on_filled), medians(&on_empty));
+    println!(
+        "{:<10} {:>12} {:>11}",
+        "table", "deliveries/s", "CPU ms each"
+    );
+    println!("{:<10} {filled:>12.0} {filled_cpu:>11.2}", "filled");
+    println!("{:<10} {empty:>12.0} {empty_cpu:>11.2}", "empty");
+    println!("filled / empty: {:.2}", filled / empty);
 }
 
 fn report(binaries: &[PathBuf], results: &[Vec<Vec<Measured>>]) {

@@ -8,7 +8,8 @@
 //! With `--pages 1000000` it fills the table and measures the console's lists.
 //! With `--fleet 300` it starts a Waybill of its own, whose receivers misbehave for 300 seconds.
 //! With `--bench PATH` it starts that binary, and prints throughput, CPU time and latency case by
-//! case (see `bench.rs`).
+//! case (see `bench.rs`). With `--stored 2000000` as well, it compares a table that holds so many
+//! deliveries with an empty one.
 //! With `--limits 60` it measures for 60 seconds what destinations with limits receive, and the
 //! effect on other destinations.
 //! With `--speeds` it needs no running Waybill: it measures every connector against a real server
@@ -79,6 +80,9 @@ struct Args {
     /// How often each case of --bench runs
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
+    /// With --bench: compare the first case on a table with so many deliveries and on an empty one
+    #[arg(long, requires = "bench", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    stored: Option<u32>,
     /// Instead: measure every connector against a real server and its usual tool (no running
     /// Waybill is needed)
     #[arg(long)]
@@ -96,6 +100,10 @@ async fn main() -> ExitCode {
     }
     if let Some(seconds) = args.fleet {
         return fleet::measure(seconds, args.messages as usize).await;
+    }
+    if let (Some(count), [binary, ..]) = (args.stored, &*args.bench) {
+        bench::measure_filled(binary, count as usize, args.rounds as usize).await;
+        return ExitCode::SUCCESS;
     }
     if !args.bench.is_empty() {
         bench::measure(&args.bench, args.rounds as usize).await;

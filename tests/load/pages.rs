@@ -20,25 +20,8 @@ const REQUESTS_PER_PAGE: usize = 40;
 
 /// Fills the table with `count` deliveries and looks at lists of them at `console_url`.
 pub(crate) async fn measure(organization: &Organization, console_url: &str, count: usize) {
-    let began = Instant::now();
-    let destinations: Vec<Destination> = stream::iter(0..FAN_OUT)
-        .then(|n| disabled(organization, n))
-        .collect()
-        .await;
-    let ids: Vec<&str> = destinations
-        .iter()
-        .map(|destination| &*destination.id)
-        .collect();
-    let requests = count.div_ceil(FAN_OUT * BATCH);
-    stream::iter(0..requests)
-        .for_each_concurrent(4, |request| submit(organization, &ids, request))
-        .await;
-    println!(
-        "{} deliveries are in the table after {:.1?}",
-        requests * FAN_OUT * BATCH,
-        began.elapsed()
-    );
-
+    let destinations = fill(organization, count).await;
+    let ids: Vec<&str> = ids_of(&destinations);
     let form = format!("key={}", organization.plain_key());
     let signed_in = fetch(
         Method::POST,
@@ -95,6 +78,33 @@ pub(crate) async fn measure(organization: &Organization, console_url: &str, coun
             percentile(&took, 95)
         );
     }
+}
+
+/// Fills the table with at least `count` deliveries, all skipped, and returns their destinations.
+pub(crate) async fn fill(organization: &Organization, count: usize) -> Vec<Destination> {
+    let began = Instant::now();
+    let destinations: Vec<Destination> = stream::iter(0..FAN_OUT)
+        .then(|n| disabled(organization, n))
+        .collect()
+        .await;
+    let ids: Vec<&str> = ids_of(&destinations);
+    let requests = count.div_ceil(FAN_OUT * BATCH);
+    stream::iter(0..requests)
+        .for_each_concurrent(4, |request| submit(organization, &ids, request))
+        .await;
+    println!(
+        "{} deliveries are in the table after {:.1?}",
+        requests * FAN_OUT * BATCH,
+        began.elapsed()
+    );
+    destinations
+}
+
+fn ids_of(destinations: &[Destination]) -> Vec<&str> {
+    destinations
+        .iter()
+        .map(|destination| &*destination.id)
+        .collect()
 }
 
 /// A destination that nothing is sent to: each delivery is skipped as it is accepted.

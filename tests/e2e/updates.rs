@@ -194,6 +194,29 @@ async fn updates_of_a_message_go_to_its_callback_signed_with_the_status_secret()
 }
 
 #[tokio::test]
+async fn a_message_whose_destinations_are_all_disabled_is_reported_as_completed() {
+    let sink = Sink::start().await;
+    let acme = stage::organization("All disabled").await;
+    let destination = acme.destination().webhook(&sink).create().await;
+    acme.post(&format!("{}/disable", destination.path()), json!({}))
+        .await
+        .ok(200);
+    let status = sink.path("/status");
+    acme.submit(json!({"event_type": "report.ready", "payload": 1,
+        "destination_ids": [destination.id], "status_callback": {"url": status.url()}}))
+        .await;
+    let reported = status.wait_for(1, Duration::from_secs(20)).await.remove(0);
+    let reported = reported.json();
+    assert_eq!(
+        (
+            &reported["type"],
+            &reported["data"]["message"]["deliveries"][0]["status"]
+        ),
+        (&json!("waybill.message.completed"), &json!("skipped"))
+    );
+}
+
+#[tokio::test]
 async fn updates_of_a_message_go_once_to_the_destination_that_it_names() {
     let (listener, broken) = (Sink::start().await, Sink::start().await);
     let acme = listening(

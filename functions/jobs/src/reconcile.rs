@@ -38,7 +38,9 @@ impl Jobs {
                 let waits = is_queued
                     && delivery.waiting.is_none()
                     && now.since(delivery.created_at) >= WAITED;
-                waits && !delivery.in_flight(now)
+                let may_run = delivery.in_flight(now)
+                    || (delivery.is_untouched() && now < delivery.unleased_until());
+                waits && !may_run
             });
             let sent = self.send_again(lost.collect()).await?;
             job.done += sent;

@@ -59,16 +59,25 @@ impl Monitor {
         first_error
     }
 
-    /// Queues tasks for the entries of one page that are unfinished and not in flight.
+    /// Queues tasks for the entries of one page that are unfinished and not in flight. An untouched
+    /// delivery may have a first attempt without a lease until its entry is due.
     async fn sweep_page(&self, entries: Vec<DueEntry>) -> Result<Sent, StoreError> {
         let keys: Vec<_> = entries
             .iter()
             .map(|entry| (entry.organization, entry.delivery))
             .collect();
         let now = self.clock.now();
-        let due = self.store.deliveries(&keys).await?.into_iter().flatten();
-        let due: Vec<Delivery> = due
-            .filter(|delivery| !delivery.status().is_finished() && !delivery.in_flight(now))
+        let deliveries = self.store.deliveries(&keys).await?;
+        let due: Vec<Delivery> = entries
+            .iter()
+            .zip(deliveries)
+            .filter_map(|(entry, delivery)| Some((entry, delivery?)))
+            .filter(|(entry, delivery)| {
+                let may_run =
+                    delivery.in_flight(now) || (delivery.is_untouched() && now < entry.due_at);
+                !delivery.status().is_finished() && !may_run
+            })
+            .map(|(_, delivery)| delivery)
             .collect();
         Ok(self.send_superseded(due).await)
     }

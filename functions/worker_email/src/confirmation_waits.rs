@@ -7,9 +7,9 @@ use std::time::Duration;
 use domain::id::DestinationId;
 use tokio::time::Instant;
 
-/// The time that RFC 5321 §4.5.3.2.6 requires. A client that gives up earlier sends messages again
-/// that the server has accepted.
-pub(crate) const CONFIRMATION_MAX: Duration = Duration::from_secs(600);
+/// The time that a server has by default.
+pub(crate) const CONFIRMATION_MAX: Duration =
+    Duration::from_secs(domain::settings::CONFIRMATION_SECONDS as u64);
 /// The limit for a server that recently did not confirm a message, so that it does not occupy every
 /// worker.
 const SHORT_MAX: Duration = Duration::from_secs(60);

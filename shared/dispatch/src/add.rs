@@ -52,7 +52,12 @@ impl Dispatcher {
             retention_days: sibling.retention_days,
             payload_retention_days: sibling.payload_retention_days,
         };
-        let added = self.store.add_delivery(&Delivery::accept(new, now)).await?;
+        let new = Delivery::accept(new, now);
+        // A job and a fallback are repeated until they are done. A user's request may be
+        // interrupted for good, so its deliveries are in the due index from the start.
+        let due_at =
+            (trigger == Trigger::Manual && new.is_untouched()).then(|| self.unsent_due(&new));
+        let added = self.store.add_delivery(&new, due_at).await?;
         match &added {
             Added::Done(delivery) if delivery.status() == DeliveryStatus::Queued => {
                 if !self
@@ -70,7 +75,7 @@ impl Dispatcher {
                 if delivery.status() == DeliveryStatus::Queued && delivery.trigger == trigger =>
             {
                 self.store
-                    .remember_due(delivery, now.plus(UNSENT_DUE))
+                    .remember_due(delivery, self.unsent_due(delivery))
                     .await?;
             }
             Added::Done(_) | Added::There(_) | Added::Gone => {}

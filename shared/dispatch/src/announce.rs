@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use store::{Claim, IdempotencyClaim, Routes, StoreError, skip_unreadable};
 
 use crate::bus::detail_type;
-use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
+use crate::{Dispatcher, Submission, Target};
 
 /// How long the targets of the first try are kept for later tries.
 const TARGETS_RETENTION: Duration = Duration::from_secs(86_400);
@@ -219,7 +219,7 @@ impl Dispatcher {
                 .filter(|delivery| delivery.status() == DeliveryStatus::Queued);
             if let Some(delivery) = queued {
                 self.store
-                    .remember_due(&delivery, self.clock.now().plus(UNSENT_DUE))
+                    .remember_due(&delivery, self.unsent_due(&delivery))
                     .await?;
             }
         }

@@ -35,7 +35,7 @@ pub use submit::Submission;
 
 use std::time::Duration;
 
-use domain::delivery::{Delivery, DeliveryStatus};
+use domain::delivery::Delivery;
 use domain::settings::email::Mailbox;
 use domain::{Clock, Timestamp};
 use futures_util::future::join_all;
@@ -97,7 +97,9 @@ impl Dispatcher {
     /// comes due a minute after `at`, whatever its record says. Returns how many were queued.
     pub async fn send_or_remember(&self, deliveries: &[Delivery], at: Timestamp) -> usize {
         let unsent = self.send(deliveries, at).await;
-        self.remember(&unsent, at.plus(UNSENT_DUE)).await;
+        let due_at = at.plus(UNSENT_DUE);
+        self.remember(unsent.iter().map(|delivery| (*delivery, due_at)))
+            .await;
         deliveries.len() - unsent.len()
     }
 
@@ -105,21 +107,26 @@ impl Dispatcher {
     /// nothing has happened to them: the process that accepted it may have stopped before it queued
     /// their tasks.
     pub async fn remember_untouched(&self, deliveries: &[Delivery]) {
-        let now = self.clock.now();
-        let is_untouched = |delivery: &&Delivery| {
-            delivery.status() == DeliveryStatus::Queued
-                && delivery.generation == 0
-                && delivery.attempts == 0
-                && !delivery.in_flight(now)
-        };
-        let untouched: Vec<&Delivery> = deliveries.iter().filter(is_untouched).collect();
-        self.remember(&untouched, now.plus(UNSENT_DUE)).await;
+        let untouched = deliveries.iter().filter(|delivery| delivery.is_untouched());
+        let due = untouched.map(|delivery| (delivery, self.unsent_due(delivery)));
+        self.remember(due).await;
     }
 
-    /// Enters deliveries that no queue accepted in the due index, so that the sweep queues them. If
-    /// that fails too, a later sweep or the next reconcile finds them.
-    async fn remember(&self, unsent: &[&Delivery], due_at: Timestamp) {
-        let remembering = unsent.iter().copied().map(|delivery| async move {
+    /// Returns when a delivery comes due whose task may not have been queued: in a minute, or when
+    /// a first attempt can no longer be running.
+    fn unsent_due(&self, delivery: &Delivery) -> Timestamp {
+        let at = self.clock.now().plus(UNSENT_DUE);
+        if delivery.is_untouched() {
+            at.max(delivery.unleased_until())
+        } else {
+            at
+        }
+    }
+
+    /// Enters deliveries in the due index at these times, so that the sweep queues them. If that
+    /// fails, a later sweep or the next reconcile finds them.
+    async fn remember(&self, deliveries: impl IntoIterator<Item = (&Delivery, Timestamp)>) {
+        let remembering = deliveries.into_iter().map(|(delivery, due_at)| async move {
             if let Err(error) = self.store.remember_due(delivery, due_at).await {
                 tracing::warn!(
                     error = %domain::chain(&error),

@@ -10,7 +10,7 @@ use store::{Content, StoreError};
 use telemetry::names::SUBMIT;
 use telemetry::{Span, current_in};
 
-use crate::{Dispatcher, Target, UNSENT_DUE};
+use crate::{Dispatcher, Target, UNSENT_DUE, has_requested_updates};
 
 /// A validated message with its id and its targets.
 #[derive(Clone, Debug)]
@@ -91,12 +91,43 @@ impl Dispatcher {
             .filter(|delivery| delivery.status() == DeliveryStatus::Queued)
             .cloned()
             .collect();
+        // The message is committed, so a failure from here on must not fail the submission.
+        if queued.is_empty() {
+            self.report_completed(&deliveries).await;
+            return Ok(deliveries);
+        }
         let unsent = self
             .send_tasks(&queued, submission.accepted_at, committed.payload_item)
             .await;
-        // The message is committed, so a failure from here on must not fail the submission.
-        self.remember(&unsent, submission.accepted_at.plus(UNSENT_DUE))
+        let due_at = submission.accepted_at.plus(UNSENT_DUE);
+        self.remember(unsent.iter().map(|delivery| (*delivery, due_at)))
             .await;
         Ok(deliveries)
+    }
+
+    /// Lets a worker send the status update of a message that is completed as it is accepted,
+    /// because all of its destinations are disabled.
+    async fn report_completed(&self, deliveries: &[Delivery]) {
+        let Some(first) = deliveries.first() else {
+            return;
+        };
+        let reported = async {
+            let routes = self.store.routes(first.organization).await?;
+            if !routes.is_some_and(|routes| has_requested_updates(first, &routes.settings)) {
+                return Ok(true);
+            }
+            let task = std::slice::from_ref(first);
+            Ok::<_, StoreError>(self.send(task, self.clock.now()).await.is_empty())
+        };
+        let failure = match reported.await {
+            Ok(true) => return,
+            Ok(false) => "no queue accepted its task".to_owned(),
+            Err(error) => domain::chain(&error).to_string(),
+        };
+        tracing::warn!(
+            error = failure,
+            message = %first.id.message,
+            "failed to request the status update of a message whose destinations are disabled"
+        );
     }
 }

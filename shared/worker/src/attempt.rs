@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::attempt::{Attempt, Failure};
 use domain::audit::AuditEvent;
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, State, UNLEASED_START};
 use domain::destination::Destination;
 use domain::health::{LastError, Streak};
 use domain::id::Ulid;
@@ -187,20 +187,22 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// Takes the lease that every attempt but the very first one needs, so that a manual and an
+    /// Takes the lease that every attempt but a prompt first one needs, so that a manual and an
     /// automatic retry at the same time send only once. A first attempt that still waits for its
-    /// start takes one too, because it may be cancelled and retried meanwhile. Returns `None` if
-    /// another worker has the lease.
+    /// start takes one too, because it may be cancelled and retried meanwhile, and so does one that
+    /// starts late, because its task may have been taken for lost. Returns `None` if another worker
+    /// has the lease.
     async fn lease<'d>(
         &self,
         delivery: &'d Delivery,
         destination: &Destination,
         waits: bool,
     ) -> Result<Option<Cow<'d, Delivery>>, StoreError> {
-        if delivery.generation == 0 && delivery.attempts == 0 && !waits {
+        let now = self.clock.now();
+        let is_first = delivery.generation == 0 && delivery.attempts == 0;
+        if is_first && !waits && now.since(delivery.created_at) < UNLEASED_START {
             return Ok(Some(Cow::Borrowed(delivery)));
         }
-        let now = self.clock.now();
         let until = now.plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
         let Ok(started) = delivery.clone().start(until, now) else {
             return Ok(None);

@@ -226,8 +226,13 @@ impl<C: Connector> Parts<C> {
                     Err(_) => hold(&self.inbox, &item.received, wait).await,
                 },
                 Next::GiveUp(why) => self.give_up(&item, why).await,
-                Next::Attempt(_) | Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => {
+                Next::Attempt(_) if self.is_too_late(&item, deadline_ms) => {
                     hold(&self.inbox, &item.received, Duration::ZERO).await
+                }
+                // A suspected task is too late because of the attempts before it. That must not
+                // count against it.
+                Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => {
+                    self.send_back(&item).await
                 }
                 Next::Wait(waiting) => self.wait(&item, waiting).await,
                 Next::Attempt(wait) => {

@@ -16,12 +16,20 @@ pub use accept::NewDelivery;
 pub use state::{DeliveryStatus, Pending, SkipReason, State};
 pub use transition::TransitionRefused;
 
+use std::time::Duration;
+
 use crate::attempt::{Attempt, Trigger};
 use crate::id::{DeliveryId, DestinationId, OrganizationId};
 use crate::message::MessageFacts;
 use crate::settings::DestinationType;
 use crate::waiting::Waiting;
 use crate::{Reason, Timestamp};
+
+/// How long after its creation a delivery may start without a lease. A first attempt that starts
+/// later takes one, as every other attempt does.
+pub const UNLEASED_START: Duration = Duration::from_secs(20);
+/// How long after its end an attempt is recorded at the latest.
+const RECORDED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A delivery, with all data that a worker needs except the payload and the destination.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +96,24 @@ impl Delivery {
     #[must_use]
     pub fn in_flight(&self, now: Timestamp) -> bool {
         matches!(self.state, State::Attempting { lease_until, .. } if now < lease_until)
+    }
+
+    /// Returns whether nothing is recorded of the delivery since it was created: no attempt, no
+    /// lease, no wait and no newer task.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        matches!(self.state, State::Queued)
+            && self.generation == 0
+            && self.attempts == 0
+            && self.waiting.is_none()
+    }
+
+    /// Returns until when an untouched delivery may have an attempt that is running without a
+    /// lease. After this time, it has neither been attempted nor is it being attempted.
+    #[must_use]
+    pub fn unleased_until(&self) -> Timestamp {
+        self.created_at
+            .plus(UNLEASED_START + self.destination_type.longest_attempt() + RECORDED_WITHIN)
     }
 
     /// Returns the failure category. For a fallback that has not failed itself, it is the category

@@ -1,10 +1,12 @@
 //! The types of destinations.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::Lane;
 use super::database::Engine;
+use super::{CALL_SECONDS, CONFIRMATION_SECONDS, Lane, TRANSFER_SECONDS};
 
 /// The type of a destination.
 #[derive(
@@ -60,6 +62,18 @@ impl DestinationType {
             Self::Sftp => Lane::Sftp,
             Self::Postgres | Self::Mysql => Lane::Database,
         }
+    }
+
+    /// Returns the longest time that an attempt at a destination of this type may take, whatever its
+    /// settings are.
+    #[must_use]
+    pub fn longest_attempt(self) -> Duration {
+        let seconds = match self.lane() {
+            Lane::Webhook => CALL_SECONDS.max,
+            Lane::Email => CALL_SECONDS.max + CONFIRMATION_SECONDS,
+            Lane::Storage | Lane::Sftp | Lane::Database => TRANSFER_SECONDS.max,
+        };
+        Duration::from_secs(seconds.into())
     }
 
     /// Returns the database engine; `None` for types that are not databases.

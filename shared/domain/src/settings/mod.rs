@@ -32,6 +32,9 @@ use webhook::WebhookSettings;
 pub const CALL_SECONDS: Bounds<u32> = Bounds::new(1, 60).with_default(15);
 /// The time limit of an attempt that transfers a file, an object or rows, in seconds.
 pub const TRANSFER_SECONDS: Bounds<u32> = Bounds::new(1, 600).with_default(300);
+/// How long a mail server may take to confirm a message, in seconds. RFC 5321 §4.5.3.2.6 requires
+/// this time; a client that gives up earlier sends messages again that the server has accepted.
+pub const CONFIRMATION_SECONDS: u32 = 600;
 
 /// Reads and describes the time limit of an attempt.
 fn read_timeout(fields: &mut Fields<'_>, limit: Bounds<u32>) -> u32 {

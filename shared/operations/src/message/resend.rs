@@ -88,9 +88,9 @@ impl Operations {
                 .iter()
                 .all(|delivery| delivery.destination != target.destination)
         };
-        let targets: Vec<Target> = targets.into_iter().filter(missing).collect();
-        self.admit_deliveries(organization, 1, targets.len())
-            .await?;
+        let added = targets.iter().filter(|target| missing(target)).count();
+        self.admit_deliveries(organization, 1, added).await?;
+        // A delivery that is there is added again, which completes what an interrupted request left.
         for target in &targets {
             let addition = Addition {
                 trigger: Trigger::Manual,

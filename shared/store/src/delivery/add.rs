@@ -1,10 +1,12 @@
 //! Adds a delivery to a committed message. Its payload is stored where the payload of the others
 //! is.
 
+use domain::Timestamp;
 use domain::delivery::Delivery;
 
 use super::item::{self, PAYLOADS};
 use super::read::first_delivery_key;
+use super::transition::put_due;
 use crate::attributes::number;
 use crate::expression::{Change, Condition};
 use crate::keys::PK;
@@ -28,8 +30,12 @@ pub enum Added {
 impl Store {
     /// Adds `new` to its message at the next position, unless the message already has a delivery to
     /// the destination. A message has at most one delivery to each destination. The position in the
-    /// id of `new` is ignored.
-    pub async fn add_delivery(&self, new: &Delivery) -> Result<Added, StoreError> {
+    /// id of `new` is ignored. If `due_at` is given, the due index lists the delivery at that time.
+    pub async fn add_delivery(
+        &self,
+        new: &Delivery,
+        due_at: Option<Timestamp>,
+    ) -> Result<Added, StoreError> {
         const ACTION: &str = "add a delivery";
         let (organization, message) = (new.organization, new.id.message);
         let first = first_delivery_key(organization, message);
@@ -55,6 +61,9 @@ impl Store {
             let position = last + 1;
             let added = new.clone().at_position(position);
             let mut item = item::encode(&added);
+            if let Some(due_at) = due_at {
+                put_due(&mut item, &added, due_at);
+            }
             for name in PAYLOADS {
                 if let Some(value) = source.get(*name) {
                     item.insert((*name).to_owned(), value.clone());

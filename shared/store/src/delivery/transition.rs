@@ -112,7 +112,7 @@ fn lease_unchanged(change: &mut Change, before: &Delivery) {
     };
 }
 
-fn put_due(item: &mut Item, delivery: &Delivery, due_at: Timestamp) {
+pub(super) fn put_due(item: &mut Item, delivery: &Delivery, due_at: Timestamp) {
     item.put(DUE.pk, text(keys::due_partition(delivery.id)));
     item.put(DUE.sk, time(due_at));
 }

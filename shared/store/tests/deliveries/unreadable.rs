@@ -54,7 +54,7 @@ async fn the_other_deliveries_of_a_message_are_read_and_more_can_be_added() {
     let new = fixture.message_to(organization, &[fixture.ids.mint(organization, 1)]);
     let mut new = new.into_iter().next().unwrap();
     new.id.message = deliveries[0].id.message;
-    let Added::Done(added) = fixture.store.add_delivery(&new).await.unwrap() else {
+    let Added::Done(added) = fixture.store.add_delivery(&new, None).await.unwrap() else {
         panic!("it was not added");
     };
     assert_eq!(added.id.position, 3);

@@ -220,6 +220,74 @@ fn a_suspected_delivery_that_is_cancelled_while_the_others_are_attempted_is_not_
     });
 }
 
+/// The attempts before it take so long that the suspected task cannot start within the invocation.
+#[test]
+fn a_suspected_delivery_that_is_too_late_is_not_given_up_untried() {
+    in_simulated_time(async || {
+        let panics = AtomicU32::new(5);
+        let receiver = Receiver::scripted(move |_, _| {
+            if panics.load(Ordering::Relaxed) == 0 {
+                return delivered();
+            }
+            panics.fetch_sub(1, Ordering::Relaxed);
+            panic!("on purpose: a connector that panics")
+        });
+        let world = World::create(12, receiver).await;
+        let suspect = submit(&world, 1).await.remove(0);
+        for _ in 0..5 {
+            assert_eq!(world.poll_worker().await, 1);
+            tokio::time::sleep(Duration::from_secs(541)).await;
+        }
+        for _ in 0..10 {
+            submit(&world, 1).await;
+            let is_first = AtomicBool::new(true);
+            world.engines.install_faults(move |call| {
+                let records = matches!(&*call.operation, "BatchExecuteStatement" | "UpdateItem");
+                match records && is_first.swap(false, Ordering::Relaxed) {
+                    true => Fault::Delay(Duration::from_secs(80)),
+                    false => Fault::None,
+                }
+            });
+            world.poll_worker().await;
+        }
+        world.engines.clear_faults();
+        while world.poll_worker().await > 0 {}
+        assert_eq!(status(&world, &suspect).await, DeliveryStatus::Succeeded);
+    });
+}
+
+/// The first attempt has no lease if it starts at once, and has one if it starts late. A repeated
+/// submission enters the delivery in the due index in both cases, because its task may be lost.
+#[test]
+fn a_repeated_submission_makes_no_second_attempt_while_the_first_one_runs() {
+    in_simulated_time(async || {
+        for waited in [0, 30] {
+            let world = World::create(13, Receiver::slow(Duration::from_secs(12))).await;
+            let delivery = submit(&world, 1).await.remove(0);
+            tokio::time::sleep(Duration::from_secs(waited)).await;
+            let repeat = async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let current = now(&world, &delivery).await;
+                world.dispatcher.remember_untouched(&[current]).await;
+                world.monitor(None).await;
+                world.poll_worker().await
+            };
+            let (first, again) = tokio::join!(world.poll_worker(), repeat);
+            assert_eq!((first, again), (1, 0), "after {waited} s");
+            let attempted = now(&world, &delivery).await;
+            assert_eq!(
+                (
+                    attempted.status(),
+                    attempted.attempts,
+                    world.receiver.sent().len()
+                ),
+                (DeliveryStatus::Succeeded, 1, 1),
+                "after {waited} s"
+            );
+        }
+    });
+}
+
 #[test]
 fn an_outage_of_the_table_longer_than_a_task_may_be_suspect_delays_deliveries_and_fails_none() {
     in_simulated_time(async || {

@@ -357,6 +357,46 @@ async fn lists_contain_only_the_callers_organization() {
     assert_eq!(acme.list("/v1/api-keys").await.len(), 2);
 }
 
+/// A destination may be deleted while a request names it. The organization can still be changed.
+#[tokio::test]
+async fn an_organization_that_names_a_deleted_destination_can_be_suspended() {
+    let operator = stage::stack().await.operator();
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let path = format!("/v1/organizations/{}", acme.id);
+    let mut named_deleted = 0;
+    for _ in 0..15 {
+        let destination = acme
+            .destination()
+            .webhook(&sink)
+            .skip_check()
+            .create()
+            .await;
+        let its_path = destination.path();
+        let (deleting, naming) = (
+            acme.delete(&its_path),
+            acme.patch(
+                "/v1/organization",
+                json!({"settings": {"default_destination_ids": [destination.id]}}),
+            ),
+        );
+        let (deleted, named) = tokio::join!(deleting, naming);
+        deleted.ok(204);
+        if named.status == 200 {
+            let settings = acme.get("/v1/organization").await.ok(200)["settings"].clone();
+            named_deleted += usize::from(settings["default_destination_ids"] != json!([]));
+        }
+        for status in ["suspended", "active"] {
+            operator
+                .patch(&path, json!({"status": status}))
+                .await
+                .ok(200);
+        }
+        let none = json!({"settings": {"default_destination_ids": []}});
+        acme.patch("/v1/organization", none).await.ok(200);
+    }
+    println!("{named_deleted} of 15 requests named a destination that was being deleted");
+}
+
 /// A suspended organization submits nothing; the others do.
 #[tokio::test]
 async fn a_suspended_organization_waits() {

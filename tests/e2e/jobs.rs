@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kit::sink::Sink;
 use kit::stack::{Caller, Destination, Organization};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::stage;
+use crate::uploads::put;
 
 /// The number of deliveries, which is enough for several chunks.
 const FEW: usize = 120;
@@ -321,6 +323,19 @@ async fn only_an_audit_event_remains_of_an_erased_organization() {
     let destination = acme.destination().webhook(&sink).create().await;
     let large = acme.send([&destination], json!("x".repeat(200_000))).await;
     large.settles().await;
+    let upload = acme
+        .post(
+            "/v1/uploads",
+            json!({"content_type": "text/plain", "size_bytes": 6}),
+        )
+        .await
+        .ok(201);
+    assert_eq!(put(&upload, Bytes::from_static(b"unused")).await, 200);
+    assert_ne!(
+        put(&upload, Bytes::from_static(b"unused")).await,
+        200,
+        "it is there"
+    );
     let path = format!("/v1/organizations/{}", acme.id);
     acme.post(&format!("{path}/erase"), json!({}))
         .await
@@ -338,6 +353,11 @@ async fn only_an_audit_event_remains_of_an_erased_organization() {
         "{job}"
     );
     operator.get(&path).await.problem(404, "not_found");
+    assert_eq!(
+        put(&upload, Bytes::from_static(b"unused")).await,
+        200,
+        "it was deleted"
+    );
     acme.get("/v1/deliveries")
         .await
         .problem(401, "unauthenticated");

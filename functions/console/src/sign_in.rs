@@ -61,7 +61,7 @@ impl Problem {
             }
             Self::NotVouchedFor => "Your identity provider did not sign you in.",
             Self::NoRole => {
-                "Your identity provider has not assigned you a role here. ActionForm its administrator \
+                "Your identity provider has not assigned you a role here. Ask its administrator \
                  for one."
             }
         }

@@ -6,13 +6,17 @@ use domain::check::CheckReport;
 use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode};
 use domain::role::Permission;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::context::covers_all_organizations;
 use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
 use crate::view::audit::AuditEventView;
 use crate::{Context, Operations, Query, Refusal};
+
+/// The largest value, as JSON in bytes, that a change records as it is.
+const RECORDED_VALUE_MAX: usize = 2048;
 
 /// The number of events that are read for one page if the request filters by action. The page may
 /// then be short.
@@ -284,18 +288,73 @@ pub(crate) fn changes(before: &Value, after: &Value) -> Vec<Change> {
         .into_iter()
         .filter(|name| old.get(*name) != new.get(*name));
     changed
-        .map(|name| Change {
-            path: format!("/{}", domain::input::pointer_token(name)),
-            before: member(old, name),
-            after: member(new, name),
+        .flat_map(|name| {
+            let path = format!("/{}", domain::input::pointer_token(name));
+            bounded(path, member(old, name), member(new, name))
         })
         .collect()
+}
+
+/// Returns a change of a value, so that the record of the change stays far below the 400 KB of an
+/// item: a large object member by member, and another large value as its size and hash.
+fn bounded(path: String, before: Value, after: Value) -> Vec<Change> {
+    let is_large = |value: &Value| value.to_string().len() > RECORDED_VALUE_MAX;
+    if !is_large(&before) && !is_large(&after) {
+        return vec![Change {
+            path,
+            before,
+            after,
+        }];
+    }
+    if before.is_object() && after.is_object() {
+        let members = changes(&before, &after).into_iter();
+        return members
+            .map(|change| Change {
+                path: format!("{path}{}", change.path),
+                ..change
+            })
+            .collect();
+    }
+    let recorded = |value: Value| {
+        if !is_large(&value) {
+            return value;
+        }
+        let text = value.to_string();
+        let sha256 = hex::encode(Sha256::digest(text.as_bytes()));
+        json!({"size_bytes": text.len(), "sha256": sha256})
+    };
+    vec![Change {
+        path,
+        before: recorded(before),
+        after: recorded(after),
+    }]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_large_object_is_recorded_member_by_member_and_a_large_value_as_its_hash() {
+        let settings = |template: &str, url: &str| json!({"name": "a", "settings": {"url": url, "timeout": 1, "template": template}});
+        let large = "\"".repeat(60_000);
+        let found = changes(
+            &settings(&large, "https://a"),
+            &settings("short", "https://b"),
+        );
+        let template = &found[0];
+        assert_eq!(
+            (&*template.path, &template.after),
+            ("/settings/template", &json!("short"))
+        );
+        assert_eq!(template.before["size_bytes"], 120_002);
+        assert_eq!(template.before["sha256"].as_str().map(str::len), Some(64));
+        assert_eq!(
+            (&*found[1].path, &found[1].after, found.len()),
+            ("/settings/url", &json!("https://b"), 2)
+        );
+    }
 
     #[test]
     fn only_what_differs_is_a_change() {

@@ -356,7 +356,7 @@ impl Operations {
                 self.ask_for_confirmations(ctx, &before).await;
                 return Ok(self.organization_view(ctx, before));
             }
-            self.must_have_destinations(ctx, &after).await?;
+            self.must_have_destinations(ctx, &before, &after).await?;
             self.may_ask_for_confirmations(&before, &after).await?;
             let after = Organization {
                 revision: before.revision + 1,
@@ -496,24 +496,29 @@ impl Operations {
         }
     }
 
-    /// Refuses settings that name destinations which do not exist.
+    /// Refuses a change that newly names destinations which do not exist. One that was named before
+    /// may have been deleted at the same time, and does not prevent other changes.
     async fn must_have_destinations(
         &self,
         ctx: &Context,
-        organization: &Organization,
+        before: &Organization,
+        after: &Organization,
     ) -> Result<(), Refusal> {
-        let named = organization.settings.named_destinations();
+        let earlier = before.settings.named_destinations();
+        let is_new = |id| earlier.iter().all(|(_, earlier)| *earlier != id);
+        let mut named = after.settings.named_destinations();
+        named.retain(|(_, id)| is_new(*id));
         if named.is_empty() {
             return Ok(());
         }
-        let routes = self.store.routes(organization.id).await?;
+        let routes = self.store.routes(after.id).await?;
         let known: Vec<_> = routes
             .map(|routes| routes.destinations.iter().map(|route| route.id).collect())
             .unwrap_or_default();
         let mut missing = Vec::new();
         for (pointer, id) in named {
             if !known.contains(&id) {
-                self.owns_or_records(ctx, organization.id, id).await;
+                self.owns_or_records(ctx, after.id, id).await;
                 missing.push(format!("/settings{pointer}"));
             }
         }

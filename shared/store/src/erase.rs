@@ -5,10 +5,12 @@ use futures_util::{TryStreamExt as _, stream};
 use telemetry::metrics::{Threshold, threshold_exceeded};
 
 use crate::attributes::{Item, Reader, text};
-use crate::delivery::OwnObjects;
+use crate::delivery::{ObjectLocation, OwnObjects, Unreadable};
+use crate::document;
 use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
 use crate::unreadable::readable;
+use crate::upload::Upload;
 use crate::{Store, StoreError};
 
 /// The number of items that are removed concurrently.
@@ -73,11 +75,31 @@ impl Store {
         spared: JobId,
     ) -> Result<(), StoreError> {
         self.delete_keys(organization).await?;
+        self.erase_uploads(organization).await?;
         for partition in keys::partitions_of(organization) {
             self.erase_partition(&partition, Some(&keys::job(organization, spared)))
                 .await?;
         }
         self.erase_configuration(organization).await
+    }
+
+    /// Erases the objects of uploads. Those that messages used have been erased with the messages.
+    async fn erase_uploads(&self, organization: OrganizationId) -> Result<(), StoreError> {
+        let mut uploads = Condition::default();
+        uploads.equals(PK, text(keys::uploads(organization)));
+        let listed = self
+            .list("list uploads", self.query(uploads), u32::MAX)
+            .await?;
+        let records = listed.items.iter().filter(|item| is_record(item));
+        for upload in readable(records.map(document::read::<Upload>))? {
+            let location = ObjectLocation::own(upload.key, None);
+            match self.object_head(&location).await {
+                Ok(head) => self.delete_object(&location.pinned(&head)).await?,
+                Err(Unreadable::Store(error)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Erases an organization's destinations with what belongs to them, everything else in its own
@@ -181,4 +203,10 @@ fn destination_of(item: &Item) -> Result<DestinationId, StoreError> {
         .trim_start_matches(keys::DESTINATION_PREFIX)
         .parse()
         .map_err(|error| reader.corrupt(format!("its sort key {error}")))
+}
+
+/// Returns whether an item of the uploads' partition is the record of an upload, and not the entry
+/// of one that no message uses yet.
+fn is_record(item: &Item) -> bool {
+    Key::of(item).is_some_and(|key| !key.sk.starts_with(keys::OUTSTANDING_PREFIX))
 }

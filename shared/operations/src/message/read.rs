@@ -14,7 +14,7 @@ use domain::role::Permission;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Content, MessageFilter, ObjectLocation, Unreadable};
+use store::{Content, MessageFilter, ObjectLocation, StoreError, Unreadable};
 use utoipa::ToSchema;
 
 use crate::cursor::ListScope;
@@ -292,29 +292,20 @@ impl Operations {
         }
         no_parameters(query)?;
         let mut not_erased = None;
-        for (_, delivery) in deliveries {
-            let delivery = match delivery {
-                Ok(delivery) => delivery,
-                Err(error) => {
-                    not_erased.get_or_insert(error);
-                    continue;
-                }
-            };
-            let finished = match delivery.status().is_finished() {
-                true => delivery,
-                false => match self.dispatch.cancel(delivery.clone()).await {
-                    Ok(cancelled) => cancelled,
-                    // The delivery has ended in the meantime.
-                    Err(dispatch::RedeliverError::Refused(_)) => delivery,
-                    Err(error) => return Err(error.into()),
-                },
-            };
-            let current = self
-                .store
-                .delivery(organization, finished.id)
-                .await?
-                .unwrap_or(finished);
-            self.store.erase_payload(&current).await?;
+        let mut erase = async |delivery: Result<Delivery, StoreError>| match delivery {
+            Ok(delivery) => self.erase_delivery_payload(delivery).await,
+            Err(error) => {
+                not_erased.get_or_insert(error);
+                Ok(())
+            }
+        };
+        // No delivery is added to a message once the payload of its first one is erased.
+        for (_, delivery) in deliveries.into_iter().take(1) {
+            erase(delivery).await?;
+        }
+        let others = self.store.stored_message(organization, message).await?;
+        for (_, delivery) in others.into_iter().skip(1) {
+            erase(delivery).await?;
         }
         if let Some(error) = not_erased {
             return Err(error.into());
@@ -328,6 +319,25 @@ impl Operations {
         );
         self.store.record_audit(&event).await?;
         Ok(())
+    }
+
+    /// Cancels a delivery that is unfinished and erases its payload.
+    async fn erase_delivery_payload(&self, delivery: Delivery) -> Result<(), Refusal> {
+        let finished = match delivery.status().is_finished() {
+            true => delivery,
+            false => match self.dispatch.cancel(delivery.clone()).await {
+                Ok(cancelled) => cancelled,
+                // The delivery has ended in the meantime.
+                Err(dispatch::RedeliverError::Refused(_)) => delivery,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let current = self
+            .store
+            .delivery(finished.organization, finished.id)
+            .await?
+            .unwrap_or(finished);
+        Ok(self.store.erase_payload(&current).await?)
     }
 
     pub(super) async fn own_message(

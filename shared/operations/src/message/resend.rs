@@ -78,10 +78,7 @@ impl Operations {
                 }
             };
         if self.store.content(first).await?.is_none() {
-            return Err(Refusal {
-                code: RefusalCode::PayloadExpiredForRetry,
-                ..payload_expired()
-            });
+            return Err(expired());
         }
         let missing = |target: &Target| {
             deliveries
@@ -97,7 +94,8 @@ impl Operations {
                 fallback_of: None,
             };
             if self.dispatch.add(first, target, addition).await? == Added::Gone {
-                return Err(Refusal::not_found());
+                self.own_message(ctx, organization, id).await?;
+                return Err(expired());
             }
         }
         let event = self.event(
@@ -113,5 +111,13 @@ impl Operations {
         self.record_made(&event).await;
         let deliveries = self.own_message(ctx, organization, id).await?;
         Ok(self.message_view(ctx, &deliveries, &self.pauses(organization).await?))
+    }
+}
+
+/// Returns the 409 for a message whose payload is no longer kept.
+fn expired() -> Refusal {
+    Refusal {
+        code: RefusalCode::PayloadExpiredForRetry,
+        ..payload_expired()
     }
 }

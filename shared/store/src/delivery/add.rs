@@ -4,12 +4,14 @@
 use domain::Timestamp;
 use domain::delivery::Delivery;
 
-use super::item::{self, PAYLOADS};
+use super::item::{self, PAYLOAD_PLACE, PAYLOADS};
+use super::payload::{PLACE_ERASED, is_erased};
 use super::read::first_delivery_key;
 use super::transition::put_due;
-use crate::attributes::number;
+use crate::attributes::{number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::PK;
+use crate::transaction::Transacted;
 use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
@@ -23,7 +25,7 @@ pub enum Added {
     Done(Box<Delivery>),
     /// The message already had this delivery to the destination.
     There(Box<Delivery>),
-    /// The message no longer exists.
+    /// The message no longer exists, or its payload was erased.
     Gone,
 }
 
@@ -52,7 +54,6 @@ impl Store {
                 .into_iter()
                 .find(|delivery| delivery.destination == new.destination)
             {
-                self.raise_fan_out(new, last + 1).await?;
                 return Ok(Added::There(Box::new(there)));
             }
             let Some(source) = self.get(ACTION, &first).await? else {
@@ -69,34 +70,32 @@ impl Store {
                     item.insert((*name).to_owned(), value.clone());
                 }
             }
-            let mut condition = Condition::default();
-            condition.missing(PK);
-            if self.put(ACTION, item, condition).await?.is_done() {
-                self.raise_fan_out(new, position + 1).await?;
+            if is_erased(&source) {
+                return Ok(Added::Gone);
+            }
+            let mut new_item = Condition::default();
+            new_item.missing(PK);
+            let adding = self
+                .transaction()
+                .put(item, new_item)
+                .change(&first, counted(position + 1));
+            if let Transacted::Done = self.transact(ACTION, adding).await? {
                 return Ok(Added::Done(Box::new(added)));
             }
         }
         Err(StoreError::contended(ACTION))
     }
+}
 
-    /// Raises the number of deliveries that a message's first delivery records for the whole
-    /// message.
-    async fn raise_fan_out(&self, delivery: &Delivery, fan_out: u16) -> Result<(), StoreError> {
-        if fan_out <= 1 {
-            return Ok(());
-        }
-        let mut change = Change::default();
-        change.set(item::FAN_OUT, number(fan_out));
-        change
-            .when()
-            .exists(PK)
-            .missing_or_at_most(item::FAN_OUT, number(fan_out - 1));
-        self.change(
-            "count a message's deliveries",
-            &first_delivery_key(delivery.organization, delivery.id.message),
-            change,
-        )
-        .await
-        .map(drop)
-    }
+/// Records on a message's first delivery that the message has this many deliveries, unless its
+/// payload was erased. An erasure reads the deliveries after it has erased the first one.
+fn counted(fan_out: u16) -> Change {
+    let mut change = Change::default();
+    change.set(item::FAN_OUT, number(fan_out));
+    change
+        .when()
+        .exists(PK)
+        .differs(PAYLOAD_PLACE, text(PLACE_ERASED))
+        .missing_or_at_most(item::FAN_OUT, number(fan_out - 1));
+    change
 }

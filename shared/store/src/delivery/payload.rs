@@ -68,6 +68,9 @@ pub enum Content {
 /// Chooses where a payload goes whose deliveries' items have `item_bytes` without it: inline as
 /// long as no write of a delivery costs another unit because of it.
 pub(super) fn choose_placement(payload: &Bytes, item_bytes: usize) -> Placement {
+    if payload.len() > PAYLOAD_MAX_BYTES {
+        return Placement::Object;
+    }
     let settled = item_bytes + SETTLE_RESERVE_BYTES;
     let room = settled.next_multiple_of(WRITE_UNIT_BYTES) - settled;
     if PAYLOAD.len() + payload.len() <= room {
@@ -86,6 +89,9 @@ pub(super) fn choose_placement(payload: &Bytes, item_bytes: usize) -> Placement 
 /// Chooses where a payload goes that is kept for a shorter time than its deliveries: never into
 /// their items.
 pub(super) fn choose_separate_placement(payload: &Bytes) -> Placement {
+    if payload.len() > PAYLOAD_MAX_BYTES {
+        return Placement::Object;
+    }
     let compressed = compression::compress(payload, LEVEL, b"");
     if compressed.len() <= ITEM_MAX_BYTES {
         Placement::Item(compressed)

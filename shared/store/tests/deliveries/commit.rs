@@ -191,12 +191,15 @@ async fn a_payload_comes_back_from_wherever_it_is() {
     let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..))
         .take(1 << 20)
         .collect();
-    // Inline, inline and compressed, an item, an object; and nothing at all.
+    let report = vec![b'x'; (1 << 20) + 1];
+    // Inline, inline and compressed, an item, an object, a report of a large message; and nothing
+    // at all.
     for (payload, in_item, in_batch) in [
         (PAYLOAD, false, true),
         (text.as_bytes(), false, true),
         (&noise[..5000], true, true),
         (&noise, false, false),
+        (&report, false, false),
         (b"", false, true),
     ] {
         let mut deliveries = fixture.message_to(organization, &[destination.id]);

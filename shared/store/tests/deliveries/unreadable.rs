@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::delivery::Delivery;
 use domain::event_type::EventPattern;
 use domain::id::{Id as _, UploadId};
+use local_aws::Fault;
 use store::{Added, AnnounceOutcome, Content, Missed, SentBody, Store, Upload};
 
 use super::words::{PAYLOAD, SHARDS};
@@ -66,6 +67,32 @@ async fn the_other_deliveries_of_a_message_are_read_and_more_can_be_added() {
         unreadable.to_string().contains("unreadable"),
         "{unreadable}"
     );
+}
+
+/// An erasure lists the deliveries of a message after it has erased the first one.
+#[tokio::test]
+async fn no_delivery_is_added_to_a_message_whose_payload_is_erased_meanwhile() {
+    let fixture = Fixture::new();
+    let deliveries = committed(&fixture, 1).await;
+    let organization = deliveries[0].organization;
+    let mut new = fixture
+        .message_to(organization, &[fixture.ids.mint(organization, 1)])
+        .remove(0);
+    new.id.message = deliveries[0].id.message;
+    fixture.engines.install_faults(|call| {
+        if call.operation == "TransactWriteItems" {
+            Fault::Delay(std::time::Duration::from_millis(500))
+        } else {
+            Fault::None
+        }
+    });
+    let erase = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        fixture.store.erase_payload(&deliveries[0]).await.unwrap();
+    };
+    let (added, ()) = tokio::join!(fixture.store.add_delivery(&new, None), erase);
+    assert_eq!(added.unwrap(), Added::Gone);
+    assert_eq!(message(&fixture, &deliveries[0]).await.unwrap(), [0]);
 }
 
 #[tokio::test]

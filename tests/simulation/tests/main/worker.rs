@@ -180,24 +180,31 @@ fn a_shutdown_starts_no_attempt_returns_the_work_at_once_and_costs_no_retry() {
     });
 }
 
+/// Creates a world with a delivery whose connector panicked five times, so that its task is
+/// suspected.
+async fn suspected(seed: u64) -> (World, Delivery) {
+    let panics = AtomicU32::new(5);
+    let receiver = Receiver::scripted(move |_, _| {
+        if panics.load(Ordering::Relaxed) == 0 {
+            return delivered();
+        }
+        panics.fetch_sub(1, Ordering::Relaxed);
+        panic!("on purpose: a connector that panics")
+    });
+    let world = World::create(seed, receiver).await;
+    let suspect = submit(&world, 1).await.remove(0);
+    for _ in 0..5 {
+        assert_eq!(world.poll_worker().await, 1);
+        tokio::time::sleep(Duration::from_secs(541)).await;
+    }
+    (world, suspect)
+}
+
 /// Its worker has read it together with the tasks that are attempted first.
 #[test]
 fn a_suspected_delivery_that_is_cancelled_while_the_others_are_attempted_is_not_sent() {
     in_simulated_time(async || {
-        let panics = AtomicU32::new(5);
-        let receiver = Receiver::scripted(move |_, _| {
-            if panics.load(Ordering::Relaxed) == 0 {
-                return delivered();
-            }
-            panics.fetch_sub(1, Ordering::Relaxed);
-            panic!("on purpose: a connector that panics")
-        });
-        let world = World::create(11, receiver).await;
-        let suspect = submit(&world, 1).await.remove(0);
-        for _ in 0..5 {
-            assert_eq!(world.poll_worker().await, 1);
-            tokio::time::sleep(Duration::from_secs(541)).await;
-        }
+        let (world, suspect) = suspected(11).await;
         let other = submit(&world, 1).await.remove(0);
         let is_first = AtomicBool::new(true);
         world.engines.install_faults(move |call| {
@@ -224,20 +231,7 @@ fn a_suspected_delivery_that_is_cancelled_while_the_others_are_attempted_is_not_
 #[test]
 fn a_suspected_delivery_that_is_too_late_is_not_given_up_untried() {
     in_simulated_time(async || {
-        let panics = AtomicU32::new(5);
-        let receiver = Receiver::scripted(move |_, _| {
-            if panics.load(Ordering::Relaxed) == 0 {
-                return delivered();
-            }
-            panics.fetch_sub(1, Ordering::Relaxed);
-            panic!("on purpose: a connector that panics")
-        });
-        let world = World::create(12, receiver).await;
-        let suspect = submit(&world, 1).await.remove(0);
-        for _ in 0..5 {
-            assert_eq!(world.poll_worker().await, 1);
-            tokio::time::sleep(Duration::from_secs(541)).await;
-        }
+        let (world, suspect) = suspected(12).await;
         for _ in 0..10 {
             submit(&world, 1).await;
             let is_first = AtomicBool::new(true);

@@ -339,7 +339,7 @@ impl Monitor {
             .store
             .job(destination.organization_id, enabled.job)
             .await?;
-        if let Some(job) = job.filter(|job| job.status == JobStatus::Queued) {
+        if let Some(job) = job.filter(|job| matches!(job.status, JobStatus::Queued)) {
             let extended = Job {
                 revision: job.revision + 1,
                 ..job.requested_at(self.clock.now())

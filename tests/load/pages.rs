@@ -21,7 +21,7 @@ const REQUESTS_PER_PAGE: usize = 40;
 /// Fills the table with `count` deliveries and looks at lists of them at `console_url`.
 pub(crate) async fn measure(organization: &Organization, console_url: &str, count: usize) {
     let destinations = fill(organization, count).await;
-    let ids: Vec<&str> = ids_of(&destinations);
+    let ids = ids_of(&destinations);
     let form = format!("key={}", organization.plain_key());
     let signed_in = fetch(
         Method::POST,
@@ -87,7 +87,7 @@ pub(crate) async fn fill(organization: &Organization, count: usize) -> Vec<Desti
         .then(|n| disabled(organization, n))
         .collect()
         .await;
-    let ids: Vec<&str> = ids_of(&destinations);
+    let ids = ids_of(&destinations);
     let requests = count.div_ceil(FAN_OUT * BATCH);
     stream::iter(0..requests)
         .for_each_concurrent(4, |request| submit(organization, &ids, request))

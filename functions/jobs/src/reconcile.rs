@@ -9,8 +9,8 @@ use store::{Job, JobStatus, StoreError};
 use crate::Jobs;
 use crate::run::Step;
 
-/// A delivery that has waited this long is treated as lost. A second task for one that is not costs
-/// one read.
+/// A delivery that has waited this long, and of which no attempt can be running, is treated as lost.
+/// If its task is in the queue after all, the second one costs one read.
 const WAITED: Duration = Duration::from_secs(60);
 /// When a delivery comes due whose new task is lost too.
 const DUE_AFTER: Duration = Duration::from_secs(600);
@@ -39,7 +39,7 @@ impl Jobs {
                     && delivery.waiting.is_none()
                     && now.since(delivery.created_at) >= WAITED;
                 let may_run = delivery.in_flight(now)
-                    || (delivery.is_untouched() && now < delivery.unleased_until());
+                    || delivery.unleased_until().is_some_and(|until| now < until);
                 waits && !may_run
             });
             let sent = self.send_again(lost.collect()).await?;

@@ -340,11 +340,7 @@ impl Monitor {
             .job(destination.organization_id, enabled.job)
             .await?;
         if let Some(job) = job.filter(|job| matches!(job.status, JobStatus::Queued)) {
-            let extended = Job {
-                revision: job.revision + 1,
-                ..job.requested_at(self.clock.now())
-            };
-            self.store.save_job(&extended).await?;
+            self.store.extend_replay(job, self.clock.now()).await?;
         }
         self.jobs
             .send(JobTask {

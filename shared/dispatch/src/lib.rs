@@ -116,11 +116,9 @@ impl Dispatcher {
     /// a first attempt can no longer be running.
     fn unsent_due(&self, delivery: &Delivery) -> Timestamp {
         let at = self.clock.now().plus(UNSENT_DUE);
-        if delivery.is_untouched() {
-            at.max(delivery.unleased_until())
-        } else {
-            at
-        }
+        delivery
+            .unleased_until()
+            .map_or(at, |unleased_until| at.max(unleased_until))
     }
 
     /// Enters deliveries in the due index at these times, so that the sweep queues them. If that

@@ -91,15 +91,20 @@ impl Store {
             .list("list uploads", self.query(uploads), u32::MAX)
             .await?;
         let records = listed.items.iter().filter(|item| is_record(item));
-        for upload in readable(records.map(document::read::<Upload>))? {
-            let location = ObjectLocation::own(upload.key, None);
-            match self.object_head(&location).await {
-                Ok(head) => self.delete_object(&location.pinned(&head)).await?,
-                Err(Unreadable::Store(error)) => return Err(error),
-                Err(_) => {}
-            }
+        let uploads = readable(records.map(document::read::<Upload>))?;
+        stream::iter(uploads.into_iter().map(Ok))
+            .try_for_each_concurrent(CONCURRENCY, |upload| self.erase_upload(upload))
+            .await
+    }
+
+    /// Deletes the object of an upload in its version, if its bytes were put.
+    async fn erase_upload(&self, upload: Upload) -> Result<(), StoreError> {
+        let location = ObjectLocation::own(upload.key, None);
+        match self.object_head(&location).await {
+            Ok(head) => self.delete_object(&location.pinned(&head)).await,
+            Err(Unreadable::Store(error)) => Err(error),
+            Err(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Erases an organization's destinations with what belongs to them, everything else in its own

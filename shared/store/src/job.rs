@@ -305,6 +305,19 @@ impl Store {
         })
     }
 
+    /// Includes in a stored replay what was skipped until `now`. Returns the job unchanged if it was
+    /// changed by someone else first.
+    pub async fn extend_replay(&self, job: Job, now: Timestamp) -> Result<Job, StoreError> {
+        let extended = Job {
+            revision: job.revision + 1,
+            ..job.clone().requested_at(now)
+        };
+        Ok(match self.save_job(&extended).await? {
+            Saved::Done => extended,
+            Saved::Conflict => job,
+        })
+    }
+
     /// Lists an organization's jobs, newest first.
     pub async fn jobs_page(
         &self,

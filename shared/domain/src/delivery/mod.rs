@@ -108,12 +108,12 @@ impl Delivery {
             && self.waiting.is_none()
     }
 
-    /// Returns until when an untouched delivery may have an attempt that is running without a
-    /// lease. After this time, it has neither been attempted nor is it being attempted.
+    /// Returns until when an attempt without a lease may be running; `None` if the delivery is not
+    /// untouched. A delivery that is still untouched at this time was not attempted.
     #[must_use]
-    pub fn unleased_until(&self) -> Timestamp {
-        self.created_at
-            .plus(UNLEASED_START + self.destination_type.longest_attempt() + RECORDED_WITHIN)
+    pub fn unleased_until(&self) -> Option<Timestamp> {
+        let longest = UNLEASED_START + self.destination_type.longest_attempt() + RECORDED_WITHIN;
+        self.is_untouched().then(|| self.created_at.plus(longest))
     }
 
     /// Returns the failure category. For a fallback that has not failed itself, it is the category

@@ -151,22 +151,15 @@ impl Operations {
     /// Includes in a stored replay what was skipped until its destination was enabled. If this
     /// fails, deliveries that were skipped during this request are not replayed.
     async fn extended_replay(&self, job: Job) -> Job {
-        let extended = Job {
-            revision: job.revision + 1,
-            ..job.clone().requested_at(self.clock.now())
-        };
-        match self.store.save_job(&extended).await {
-            Ok(Saved::Done) => extended,
-            Ok(Saved::Conflict) => job,
-            Err(error) => {
-                tracing::warn!(
-                    error = %domain::chain(&error),
-                    job = %job.id,
-                    "failed to include in a replay what was skipped until now"
-                );
-                job
-            }
-        }
+        let extending = self.store.extend_replay(job.clone(), self.clock.now());
+        extending.await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = %domain::chain(&error),
+                job = %job.id,
+                "failed to include in a replay what was skipped until now"
+            );
+            job
+        })
     }
 
     /// Returns the time from which a replay begins, or `None` if none is requested, or if it is

@@ -404,7 +404,8 @@ impl Operations {
     }
 
     /// Returns the deliveries of a message whose submission did not end in time, if the message was
-    /// committed. Those whose tasks may not have been queued come due in a minute.
+    /// committed. Those whose tasks may not have been queued come due once no first attempt can be
+    /// running.
     async fn accepted_in_time(
         &self,
         entry: &Entry<'_>,

@@ -300,8 +300,8 @@ impl Operations {
             }
         };
         // No delivery is added to a message once the payload of its first one is erased.
-        for (_, delivery) in deliveries.into_iter().take(1) {
-            erase(delivery).await?;
+        if let Some((_, first)) = deliveries.into_iter().next() {
+            erase(first).await?;
         }
         let others = self.store.stored_message(organization, message).await?;
         for (_, delivery) in others.into_iter().skip(1) {

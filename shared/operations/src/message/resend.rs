@@ -85,15 +85,16 @@ impl Operations {
                 .iter()
                 .all(|delivery| delivery.destination != target.destination)
         };
-        let added = targets.iter().filter(|target| missing(target)).count();
-        self.admit_deliveries(organization, 1, added).await?;
-        // A delivery that is there is added again, which completes what an interrupted request left.
+        let targets: Vec<Target> = targets.into_iter().filter(missing).collect();
+        self.admit_deliveries(organization, 1, targets.len())
+            .await?;
         for target in &targets {
             let addition = Addition {
                 trigger: Trigger::Manual,
                 fallback_of: None,
             };
             if self.dispatch.add(first, target, addition).await? == Added::Gone {
+                // The message has ended (404), or its payload was erased meanwhile.
                 self.own_message(ctx, organization, id).await?;
                 return Err(expired());
             }

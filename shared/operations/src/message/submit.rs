@@ -247,7 +247,7 @@ impl Operations {
     }
 
     /// Returns the deliveries of a message if an earlier request committed it. Those whose tasks
-    /// may not have been queued come due in a minute.
+    /// may not have been queued come due once no first attempt can be running.
     pub(super) async fn committed(
         &self,
         organization: OrganizationId,

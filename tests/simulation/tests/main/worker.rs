@@ -200,20 +200,25 @@ async fn suspected(seed: u64) -> (World, Delivery) {
     (world, suspect)
 }
 
+/// Delays the next record of an attempt.
+fn delay_first_record(world: &World, delay: Duration) {
+    let is_first = AtomicBool::new(true);
+    world.engines.install_faults(move |call| {
+        let records = matches!(&*call.operation, "BatchExecuteStatement" | "UpdateItem");
+        match records && is_first.swap(false, Ordering::Relaxed) {
+            true => Fault::Delay(delay),
+            false => Fault::None,
+        }
+    });
+}
+
 /// Its worker has read it together with the tasks that are attempted first.
 #[test]
 fn a_suspected_delivery_that_is_cancelled_while_the_others_are_attempted_is_not_sent() {
     in_simulated_time(async || {
         let (world, suspect) = suspected(11).await;
         let other = submit(&world, 1).await.remove(0);
-        let is_first = AtomicBool::new(true);
-        world.engines.install_faults(move |call| {
-            let records = matches!(&*call.operation, "BatchExecuteStatement" | "UpdateItem");
-            match records && is_first.swap(false, Ordering::Relaxed) {
-                true => Fault::Delay(Duration::from_secs(5)),
-                false => Fault::None,
-            }
-        });
+        delay_first_record(&world, Duration::from_secs(5));
         let cancel = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let cancelled = world.dispatcher.cancel(now(&world, &suspect).await).await;
@@ -234,14 +239,7 @@ fn a_suspected_delivery_that_is_too_late_is_not_given_up_untried() {
         let (world, suspect) = suspected(12).await;
         for _ in 0..10 {
             submit(&world, 1).await;
-            let is_first = AtomicBool::new(true);
-            world.engines.install_faults(move |call| {
-                let records = matches!(&*call.operation, "BatchExecuteStatement" | "UpdateItem");
-                match records && is_first.swap(false, Ordering::Relaxed) {
-                    true => Fault::Delay(Duration::from_secs(80)),
-                    false => Fault::None,
-                }
-            });
+            delay_first_record(&world, Duration::from_secs(80));
             world.poll_worker().await;
         }
         world.engines.clear_faults();

@@ -39,9 +39,9 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
 }
 
 /// Whether a request can be sent once more on a new connection. It can if it was not processed, or
-/// if a connection that carried other requests failed or timed out before an answer arrived:
-/// receivers close kept connections at any time, so the request was most likely never read (RFC
-/// 9110, section 9.2.2). The receiver can recognise a repeated request by its delivery id.
+/// if a connection that carried other requests was lost before an answer arrived: receivers close
+/// kept connections at any time, so the request was most likely never read (RFC 9110, section
+/// 9.2.2). The receiver can recognise a repeated request by its delivery id.
 pub(crate) fn may_be_sent_again(
     exchange: &reqwest::Result<reqwest::Response>,
     attempt: &Attempt,
@@ -98,10 +98,10 @@ fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Whether the connection was closed, was reset, or timed out.
+/// Whether the connection was closed or reset.
 fn is_lost_connection(error: &(dyn Error + 'static)) -> bool {
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
-        return http.is_incomplete_message() || http.is_closed() || http.is_timeout();
+        return http.is_incomplete_message() || http.is_closed();
     }
     if let Some(http_2) = error.downcast_ref::<h2::Error>() {
         return http_2.is_io();
@@ -161,12 +161,6 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     }
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
         let detail = match http {
-            _ if http.is_timeout() => {
-                return Some((
-                    FailureKind::Timeout,
-                    "the connection stopped responding".to_owned(),
-                ));
-            }
             _ if http.is_incomplete_message() => CLOSED,
             _ if http.is_parse_too_large() => "the answer's headers are too large",
             _ if http.is_parse() => "the answer is not valid HTTP",

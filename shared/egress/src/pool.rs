@@ -27,11 +27,6 @@ const ROUTE_AGE_MAX: Duration = Duration::from_secs(240);
 const IDLE_MAX: Duration = Duration::from_secs(4);
 /// How many idle connections are kept for each route: a batch of ten, and some more.
 const IDLE_PER_ROUTE_MAX: usize = 16;
-/// How long an HTTP/2 connection with requests may be quiet before it is pinged, and how long the
-/// answer may take. A broken connection is found within an attempt, and a receiver that is busy for
-/// some seconds is not mistaken for one.
-const PING_AFTER: Duration = Duration::from_secs(1);
-const PONG_MAX: Duration = Duration::from_secs(4);
 /// How many headers an HTTP/1.1 answer may have. The library allocates room for all of them while
 /// it reads the head of an answer, which may have at most 400 KiB.
 const HEADERS_MAX: usize = 1_024;
@@ -158,8 +153,9 @@ fn client(tls: &ClientConfig) -> reqwest::Result<reqwest::Client> {
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http2_max_header_list_size(HTTP_2_HEAD_BYTES_MAX)
-        .http2_keep_alive_interval(PING_AFTER)
-        .http2_keep_alive_timeout(PONG_MAX)
+        // A receiver that reads nothing for a while may be busy. The time limit of the request
+        // decides, not the 30 s of the library.
+        .tcp_user_timeout(None)
         .build()
 }
 

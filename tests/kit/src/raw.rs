@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use rustls::ServerConfig;
@@ -28,6 +29,9 @@ use tokio_rustls::TlsAcceptor;
 pub enum Turn {
     /// Sends these bytes and keeps the connection. HTTP/2 sends them as a block of headers.
     Answer(Vec<u8>),
+    /// Reads and sends nothing for this time, not even an acknowledgement of HTTP/2 pings, and then
+    /// sends these bytes.
+    AnswerAfter(Duration, Vec<u8>),
     /// Sends these bytes and closes the connection.
     AnswerAndClose(Vec<u8>),
     /// Closes the connection (FIN).
@@ -57,6 +61,11 @@ impl Turn {
     /// Returns an empty HTTP/2 response with status 200.
     pub fn ok_http_2() -> Self {
         Self::Answer(http_2::STATUS_200.to_vec())
+    }
+
+    /// Returns an empty HTTP/2 response with status 200 that is sent after this time.
+    pub fn ok_http_2_after(delay: Duration) -> Self {
+        Self::AnswerAfter(delay, http_2::STATUS_200.to_vec())
     }
 
     /// Returns an empty HTTP/2 response with status 200 and `count` headers of 100 bytes.
@@ -191,6 +200,12 @@ async fn http_1(mut stream: TcpStream, next: impl Fn() -> Turn) {
     while read_request(&mut stream).await.is_some() {
         match next() {
             Turn::Answer(bytes) => {
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Turn::AnswerAfter(delay, bytes) => {
+                tokio::time::sleep(delay).await;
                 if stream.write_all(&bytes).await.is_err() {
                     return;
                 }

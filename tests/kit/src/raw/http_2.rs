@@ -61,6 +61,11 @@ pub(super) async fn serve(
                     last_answered = id;
                     answer(stream, id, &block).await?;
                 }
+                Turn::AnswerAfter(delay, block) => {
+                    tokio::time::sleep(delay).await;
+                    last_answered = id;
+                    answer(stream, id, &block).await?;
+                }
                 Turn::Refuse => {
                     write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes()).await?
                 }

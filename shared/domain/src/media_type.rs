@@ -36,6 +36,16 @@ pub fn charset(media_type: &str) -> Option<String> {
     media_type.get_parameter("charset").map(str::to_owned)
 }
 
+/// Whether a media type declares that a CSV has no header (RFC 4180 §3).
+#[must_use]
+pub fn has_no_header(media_type: &str) -> bool {
+    let media_type = media_type.parse::<Mime>();
+    media_type.is_ok_and(|media_type| {
+        let header = media_type.get_parameter("header");
+        header.is_some_and(|header| header.eq_ignore_ascii_case("absent"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +65,19 @@ mod tests {
         }
         for text in ["", "text", "text/", "/csv", "text csv", "; text/csv"] {
             assert_eq!(essence(text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_csv_can_declare_that_it_has_no_header() {
+        for text in [
+            "text/csv; header=absent",
+            "text/csv;charset=utf-8;Header=\"ABSENT\"",
+        ] {
+            assert!(has_no_header(text), "{text}");
+        }
+        for text in ["text/csv", "text/csv; header=present", "header=absent"] {
+            assert!(!has_no_header(text), "{text}");
         }
     }
 

@@ -8,7 +8,8 @@ use super::session::Session;
 use super::table::{self, Table};
 use super::verdict;
 use crate::connector::{Delivering, Facts, Written};
-use crate::document::{collect, is_json};
+use crate::document::{collect, created_at, fit, is_json};
+use crate::rows::{Cell, ColumnKind};
 use worker::{ConnectorError, Payload, StepRecorder};
 
 /// The column whose unique index makes each delivery happen once.
@@ -57,14 +58,16 @@ async fn write(
         None if settings.create_table => create(session, &settings.table, facts).await?,
         None => return Err(verdict::no_table(&settings.table)),
     };
-    require(session, &table, &payload).await?;
-    // One statement is one transaction.
+    // `autocommit` may be off.
+    session.execute("START TRANSACTION").await?;
+    let written = insert(session, &table, facts, payload).await?;
     delivering.commits_now();
-    insert(session, &table, facts, payload).await
+    session.execute("COMMIT").await?;
+    Ok(written)
 }
 
 /// Checks whether the table can take the row.
-pub(super) async fn require(
+async fn require(
     session: &mut Session,
     table: &Table,
     payload: &[u8],
@@ -95,32 +98,20 @@ async fn create(
     table::create(session, name, &definition).await
 }
 
-/// Inserts the row of the delivery.
+/// Checks the table and inserts the row of the delivery within the transaction.
 pub(super) async fn insert(
     session: &mut Session,
     table: &Table,
     facts: &Facts,
     payload: Vec<u8>,
 ) -> Result<Written, ConnectorError> {
+    require(session, table, &payload).await?;
     let sql = format!(
         "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) \
          VALUES (?, ?, ?, ?, ?, ?)",
         table.sql()
     );
-    let delivery = facts.delivery.to_string();
-    let created_at = facts.created_at.to_string();
-    let created_at = created_at
-        .replace('T', " ")
-        .trim_end_matches('Z')
-        .to_owned();
-    let values: Vec<Value> = vec![
-        (&*delivery).into(),
-        facts.delivery.message.to_string().into(),
-        (&*facts.event_type).into(),
-        created_at.into(),
-        (&*facts.content_type).into(),
-        Value::Bytes(payload),
-    ];
+    let values = values(table, facts, payload)?;
     match session.conn.exec_drop(sql, values).await {
         Ok(()) => Ok(Written {
             rows: Some(1),
@@ -145,4 +136,42 @@ pub(super) async fn insert(
         }
         Err(error) => Err(verdict::of(error)),
     }
+}
+
+/// Returns the values of the row in the order of [`COLUMNS`].
+fn values(table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Vec<Value>, ConnectorError> {
+    let kind = |name| {
+        let column = table.column(name);
+        column.map_or(ColumnKind::TEXT, |column| column.sql_type.kind())
+    };
+    let created_at = created_at(&kind("created_at"), facts);
+    let texts = [
+        facts.delivery.to_string(),
+        facts.delivery.message.to_string(),
+        facts.event_type.clone(),
+        created_at
+            .replace('T', " ")
+            .trim_end_matches('Z')
+            .to_owned(),
+        facts.content_type.clone(),
+    ];
+    let mut values = Vec::new();
+    for (column, text) in COLUMNS.iter().zip(texts) {
+        values.push(match fit(column, &kind(column), Cell::Text(text.into()))? {
+            Cell::Text(text) | Cell::Number(text) => text.into_owned().into(),
+            _ => Value::NULL,
+        });
+    }
+    let payload_kind = kind("payload");
+    if !matches!(payload_kind, ColumnKind::Bytes { .. }) {
+        let text = std::str::from_utf8(&payload).map_err(|_| {
+            ConnectorError::rejected(
+                "the payload is not text, and the column payload stores text: longblob takes any \
+                 payload",
+            )
+        })?;
+        fit("payload", &payload_kind, Cell::Json(text))?;
+    }
+    values.push(Value::Bytes(payload));
+    Ok(values)
 }

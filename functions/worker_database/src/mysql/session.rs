@@ -220,7 +220,7 @@ fn options(
 }
 
 impl Session {
-    /// Sets a strict SQL mode, UTC, and time limits for waiting.
+    /// Sets a strict SQL mode, all checks of keys, UTC, and time limits for waiting.
     async fn prepare(&mut self, deadline: Instant) -> Result<(), ConnectorError> {
         let left_s = deadline
             .saturating_duration_since(Instant::now())
@@ -229,7 +229,8 @@ impl Session {
         let common = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = \
              'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO', \
-             SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {left_s}, SESSION lock_wait_timeout = {left_s}"
+             SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {left_s}, SESSION lock_wait_timeout = {left_s}, \
+             SESSION unique_checks = 1, SESSION foreign_key_checks = 1"
         );
         self.execute(&common).await?;
         let found: Vec<(String, u64)> = self

@@ -5,10 +5,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::session::Session;
 use super::table::{self, Table};
-use super::{types, verdict};
+use super::verdict;
 use crate::connector::{Delivering, Facts, Written};
-use crate::document::{collect, is_json};
-use crate::rows::Cell;
+use crate::document::{collect, created_at, fit, is_json};
+use crate::rows::{Cell, ColumnKind};
 use worker::{ConnectorError, Payload, StepRecorder};
 
 /// The column whose unique index makes each delivery happen once.
@@ -103,6 +103,12 @@ async fn insert(
     facts: &Facts,
     bytes: &[u8],
 ) -> Result<Written, ConnectorError> {
+    table.prepare(session).await?;
+    let kind = |name| {
+        table
+            .column(name)
+            .map_or(ColumnKind::TEXT, |column| table.kind(column))
+    };
     let column = table.column("payload");
     let sql_type = column.map_or("text", |column| &column.sql_type);
     let base_type = column.map_or("text", |column| &column.base_type);
@@ -125,17 +131,23 @@ async fn insert(
                 "the payload is not text, and column payload is {sql_type}: bytea takes any payload"
             ))
         })?;
-        let fitted = types::kind(base_type).fit(Cell::Json(text), false);
-        fitted.map_err(|fault| {
-            ConnectorError::rejected(format!("the column payload {fault}; nothing was written"))
-        })?;
+        fit("payload", &kind("payload"), Cell::Json(text))?;
         (&text, Type::TEXT)
     };
     let (delivery, message) = (
         facts.delivery.to_string(),
         facts.delivery.message.to_string(),
     );
-    let created_at = facts.created_at.to_string();
+    let created_at = created_at(&kind("created_at"), facts);
+    for (column, value) in [
+        (DELIVERY_ID, &delivery),
+        ("message_id", &message),
+        ("event_type", &facts.event_type),
+        ("created_at", &created_at),
+        ("content_type", &facts.content_type),
+    ] {
+        fit(column, &kind(column), Cell::Text(value.into()))?;
+    }
     let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
         (&delivery, Type::TEXT),
         (&message, Type::TEXT),

@@ -96,6 +96,7 @@ async fn write(
         table.require_unique(session, &key).await?;
     }
     opened.columns.bind(table.specs(), &settings.key_columns)?;
+    table.prepare(session).await?;
     let mut writing = RowWriter {
         session,
         settings,

@@ -111,7 +111,8 @@ impl Session {
         let begin = format!(
             "BEGIN; SET LOCAL statement_timeout = {left_ms}; SET LOCAL lock_timeout = {left_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {left_ms}; SET LOCAL client_min_messages = error; \
-             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'"
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL timezone_abbreviations = 'Default'; SET LOCAL DateStyle = 'ISO, YMD'; \
+             SET LOCAL IntervalStyle = 'postgres'; SET LOCAL array_nulls = on"
         );
         self.execute(&begin).await
     }

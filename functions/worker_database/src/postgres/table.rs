@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use super::names::quoted;
 use super::session::Session;
 use super::{types, verdict};
-use crate::rows::Spec;
+use crate::rows::{ColumnKind, Spec};
 use worker::ConnectorError;
 
 /// Finds the table and its columns. A column's domain is resolved to its base type.
@@ -47,6 +47,9 @@ const COLUMNS_OF: &str = "SELECT array_agg(a.attname::text) FROM pg_catalog.pg_i
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
      WHERE n.nspname = $1 AND t.relname = $2 AND c.relname = $3 GROUP BY i.indexrelid";
 
+/// Whether this user's locale writes amounts of money with two decimal places.
+const HAS_CENTS: &str = "SELECT 0.25::numeric::money::numeric = 0.25";
+
 const MAY_STAGE: &str =
     "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')";
 
@@ -62,6 +65,8 @@ pub(super) struct Table {
     may_drop_rows: bool,
     /// Whether policies decide which rows are accepted.
     has_row_security: bool,
+    /// How many decimal places amounts of money may have.
+    money_scale: i32,
 }
 
 /// What a table's name refers to.
@@ -115,6 +120,15 @@ impl Table {
             has_default: row.get(13),
             is_exact: row.get(14),
         };
+        let columns: Vec<Column> = rows.iter().map(column).collect();
+        let has_money = columns
+            .iter()
+            .any(|column| column.base_type.starts_with("money"));
+        let money_scale = if has_money {
+            money_scale(session).await?
+        } else {
+            0
+        };
         let relation = match first.get(3) {
             "r" | "p" => Relation::Table,
             "v" => Relation::View,
@@ -127,14 +141,29 @@ impl Table {
             relation,
             has_row_security: first.get(4),
             may_drop_rows: first.get(5),
-            columns: rows.iter().map(column).collect(),
+            columns,
+            money_scale,
         }))
+    }
+
+    /// Prepares the transaction for values of this table: amounts of money have a decimal point, in
+    /// whichever locale they will be read.
+    pub(super) async fn prepare(&self, session: &Session) -> Result<(), ConnectorError> {
+        match self.money_scale {
+            0 => Ok(()),
+            _ => session.execute("SET LOCAL lc_monetary = 'C'").await,
+        }
+    }
+
+    /// Returns the kind of values that a column stores.
+    pub(super) fn kind(&self, column: &Column) -> ColumnKind {
+        types::kind(&column.base_type, self.money_scale)
     }
 
     /// Returns the columns in the form that rows use.
     pub(super) fn specs(&self) -> HashMap<String, Spec> {
         let spec = |column: &Column| Spec {
-            kind: types::kind(&column.base_type),
+            kind: self.kind(column),
             is_generated: column.is_generated,
             replaces_null: false,
             has_default: column.has_default,
@@ -290,6 +319,15 @@ impl Table {
             columns.join(", ")
         )))
     }
+}
+
+/// Returns how many decimal places amounts of money may have. They are stored as whole numbers of the
+/// smallest unit of the reader's locale. If that is not a hundredth, only whole amounts mean the same
+/// in every notation.
+async fn money_scale(session: &Session) -> Result<i32, ConnectorError> {
+    let rows = session.query(HAS_CENTS, &[]).await?;
+    let has_cents = rows.first().is_some_and(|row| row.get(0));
+    Ok(if has_cents { 2 } else { 0 })
 }
 
 /// Whether an error reports a duplicate in this column alone. Partitions and the tables behind

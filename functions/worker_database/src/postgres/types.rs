@@ -8,10 +8,12 @@ const SECOND_DIGITS: usize = 6;
 const NAME_BYTES: usize = 63;
 
 /// Returns the kind of a type such as `numeric(10,2)`, `timestamp(3) with time zone` or `text[]`.
-pub(super) fn kind(sql_type: &str) -> ColumnKind {
+/// `money_scale` is how many decimal places amounts of money may have.
+pub(super) fn kind(sql_type: &str, money_scale: i32) -> ColumnKind {
     if let Some(item) = sql_type.strip_suffix("[]") {
-        return ColumnKind::Array(Box::new(kind(item)));
+        return ColumnKind::Array(Box::new(kind(item, money_scale)));
     }
+    let range_of = |bound| ColumnKind::Range(Box::new(kind(bound, money_scale)));
     let (name, arguments) = split(sql_type);
     let first = arguments.first().copied();
     let digits = first
@@ -25,7 +27,7 @@ pub(super) fn kind(sql_type: &str) -> ColumnKind {
             .map_or(ColumnKind::Other, |scale| ColumnKind::Decimal {
                 scale: *scale,
             }),
-        "money" => ColumnKind::Decimal { scale: 2 },
+        "money" => ColumnKind::Decimal { scale: money_scale },
         "real" => ColumnKind::Float32,
         "double precision" => ColumnKind::Float64,
         "boolean" => ColumnKind::Boolean,
@@ -65,7 +67,15 @@ pub(super) fn kind(sql_type: &str) -> ColumnKind {
                 dialect: Dialect::Postgres,
             }
         }
-        _ if name.starts_with("interval") => ColumnKind::Interval,
+        // `interval day to second` keeps everything, as the last field is the smallest.
+        "interval" => ColumnKind::Interval { digits },
+        _ if name.starts_with("interval") && name.ends_with("second") => {
+            ColumnKind::Interval { digits }
+        }
+        _ if name.starts_with("interval") => ColumnKind::PartOfInterval,
+        "daterange" | "datemultirange" => range_of("date"),
+        "tsrange" | "tsmultirange" => range_of("timestamp without time zone"),
+        "tstzrange" | "tstzmultirange" => range_of("timestamp with time zone"),
         _ => ColumnKind::Other,
     }
 }
@@ -88,6 +98,10 @@ fn split(sql_type: &str) -> (String, Vec<i32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn kind(sql_type: &str) -> ColumnKind {
+        super::kind(sql_type, 2)
+    }
 
     #[test]
     fn a_types_name_says_what_it_takes() {
@@ -117,6 +131,11 @@ mod tests {
                 has_zone: false
             }
         );
+        assert_eq!(
+            kind("interval day to second(3)"),
+            ColumnKind::Interval { digits: 3 }
+        );
+        assert_eq!(kind("interval year to month"), ColumnKind::PartOfInterval);
         assert_eq!(kind("app.colour"), ColumnKind::Other);
     }
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use domain::Reason;
-use domain::media_type::essence;
+use domain::media_type::{essence, has_no_header};
 use domain::settings::database::DatabaseSettings;
 use domain::settle::Outcome;
 
@@ -126,6 +126,12 @@ impl Records {
         }
     }
 
+    /// Continues after the header of a CSV, which is not counted as a row.
+    fn header_was_read(&mut self, columns: &Columns) {
+        self.count = 0;
+        self.splitter.has_one_field = columns.positions.len() == 1;
+    }
+
     async fn read_piece(&mut self) -> Result<(), ConnectorError> {
         if self.buffer.len() > ROW_BYTES_MAX {
             return Err(row_fault(
@@ -216,12 +222,15 @@ impl Columns {
                 "the first row must have from 1 to {COLUMNS_MAX} fields, each once"
             )));
         }
-        if format == Format::Csv
-            && let Some(missing) = fields.keys().find(|field| !present.contains(field))
-        {
-            return Err(ConnectorError::rejected(format!(
-                "the CSV has no column {missing}"
-            )));
+        if format == Format::Csv {
+            for field in fields.keys() {
+                let fault = match present.iter().filter(|one| *one == field).count() {
+                    0 => "has no column",
+                    1 => continue,
+                    _ => "has more than one column",
+                };
+                return Err(ConnectorError::rejected(format!("the CSV {fault} {field}")));
+            }
         }
         let positions = present
             .iter()
@@ -406,6 +415,11 @@ impl Opened {
                  CSV is expected"
             ))
         })?;
+        if format == Format::Csv && has_no_header(&facts.content_type) {
+            return Err(ConnectorError::rejected(
+                "a CSV without a header (`header=absent`) does not name its columns",
+            ));
+        }
         let mut records = Records::new(format, Characters::new(&facts.content_type, payload)?);
         let Some(first) = records.next().await? else {
             return Ok(None);
@@ -413,8 +427,7 @@ impl Opened {
         let columns = Columns::new(format, settings.columns.as_ref(), &first)?;
         let mut ahead = VecDeque::new();
         if format == Format::Csv {
-            // The header is not counted as a row.
-            records.count = 0;
+            records.header_was_read(&columns);
         } else {
             ahead.push_back(first.clone());
         }

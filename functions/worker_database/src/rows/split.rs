@@ -26,6 +26,8 @@ pub(super) struct Splitter {
     depth: usize,
     in_string: bool,
     is_escaped: bool,
+    /// Whether a CSV has one column, so that an empty line can be a record with an empty field.
+    pub(super) has_one_field: bool,
 }
 
 /// The position in the structure of the payload.
@@ -53,6 +55,7 @@ impl Splitter {
             depth: 0,
             in_string: false,
             is_escaped: false,
+            has_one_field: false,
         }
     }
 
@@ -156,7 +159,8 @@ impl Splitter {
         Ok(())
     }
 
-    /// Finds a CSV record, which ends at a line end outside quotes. Empty lines are skipped.
+    /// Finds a CSV record, which ends at a line end (CR, LF or both) outside quotes. Empty lines are
+    /// skipped if they cannot be records.
     fn find_line(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
         self.position = Position::Sequence;
         while self.seen < bytes.len() {
@@ -164,11 +168,20 @@ impl Splitter {
             self.seen += 1;
             match byte {
                 b'"' => self.in_string = !self.in_string,
+                b'\r' if !self.in_string && self.seen == bytes.len() && !is_at_end => {
+                    self.seen -= 1;
+                    return Found::More;
+                }
                 b'\r' | b'\n' if !self.in_string => {
-                    if self.seen - 1 > self.skip {
-                        return self.found(self.seen);
+                    let is_empty = self.seen - 1 == self.skip;
+                    if byte == b'\r' && bytes.get(self.seen) == Some(&b'\n') {
+                        self.seen += 1;
                     }
-                    self.skip = self.seen;
+                    match is_empty {
+                        false => return self.found(self.seen),
+                        true if self.has_one_field => return Found::Fault(EMPTY_LINE),
+                        true => self.skip = self.seen,
+                    }
                 }
                 _ => {}
             }
@@ -182,4 +195,6 @@ impl Splitter {
     }
 }
 
+const EMPTY_LINE: &str =
+    "is an empty line; in a CSV with one column, an empty value is written \"\"";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -25,6 +25,9 @@ async fn rows(
         return Ok(vec![]);
     };
     let mut columns = Columns::new(format, mapping, &first).map_err(detail)?;
+    if format == Format::Csv {
+        records.header_was_read(&columns);
+    }
     if mapping.is_none() {
         let spec = Spec {
             kind: ColumnKind::Other,
@@ -129,12 +132,38 @@ async fn a_mapping_takes_what_it_names_and_leaves_the_rest() {
         .await
         .unwrap();
     assert_eq!(csv, [["x", "y"], ["'1'", "'3'"]]);
+    for (payload, fault) in [
+        ("a,b\n1,2\n", "the CSV has no column c"),
+        ("c,a,b,a\n1,2,3,4\n", "the CSV has more than one column a"),
+    ] {
+        let refused = rows(Format::Csv, payload, 7, Some(&mapping)).await;
+        assert_eq!(refused.unwrap_err(), fault);
+    }
+    let repeated_elsewhere = rows(Format::Csv, "c,b,a,b\n3,2,1,2\n", 7, Some(&mapping));
     assert_eq!(
-        rows(Format::Csv, "a,b\n1,2\n", 7, Some(&mapping))
-            .await
-            .unwrap_err(),
-        "the CSV has no column c"
+        repeated_elsewhere.await.unwrap(),
+        [["x", "y"], ["'1'", "'3'"]]
     );
+}
+
+/// In a CSV with one column, an empty line can be a record with an empty field.
+#[tokio::test]
+async fn an_empty_line_is_not_dropped_if_it_can_be_a_value() {
+    for payload in ["a\n1\n\n2\n", "a\r\n1\r\n\r\n2", "a\r1\r\r2\r", "a\n1\n\n"] {
+        for piece in 1..9 {
+            let fault = rows(Format::Csv, payload, piece, None).await.unwrap_err();
+            assert!(
+                fault.starts_with("row 2 is an empty line"),
+                "{payload:?}: {fault}"
+            );
+        }
+    }
+    for payload in ["\n\na\n1\n\"\"\n2", "a\r\n1\r\n\"\"\r\n2\r\n"] {
+        for piece in 1..9 {
+            let found = rows(Format::Csv, payload, piece, None).await.unwrap();
+            assert_eq!(found, [["a"], ["'1'"], ["''"], ["'2'"]], "{payload:?}");
+        }
+    }
 }
 
 #[tokio::test]

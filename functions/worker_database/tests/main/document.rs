@@ -1,4 +1,4 @@
-use domain::Reason;
+use domain::{Reason, Timestamp};
 use serde_json::json;
 
 use crate::bench::{Bench, delivered, facts, reason};
@@ -6,6 +6,8 @@ use crate::bench::{Bench, delivered, facts, reason};
 crate::for_each_engine! {
     a_message_becomes_a_row,
     a_repeat_changes_nothing,
+    a_payload_that_its_column_would_change_is_refused,
+    the_time_of_a_message_is_cut_to_the_columns_digits,
     any_bytes_of_any_size_are_taken,
     a_table_that_is_not_there_is_misconfigured,
     a_table_without_a_unique_delivery_is_misconfigured,
@@ -44,6 +46,54 @@ async fn a_repeat_changes_nothing(bench: Bench) {
         again.detail
     );
     assert_eq!(bench.sql("SELECT payload FROM events"), ["1"]);
+}
+
+async fn a_payload_that_its_column_would_change_is_refused(bench: Bench) {
+    let cases = [
+        ("varchar(3)", "1   "),
+        ("char(5)", "12 "),
+        ("decimal(4,1)", "1.55"),
+        ("date", "\"2026-01-02T03:04:05Z\""),
+    ];
+    for (n, (payload_type, payload)) in cases.into_iter().enumerate() {
+        bench.sql(&format!(
+            "DROP TABLE IF EXISTS events; CREATE TABLE events (delivery_id varchar(64) PRIMARY KEY, \
+             message_id varchar(64), event_type varchar(255), created_at timestamp(0) NULL, \
+             content_type varchar(255), payload {payload_type})"
+        ));
+        let settings = bench.settings(json!({}));
+        let facts = facts(n as i64, "application/json");
+        let attempted = bench.deliver(&settings, &facts, payload).await;
+        assert_eq!(
+            reason(&attempted),
+            Reason::Rejected,
+            "{payload_type}: {}",
+            attempted.detail
+        );
+        assert!(
+            attempted.detail.contains("column payload"),
+            "{}",
+            attempted.detail
+        );
+        assert_eq!(bench.sql("SELECT count(*) FROM events"), ["0"]);
+    }
+}
+
+/// The server would round it, possibly to a time that has not come.
+async fn the_time_of_a_message_is_cut_to_the_columns_digits(bench: Bench) {
+    bench.sql(
+        "CREATE TABLE events (delivery_id varchar(64) PRIMARY KEY, message_id varchar(64), \
+         event_type varchar(255), created_at timestamp(0) NULL, content_type varchar(255), \
+         payload text)",
+    );
+    let mut facts = facts(1, "application/json");
+    facts.created_at = Timestamp::from_millis(1_764_000_000_987);
+    let settings = bench.settings(json!({}));
+    delivered(&bench.deliver(&settings, &facts, "1").await);
+    assert_eq!(
+        bench.sql("SELECT created_at FROM events"),
+        ["2025-11-24 16:00:00"]
+    );
 }
 
 async fn any_bytes_of_any_size_are_taken(bench: Bench) {
@@ -112,4 +162,28 @@ async fn a_table_without_a_unique_delivery_is_misconfigured(bench: Bench) {
         .await;
     assert_eq!(reason(&attempted), Reason::Misconfigured);
     assert_eq!(bench.sql("SELECT count(*) FROM events"), ["0"]);
+}
+
+/// Only this test's user is affected.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_stored_although_the_server_turns_autocommit_off() {
+    let bench = Bench::mysql();
+    bench.admin(&format!(
+        "SET GLOBAL init_connect = 'SET autocommit = IF(USER() LIKE ''{}@%'', 0, 1)'",
+        bench.name
+    ));
+    let settings = bench.settings(json!({"create_table": true}));
+    delivered(
+        &bench
+            .deliver(&settings, &facts(1, "application/json"), "1")
+            .await,
+    );
+    assert_eq!(bench.sql("SELECT count(*) FROM events"), ["1"]);
+    let rows = bench.settings(json!({"create_table": true, "mode": "rows", "table": "t"}));
+    delivered(
+        &bench
+            .deliver(&rows, &facts(2, "application/json"), r#"[{"a":1}]"#)
+            .await,
+    );
+    assert_eq!(bench.sql("SELECT count(*) FROM t"), ["1"]);
 }

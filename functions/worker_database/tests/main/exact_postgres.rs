@@ -103,7 +103,11 @@ async fn no_value_is_read_as_another() {
         (
             "date",
             vec![(json!("2026-01-02"), "2026-01-02")],
-            vec![json!("2026-01-02T03:04:05Z"), json!("today")],
+            vec![
+                json!("2026-01-02T03:04:05Z"),
+                json!("today"),
+                json!("31/12/26"),
+            ],
         ),
         (
             "timestamp",
@@ -122,8 +126,23 @@ async fn no_value_is_read_as_another() {
         ),
         (
             "interval",
-            vec![(json!("1 day 02:00"), "1 day 02:00:00")],
-            vec![json!("0.1234567 seconds")],
+            vec![
+                (json!("1 day 02:00"), "1 day 02:00:00"),
+                (json!("1.5 hours"), "01:30:00"),
+                (json!("-1 2:00"), "-1 days +02:00:00"),
+            ],
+            vec![json!("0.1234567 seconds"), json!("0.1 year")],
+        ),
+        ("interval day to hour", vec![], vec![json!("1 day 02:30")]),
+        (
+            "tsrange",
+            vec![(json!("[2026-01-02 03:00,)"), "[\"2026-01-02 03:00:00\",)")],
+            vec![json!("[01/02/03,)")],
+        ),
+        (
+            "numeric(4,1)[]",
+            vec![(json!("[1.5, 2]"), "{1.5,2.0}")],
+            vec![json!("{1.55}")],
         ),
         (
             "uuid",
@@ -180,6 +199,48 @@ async fn no_value_is_read_as_another() {
             assert_eq!(bench.sql("SELECT count(*) FROM events"), ["0"]);
         }
     }
+}
+
+/// Amounts are stored as whole numbers of the smallest unit of the locale: cents in Germany, yen in
+/// Japan.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_locale_and_styles_of_a_database_change_no_value() {
+    let bench = Bench::postgres();
+    bench.sql("CREATE TABLE events (c money, many money[], i interval, d date)");
+    let row = r#"{"c":12.50,"many":[-1.25],"i":"-1 2:00","d":"2026-01-02"}"#;
+    let settings = bench.settings(json!({"mode": "rows"}));
+    for (n, (name, value)) in [
+        ("lc_monetary", "de_DE.UTF-8"),
+        ("IntervalStyle", "sql_standard"),
+        ("DateStyle", "SQL, DMY"),
+        ("array_nulls", "off"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench.admin(&format!(
+            "ALTER DATABASE {} SET {name} = '{value}'",
+            bench.name
+        ));
+        delivered(&bench.deliver(&settings, &facts(n as i64, LINES), row).await);
+        let stored = "SELECT c::numeric, many[1]::numeric, i = '-1 day 2 hours', d = '2026-01-02' \
+                      FROM events";
+        let select = format!("SET IntervalStyle = postgres; SET array_nulls = on; {stored}");
+        assert_eq!(bench.sql(&select), ["12.50|-1.25|t|t"], "{name}");
+        bench.sql("DELETE FROM events");
+    }
+    bench.admin(&format!(
+        "ALTER DATABASE {} SET lc_monetary = 'ja_JP.UTF-8'",
+        bench.name
+    ));
+    let attempted = bench.deliver(&settings, &facts(8, LINES), row).await;
+    assert_eq!(reason(&attempted), Reason::Rejected, "{}", attempted.detail);
+    delivered(
+        &bench
+            .deliver(&settings, &facts(9, LINES), r#"{"c":1250}"#)
+            .await,
+    );
+    assert_eq!(bench.sql("SELECT c::numeric FROM events"), ["1250"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,12 +11,25 @@ crate::for_each_engine! {
     a_row_that_does_not_fit_is_named_and_nothing_is_written,
     conflicts_are_ignored_updated_or_refused,
     names_are_quoted,
+    a_csv_without_a_header_is_refused,
     an_empty_payload_has_no_rows_and_is_delivered,
     many_rows_are_counted,
     json_columns_take_every_value,
 }
 
 const JSON: &str = "application/json";
+
+async fn a_csv_without_a_header_is_refused(bench: Bench) {
+    let settings = bench.settings(json!({"mode": "rows", "create_table": true}));
+    let facts = facts(1, "text/csv; charset=utf-8; header=absent");
+    let attempted = bench.deliver(&settings, &facts, "1,2\n3,4\n").await;
+    assert_eq!(reason(&attempted), Reason::Rejected);
+    assert!(
+        attempted.detail.contains("header=absent"),
+        "{}",
+        attempted.detail
+    );
+}
 
 async fn an_array_lines_and_csv_become_rows(bench: Bench) {
     bench.sql(

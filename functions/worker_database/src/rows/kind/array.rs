@@ -7,18 +7,27 @@ use serde_json::value::RawValue;
 use super::super::{Cell, json};
 use super::{ColumnKind, text_of};
 
-/// Returns an array in PostgreSQL's notation: `{1,2}`, `{"a","b\"c",NULL}`. A text is assumed to be
-/// in this notation already.
+/// Returns an array in PostgreSQL's notation: `{1,2}`, `{"a","b\"c",NULL}`. A text may be in this
+/// notation already if the server changes no items of this kind.
 pub(super) fn literal<'r>(cell: Cell<'r>, kind: &ColumnKind) -> Result<Cell<'r>, String> {
-    match cell {
-        Cell::Json(text) if text.starts_with('[') => {
-            let mut out = String::with_capacity(text.len());
-            write(&mut out, text, kind)?;
-            Ok(Cell::Text(Cow::Owned(out)))
-        }
-        Cell::Text(text) => Ok(Cell::Text(text)),
-        _ => Err("accepts arrays".to_owned()),
-    }
+    let json = match &cell {
+        Cell::Json(text) => text,
+        Cell::Text(text) if text.trim_start().starts_with('[') => &**text,
+        Cell::Text(_) if is_exact(kind) => return Ok(cell),
+        Cell::Text(_) => return Err("accepts arrays in the notation of JSON".to_owned()),
+        _ => return Err("accepts arrays".to_owned()),
+    };
+    let mut out = String::with_capacity(json.len());
+    write(&mut out, json, kind)?;
+    Ok(Cell::Text(Cow::Owned(out)))
+}
+
+/// Whether the server stores every value of this kind unchanged or refuses it.
+fn is_exact(kind: &ColumnKind) -> bool {
+    matches!(
+        kind,
+        ColumnKind::Integer { .. } | ColumnKind::Boolean | ColumnKind::BitText | ColumnKind::Other
+    ) || *kind == ColumnKind::TEXT
 }
 
 fn write(out: &mut String, array: &str, kind: &ColumnKind) -> Result<(), String> {

@@ -60,8 +60,12 @@ pub(crate) enum ColumnKind {
         has_zone: bool,
         dialect: Dialect,
     },
-    /// Intervals of time (PostgreSQL).
-    Interval,
+    /// Intervals of time, with this many decimal places of a second (PostgreSQL).
+    Interval { digits: usize },
+    /// Intervals of which a part is not stored, such as `interval year to month` (PostgreSQL).
+    PartOfInterval,
+    /// Ranges of dates or times (PostgreSQL).
+    Range(Box<ColumnKind>),
     /// Years of four digits (MySQL).
     Year,
     /// One of these words (MySQL).
@@ -198,7 +202,11 @@ impl ColumnKind {
                 has_zone,
                 dialect,
             } => time::timestamp(cell, *digits, *has_zone, *dialect),
-            Self::Interval => time::interval(cell),
+            Self::Interval { digits } => time::interval(cell, *digits),
+            Self::PartOfInterval => {
+                Err("stores only a part of an interval; its type must be interval".to_owned())
+            }
+            Self::Range(kind) => time::range(cell, kind),
             Self::Year => time::year(cell),
             Self::Enum(words) => one_of(text_of(cell)?, words),
             Self::Set(words) => one_of_words(cell, words),

@@ -187,6 +187,11 @@ fn times_keep_their_instant_and_their_digits_or_are_refused() {
         has_zone,
         dialect: Dialect::Postgres,
     };
+    let date = || ColumnKind::Date {
+        dialect: Dialect::Postgres,
+    };
+    let range = || ColumnKind::Range(Box::new(date()));
+    let interval = |digits| ColumnKind::Interval { digits };
     let cases = [
         (mysql(0), "2026-01-02T03:04:05Z", "2026-01-02 03:04:05"),
         (mysql(0), "2026-01-02T03:04:05.000Z", "2026-01-02 03:04:05"),
@@ -253,7 +258,22 @@ fn times_keep_their_instant_and_their_digits_or_are_refused() {
                 dialect: Dialect::Postgres,
             },
             "Jan 2, 2026",
-            "Jan 2, 2026",
+            "refused",
+        ),
+        (date(), "31/12/26", "refused"),
+        (date(), "01/02/03", "refused"),
+        (date(), "260102", "refused"),
+        (date(), "today", "refused"),
+        (date(), "2026/1/2", "2026/1/2"),
+        (date(), "20260102", "20260102"),
+        (date(), "-infinity", "-infinity"),
+        (postgres(true), "31/12/26", "refused"),
+        (postgres(true), "Jan 2 26 03:04 UTC", "refused"),
+        (postgres(true), "epoch", "refused"),
+        (
+            postgres(true),
+            "2026 Jan 2 03:04 UTC",
+            "2026 Jan 2 03:04 UTC",
         ),
         (
             ColumnKind::TimeOfDay {
@@ -289,7 +309,26 @@ fn times_keep_their_instant_and_their_digits_or_are_refused() {
         ),
         (ColumnKind::Year, "1995", "1995"),
         (ColumnKind::Year, "95", "refused"),
-        (ColumnKind::Interval, "1.1234567 seconds", "refused"),
+        (interval(6), "1.1234567 seconds", "refused"),
+        (interval(6), "0.1 year", "refused"),
+        (interval(6), "1.5 months", "refused"),
+        (interval(6), "P0.5M", "refused"),
+        (interval(6), "PT0.5M", "PT0.5M"),
+        (interval(6), "1.5 minutes", "1.5 minutes"),
+        (interval(6), "1 year 2.5 hours", "1 year 2.5 hours"),
+        (interval(6), "0.0001 ms", "refused"),
+        (interval(6), "0.5 us", "refused"),
+        (interval(6), "01:02:03.5", "01:02:03.5"),
+        (interval(0), "01:02:03.5", "refused"),
+        (ColumnKind::PartOfInterval, "1 year", "refused"),
+        (
+            range(),
+            "[2026-01-02,2026-02-03)",
+            "[2026-01-02,2026-02-03)",
+        ),
+        (range(), "[2026-01-02,)", "[2026-01-02,)"),
+        (range(), "empty", "empty"),
+        (range(), "[01/02/03,2026-02-03)", "refused"),
     ];
     for (kind, value, expected) in cases {
         assert_eq!(fitted(&kind, text(value)), expected, "{kind:?} {value}");

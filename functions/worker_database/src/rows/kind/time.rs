@@ -4,10 +4,7 @@
 use std::borrow::Cow;
 
 use super::super::Cell;
-use super::Dialect;
-
-/// Texts that PostgreSQL replaces, for example by the current time.
-const WORDS: [&str; 6] = ["now", "today", "tomorrow", "yesterday", "epoch", "allballs"];
+use super::{ColumnKind, Dialect};
 
 const DATE_LENGTH: usize = "2026-01-31".len();
 
@@ -148,10 +145,15 @@ fn text_of<'r>(cell: Cell<'r>, what: &str) -> Result<Cow<'r, str>, String> {
     }
 }
 
-fn is_word(text: &str) -> bool {
-    WORDS
-        .iter()
-        .any(|word| text.trim().eq_ignore_ascii_case(word))
+/// Whether a text begins with a year of four digits or a date of eight, or is infinite. Of other
+/// notations, PostgreSQL guesses the century or the order, or replaces them by the current time.
+fn begins_with_year(text: &str) -> bool {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let is_infinite = text
+        .trim_start_matches(['+', '-'])
+        .eq_ignore_ascii_case("infinity");
+    matches!(digits, 4 | 8) || is_infinite
 }
 
 /// Returns a date. A time of day may only be midnight, because it is not stored.
@@ -165,7 +167,7 @@ pub(super) fn date(cell: Cell<'_>, dialect: Dialect) -> Result<Cell<'_>, String>
         }) if clock.is_midnight() => Ok(Cell::Text(date.to_owned().into())),
         Some(_) => Err("accepts dates, but the value has a time of day".to_owned()),
         None if has_shape(&text, "dddddddd") => Ok(Cell::Text(text)),
-        None if dialect == Dialect::Postgres && !text.contains(':') && !is_word(&text) => {
+        None if dialect == Dialect::Postgres && !text.contains(':') && begins_with_year(&text) => {
             Ok(Cell::Text(text))
         }
         None => Err("accepts dates such as 2026-01-31".to_owned()),
@@ -256,7 +258,8 @@ fn in_utc(date: &str, clock: &Clock<'_>) -> Option<String> {
     ))
 }
 
-/// Checks other notations. PostgreSQL accepts many, and loses nothing if the column has a zone.
+/// Checks other notations. PostgreSQL accepts many that begin with the year, and loses nothing if the
+/// column has a zone.
 fn other_timestamp(
     text: Cow<'_, str>,
     digits: usize,
@@ -265,7 +268,7 @@ fn other_timestamp(
 ) -> Result<Cell<'_>, String> {
     let is_exact = match dialect {
         Dialect::Mysql => has_shape(&text, "dddddddd"),
-        Dialect::Postgres => !is_word(&text) && (has_zone || !text.contains(':')),
+        Dialect::Postgres => begins_with_year(&text) && (has_zone || !text.contains(':')),
     };
     if !is_exact {
         return Err("accepts times such as 2026-01-31T08:30:00Z".to_owned());
@@ -274,10 +277,73 @@ fn other_timestamp(
     Ok(Cell::Text(text))
 }
 
-/// Returns an interval. PostgreSQL stores microseconds.
-pub(super) fn interval(cell: Cell<'_>) -> Result<Cell<'_>, String> {
+/// Returns an interval. PostgreSQL stores months, days and microseconds, so that a fraction of a
+/// year or a month would become days.
+pub(super) fn interval(cell: Cell<'_>, digits: usize) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a span of time such as 90 minutes")?;
-    within(longest_fraction(&text), 6)?;
+    for (fraction, unit) in quantities(&text) {
+        match places_of_second(unit, is_iso_date(&text, unit)) {
+            Some(places) => within(fraction, digits.saturating_sub(places))?,
+            None if fraction.is_empty() => {}
+            None => return Err("accepts no fractions of years and months".to_owned()),
+        }
+    }
+    Ok(Cell::Text(text))
+}
+
+/// Returns the fraction of each number without trailing zeros, and the letters after it.
+fn quantities(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = &rest[rest.find(|c: char| c.is_ascii_digit())?..];
+        let length = |text: &str, belongs: fn(char) -> bool| {
+            text.find(|c| !belongs(c)).unwrap_or(text.len())
+        };
+        let number;
+        (number, rest) = rest.split_at(length(rest, |c| c.is_ascii_digit() || c == '.'));
+        let after = rest.trim_start();
+        let unit = &after[..length(after, |c| c.is_alphabetic())];
+        let fraction = number.split_once('.').map_or("", |(_, fraction)| fraction);
+        Some((fraction.trim_end_matches('0'), unit))
+    })
+}
+
+/// Whether `unit`, a part of `text`, is in the date part of an ISO 8601 duration, where `M` is
+/// months.
+fn is_iso_date(text: &str, unit: &str) -> bool {
+    let position = unit.as_ptr().addr() - text.as_ptr().addr();
+    let before = text[..position].to_ascii_uppercase();
+    before.trim_start().trim_start_matches('-').starts_with('P') && !before.contains('T')
+}
+
+/// Returns by how many decimal places a unit is smaller than a second, at least 0. Returns `None`
+/// for units that have no fixed length.
+fn places_of_second(unit: &str, is_iso_date: bool) -> Option<usize> {
+    let unit = unit.to_ascii_lowercase();
+    let begins = |words: &[&str]| words.iter().any(|word| unit.starts_with(word));
+    match &*unit {
+        "m" if is_iso_date => None,
+        "c" | "mil" | "mils" => None,
+        _ if begins(&["y", "mon", "cent", "dec", "millen"]) => None,
+        "us" => Some(6),
+        _ if begins(&["usec", "microsec"]) => Some(6),
+        "ms" => Some(3),
+        _ if begins(&["msec", "millisec"]) => Some(3),
+        _ => Some(0),
+    }
+}
+
+/// Returns a range of dates or times, each in a notation that the column of a single one keeps.
+pub(super) fn range<'r>(cell: Cell<'r>, kind: &ColumnKind) -> Result<Cell<'r>, String> {
+    let text = text_of(cell, "a range such as [2026-01-31,2026-02-28)")?;
+    let bounds = text.split(['[', ']', '(', ')', '{', '}', ',', '"']);
+    for bound in bounds.map(str::trim).filter(|bound| !bound.is_empty()) {
+        let cell = Cell::Text(bound.into());
+        let is_empty_range = bound.eq_ignore_ascii_case("empty");
+        if !is_empty_range && kind.fit(cell.clone(), false)? != cell {
+            return Err(format!("would change {bound}"));
+        }
+    }
     Ok(Cell::Text(text))
 }
 

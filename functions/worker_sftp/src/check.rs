@@ -24,6 +24,11 @@ const STEPS: [StepName; 5] = [
 /// A warning that does not fail the check, because deliveries with an RSA key work.
 const RSA_WARNING: &str = "; warning: the timing of RSA signatures can reveal the key (RUSTSEC-2023-0071), \
                            so use an Ed25519 or ECDSA key instead";
+/// A warning for destinations that must not replace files. It does not fail the check, because only
+/// writers that are active at the same moment are affected.
+const REPLACES_WARNING: &str = "the server replaces an existing file when another one is renamed \
+    to its name, and it offers no hard links, so a file that another client creates at the moment \
+    of a delivery can be overwritten";
 /// The content of the file that the check writes and removes.
 const CHECK_TEXT: &str = "Waybill checks that it can write here.\n";
 
@@ -85,7 +90,8 @@ pub async fn check(
 }
 
 /// Does in the destination's directory what a delivery does: creates missing directories, writes a
-/// file under a temporary name and renames it, replacing another file if deliveries may do so.
+/// file under a temporary name and gives it its final name, replacing another file if deliveries
+/// may do so.
 /// Removes everything that it created. If the server refuses something that only some deliveries
 /// need, the result is a warning.
 async fn write(
@@ -134,10 +140,8 @@ async fn write(
         }
     }
     for path in [&temporary, &path] {
-        if renamed.is_ok() != (path == &temporary)
-            && let Err(failure) = remote.remove(path).await
-        {
-            warnings.add(format!("{path} stays, because {}", failure.detail()));
+        if renamed.is_ok() != (path == &temporary) {
+            remove_file(remote, path, &mut warnings).await;
         }
     }
     remove_directories(remote, &made, &mut warnings).await;
@@ -152,8 +156,8 @@ async fn write(
     ))
 }
 
-/// Writes the file and renames it. If deliveries replace files, writes it again and renames it over
-/// the first one.
+/// Writes the file and gives it its final name. Then tries the same over the existing file, and
+/// warns if deliveries cannot replace files, or could replace them although they must not.
 async fn rename(
     remote: &Remote,
     settings: &SftpSettings,
@@ -166,30 +170,45 @@ async fn rename(
     remote
         .write(handle, temporary, Payload::in_memory(CHECK_TEXT))
         .await?;
-    remote.rename(temporary, path).await?;
-    if settings.if_exists != IfExists::Replace {
+    let is_replacing = settings.if_exists == IfExists::Replace;
+    if !is_replacing && remote.link(temporary, path).await? {
+        remove_file(remote, temporary, warnings).await;
         return Ok(());
     }
+    remote.rename(temporary, path).await?;
     let replaced = async {
         let opened = remote.open_for_writing(temporary).await;
         let handle = opened.map_err(|error| error.into_failure(&location.directory))?;
         remote
             .write(&handle, temporary, Payload::in_memory(CHECK_TEXT))
             .await?;
-        remote
-            .rename_over(temporary, path, &location.replaced_path(check_id))
-            .await
+        if is_replacing {
+            let aside = location.replaced_path(check_id);
+            remote.rename_over(temporary, path, &aside).await
+        } else {
+            remote.rename(temporary, path).await
+        }
     };
-    if let Err(failure) = replaced.await {
-        warnings.add(format!(
-            "existing files cannot be replaced, because {}",
-            failure.detail()
-        ));
-        if let Err(failure) = remote.remove(temporary).await {
-            warnings.add(format!("{temporary} stays, because {}", failure.detail()));
+    match replaced.await {
+        Ok(()) if is_replacing => {}
+        Ok(()) => warnings.add(REPLACES_WARNING.to_owned()),
+        Err(failure) => {
+            if is_replacing {
+                warnings.add(format!(
+                    "existing files cannot be replaced, because {}",
+                    failure.detail()
+                ));
+            }
+            remove_file(remote, temporary, warnings).await;
         }
     }
     Ok(())
+}
+
+async fn remove_file(remote: &Remote, path: &str, warnings: &mut Warnings) {
+    if let Err(failure) = remote.remove(path).await {
+        warnings.add(format!("{path} stays, because {}", failure.detail()));
+    }
 }
 
 async fn remove_directories(remote: &Remote, made: &[String], warnings: &mut Warnings) {

@@ -1,4 +1,5 @@
-//! Makes one attempt: renders the templates, writes the file under a temporary name and renames it.
+//! Makes one attempt: renders the templates, writes the file under a temporary name and gives it
+//! its final name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -231,21 +232,36 @@ async fn put(
         deadline,
         StepName::Write,
         remote.while_connected(async {
-            if let Some(done) = look_before(&remote, file, payload.size_bytes()).await? {
-                return Ok(done);
+            let done = write(&remote, file, payload).await;
+            if !matches!(done, Ok(Done::Written(_))) {
+                // An earlier attempt may have left the temporary file too.
+                remove_temporary(&remote, file).await;
             }
-            let handle = open(&remote, file).await?;
-            let finished = finish(&remote, file, &handle, payload).await;
-            if finished.is_err() {
-                // Best effort: a temporary file that stays is overwritten by the next attempt.
-                drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
-            }
-            finished
+            done
         }),
     )
     .await;
     remote.end(deadline).await;
     done
+}
+
+async fn write(remote: &Remote, file: &File<'_>, payload: Payload) -> Result<Done, ConnectorError> {
+    if let Some(done) = look_before(remote, file, payload.size_bytes()).await? {
+        return Ok(done);
+    }
+    let handle = open(remote, file).await?;
+    let written = remote.write(&handle, &file.temporary, payload).await?;
+    match file.if_exists {
+        IfExists::Replace => replace(remote, file, written).await,
+        IfExists::Fail | IfExists::Skip => create(remote, file, written).await,
+    }
+}
+
+/// Removes the temporary file, if the server permits it. One that stays is overwritten by the next
+/// attempt. If it is a second name of the published file, that changes nothing, because every
+/// attempt of a delivery writes the same bytes.
+async fn remove_temporary(remote: &Remote, file: &File<'_>) {
+    drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
 }
 
 /// Looks at the path before sending. Returns a result if nothing needs to be sent.
@@ -328,36 +344,57 @@ async fn open(remote: &Remote, file: &File<'_>) -> Result<String, ConnectorError
     opened.map_err(|error| error.into_failure(&file.location.directory))
 }
 
-async fn finish(
+/// Gives the file its final name, over an existing file.
+async fn replace(
     remote: &Remote,
     file: &File<'_>,
-    handle: &str,
-    payload: Payload,
+    written: WrittenFile,
 ) -> Result<Done, ConnectorError> {
-    let written = remote.write(handle, &file.temporary, payload).await?;
     let path = file.location.path();
-    let renamed = match file.if_exists {
-        IfExists::Replace => {
-            remote
-                .rename_over(&file.temporary, &path, &file.aside)
-                .await
-        }
-        IfExists::Fail | IfExists::Skip => remote.rename(&file.temporary, &path).await,
+    let renamed = remote.rename_over(&file.temporary, &path, &file.aside);
+    let Err(failure) = renamed.await else {
+        return Ok(Done::Written(written));
     };
-    let Err(failure) = renamed else {
+    let found = remote.find(&path).await?;
+    match settle_with(remote, file, found, written.size_bytes, &written.sha256).await {
+        Ok(Some(done)) => Ok(done),
+        Err(settled) if found == Found::Directory => Err(settled),
+        // The existing file may be replaced, so the server's refusal is the failure.
+        Ok(None) | Err(_) => Err(failure),
+    }
+}
+
+/// Gives the file its final name, if no other file has it. A hard link does this in one step.
+/// Without one, a file that appears between the last look and the rename is replaced on servers
+/// whose rename replaces files; the connection check warns about them.
+async fn create(
+    remote: &Remote,
+    file: &File<'_>,
+    written: WrittenFile,
+) -> Result<Done, ConnectorError> {
+    let path = file.location.path();
+    if remote.link(&file.temporary, &path).await? {
+        remove_temporary(remote, file).await;
+        return Ok(Done::Written(written));
+    }
+    if let Some(done) = settle_existing(remote, file, &written).await? {
+        return Ok(done);
+    }
+    let Err(failure) = remote.rename(&file.temporary, &path).await else {
         return Ok(Done::Written(written));
     };
     // A file has appeared at the path: another writer's, or one from a concurrent attempt of this
     // delivery.
-    let found = remote.find(&path).await?;
-    match settle_with(remote, file, found, written.size_bytes, &written.sha256).await {
-        Ok(Some(done)) => {
-            drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
-            Ok(done)
-        }
-        Ok(None) => Err(failure),
-        // The existing file may be replaced, so the server's refusal is the failure.
-        Err(_) if file.if_exists == IfExists::Replace && found != Found::Directory => Err(failure),
-        Err(settled) => Err(settled),
-    }
+    let settled = settle_existing(remote, file, &written).await?;
+    settled.ok_or(failure)
+}
+
+/// Looks at the path after sending. Returns `None` if nothing exists there.
+async fn settle_existing(
+    remote: &Remote,
+    file: &File<'_>,
+    written: &WrittenFile,
+) -> Result<Option<Done>, ConnectorError> {
+    let found = remote.find(&file.location.path()).await?;
+    settle_with(remote, file, found, written.size_bytes, &written.sha256).await
 }

@@ -38,6 +38,7 @@ const ABSENT: &str = ".waybill-absent";
 
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 const FSYNC: &str = "fsync@openssh.com";
+const HARDLINK: &str = "hardlink@openssh.com";
 
 /// The file system of a signed-in user. Dropping it closes the connection without waiting for the
 /// server.
@@ -424,8 +425,22 @@ impl Remote {
         Ok(Some(bytes))
     }
 
+    /// Gives a file a second name, which never replaces an existing file. Returns `false` if the
+    /// server does not offer hard links or refuses this one. Version 3 has no code that
+    /// distinguishes an existing name from a file system without hard links.
+    pub(crate) async fn link(&self, from: &str, to: &str) -> Result<bool, ConnectorError> {
+        if !self.offers(HARDLINK) {
+            return Ok(false);
+        }
+        match self.sftp.hardlink(from, to).await {
+            Ok(_) => Ok(true),
+            Err(SftpError::Status(_)) => Ok(false),
+            Err(error) => Err(verdict::of_sftp(&error, &format!("linking to {to}"))),
+        }
+    }
+
     /// Renames a file. Version 3's rename fails if the new path exists
-    /// (draft-ietf-secsh-filexfer-02 §6.5).
+    /// (draft-ietf-secsh-filexfer-02 §6.5), but several servers replace the existing file.
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ConnectorError> {
         self.sftp
             .rename(from, to)

@@ -14,7 +14,7 @@ REMOVE, MKDIR, RMDIR, STAT, RENAME, EXTENDED = 13, 14, 15, 17, 18, 200
 STATUS, HANDLE, DATA, ATTRS = 101, 102, 103, 105
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, OP_UNSUPPORTED = 0, 1, 2, 3, 4, 8
 NO_SUCH_PATH, ALREADY_EXISTS, QUOTA_EXCEEDED = 10, 11, 15
-POSIX_RENAME = b"posix-rename@openssh.com"
+POSIX_RENAME, HARDLINK = b"posix-rename@openssh.com", b"hardlink@openssh.com"
 
 
 def text(value):
@@ -60,6 +60,8 @@ class Session:
     def answer(self, kind, reader):
         if kind == 1:
             extension = text(POSIX_RENAME) + text(b"1") if "posix-rename-unsupported" in ODD else b""
+            if ODD & {"hardlink", "hardlink-unsupported", "hardlink-refused"}:
+                extension += text(HARDLINK) + text(b"1")
             return bytes([VERSION]) + struct.pack(">I", 3) + extension
         request = reader.number()
         try:
@@ -150,9 +152,16 @@ class Session:
             old, new = reader.path(), reader.path()
             if "rename-refused" in ODD or ("part-rename-refused" in ODD and old.endswith(".part")):
                 raise Refused(PERMISSION_DENIED)
-            if os.path.exists(new):
+            if "appears-at-rename" in ODD and old.endswith(".part"):
+                with open(new, "x") as appeared:
+                    appeared.write("theirs")
+            if os.path.exists(new) and "rename-replaces" not in ODD:
                 raise FileExistsError
-            os.rename(old, new)
+            os.replace(old, new)
+        elif kind == EXTENDED and reader.text() == HARDLINK and "hardlink-unsupported" not in ODD:
+            if "hardlink-refused" in ODD:
+                raise Refused(PERMISSION_DENIED)
+            os.link(reader.path(), reader.path())
         else:
             raise Refused(OP_UNSUPPORTED)
 

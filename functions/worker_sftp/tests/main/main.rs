@@ -13,6 +13,7 @@ mod deliver;
 mod host_keys;
 mod odd;
 mod proftpd;
+mod publish;
 mod repeat;
 mod trouble;
 mod world;
